@@ -66,11 +66,13 @@ def _add_to_wheel(wheel: pathlib.Path, name: str, content: bytes) -> None:
     partial.replace(wheel)
 
 
+class Distribution(setuptools.Distribution):
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        # Only now: pbr puts its own commands in place of the whole mapping.
+        self.cmdclass.update(
+            build_py=BuildPyWithPth, editable_wheel=EditableWheelWithPth)
+
+
 setuptools.setup(
-    setup_requires=['pbr>=6.1.1'],
-    pbr=True,
-    cmdclass={
-        'build_py': BuildPyWithPth,
-        'editable_wheel': EditableWheelWithPth,
-    },
-)
+    setup_requires=['pbr>=6.1.1'], pbr=True, distclass=Distribution)

@@ -43,4 +43,5 @@ def main() -> int | None:
     # Importing this chooses the concurrency mode of the process: not before
     # it is known that the service will run.
     from nova.cmd import compute
-    return compute.main()  # type: ignore[no-any-return]
+    result: int | None = compute.main()
+    return result

@@ -1,0 +1,52 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+PYTHON ?= python3
+# What `make test` runs; `make test TESTS=cover` runs the unit tests alone.
+TESTS ?= pep8,mypy,cover,functional,packaging
+TOX = .venv-tox/bin/tox
+
+.PHONY: help demo test zipapp docs clean
+
+help:
+	@echo 'make demo [KEEP=1]  a simulated cloud with Arm64 hosts, in a minute'
+	@echo 'make test           style, types, unit, functional, packaging tests'
+	@echo 'make zipapp         dist/nova-arm-migrate.pyz: probe and compare'
+	@echo 'make docs           the documentation, into doc/build/html'
+	@echo 'make clean          remove what the above have made'
+
+.venv-tox/.done: constraints.txt
+	$(PYTHON) -m venv .venv-tox
+	.venv-tox/bin/pip install --quiet --constraint constraints.txt tox
+	@touch $@
+
+test: .venv-tox/.done
+	$(TOX) run -e $(TESTS)
+
+docs: .venv-tox/.done
+	$(TOX) run -e docs,releasenotes
+
+.venv-demo/.done: constraints.txt requirements.txt setup.cfg
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet --constraint constraints.txt \
+		--editable '.[demo]'
+	@touch $@
+
+demo: .venv-demo/.done
+	.venv-demo/bin/python -m nova_arm_migrate.demo $(if $(KEEP),--keep)
+
+zipapp:
+	$(PYTHON) tools/build_zipapp.py dist/nova-arm-migrate.pyz
+
+clean:
+	rm -rf .venv-tox .venv-demo .tox .stestr .mypy_cache build cover dist \
+		doc/build releasenotes/build *.egg-info .coverage .coverage.*

@@ -1,0 +1,89 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Pack what needs no Nova into one file: ``make zipapp``.
+
+The archive holds ``core``, ``probe`` and the commands over them, and runs on
+a bare host with Python 3.11 or newer. The same sources give the same bytes:
+entries are in order and carry one fixed time and mode.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import zipapp
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGE = 'nova_arm_migrate'
+# Commands that run Nova's own code have no place on a bare host.
+LEFT_OUT = {'compute.py', 'status.py'}
+# The oldest time that a zip entry can carry, in the zone that zipfile reads.
+ENTRY_TIME = time.mktime((1980, 1, 1, 0, 0, 0, 0, 0, -1))
+
+# Has to be read by any Python 3, or the version could not be told.
+MAIN = '''\
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit('nova-arm-migrate: Python 3.11 or newer is needed, this is '
+             '%d.%d' % sys.version_info[:2])
+
+from nova_arm_migrate.commands.main import main
+
+sys.exit(main())
+'''
+
+
+def build(target: pathlib.Path, root: pathlib.Path = ROOT) -> None:
+    """Write the archive to *target*, from the sources under *root*."""
+    with tempfile.TemporaryDirectory() as scratch:
+        stage = pathlib.Path(scratch)
+        for source in _sources(root):
+            copy = stage / source.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+        (stage / '__main__.py').write_text(MAIN)
+        for path in stage.rglob('*'):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+            os.utime(path, (ENTRY_TIME, ENTRY_TIME))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        zipapp.create_archive(
+            stage, target, interpreter='/usr/bin/env python3',
+            compressed=True)
+
+
+def _sources(root: pathlib.Path) -> list[pathlib.Path]:
+    package = root / PACKAGE
+    return [
+        package / '__init__.py',
+        *package.glob('core/**/*.py'),
+        *package.glob('probe/**/*.py'),
+        *(path for path in package.glob('commands/**/*.py')
+          if path.name not in LEFT_OUT),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('target', type=pathlib.Path)
+    target = parser.parse_args().target
+    build(target)
+    print(f'{target}: {target.stat().st_size} bytes')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

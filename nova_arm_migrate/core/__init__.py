@@ -1,0 +1,28 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The judgement: frozen values and pure functions, standard library only.
+
+From one register's value to the verdict:
+
+``profile``   what a host offers and what a guest has;
+``record``    their JSON form, and the checks on what others sent;
+``tables``    every register and field, as data, with KVM's rule for it;
+``vcpu``      what a host offers a vCPU with features switched off;
+``rules``     one register's value against one host's limit;
+``compare``   a whole guest against a whole host: the verdict;
+``verdict``   verdict, findings, and the sentences an operator reads;
+``baseline``  what a guest may have to run on all of several hosts;
+``pools``     a fleet's partition into migration pools;
+``cores``     MIDR_EL1 to a core's name;
+``traits``    a profile to Placement traits.
+"""

@@ -1,0 +1,181 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a host offers, and what a guest has: the two values compared."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
+
+from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
+
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
+
+
+class Values(Mapping[int, int]):
+    """An immutable, hashable map from register code to value."""
+
+    __slots__ = ("_hash", "_items")
+
+    def __init__(self, items: Mapping[int, int] | None = None) -> None:
+        self._items = dict(sorted((items or {}).items()))
+        self._hash: int | None = None
+
+    def __getitem__(self, code: int) -> int:
+        return self._items[code]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, code: int, default: Any = None) -> Any:
+        """As `dict.get`, and as fast: the compare rule lives on it."""
+        return self._items.get(code, default)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Values):
+            return self._items == other._items
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(tuple(self._items.items()))
+        return self._hash
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{c:#x}: {v:#x}" for c, v in self._items.items())
+        return f"Values({{{inner}}})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Core:
+    """The cores of a host that share one implementation.
+
+    :ivar midr: MIDR_EL1
+    :ivar revidr: REVIDR_EL1, None where the kernel does not show it
+    :ivar aidr: AIDR_EL1, likewise
+    :ivar cpus: which CPUs, as the kernel writes lists: ``0-3,8``
+    """
+
+    midr: int
+    revidr: int | None
+    aidr: int | None
+    cpus: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Host:
+    """What KVM on one host gives a guest there.
+
+    Registers are those of a scratch vCPU set up as QEMU's ``-cpu host``
+    does: with PMU, SVE and pointer authentication where the host has them.
+    What could not be read is None (or missing from a mapping), and
+    ``absent`` says why under the attribute's name.
+
+    :ivar cores: by implementation
+    :ivar values: identity, cache and firmware registers; those that are 0
+        are left out, ``listed`` tells them from registers that don't exist
+    :ivar writable: the masks of KVM_ARM_GET_REG_WRITABLE_MASKS; a register
+        without one accepts only the value it has
+    :ivar listed: codes of every register KVM lists, CPU state left out
+    :ivar features: the vCPU features that the scratch vCPU has: ``pauth``,
+        ``pmu``, ``sve``
+    :ivar sve_lengths: bits, ascending; empty without SVE
+    :ivar capabilities: KVM capabilities by the name of their constant,
+        KVM_CAP_ARM_ left out
+    :ivar gic: versions of the GIC that KVM emulates
+    :ivar ipa_bits: largest guest physical address, in bits
+    :ivar page_size: bytes
+    :ivar huge_page_sizes: bytes, ascending
+    :ivar cntfrq: CNTFRQ_EL0, Hz
+    :ivar dczid: DCZID_EL0
+    :ivar hwcap: AT_HWCAP, AT_HWCAP2 and so on
+    :ivar kernel: release, ``6.12.41``; qemu and libvirt likewise
+    :ivar absent: attribute to the reason why it could not be read
+    """
+
+    cores: tuple[Core, ...] = ()
+    values: Values = Values()
+    writable: Values | None = None
+    listed: frozenset[int] | None = None
+    features: frozenset[str] = frozenset()
+    sve_lengths: tuple[int, ...] | None = None
+    capabilities: tuple[tuple[str, int], ...] = ()
+    gic: tuple[int, ...] | None = None
+    ipa_bits: int | None = None
+    page_size: int | None = None
+    huge_page_sizes: tuple[int, ...] | None = None
+    cntfrq: int | None = None
+    dczid: int | None = None
+    hwcap: tuple[int, ...] | None = None
+    kernel: str | None = None
+    qemu: str | None = None
+    libvirt: str | None = None
+    absent: tuple[tuple[str, str], ...] = ()
+
+    def capability(self, name: str) -> int:
+        """Return a KVM capability's value, 0 if the host lacks it."""
+        return dict(self.capabilities).get(name, 0)
+
+    def why_absent(self, attribute: str) -> str:
+        """Return why an attribute could not be read."""
+        return dict(self.absent).get(attribute, "not in the host's record")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Guest:
+    """What a guest got when its QEMU started, and keeps while it runs.
+
+    :ivar values: as `Host.values`, under the guest's own vCPU features
+    :ivar listed: as `Host.listed`
+    :ivar disabled: the features its domain switches off, by the name of
+        QEMU's property: ``pauth``, ``pmu``, ``sve``, ``sve256`` ... They
+        stay off on every host, while a feature that the first host merely
+        lacked is switched on by the next host's QEMU
+    :ivar sve_lengths: bits, ascending; empty without SVE
+    :ivar gic: version of its GIC
+    :ivar memory: bytes, hot-pluggable memory included
+    :ivar cntfrq: CNTFRQ_EL0 of the host it started on, Hz
+    :ivar dczid: DCZID_EL0, likewise
+    :ivar page_size: bytes, likewise
+    :ivar kernel: of the host it started on; qemu likewise
+    :ivar inferred: not recorded at its start but taken from the host it
+        runs on now, which is right unless it came there by live migration
+    """
+
+    values: Values = Values()
+    listed: frozenset[int] | None = None
+    disabled: frozenset[str] = frozenset()
+    sve_lengths: tuple[int, ...] | None = None
+    gic: int | None = None
+    memory: int | None = None
+    cntfrq: int | None = None
+    dczid: int | None = None
+    page_size: int | None = None
+    kernel: str | None = None
+    qemu: str | None = None
+    inferred: bool = False
+
+
+#: What a domain may switch off, as Guest.disabled names it.
+DISABLED_NAMES = frozenset(FEATURES) | frozenset(SVE_LENGTH_PROPERTIES)
+
+
+def version_of(text: str | None) -> tuple[int, int] | None:
+    """Return (major, minor) of a version text, None if it has none."""
+    match = _VERSION.match(text or "")
+    return (int(match[1]), int(match[2])) if match else None

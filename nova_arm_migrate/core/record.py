@@ -1,0 +1,350 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The JSON form of profiles: versioned, canonical, compact, and checked.
+
+``dump_host`` gives the same bytes for the same host: fixed key order, no
+white space, lower-case hexadecimal, ascending lists. ``load_host`` trusts
+nothing: a record comes from another host's database row. Every number is
+bounded, unknown keys are passed over so that a later minor change stays
+readable, and whatever is wrong ends in one `ProfileError`.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.profile import DISABLED_NAMES
+from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.features import SVE_LENGTHS
+
+#: Of the records this code writes. A reader refuses any other one.
+SCHEMA = 1
+#: Characters; a host of the newest kernel takes fewer than 4096.
+LONGEST = 16384
+_MOST_REGISTERS = 2048
+_MOST_ITEMS = 64
+_U64 = (1 << 64) - 1
+_CODE = (1 << 28) - 1
+_RUN = re.compile(r"([0-9a-f]{1,7})(?:\+([0-9a-f]{1,3}))?")
+_HEX = re.compile(r"[0-9a-f]{1,16}")
+_NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
+_TEXT = re.compile(r"[\x20-\x7e]{0,120}")
+_CPUS = re.compile(r"[0-9,\-]{1,400}")
+
+
+def dump_host(host: Host) -> str:
+    """Return a host profile as its one canonical JSON text."""
+    return _dump(
+        ("schema", SCHEMA), ("kind", "host"),
+        ("cores", [[_hex(c.midr), _hex(c.revidr), _hex(c.aidr), c.cpus]
+                   for c in host.cores]),
+        *_common(host),
+        ("writable", _dump_values(host.writable)),
+        ("features", sorted(host.features)),
+        ("caps", dict(sorted(host.capabilities))),
+        ("gic", host.gic), ("ipa", host.ipa_bits),
+        ("page", host.page_size), ("huge", host.huge_page_sizes),
+        ("cntfrq", host.cntfrq), ("dczid", host.dczid),
+        ("hwcap", host.hwcap and [_hex(h) for h in host.hwcap]),
+        ("kernel", host.kernel), ("qemu", host.qemu),
+        ("libvirt", host.libvirt),
+        ("absent", dict(sorted(host.absent)) or None))
+
+
+def dump_guest(guest: Guest) -> str:
+    """Return a guest profile as its one canonical JSON text."""
+    return _dump(
+        ("schema", SCHEMA), ("kind", "guest"), *_common(guest),
+        ("disabled", sorted(guest.disabled)),
+        ("gic", guest.gic), ("memory", guest.memory),
+        ("cntfrq", guest.cntfrq), ("dczid", guest.dczid),
+        ("page", guest.page_size),
+        ("kernel", guest.kernel), ("qemu", guest.qemu),
+        ("inferred", guest.inferred or None))
+
+
+def load_host(text: str) -> Host:
+    """Return the host profile of a JSON text.
+
+    :raises ProfileError: if the text is not a host profile
+    """
+    return host_from(_parse(text))
+
+
+def load_guest(text: str) -> Guest:
+    """Return the guest profile of a JSON text.
+
+    :raises ProfileError: if the text is not a guest profile
+    """
+    return guest_from(_parse(text))
+
+
+def load(text: str) -> Host | Guest:
+    """Return the profile of a JSON text, whichever of the two it is.
+
+    :raises ProfileError: if the text is not a profile
+    """
+    record = _parse(text)
+    return guest_from(record) if record.get("kind") == "guest" \
+        else host_from(record)
+
+
+def host_from(record: object) -> Host:
+    """Return the host profile of a decoded JSON object.
+
+    :raises ProfileError: if the object is not a host profile
+    """
+    r = _Reader(record, "host")
+    return Host(
+        cores=r.cores(), values=r.values("values") or Values(),
+        listed=r.codes("listed"), sve_lengths=r.sve(),
+        writable=r.values("writable"),
+        features=r.names("features", FEATURES),
+        capabilities=r.capabilities(),
+        gic=r.numbers("gic", 0, 15), ipa_bits=r.number("ipa", 0, 64),
+        page_size=r.number("page", 4096, 1 << 20),
+        huge_page_sizes=r.numbers("huge", 4096, 1 << 48),
+        cntfrq=r.number("cntfrq", 0, 1 << 32),
+        dczid=r.number("dczid", 0, _U64), hwcap=r.hwcap(),
+        kernel=r.text("kernel"), qemu=r.text("qemu"),
+        libvirt=r.text("libvirt"), absent=r.absent())
+
+
+def guest_from(record: object) -> Guest:
+    """Return the guest profile of a decoded JSON object.
+
+    :raises ProfileError: if the object is not a guest profile
+    """
+    r = _Reader(record, "guest")
+    return Guest(
+        values=r.values("values") or Values(), listed=r.codes("listed"),
+        sve_lengths=r.sve(), disabled=r.names("disabled", DISABLED_NAMES),
+        gic=r.number("gic", 0, 15), memory=r.number("memory", 0, 1 << 52),
+        cntfrq=r.number("cntfrq", 0, 1 << 32),
+        dczid=r.number("dczid", 0, _U64),
+        page_size=r.number("page", 4096, 1 << 20),
+        kernel=r.text("kernel"), qemu=r.text("qemu"),
+        inferred=r.flag("inferred"))
+
+
+def _common(profile: Host | Guest) -> tuple[tuple[str, Any], ...]:
+    return (("values", _dump_values(profile.values)),
+            ("listed", None if profile.listed is None
+             else dump_codes(profile.listed)),
+            ("sve", profile.sve_lengths))
+
+
+def _dump(*items: tuple[str, Any]) -> str:
+    """Write the items in their order; what is None is left out."""
+    return json.dumps({key: value for key, value in items
+                       if value is not None}, separators=(",", ":"))
+
+
+def _hex(value: int | None) -> str | None:
+    return None if value is None else f"{value:x}"
+
+
+def _dump_values(values: Values | None) -> dict[str, str] | None:
+    if values is None:
+        return None
+    return {f"{code:x}": f"{value:x}" for code, value in values.items()}
+
+
+def dump_codes(codes: Iterable[int]) -> str:
+    """Return a set of codes as ascending runs: ``8004+3 c000 140000+3``."""
+    runs: list[list[int]] = []
+    for code in sorted(codes):
+        if runs and code == runs[-1][1] + 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return " ".join(f"{a:x}" if a == b else f"{a:x}+{b - a:x}"
+                    for a, b in runs)
+
+
+def _quote(value: object) -> str:
+    return repr(value)[:40]
+
+
+def _parse(text: str) -> dict[str, Any]:
+    if len(text) > LONGEST:
+        raise ProfileError(
+            f"record has {len(text)} characters, more than {LONGEST}")
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProfileError("record is not JSON") from None
+    if not isinstance(record, dict):
+        raise ProfileError("record is not a JSON object")
+    return record
+
+
+class _Reader:
+    """Takes a decoded record apart, checking as it goes."""
+
+    def __init__(self, record: object, kind: str) -> None:
+        if not isinstance(record, dict):
+            raise ProfileError("record is not a JSON object")
+        schema = record.get("schema")
+        if schema != SCHEMA or isinstance(schema, bool):
+            raise ProfileError(f"record has schema {_quote(schema)},"
+                               f" this version reads {SCHEMA}")
+        if record.get("kind") != kind:
+            raise ProfileError(f"record is a {_quote(record.get('kind'))},"
+                               f" not a {kind} profile")
+        self._record = record
+
+    def _take(self, key: str, kind: type, what: str) -> Any:
+        value = self._record.get(key)
+        if value is not None and type(value) is not kind:
+            raise ProfileError(f"{key}: {_quote(value)} is not {what}")
+        return value
+
+    def _list(self, key: str, most: int = _MOST_ITEMS) -> list[Any] | None:
+        value: list[Any] | None = self._take(key, list, "a list")
+        if value is not None and len(value) > most:
+            raise ProfileError(f"{key}: more than {most} items")
+        return value
+
+    def _object(self, key: str, most: int) -> dict[str, Any] | None:
+        value: dict[str, Any] | None = self._take(key, dict, "an object")
+        if value is not None and len(value) > most:
+            raise ProfileError(f"{key}: more than {most} items")
+        return value
+
+    def number(self, key: str, least: int, most: int) -> int | None:
+        value = self._record.get(key)
+        return None if value is None else _int(key, value, least, most)
+
+    def numbers(self, key: str, least: int,
+                most: int) -> tuple[int, ...] | None:
+        value = self._list(key)
+        if value is None:
+            return None
+        return _ascending(key, [_int(key, item, least, most)
+                                for item in value])
+
+    def text(self, key: str) -> str | None:
+        value = self._take(key, str, "a text")
+        return None if value is None else _match(key, value, _TEXT)
+
+    def flag(self, key: str) -> bool:
+        return bool(self._take(key, bool, "true or false"))
+
+    def names(self, key: str, known: Iterable[str]) -> frozenset[str]:
+        value = self._list(key) or []
+        names = frozenset(_match(key, item, _NAME) for item in value)
+        unknown = sorted(names.difference(known))
+        if unknown:
+            raise ProfileError(f"{key}: unknown name {_quote(unknown[0])}")
+        return names
+
+    def sve(self) -> tuple[int, ...] | None:
+        lengths = self.numbers("sve", SVE_LENGTHS[0], SVE_LENGTHS[-1])
+        if lengths and any(bits not in SVE_LENGTHS for bits in lengths):
+            raise ProfileError("sve: a length is not a multiple of 128")
+        return lengths
+
+    def hwcap(self) -> tuple[int, ...] | None:
+        value = self._list("hwcap")
+        return None if value is None else tuple(
+            _unhex("hwcap", item) for item in value)
+
+    def values(self, key: str) -> Values | None:
+        value = self._object(key, _MOST_REGISTERS)
+        if value is None:
+            return None
+        return Values({_unhex(key, code, _CODE): _unhex(key, item)
+                       for code, item in value.items()})
+
+    def codes(self, key: str) -> frozenset[int] | None:
+        value = self._take(key, str, "a text")
+        return None if value is None else load_codes(key, value)
+
+    def cores(self) -> tuple[Core, ...]:
+        cores = []
+        for item in self._list("cores") or ():
+            if type(item) is not list or len(item) != 4:
+                raise ProfileError("cores: not [MIDR, REVIDR, AIDR, CPUs]")
+            midr, revidr, aidr, cpus = item
+            cores.append(Core(
+                _unhex("cores", midr), _maybe(revidr), _maybe(aidr),
+                _match("cores", cpus, _CPUS)))
+        return tuple(cores)
+
+    def capabilities(self) -> tuple[tuple[str, int], ...]:
+        value = self._object("caps", _MOST_ITEMS) or {}
+        return tuple(sorted(
+            (_match("caps", name, _NAME),
+             _int("caps", number, 0, (1 << 31) - 1))
+            for name, number in value.items()))
+
+    def absent(self) -> tuple[tuple[str, str], ...]:
+        value = self._object("absent", _MOST_ITEMS) or {}
+        return tuple(sorted(
+            (_match("absent", name, _NAME), _match("absent", why, _TEXT))
+            for name, why in value.items()))
+
+
+def load_codes(key: str, text: str) -> frozenset[int]:
+    """Return the codes of a text that `dump_codes` wrote.
+
+    :param key: names the text in the error
+    :raises ProfileError: if it is not such a text
+    """
+    codes: set[int] = set()
+    for run in text.split():
+        match = _RUN.fullmatch(run)
+        if match is None:
+            raise ProfileError(f"{key}: {_quote(run)} is not a run of codes")
+        start = int(match[1], 16)
+        codes.update(range(start, start + int(match[2] or "0", 16) + 1))
+        if len(codes) > _MOST_REGISTERS:
+            raise ProfileError(f"{key}: more than {_MOST_REGISTERS} codes")
+    return frozenset(codes)
+
+
+def _int(key: str, value: object, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ProfileError(f"{key}: {_quote(value)} is not a number from"
+                           f" {least} to {most}")
+    return value
+
+
+def _ascending(key: str, numbers: list[int]) -> tuple[int, ...]:
+    if numbers != sorted(set(numbers)):
+        raise ProfileError(f"{key}: not in ascending order")
+    return tuple(numbers)
+
+
+def _match(key: str, value: object, pattern: re.Pattern[str]) -> str:
+    if type(value) is not str or not pattern.fullmatch(value):
+        raise ProfileError(f"{key}: {_quote(value)} is not allowed there")
+    return value
+
+
+def _unhex(key: str, value: object, most: int = _U64) -> int:
+    number = int(_match(key, value, _HEX), 16)
+    if number > most:
+        raise ProfileError(f"{key}: {_quote(value)} is too large")
+    return number
+
+
+def _maybe(value: object) -> int | None:
+    return None if value is None else _unhex("cores", value)

@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Names of system registers that hold a guest's state, for messages."""
+
+from nova_arm_migrate.core.registers import sysreg
+
+STATE_REGISTER_NAMES = {
+    sysreg(2, 0, 0, 0, 2): "OSDTRRX_EL1",
+    sysreg(2, 0, 0, 2, 0): "MDCCINT_EL1",
+    sysreg(2, 0, 0, 2, 2): "MDSCR_EL1",
+    sysreg(2, 0, 0, 3, 2): "OSDTRTX_EL1",
+    sysreg(2, 0, 1, 1, 4): "OSLSR_EL1",
+    sysreg(3, 0, 0, 0, 5): "MPIDR_EL1",
+    sysreg(3, 0, 1, 0, 0): "SCTLR_EL1",
+    sysreg(3, 0, 1, 0, 1): "ACTLR_EL1",
+    sysreg(3, 0, 1, 0, 2): "CPACR_EL1",
+    sysreg(3, 0, 1, 0, 3): "SCTLR2_EL1",
+    sysreg(3, 0, 1, 0, 5): "RGSR_EL1",
+    sysreg(3, 0, 1, 0, 6): "GCR_EL1",
+    sysreg(3, 0, 1, 2, 0): "ZCR_EL1",
+    sysreg(3, 0, 1, 2, 1): "TRFCR_EL1",
+    sysreg(3, 0, 1, 2, 4): "SMPRI_EL1",
+    sysreg(3, 0, 1, 2, 6): "SMCR_EL1",
+    sysreg(3, 0, 2, 0, 0): "TTBR0_EL1",
+    sysreg(3, 0, 2, 0, 1): "TTBR1_EL1",
+    sysreg(3, 0, 2, 0, 2): "TCR_EL1",
+    sysreg(3, 0, 2, 0, 3): "TCR2_EL1",
+    sysreg(3, 0, 2, 1, 0): "APIAKEYLO_EL1",
+    sysreg(3, 0, 2, 1, 1): "APIAKEYHI_EL1",
+    sysreg(3, 0, 2, 1, 2): "APIBKEYLO_EL1",
+    sysreg(3, 0, 2, 1, 3): "APIBKEYHI_EL1",
+    sysreg(3, 0, 2, 2, 0): "APDAKEYLO_EL1",
+    sysreg(3, 0, 2, 2, 1): "APDAKEYHI_EL1",
+    sysreg(3, 0, 2, 2, 2): "APDBKEYLO_EL1",
+    sysreg(3, 0, 2, 2, 3): "APDBKEYHI_EL1",
+    sysreg(3, 0, 2, 3, 0): "APGAKEYLO_EL1",
+    sysreg(3, 0, 2, 3, 1): "APGAKEYHI_EL1",
+    sysreg(3, 0, 2, 5, 0): "GCSCR_EL1",
+    sysreg(3, 0, 2, 5, 1): "GCSPR_EL1",
+    sysreg(3, 0, 2, 5, 2): "GCSCRE0_EL1",
+    sysreg(3, 0, 5, 1, 0): "AFSR0_EL1",
+    sysreg(3, 0, 5, 1, 1): "AFSR1_EL1",
+    sysreg(3, 0, 5, 2, 0): "ESR_EL1",
+    sysreg(3, 0, 5, 6, 0): "TFSR_EL1",
+    sysreg(3, 0, 5, 6, 1): "TFSRE0_EL1",
+    sysreg(3, 0, 6, 0, 0): "FAR_EL1",
+    sysreg(3, 0, 7, 4, 0): "PAR_EL1",
+    sysreg(3, 0, 10, 2, 0): "MAIR_EL1",
+    sysreg(3, 0, 10, 2, 1): "MAIR2_EL1",
+    sysreg(3, 0, 10, 2, 2): "PIRE0_EL1",
+    sysreg(3, 0, 10, 2, 3): "PIR_EL1",
+    sysreg(3, 0, 10, 2, 4): "POR_EL1",
+    sysreg(3, 0, 10, 2, 5): "S2POR_EL1",
+    sysreg(3, 0, 10, 3, 0): "AMAIR_EL1",
+    sysreg(3, 0, 10, 3, 1): "AMAIR2_EL1",
+    sysreg(3, 0, 12, 0, 0): "VBAR_EL1",
+    sysreg(3, 0, 12, 1, 1): "DISR_EL1",
+    sysreg(3, 0, 13, 0, 1): "CONTEXTIDR_EL1",
+    sysreg(3, 0, 13, 0, 4): "TPIDR_EL1",
+    sysreg(3, 0, 13, 0, 7): "SCXTNUM_EL1",
+    sysreg(3, 0, 14, 1, 0): "CNTKCTL_EL1",
+    sysreg(3, 2, 0, 0, 0): "CSSELR_EL1",
+    sysreg(3, 3, 2, 5, 1): "GCSPR_EL0",
+    sysreg(3, 3, 4, 2, 2): "SVCR",
+    sysreg(3, 3, 4, 4, 2): "FPMR",
+    sysreg(3, 3, 10, 2, 4): "POR_EL0",
+    sysreg(3, 3, 13, 0, 2): "TPIDR_EL0",
+    sysreg(3, 3, 13, 0, 3): "TPIDRRO_EL0",
+    sysreg(3, 3, 13, 0, 5): "TPIDR2_EL0",
+    sysreg(3, 3, 13, 0, 7): "SCXTNUM_EL0",
+} | {
+    sysreg(2, 0, 0, n, op2): f"{stem}{n}_EL1"
+    for n in range(16)
+    for op2, stem in ((4, "DBGBVR"), (5, "DBGBCR"), (6, "DBGWVR"),
+                      (7, "DBGWCR"))
+}

@@ -1,0 +1,55 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the released QEMUs do about registers, beyond what KVM does.
+
+Source: ``target/arm/kvm.c`` and ``target/arm/machine.c`` of QEMU.
+"""
+
+import dataclasses
+import enum
+
+from nova_arm_migrate.core.registers import sysreg
+from nova_arm_migrate.core.tables.special import VENDOR_HYP_BMAP_2
+
+#: The first QEMU that enables KVM_CAP_ARM_WRITABLE_IMP_ID_REGS: none does,
+#: so MIDR_EL1, REVIDR_EL1 and AIDR_EL1 must be equal.
+WRITES_IMPLEMENTATION_IDS_SINCE: tuple[int, int] | None = None
+
+
+class Tolerance(enum.Enum):
+    """When an incoming register that the destination lacks is dropped."""
+
+    ALWAYS = "always"
+    IF_ZERO = "if zero"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dropped:
+    """A register that QEMU drops instead of failing the load.
+
+    :ivar since: (major, minor) of the first QEMU that does, on the
+        destination
+    """
+
+    tolerance: Tolerance
+    since: tuple[int, int]
+
+
+#: kvm_arm_set_cpreg_mig_tolerances(): registers that kernels before 6.13
+#: listed without need, and one that 6.15 added.
+DROPPED = {
+    sysreg(3, 0, 2, 0, 3): Dropped(Tolerance.ALWAYS, (11, 0)),
+    sysreg(3, 0, 10, 2, 2): Dropped(Tolerance.ALWAYS, (11, 0)),
+    sysreg(3, 0, 10, 2, 3): Dropped(Tolerance.ALWAYS, (11, 0)),
+    VENDOR_HYP_BMAP_2: Dropped(Tolerance.IF_ZERO, (11, 0)),
+}

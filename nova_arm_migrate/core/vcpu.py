@@ -1,0 +1,99 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a host offers a vCPU with features switched off.
+
+A profile is taken with every feature on. What the same host shows a guest
+without PMU, SVE or pointer authentication follows from it, because KVM
+derives both from the same sanitised registers (``tables.features`` names
+the functions); the lab compares the two on real kernels.
+"""
+
+import dataclasses
+import functools
+
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
+from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
+
+
+def offered(host: Host, disabled: frozenset[str]) -> Host:
+    """Return the host as a vCPU with ``disabled`` features sees it.
+
+    :param disabled: as `Guest.disabled`; unknown names are ignored
+    """
+    off = [FEATURES[name] for name in sorted(disabled) if name in FEATURES]
+    values = dict(host.values)
+    listed = host.listed
+    for feature in off:
+        for code, bits in feature.bits.items():
+            if code in values:
+                values[code] &= ~bits
+        for code in feature.registers:
+            values.pop(code, None)
+        if listed is not None:
+            listed = listed - feature.registers
+    return dataclasses.replace(
+        host,
+        values=Values({c: v for c, v in values.items() if v}),
+        listed=listed,
+        features=host.features - {feature.name for feature in off},
+        sve_lengths=_lengths(host.sve_lengths, disabled))
+
+
+def _lengths(lengths: tuple[int, ...] | None,
+             disabled: frozenset[str]) -> tuple[int, ...] | None:
+    """Vector lengths that are left: KVM can only cut off the longest ones.
+
+    Source: set_sve_vls() in arch/arm64/kvm/guest.c; QEMU's
+    arm_cpu_sve_finalize() refuses to start a guest that would have gaps.
+    """
+    if lengths is None or "sve" in disabled:
+        return lengths if lengths is None else ()
+    cut = [SVE_LENGTH_PROPERTIES[name] for name in disabled
+           if name in SVE_LENGTH_PROPERTIES]
+    return tuple(bits for bits in lengths if not cut or bits < min(cut))
+
+
+@functools.lru_cache(maxsize=256)
+def offered_cached(host: Host, disabled: frozenset[str]) -> Host:
+    """As `offered`, remembered: a filter asks it for every host."""
+    return offered(host, disabled)
+
+
+def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
+                     gic: int | None = None, memory: int | None = None,
+                     inferred: bool = False) -> Guest:
+    """Return what a guest has that starts on this host.
+
+    :param disabled: as `Guest.disabled`
+    :param gic: version of the guest's GIC; None if not known
+    :param memory: bytes; None if not known
+    :param inferred: as `Guest.inferred`
+    """
+    seen = offered(host, disabled)
+    return Guest(
+        values=seen.values, listed=seen.listed, disabled=disabled,
+        sve_lengths=seen.sve_lengths, gic=gic, memory=memory,
+        cntfrq=host.cntfrq, dczid=host.dczid, page_size=host.page_size,
+        kernel=host.kernel, qemu=host.qemu, inferred=inferred)
+
+
+def has_32bit_el0(host: Host) -> bool:
+    """Whether a guest there can run 32-bit code at EL0.
+
+    Source: ``kvm_supports_32bit_el0``; ID_AA64PFR0_EL1.EL0 is 2.
+    """
+    return host.values.get(ID_AA64PFR0_EL1, 0) & 0xF == 2

@@ -1,0 +1,67 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What QEMU does with the registers of an incoming guest.
+
+Sources: ``cpu_post_load`` in ``target/arm/machine.c``,
+``write_list_to_kvmstate`` and ``kvm_arm_set_cpreg_mig_tolerances`` in
+``target/arm/kvm.c``.
+"""
+
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import version_of
+from nova_arm_migrate.core.registers import kvm_id
+from nova_arm_migrate.core.tables import keeps_value
+from nova_arm_migrate.core.tables.qemu import DROPPED
+from nova_arm_migrate.core.tables.qemu import Tolerance
+
+#: Why no trial can be made of a guest without a register list.
+NO_LIST = "the guest's record has no list of its registers"
+
+
+def writes(guest: Guest, listed: frozenset[int]) -> list[tuple[int, int]]:
+    """Return the (code, value) pairs to write, in QEMU's order.
+
+    Only registers whose values a profile keeps: others hold the state of a
+    running guest, which KVM does not judge.
+
+    :param listed: the registers that the destination has
+    """
+    both = (guest.listed or frozenset()) & listed
+    return [(code, guest.values.get(code, 0))
+            for code in sorted(both, key=kvm_id) if keeps_value(code)]
+
+
+def missing(guest: Guest, listed: frozenset[int], qemu: str | None
+            ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the registers that fail the load, and those that may.
+
+    :param listed: the registers that the destination has
+    :param qemu: the version of the destination's QEMU
+    :returns: codes of the guest's registers that the destination lacks and
+        its QEMU does not drop; codes that a newer QEMU drops, if the
+        version is not known
+    """
+    version = version_of(qemu)
+    fails, may_fail = [], []
+    lacks = (guest.listed or frozenset()) - listed
+    for code in sorted(lacks, key=kvm_id):
+        dropped = DROPPED.get(code)
+        if dropped is None or (dropped.tolerance is Tolerance.IF_ZERO
+                               and guest.values.get(code, 0)):
+            fails.append(code)
+        elif version is None:
+            may_fail.append(code)
+        elif version < dropped.since:
+            fails.append(code)
+    return tuple(fails), tuple(may_fail)

@@ -1,0 +1,112 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the rest of the project asks of a host, real or recorded."""
+
+import dataclasses
+import typing
+
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GuestView:
+    """What KVM shows a vCPU with some features off.
+
+    :ivar values: as `Guest.values`
+    :ivar listed: as `Guest.listed`
+    :ivar features: as `Host.features`: those that are on
+    :ivar sve_lengths: bits, ascending; empty without SVE
+    """
+
+    values: Values
+    listed: frozenset[int]
+    features: frozenset[str]
+    sve_lengths: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of writing a guest's registers to a scratch vCPU.
+
+    :ivar ran: whether the writes were made at all; the rest says nothing
+        if they were not
+    :ivar why_not: one line; empty if they were
+    :ivar refused: (register code, name of the errno), in the order of the
+        writes; each would fail the load in QEMU
+    :ivar missing: codes of registers that the guest has and this host has
+        not, and that the QEMU here does not drop; each would fail the load
+    :ivar unjudged: missing ones that a newer QEMU drops, where the version
+        of the QEMU here is not known
+    :ivar written: how many registers were written, refused ones included
+    """
+
+    ran: bool = True
+    why_not: str = ""
+    refused: tuple[tuple[int, str], ...] = ()
+    missing: tuple[int, ...] = ()
+    unjudged: tuple[int, ...] = ()
+    written: int = 0
+
+    @property
+    def accepted(self) -> bool | None:
+        """Whether QEMU would load the guest here; None if not known."""
+        if not self.ran:
+            return None
+        if self.refused or self.missing:
+            return False
+        return None if self.unjudged else True
+
+
+class HostProbe(typing.Protocol):
+    """One host, asked anew at every call. Safe to call from any thread."""
+
+    def host(self) -> Host:
+        """Return the host's profile.
+
+        :raises ProbeError: if there is none to be had
+        """
+        ...
+
+    def guest_view(self, disabled: frozenset[str]) -> GuestView:
+        """Return what KVM shows a guest that starts here now.
+
+        :param disabled: as `Guest.disabled`
+        :raises ProbeError: if KVM can't be asked
+        """
+        ...
+
+    def trial(self, guest: Guest) -> Trial:
+        """Write the guest's registers to a fresh scratch vCPU.
+
+        What keeps the trial from being made is in `Trial.why_not`.
+        """
+        ...
+
+
+def guest_seen(host: Host, view: GuestView, *, disabled: frozenset[str],
+               gic: int | None = None, memory: int | None = None) -> Guest:
+    """Return the record of a guest that has just started on the host.
+
+    :param view: of the guest's own features
+    :param disabled: as `Guest.disabled`
+    :param gic: version of its GIC; None if not known
+    :param memory: bytes; None if not known
+    """
+    return Guest(
+        values=view.values, listed=view.listed, disabled=disabled,
+        sve_lengths=view.sve_lengths, gic=gic, memory=memory,
+        cntfrq=host.cntfrq, dczid=host.dczid, page_size=host.page_size,
+        kernel=host.kernel, qemu=host.qemu)

@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A host played back from its profile: the twin of the real probe."""
+
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.registers import Register
+from nova_arm_migrate.core.rules import JUDGES
+from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.core.verdict import Severity
+from nova_arm_migrate.probe import incoming
+from nova_arm_migrate.probe.errors import ProbeError
+from nova_arm_migrate.probe.interface import GuestView
+from nova_arm_migrate.probe.interface import Trial
+
+
+class RecordedHost:
+    """Answers as the host would that the profile was taken on.
+
+    What KVM shows a guest follows from `core.vcpu.offered`, and what it
+    refuses from `core.rules`; the lab holds both against real kernels.
+    """
+
+    def __init__(self, profile: Host) -> None:
+        self._profile = profile
+
+    def host(self) -> Host:
+        """Return the profile."""
+        return self._profile
+
+    def guest_view(self, disabled: frozenset[str]) -> GuestView:
+        """Return what the host shows a guest.
+
+        :raises ProbeError: if the profile has no register list
+        """
+        seen = offered(self._profile, disabled)
+        if seen.listed is None:
+            raise ProbeError(self._profile.why_absent("listed"))
+        return GuestView(seen.values, seen.listed, seen.features,
+                         seen.sve_lengths or ())
+
+    def trial(self, guest: Guest) -> Trial:
+        """Judge the guest's registers by the rule of each."""
+        seen = offered(self._profile, guest.disabled)
+        if guest.listed is None:
+            return Trial(ran=False, why_not=incoming.NO_LIST)
+        if seen.listed is None:
+            return Trial(ran=False, why_not=seen.why_absent("listed"))
+        fails, may_fail = incoming.missing(guest, seen.listed, seen.qemu)
+        pairs = incoming.writes(guest, seen.listed)
+        return Trial(
+            refused=tuple(
+                (code, "EINVAL") for code, value in pairs
+                if _refuses(seen, register_of(code), value)),
+            missing=fails, unjudged=may_fail, written=len(pairs))
+
+
+def _refuses(host: Host, register: Register, value: int) -> bool:
+    """Whether KVM refuses the value.
+
+    The rule can't tell what hardware hides from guests; without a hardware
+    the value is refused.
+    """
+    if value == host.values.get(register.code, 0):
+        return False
+    return any(
+        finding.severity in (Severity.BLOCKS, Severity.UNKNOWN)
+        for finding in JUDGES[register.judge](register, value, host))

@@ -11,8 +11,8 @@
 # under the License.
 
 PYTHON ?= python3
-# What `make test` runs; `make test TESTS=cover` runs the unit tests alone.
-TESTS ?= pep8,mypy,cover,functional,packaging
+# `make test TESTS=cover` runs the unit tests alone; see tox.ini.
+TESTS ?= all
 TOX = .venv-tox/bin/tox
 
 .PHONY: help demo test zipapp docs clean

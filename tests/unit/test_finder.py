@@ -11,6 +11,7 @@
 # under the License.
 
 import importlib
+import io
 import json
 import pathlib
 import subprocess
@@ -23,6 +24,7 @@ from unittest import mock
 import fixtures
 import testtools
 
+from nova_arm_migrate import commands
 from nova_arm_migrate.commands import compute
 from nova_arm_migrate import finder
 
@@ -69,6 +71,19 @@ class InstallTest(testtools.TestCase):
         finder.install()
         finder.uninstall()
         self.assertEqual(self.meta_path, sys.meta_path)
+
+    def test_the_alias_is_the_target_itself(self):
+        finder.install()
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova_arm_migrate.finder.TARGET', 'nova_arm_migrate.commands'))
+        nova, virt = ModuleType('nova'), ModuleType('nova.virt')
+        nova.__path__ = virt.__path__ = []
+        with mock.patch.dict(
+                sys.modules, {'nova': nova, 'nova.virt': virt}):
+            sys.modules.pop(finder.ALIAS, None)
+            alias = importlib.import_module(finder.ALIAS)
+        self.assertIs(commands, alias)
+        self.assertEqual('nova_arm_migrate.commands', alias.__spec__.name)
 
 
 class InterpreterTest(testtools.TestCase):
@@ -203,11 +218,9 @@ class NovaComputeArm64Test(testtools.TestCase):
             [['/opt/bin/nova-compute', '--debug'], True], seen)
 
     def test_without_nova_says_so_in_one_line(self):
-        stderr = self.useFixture(fixtures.StringStream('stderr'))
-        self.useFixture(fixtures.MonkeyPatch('sys.stderr', stderr.stream))
+        stderr = io.StringIO()
+        self.useFixture(fixtures.MonkeyPatch('sys.stderr', stderr))
         with mock.patch.dict(sys.modules, {'nova': None}):
             self.assertEqual(1, compute.main())
-        stderr.stream.seek(0)
-        text = stderr.getDetails()['stderr'].as_text()
-        self.assertEqual(1, len(text.splitlines()))
-        self.assertIn('Nova cannot be imported', text)
+        self.assertEqual(1, len(stderr.getvalue().splitlines()))
+        self.assertIn('Nova cannot be imported', stderr.getvalue())

@@ -12,11 +12,10 @@
 
 """What a host offers, and what a guest has: the two values compared."""
 
-import dataclasses
-import re
 from collections.abc import Iterator
 from collections.abc import Mapping
-from typing import Any
+import dataclasses
+import re
 
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
@@ -42,9 +41,9 @@ class Values(Mapping[int, int]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def get(self, code: int, default: Any = None) -> Any:
-        """As `dict.get`, and as fast: the compare rule lives on it."""
-        return self._items.get(code, default)
+    def read(self, code: int) -> int:
+        """Return a register's value, 0 where none is kept."""
+        return self._items.get(code, 0)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Values):
@@ -149,6 +148,7 @@ class Guest:
     :ivar sve_lengths: bits, ascending; empty without SVE
     :ivar gic: version of its GIC
     :ivar memory: bytes, hot-pluggable memory included
+    :ivar ipa_bits: `Host.ipa_bits` of the host it started on
     :ivar cntfrq: CNTFRQ_EL0 of the host it started on, Hz
     :ivar dczid: DCZID_EL0, likewise
     :ivar page_size: bytes, likewise
@@ -163,6 +163,7 @@ class Guest:
     sve_lengths: tuple[int, ...] | None = None
     gic: int | None = None
     memory: int | None = None
+    ipa_bits: int | None = None
     cntfrq: int | None = None
     dczid: int | None = None
     page_size: int | None = None

@@ -19,14 +19,14 @@ bounded, unknown keys are passed over so that a later minor change stays
 readable, and whatever is wrong ends in one `ProfileError`.
 """
 
+from collections.abc import Iterable
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from nova_arm_migrate.core.errors import ProfileError
-from nova_arm_migrate.core.profile import DISABLED_NAMES
 from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.profile import DISABLED_NAMES
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
@@ -73,6 +73,7 @@ def dump_guest(guest: Guest) -> str:
         ("schema", SCHEMA), ("kind", "guest"), *_common(guest),
         ("disabled", sorted(guest.disabled)),
         ("gic", guest.gic), ("memory", guest.memory),
+        ("ipa", guest.ipa_bits),
         ("cntfrq", guest.cntfrq), ("dczid", guest.dczid),
         ("page", guest.page_size),
         ("kernel", guest.kernel), ("qemu", guest.qemu),
@@ -136,6 +137,7 @@ def guest_from(record: object) -> Guest:
         values=r.values("values") or Values(), listed=r.codes("listed"),
         sve_lengths=r.sve(), disabled=r.names("disabled", DISABLED_NAMES),
         gic=r.number("gic", 0, 15), memory=r.number("memory", 0, 1 << 52),
+        ipa_bits=r.number("ipa", 0, 64),
         cntfrq=r.number("cntfrq", 0, 1 << 32),
         dczid=r.number("dczid", 0, _U64),
         page_size=r.number("page", 4096, 1 << 20),

@@ -135,6 +135,7 @@ class Field:
     :ivar signed: two's complement, 0xF is -1 (``S_ARM64_FTR_BITS``)
     :ivar safe: the value that rule EXACT accepts
     :ivar least: a writable field below this is refused (``set_id_*``)
+    :ivar or_zero: 0 is accepted all the same (``set_id_dfr0_el1``)
     :ivar as_zero: this value is taken for 0 (``set_id_aa64dfr0_el1``)
     :ivar stale: the host accepts, and ignores, its hardware's value, which
         it does not show (``set_id_aa64pfr0_el1`` on MPAM)
@@ -147,13 +148,14 @@ class Field:
     signed: bool = False
     safe: int = 0
     least: int = 0
+    or_zero: bool = False
     as_zero: int | None = None
     stale: bool = False
+    mask: int = dataclasses.field(init=False, repr=False, compare=False)
 
-    @property
-    def mask(self) -> int:
-        """The field's bits within the register."""
-        return (1 << self.width) - 1 << self.shift
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "mask", (1 << self.width) - 1 << self.shift)
 
     def of(self, value: int) -> int:
         """Return this field of a register's value, sign extended."""
@@ -185,10 +187,11 @@ class Register:
 
 
 def lower(name: str, shift: int, *, width: int = 4, least: int = 0,
-          as_zero: int | None = None, stale: bool = False) -> Field:
+          or_zero: bool = False, as_zero: int | None = None,
+          stale: bool = False) -> Field:
     """A LOWER_SAFE field."""
     return Field(name, shift, width, Rule.LOWER_SAFE, least=least,
-                 as_zero=as_zero, stale=stale)
+                 or_zero=or_zero, as_zero=as_zero, stale=stale)
 
 
 def signed(name: str, shift: int) -> Field:

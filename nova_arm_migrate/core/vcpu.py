@@ -87,8 +87,9 @@ def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
     return Guest(
         values=seen.values, listed=seen.listed, disabled=disabled,
         sve_lengths=seen.sve_lengths, gic=gic, memory=memory,
-        cntfrq=host.cntfrq, dczid=host.dczid, page_size=host.page_size,
-        kernel=host.kernel, qemu=host.qemu, inferred=inferred)
+        ipa_bits=host.ipa_bits, cntfrq=host.cntfrq, dczid=host.dczid,
+        page_size=host.page_size, kernel=host.kernel, qemu=host.qemu,
+        inferred=inferred)
 
 
 def has_32bit_el0(host: Host) -> bool:
@@ -96,4 +97,4 @@ def has_32bit_el0(host: Host) -> bool:
 
     Source: ``kvm_supports_32bit_el0``; ID_AA64PFR0_EL1.EL0 is 2.
     """
-    return host.values.get(ID_AA64PFR0_EL1, 0) & 0xF == 2
+    return host.values.read(ID_AA64PFR0_EL1) & 0xF == 2

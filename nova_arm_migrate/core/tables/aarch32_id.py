@@ -18,10 +18,10 @@ Field positions: Arm ARM (DDI 0487), D24.2. Rules: ``ftr_id_*``,
 ``set_id_dfr0_el1`` in ``arch/arm64/kvm/sys_regs.c``.
 """
 
-from nova_arm_migrate.core.registers import Judge
-from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import higher
+from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import lower
+from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import same
 from nova_arm_migrate.core.registers import signed
 from nova_arm_migrate.core.registers import sysreg
@@ -38,7 +38,8 @@ AARCH32_ID_REGISTERS = (
         lower("MProgMod", 8), lower("Security", 4), lower("ProgMod", 0),
     ), Judge.FEATURES_32BIT),
     Register("ID_DFR0_EL1", sysreg(3, 0, 0, 1, 2), (
-        same("TraceFilt", 28), lower("PerfMon", 24, as_zero=15),
+        same("TraceFilt", 28),
+        lower("PerfMon", 24, least=3, or_zero=True, as_zero=15),
         lower("MProfDbg", 20), lower("MMapTrc", 16), lower("CopTrc", 12),
         lower("MMapDbg", 8),
         lower("CopSDbg", 4), lower("CopDbg", 0, least=6),

@@ -21,11 +21,11 @@ another rule. A field that an older kernel lacks is 0 there, and KVM's rule
 for it then comes out the same.
 """
 
-from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import exact
 from nova_arm_migrate.core.registers import higher
 from nova_arm_migrate.core.registers import higher_or_zero
 from nova_arm_migrate.core.registers import lower
+from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import same
 from nova_arm_migrate.core.registers import signed
 from nova_arm_migrate.core.registers import sysreg

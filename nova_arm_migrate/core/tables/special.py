@@ -18,13 +18,13 @@ Sources, Linux 7.2: ``set_imp_id_reg``, ``set_clidr``, ``set_ccsidr``,
 fw-pseudo-registers.rst``.
 """
 
+from nova_arm_migrate.core.registers import bitmap
+from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.registers import Field
+from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import Rule
-from nova_arm_migrate.core.registers import bitmap
-from nova_arm_migrate.core.registers import ccsidr
-from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.registers import sysreg
 
 MIDR_EL1 = sysreg(3, 0, 0, 0, 0)

@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What neither KVM nor QEMU refuses, and what lies outside the registers.
+
+Each function looks at one thing that a guest sees and that is not a vCPU
+register QEMU carries over.
+"""
+
+from collections.abc import Callable
+
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
+from nova_arm_migrate.core.verdict import Finding
+from nova_arm_migrate.core.verdict import Severity
+
+#: Names of what is compared besides registers, for overrides.
+HAZARD_NAMES = frozenset({
+    "SVE_LENGTHS", "CNTFRQ_EL0", "DCZID_EL0", "IPA_BITS", "PAGE_SIZE",
+    "GIC", "PMCR_EL0.N"})
+
+#: QEMU's virt machine: RAM starts at 1 GiB, its high PCIe window at
+#: 512 GiB needs 40 bits (hw/arm/virt.c, extended_memmap).
+_RAM_BASE = 1 << 30
+_LEAST_IPA_BITS = 40
+
+_DCZID_DZP = 1 << 4
+
+
+def find_hazards(guest: Guest, host: Host) -> list[Finding]:
+    """Return the findings on everything but the registers.
+
+    :param host: as the guest's vCPU features let it be seen
+    """
+    return [finding for check in _CHECKS if (finding := check(guest, host))]
+
+
+def _unknown(name: str, guest: object, host: Host,
+             attribute: str) -> Finding:
+    why = host.why_absent(attribute) if guest is not None \
+        else "the guest's value is not recorded"
+    return Finding(Cause.NOT_RECORDED, Severity.UNKNOWN, name, detail=why)
+
+
+def _sve_lengths(guest: Guest, host: Host) -> Finding | None:
+    """SVE vector lengths: up to the guest's longest, they must be the same.
+
+    Its ZCR_EL1.LEN selects the next length that exists, so one more in
+    between changes what the guest gets just as one less does.
+    """
+    if guest.sve_lengths is None or host.sve_lengths is None:
+        if not guest.values.read(ID_AA64PFR0_EL1) >> 32 & 0xF:
+            return None
+        return _unknown("SVE_LENGTHS", guest.sve_lengths, host,
+                        "sve_lengths")
+    if not guest.sve_lengths:
+        return None
+    longest = guest.sve_lengths[-1]
+    if guest.sve_lengths == tuple(
+            bits for bits in host.sve_lengths if bits <= longest):
+        return None
+    return Finding(Cause.SVE_LENGTHS, Severity.HAZARD, "SVE_LENGTHS",
+                   guest=_list(guest.sve_lengths),
+                   host=_list(host.sve_lengths), rule="SAME_UP_TO_LONGEST")
+
+
+def _list(numbers: tuple[int, ...]) -> str:
+    return ",".join(str(number) for number in numbers) or "none"
+
+
+def _timer(guest: Guest, host: Host) -> Finding | None:
+    """CNTFRQ_EL0: the guest reads the hardware's."""
+    if guest.cntfrq is None or host.cntfrq is None:
+        return _unknown("CNTFRQ_EL0", guest.cntfrq, host, "cntfrq")
+    if guest.cntfrq == host.cntfrq:
+        return None
+    return Finding(Cause.TIMER, Severity.HAZARD, "CNTFRQ_EL0",
+                   guest=guest.cntfrq, host=host.cntfrq, rule="EQUAL")
+
+
+def _cache_zero(guest: Guest, host: Host) -> Finding | None:
+    """DCZID_EL0: the block that DC ZVA clears. Unused while DZP is set."""
+    if guest.dczid is None or host.dczid is None:
+        return _unknown("DCZID_EL0", guest.dczid, host, "dczid")
+    if guest.dczid == host.dczid or guest.dczid & _DCZID_DZP:
+        return None
+    return Finding(Cause.CACHE_ZERO, Severity.HAZARD, "DCZID_EL0",
+                   guest=guest.dczid, host=host.dczid, rule="EQUAL")
+
+
+def _addresses(guest: Guest, host: Host) -> Finding | None:
+    """IPA size: the guest's memory map must fit.
+
+    QEMU leaves high windows out of the map of a guest that starts on a host
+    without room for them, so no guest needs more than its first host had.
+    """
+    needed = _LEAST_IPA_BITS
+    if guest.memory is not None:
+        needed = max(needed, (_RAM_BASE + guest.memory - 1).bit_length())
+    if guest.ipa_bits is not None:
+        needed = min(needed, guest.ipa_bits)
+    if host.ipa_bits is None:
+        return _unknown("IPA_BITS", needed, host, "ipa_bits")
+    if host.ipa_bits >= needed:
+        return None
+    return Finding(Cause.ADDRESSES, Severity.HAZARD, "IPA_BITS",
+                   guest=needed, host=host.ipa_bits, rule="LOWER_SAFE")
+
+
+def _page_size(guest: Guest, host: Host) -> Finding | None:
+    """The host's base page size."""
+    if guest.page_size is None or host.page_size is None:
+        return _unknown("PAGE_SIZE", guest.page_size, host, "page_size")
+    if guest.page_size == host.page_size:
+        return None
+    return Finding(Cause.PAGE_SIZE, Severity.HAZARD, "PAGE_SIZE",
+                   guest=guest.page_size, host=host.page_size, rule="EQUAL")
+
+
+def _gic(guest: Guest, host: Host) -> Finding | None:
+    """The guest's GIC: QEMU can't start there without it."""
+    if guest.gic is None:
+        return None
+    if host.gic is None:
+        return _unknown("GIC", guest.gic, host, "gic")
+    if guest.gic in host.gic:
+        return None
+    return Finding(
+        Cause.GIC, Severity.BLOCKS, "GIC", guest=guest.gic,
+        host=" and ".join(f"GICv{v}" for v in host.gic) or "none",
+        rule="PRESENT")
+
+
+_CHECKS: tuple[Callable[[Guest, Host], Finding | None], ...] = (
+    _sve_lengths, _timer, _cache_zero, _addresses, _page_size, _gic)

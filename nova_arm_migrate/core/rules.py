@@ -1,0 +1,274 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""KVM's rule: one register's value against one host.
+
+`JUDGES` has one function for each check that KVM makes; each takes the
+register, the guest's value and the host, and returns what it would refuse.
+None is asked about a value that equals the host's: KVM accepts that always.
+"""
+
+from collections.abc import Callable
+
+from nova_arm_migrate.core.cores import core_name
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.profile import version_of
+from nova_arm_migrate.core.registers import Field
+from nova_arm_migrate.core.registers import Judge
+from nova_arm_migrate.core.registers import Register
+from nova_arm_migrate.core.registers import Rule
+from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.tables import aarch64_id
+from nova_arm_migrate.core.tables.features import CTR_EL0
+from nova_arm_migrate.core.tables import qemu
+from nova_arm_migrate.core.tables import special
+from nova_arm_migrate.core.vcpu import has_32bit_el0
+from nova_arm_migrate.core.verdict import Finding
+from nova_arm_migrate.core.verdict import Severity
+
+_CTR = next(register for register in aarch64_id.AARCH64_ID_REGISTERS
+            if register.code == CTR_EL0)
+_NO_MASKS = Values()
+_ALL_BITS = (1 << 64) - 1
+
+
+def accepts(field: Field, value: int, limit: int) -> bool:
+    """Whether KVM accepts a value of a writable field.
+
+    Source: arm64_ftr_safe_value(), kvm_arm64_ftr_safe_value().
+
+    :param value: the guest's, sign extended
+    :param limit: the destination's, sign extended
+    """
+    if value == limit:
+        return True
+    if value < field.least and not (field.or_zero and value == 0):
+        return False
+    match field.rule:
+        case Rule.LOWER_SAFE:
+            return value <= limit
+        case Rule.HIGHER_SAFE:
+            return value >= limit
+        case Rule.HIGHER_OR_ZERO_SAFE:
+            return value == 0 if not limit else value >= limit
+        case Rule.EXACT:
+            return value == field.safe
+        case Rule.EQUAL:
+            return False
+
+
+_REFUSAL = {
+    Rule.LOWER_SAFE: Cause.ABOVE,
+    Rule.HIGHER_SAFE: Cause.BELOW,
+    Rule.HIGHER_OR_ZERO_SAFE: Cause.BELOW,
+    Rule.EXACT: Cause.NOT_ALLOWED,
+    Rule.EQUAL: Cause.FIXED,
+}
+
+
+def check_features(register: Register, value: int, host: Host
+                   ) -> list[Finding]:
+    """An ID register, as arm64_check_features() does it.
+
+    Only fields that differ are looked at: KVM accepts the others whatever
+    their rule is. Without the masks of the host's kernel, what would pass
+    if it were writable can't be judged.
+    """
+    code = register.code
+    limit = host.values.read(code)
+    masks = host.writable
+    writable = _ALL_BITS if masks is None else masks.read(code)
+    rest = value ^ limit
+    findings = []
+    for field in register.fields:
+        if not rest & field.mask:
+            continue
+        rest &= ~field.mask
+        has, offers = field.of(value), field.of(limit)
+        if has == field.as_zero:
+            has = 0
+        settable = field.mask & writable == field.mask
+        if has == offers:
+            continue
+        if settable and accepts(field, has, offers):
+            if masks is None:
+                findings.append(Finding(
+                    Cause.NOT_RECORDED, Severity.UNKNOWN, register.name,
+                    field.name, has, offers, field.rule.value, code,
+                    host.why_absent("writable")))
+            continue
+        rule = field.rule if settable else Rule.EQUAL
+        cause, severity = _REFUSAL[rule], Severity.BLOCKS
+        if has < field.least:
+            cause = Cause.NOT_ALLOWED
+        elif field.stale and not offers:
+            cause, severity = Cause.STALE, Severity.UNKNOWN
+        elif not settable and has > offers and field.rule is Rule.LOWER_SAFE:
+            cause = Cause.ABOVE
+        findings.append(Finding(
+            cause, severity, register.name, field.name, has, offers,
+            rule.value, code))
+    if rest:
+        findings.append(Finding(
+            Cause.RESERVED, Severity.BLOCKS, register.name, "",
+            value, limit, Rule.EQUAL.value, code))
+    return findings
+
+
+def check_features_32bit(register: Register, value: int, host: Host
+                         ) -> list[Finding]:
+    """An AArch32 ID register: writes are ignored without 32-bit EL0.
+
+    Source: aa32_id_visibility(), REG_USER_WI.
+    """
+    return check_features(register, value, host) \
+        if has_32bit_el0(host) else []
+
+
+def check_implementation(register: Register, value: int, host: Host
+                         ) -> list[Finding]:
+    """MIDR_EL1, REVIDR_EL1, AIDR_EL1, as set_imp_id_reg() does it."""
+    limit = host.values.read(register.code)
+    if _qemu_writes_implementation(host):
+        mask = (host.writable or _NO_MASKS).read(register.code)
+        if not value & ~mask:
+            return []
+    detail = "another revision of the core"
+    if register.code == special.MIDR_EL1:
+        detail = f"{core_name(value)}, the destination has {core_name(limit)}"
+    return [Finding(Cause.IMPLEMENTATION, Severity.BLOCKS, register.name,
+                    "", value, limit, Rule.EQUAL.value, register.code,
+                    detail)]
+
+
+def _qemu_writes_implementation(host: Host) -> bool:
+    since = qemu.WRITES_IMPLEMENTATION_IDS_SINCE
+    version = version_of(host.qemu)
+    return (since is not None and version is not None and version >= since
+            and host.capability("WRITABLE_IMP_ID_REGS") > 0)
+
+
+def check_clidr(register: Register, value: int, host: Host
+                ) -> list[Finding]:
+    """CLIDR_EL1, as set_clidr() does it since Linux 6.3."""
+    coherent = not special.CLIDR_LOC.of(value) or not (
+        special.CLIDR_LOUIS.of(value) or special.CLIDR_LOUU.of(value))
+    has_idc = _CTR.field("IDC").of(host.values.read(CTR_EL0))
+    fine = not value & special.CLIDR_RES0 and (has_idc or not coherent)
+    return [] if fine and _fabricates_caches(host) \
+        else _cache(register, value, host)
+
+
+def check_ccsidr(register: Register, value: int, host: Host
+                 ) -> list[Finding]:
+    """CCSIDR_EL1, as set_ccsidr() does it since Linux 6.3."""
+    ctr = host.values.read(CTR_EL0)
+    instruction = register.code & 1
+    least = _CTR.field("IminLine" if instruction else "DminLine").of(ctr)
+    # Line sizes: log2 of 16-byte units here, log2 of 4-byte words in CTR.
+    fine = not value >> 32 and (
+        special.CCSIDR_LINE_SIZE.of(value) + 4 >= least + 2)
+    return [] if fine and _fabricates_caches(host) \
+        else _cache(register, value, host)
+
+
+def _cache(register: Register, value: int, host: Host) -> list[Finding]:
+    return [Finding(Cause.CACHE, Severity.BLOCKS, register.name, "", value,
+                    host.values.read(register.code), Rule.EQUAL.value,
+                    register.code)]
+
+
+def _fabricates_caches(host: Host) -> bool:
+    """Whether the host's KVM shows made-up caches, and lets them differ.
+
+    Commit 7af0c2534f4c of Linux 6.3; before it, both must be equal.
+    """
+    version = version_of(host.kernel)
+    return version is not None and version >= (6, 3)
+
+
+def check_psci_version(register: Register, value: int, host: Host
+                       ) -> list[Finding]:
+    """PSCI_VERSION: the destination must know it.
+
+    KVM knows every version up to the one that it gives by default.
+    """
+    limit = host.values.read(register.code)
+    if value < limit:
+        return []
+    return [Finding(Cause.PSCI_VERSION, Severity.BLOCKS, register.name, "",
+                    value, limit, Rule.LOWER_SAFE.value, register.code)]
+
+
+def check_level(register: Register, value: int, host: Host
+                ) -> list[Finding]:
+    """SMCCC_ARCH_WORKAROUND_1 and _3: at most the host's level."""
+    limit = host.values.read(register.code)
+    return [] if value < limit else _level(register, value, limit)
+
+
+def check_level_workaround_2(register: Register, value: int, host: Host
+                             ) -> list[Finding]:
+    """SMCCC_ARCH_WORKAROUND_2: 0 and 1 are one level, 2 and 3 the other."""
+    limit = host.values.read(register.code)
+    fine = value >> 1 & 1 <= limit >> 1 & 1 and value & 0xF <= 3
+    return [] if fine else _level(register, value, limit)
+
+
+def _level(register: Register, value: int, limit: int) -> list[Finding]:
+    return [Finding(Cause.FIRMWARE_LEVEL, Severity.BLOCKS, register.name,
+                    "", value, limit, Rule.LOWER_SAFE.value, register.code)]
+
+
+def check_bitmap(register: Register, value: int, host: Host
+                 ) -> list[Finding]:
+    """Hypercall bitmaps: no bit that the host lacks."""
+    limit = host.values.read(register.code)
+    if not value & ~limit:
+        return []
+    return [Finding(Cause.FIRMWARE_BITS, Severity.BLOCKS, register.name, "",
+                    value, limit, "SUBSET", register.code)]
+
+
+def check_counters(register: Register, value: int, host: Host
+                   ) -> list[Finding]:
+    """PMCR_EL0.N: set_pmcr() drops counters it lacks, without an error."""
+    limit = special.PMCR_N.of(host.values.read(register.code))
+    has = special.PMCR_N.of(value)
+    if has <= limit:
+        return []
+    return [Finding(Cause.COUNTERS, Severity.HAZARD, register.name, "N",
+                    has, limit, Rule.LOWER_SAFE.value)]
+
+
+def accept_state(register: Register, value: int, host: Host
+                 ) -> list[Finding]:
+    """State of the running guest: any value goes."""
+    return []
+
+
+Check = Callable[[Register, int, Host], list[Finding]]
+
+JUDGES: dict[Judge, Check] = {
+    Judge.FEATURES: check_features,
+    Judge.FEATURES_32BIT: check_features_32bit,
+    Judge.IMPLEMENTATION: check_implementation,
+    Judge.CLIDR: check_clidr,
+    Judge.CCSIDR: check_ccsidr,
+    Judge.PSCI_VERSION: check_psci_version,
+    Judge.LEVEL: check_level,
+    Judge.LEVEL_WORKAROUND_2: check_level_workaround_2,
+    Judge.BITMAP: check_bitmap,
+    Judge.COUNTERS: check_counters,
+    Judge.STATE: accept_state,
+}

@@ -1,0 +1,175 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The sentences an operator reads, one for each cause of a finding."""
+
+import enum
+
+
+class Cause(enum.Enum):
+    """Why there is a finding."""
+
+    ABOVE = "above the destination's limit"
+    BELOW = "below the destination's limit"
+    FIXED = "fixed on the destination"
+    NOT_ALLOWED = "not a value the destination accepts"
+    RESERVED = "unknown bits differ"
+    STALE = "may be a stale value"
+    IMPLEMENTATION = "another implementation"
+    SEVERAL_CORES = "several kinds of cores"
+    MISSING = "register missing"
+    DROPPED = "register dropped"
+    MAY_BE_DROPPED = "register may be dropped"
+    FIRMWARE_LEVEL = "firmware level"
+    FIRMWARE_BITS = "firmware calls missing"
+    PSCI_VERSION = "PSCI version unknown to the destination"
+    CACHE = "cache description"
+    COUNTERS = "event counters missing"
+    SVE_LENGTHS = "SVE vector lengths"
+    TIMER = "timer frequency"
+    CACHE_ZERO = "cache zeroing block"
+    ADDRESSES = "guest addresses do not fit"
+    PAGE_SIZE = "page size"
+    GIC = "interrupt controller"
+    INFERRED = "taken from the current host"
+    NOT_RECORDED = "not recorded"
+    TRIAL_REFUSED = "refused in the trial"
+    TRIAL_MISSING = "missing in the trial"
+    TRIAL_ACCEPTED = "accepted in the trial"
+
+
+_ELSEWHERE = ("Choose another destination, or restart the guest (hard"
+              " reboot) on the lesser host, so that it never sees more.")
+
+_SENTENCES = {
+    Cause.ABOVE:
+        "The guest has {name} = {guest}, the destination offers at most"
+        " {host}. " + _ELSEWHERE,
+    Cause.BELOW:
+        "The guest has {name} = {guest}, the destination needs at least"
+        " {host}. " + _ELSEWHERE,
+    Cause.FIXED:
+        "The guest has {name} = {guest}, the destination {host}, and its"
+        " kernel does not let a guest differ there. Choose a destination"
+        " with the same value, or update its kernel (6.7 and newer let many"
+        " fields be lowered).",
+    Cause.NOT_ALLOWED:
+        "The guest has {name} = {guest}; beside its own {host} the"
+        " destination accepts no such value. Choose a destination with the"
+        " same value.",
+    Cause.RESERVED:
+        "{name} is {guest} in the guest and {host} on the destination, in"
+        " bits that this version has no name for. Choose a destination of"
+        " the same kind, or update nova-arm-migrate.",
+    Cause.STALE:
+        "The guest has {name} = {guest}, which the destination hides from"
+        " guests; it accepts the value if its hardware has the same, which"
+        " only a trial on the destination can tell. Allow the trial"
+        " ([arm_migrate] trial).",
+    Cause.IMPLEMENTATION:
+        "The guest runs on {detail}: {name} is {guest} in the guest and"
+        " {host} on the destination, and QEMU needs it equal. Choose a"
+        " destination with the same cores, revision included.",
+    Cause.SEVERAL_CORES:
+        "The destination has several kinds of cores ({detail}); which of"
+        " them a guest sees depends on where it is scheduled. Pin the"
+        " guest's vCPUs to cores of one kind, or choose another"
+        " destination.",
+    Cause.MISSING:
+        "The guest has the register {name}{detail}, which the destination's"
+        " KVM does not have. Choose a destination with the same or a newer"
+        " kernel and the same vCPU features.",
+    Cause.DROPPED:
+        "The guest has the register {name}, which the destination's KVM"
+        " does not have; its QEMU drops it without harm.",
+    Cause.MAY_BE_DROPPED:
+        "The guest has the register {name}, which the destination's KVM"
+        " does not have; QEMU 11.0 and newer drop it without harm, but the"
+        " destination's QEMU version is not known.",
+    Cause.FIRMWARE_LEVEL:
+        "The guest was told that {name} is at level {guest}, the"
+        " destination is at {host}: the guest would run without that"
+        " mitigation. Update the destination's firmware or kernel, or"
+        " choose another one.",
+    Cause.FIRMWARE_BITS:
+        "The guest was offered hypercalls ({name} = {guest}) that the"
+        " destination lacks ({host}). Choose a destination with the same or"
+        " a newer kernel.",
+    Cause.PSCI_VERSION:
+        "The guest uses {name} {guest}, newer than the destination's"
+        " {host}. Choose a destination with the same or a newer kernel.",
+    Cause.CACHE:
+        "{name} is {guest} in the guest and {host} on the destination,"
+        " whose KVM refuses such a cache description. Choose a destination"
+        " with the same cores.",
+    Cause.COUNTERS:
+        "The guest has {guest} event counters ({name}), the destination"
+        " {host}; nothing refuses the move, and the guest loses counters it"
+        " uses. Choose another destination, or switch the guest's PMU off"
+        " (hw_pmu).",
+    Cause.SVE_LENGTHS:
+        "The guest may use SVE vector lengths of {guest} bits, the"
+        " destination has {host}; nothing refuses the move, and programs in"
+        " the guest are killed. Choose a destination with the same lengths"
+        " up to the guest's longest, or switch the longer ones off in the"
+        " guest.",
+    Cause.TIMER:
+        "The guest's timer runs at {guest} Hz, the destination's at {host}"
+        " Hz; nothing refuses the move, and time runs wrong in the guest."
+        " Choose a destination with the same timer frequency.",
+    Cause.CACHE_ZERO:
+        "{name} is {guest} in the guest and {host} on the destination;"
+        " nothing refuses the move, and the guest clears memory in blocks"
+        " of the wrong size. Choose a destination with the same value.",
+    Cause.ADDRESSES:
+        "The guest's memory map needs {guest} address bits, the destination"
+        " offers {host}. Choose a destination with a larger IPA size.",
+    Cause.PAGE_SIZE:
+        "The guest started on a host with pages of {guest} bytes, the"
+        " destination has {host}; nothing refuses the move, but memory that"
+        " is shared, huge or registered in pages of the other size is not"
+        " carried over. Choose a destination with the same page size.",
+    Cause.GIC:
+        "The guest has a GICv{guest}, the destination emulates {host}."
+        " Choose a destination with that GIC.",
+    Cause.INFERRED:
+        "The guest has no record of its own (it started before"
+        " nova-arm-migrate): it is judged by its current host's profile. A"
+        " hard reboot writes the record.",
+    Cause.NOT_RECORDED:
+        "{name} can't be judged: {detail}. Probe the hosts again, or set"
+        " [arm_migrate] unknown.",
+    Cause.TRIAL_REFUSED:
+        "KVM on the destination refuses {name} = {guest} ({detail})"
+        " although the rule lets it pass. Choose another destination, and"
+        " report this with both profiles.",
+    Cause.TRIAL_MISSING:
+        "KVM on the destination does not have the register {name}. Choose a"
+        " destination with the same or a newer kernel.",
+    Cause.TRIAL_ACCEPTED:
+        "KVM on the destination accepts {name} = {guest} although the rule"
+        " says {detail}; the trial has the last word.",
+}
+
+#: Causes whose values are whole registers and read best in hexadecimal.
+HEXADECIMAL = frozenset({
+    Cause.RESERVED, Cause.IMPLEMENTATION, Cause.FIRMWARE_BITS,
+    Cause.PSCI_VERSION, Cause.CACHE, Cause.CACHE_ZERO, Cause.TRIAL_REFUSED,
+    Cause.TRIAL_ACCEPTED,
+})
+
+
+def sentence(cause: Cause, *, name: str, guest: str, host: str,
+             detail: str) -> str:
+    """Return the sentence for a cause, remedy included."""
+    return _SENTENCES[cause].format(
+        name=name, guest=guest, host=host, detail=detail)

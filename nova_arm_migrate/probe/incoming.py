@@ -38,7 +38,7 @@ def writes(guest: Guest, listed: frozenset[int]) -> list[tuple[int, int]]:
     :param listed: the registers that the destination has
     """
     both = (guest.listed or frozenset()) & listed
-    return [(code, guest.values.get(code, 0))
+    return [(code, guest.values.read(code))
             for code in sorted(both, key=kvm_id) if keeps_value(code)]
 
 
@@ -58,7 +58,7 @@ def missing(guest: Guest, listed: frozenset[int], qemu: str | None
     for code in sorted(lacks, key=kvm_id):
         dropped = DROPPED.get(code)
         if dropped is None or (dropped.tolerance is Tolerance.IF_ZERO
-                               and guest.values.get(code, 0)):
+                               and guest.values.read(code)):
             fails.append(code)
         elif version is None:
             may_fail.append(code)

@@ -109,4 +109,4 @@ def guest_seen(host: Host, view: GuestView, *, disabled: frozenset[str],
         values=view.values, listed=view.listed, disabled=disabled,
         sve_lengths=view.sve_lengths, gic=gic, memory=memory,
         cntfrq=host.cntfrq, dczid=host.dczid, page_size=host.page_size,
-        kernel=host.kernel, qemu=host.qemu)
+        ipa_bits=host.ipa_bits, kernel=host.kernel, qemu=host.qemu)

@@ -20,8 +20,8 @@ from nova_arm_migrate.core.rules import JUDGES
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.core.verdict import Severity
-from nova_arm_migrate.probe import incoming
 from nova_arm_migrate.probe.errors import ProbeError
+from nova_arm_migrate.probe import incoming
 from nova_arm_migrate.probe.interface import GuestView
 from nova_arm_migrate.probe.interface import Trial
 
@@ -73,7 +73,7 @@ def _refuses(host: Host, register: Register, value: int) -> bool:
     The rule can't tell what hardware hides from guests; without a hardware
     the value is refused.
     """
-    if value == host.values.get(register.code, 0):
+    if value == host.values.read(register.code):
         return False
     return any(
         finding.severity in (Severity.BLOCKS, Severity.UNKNOWN)

@@ -1,0 +1,258 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The machine this runs on, asked through KVM, /proc and /sys."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import os
+import pathlib
+from typing import Any
+
+from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.probe import el0
+from nova_arm_migrate.probe.errors import KvmFailed
+from nova_arm_migrate.probe.errors import NotArm64
+from nova_arm_migrate.probe.errors import ProbeError
+from nova_arm_migrate.probe.interface import GuestView
+from nova_arm_migrate.probe.interface import Trial
+from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe import programs
+from nova_arm_migrate.probe import scratch
+from nova_arm_migrate.probe.system import parse_list
+from nova_arm_migrate.probe.system import System
+from nova_arm_migrate.probe.trial import trial_on
+
+#: What os.uname().machine says where this can run.
+ARM64 = "aarch64"
+
+#: KVM capabilities that a profile keeps, KVM_CAP_ARM_ left out of the name.
+CAPABILITIES = {
+    "EL1_32BIT": 93, "PMU_V3": 126, "SVE": 170, "PTRAUTH_ADDRESS": 171,
+    "PTRAUTH_GENERIC": 172, "STEAL_TIME": 187, "MTE": 205,
+    "COUNTER_OFFSET": 227, "SUPPORTED_REG_MASK_RANGES": 230,
+    "WRITABLE_IMP_ID_REGS": 239, "EL2": 240,
+}
+
+_FROM_KVM = ("values", "listed", "writable", "features", "sve_lengths",
+             "capabilities", "gic", "ipa_bits")
+_LONGEST_REASON = 120
+
+
+class LocalHost:
+    """The real `HostProbe`. Keeps no state between calls.
+
+    :param qemu: the version of QEMU, if the caller knows it; else the
+        program is asked. libvirt likewise
+    :param degraded: leave out what can't be read instead of raising
+    :param root: directory that /proc and /sys are read below
+    :param device: of KVM
+    :param machine: as os.uname() names it; None to ask
+    """
+
+    def __init__(self, *, qemu: str | None = None,
+                 libvirt: str | None = None, degraded: bool = False,
+                 root: pathlib.Path | str = "/", device: str = kvm.DEVICE,
+                 machine: str | None = None) -> None:
+        self._qemu = qemu
+        self._libvirt = libvirt
+        self._degraded = degraded
+        self._system = System(root)
+        self._device = device
+        self._machine = machine or os.uname().machine
+
+    def host(self) -> Host:
+        """Return the host's profile; the same host gives the same one.
+
+        :raises ProbeError: if this is not an Arm64 machine or KVM can't be
+            asked, unless degraded
+        """
+        host = _Assembly()
+        cores: tuple[Core, ...] = ()
+        try:
+            self._check_machine()
+        except NotArm64 as error:
+            if not self._degraded:
+                raise
+            host.leave_out(error, *_FROM_KVM, "cores", "hwcap", "cntfrq",
+                           "dczid")
+        else:
+            cores = host.take("cores", self._system.cores, ())
+            host.take("hwcap", self._system.hwcap)
+            host.take("cntfrq", self._timer_frequency)
+            host.take("dczid", lambda: el0.read(el0.DCZID_EL0))
+            try:
+                with steady(cores):
+                    host.fields.update(self._from_kvm())
+            except ProbeError as error:
+                if not self._degraded:
+                    raise
+                host.leave_out(error, *_FROM_KVM)
+        host.take("page_size", self._system.page_size)
+        host.take("huge_page_sizes", self._system.huge_page_sizes)
+        host.take("kernel", self._system.kernel_release)
+        host.take("qemu", self._qemu_version)
+        host.take("libvirt", lambda: self._libvirt or programs.version(
+            programs.LIBVIRT))
+        return host.finish()
+
+    def guest_view(self, disabled: frozenset[str]) -> GuestView:
+        """Return what KVM shows a vCPU that is made now.
+
+        :raises ProbeError: if KVM can't be asked
+        """
+        with self._scratch(disabled) as (vcpu, features):
+            return scratch.view(vcpu, features)
+
+    def trial(self, guest: Guest) -> Trial:
+        """Write the guest's registers to a fresh scratch vCPU."""
+        try:
+            with self._scratch(guest.disabled) as (vcpu, _):
+                return trial_on(vcpu, guest, self._qemu_version)
+        except ProbeError as error:
+            return Trial(ran=False, why_not=str(error))
+
+    def _check_machine(self) -> None:
+        if self._machine != ARM64:
+            raise NotArm64(self._machine)
+
+    def _qemu_version(self) -> str:
+        return self._qemu or programs.version(programs.QEMU)
+
+    def _timer_frequency(self) -> int:
+        try:
+            return el0.read(el0.CNTFRQ_EL0)
+        except ProbeError as error:
+            try:
+                return self._system.device_tree_timer_frequency()
+            except ProbeError:
+                raise error from None
+
+    @contextlib.contextmanager
+    def _scratch(self, disabled: frozenset[str]
+                 ) -> Iterator[tuple[kvm.ScratchVCPU, frozenset[str]]]:
+        """Make the vCPU that QEMU would make for a guest."""
+        self._check_machine()
+        try:
+            cores = self._system.cores()
+        except ProbeError:
+            cores = ()
+        with steady(cores), kvm.Kvm(self._device) as device:
+            features = device.features() - disabled
+            with (device.scratch_vm(device.ipa_bits()) as machine,
+                  machine.scratch_vcpu(
+                      features, scratch.sve_limit(disabled)) as vcpu):
+                yield vcpu, features
+
+    def _from_kvm(self) -> dict[str, Any]:
+        with kvm.Kvm(self._device) as device:
+            features = device.features()
+            ipa_bits = device.ipa_bits()
+            with device.scratch_vm(ipa_bits) as machine:
+                capabilities = {
+                    name: machine.capability(number)
+                    for name, number in CAPABILITIES.items()}
+                gic = machine.gic_versions()
+                masks = machine.writable_masks()
+                with machine.scratch_vcpu(features) as vcpu:
+                    seen = scratch.view(vcpu, features)
+            if masks is None:
+                masks = scratch.lowered(device, ipa_bits, seen)
+        return {
+            "values": seen.values, "listed": seen.listed,
+            "writable": Values(masks), "features": features,
+            "sve_lengths": seen.sve_lengths,
+            "capabilities": tuple(
+                item for item in sorted(capabilities.items()) if item[1]),
+            "gic": gic, "ipa_bits": ipa_bits}
+
+
+class _Assembly:
+    """Gathers a profile, and why parts of it are absent."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self._absent: dict[str, str] = {}
+
+    def take(self, name: str, reader: Callable[[], Any],
+             otherwise: Any = None) -> Any:
+        try:
+            self.fields[name] = reader()
+        except ProbeError as error:
+            self.leave_out(error, name)
+        return self.fields.get(name, otherwise)
+
+    def leave_out(self, error: ProbeError, *names: str) -> None:
+        reason = str(error).encode("ascii", "replace").decode("ascii")
+        for name in names:
+            self._absent[name] = reason[:_LONGEST_REASON]
+
+    def finish(self) -> Host:
+        return Host(absent=tuple(sorted(self._absent.items())),
+                    **self.fields)
+
+
+@contextlib.contextmanager
+def steady(cores: tuple[Core, ...]) -> Iterator[None]:
+    """Keep this thread on cores of the first kind, where there are several.
+
+    A new vCPU takes MIDR_EL1 from the core that its thread is on.
+    """
+    if len(cores) < 2:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    wanted = before.intersection(parse_list(cores[0].cpus))
+    if not wanted:
+        yield
+        return
+    try:
+        os.sched_setaffinity(0, wanted)
+    except OSError as error:
+        raise KvmFailed("sched_setaffinity", error.errno or 0,
+                        error.strerror or "") from None
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def disagreements(host: Host, disabled: frozenset[str], view: GuestView
+                  ) -> tuple[str, ...]:
+    """Return where KVM shows a guest something else than the core derives.
+
+    :param host: the profile of the host that the view is of
+    :returns: one line each; empty if `core.vcpu.offered` is right
+    """
+    derived = offered(host, disabled)
+    lines = [
+        f"{register_of(code).name}: KVM {view.values.read(code):#x},"
+        f" derived {derived.values.read(code):#x}"
+        for code in sorted(set(view.values) | set(derived.values))
+        if view.values.read(code) != derived.values.read(code)]
+    listed = derived.listed or frozenset()
+    lines.extend(f"{register_of(code).name}: KVM has it, derived has not"
+                 for code in sorted(view.listed - listed))
+    lines.extend(f"{register_of(code).name}: derived has it, KVM has not"
+                 for code in sorted(listed - view.listed))
+    for name in ("features", "sve_lengths"):
+        shown, expected = getattr(view, name), getattr(derived, name)
+        if shown != expected:
+            lines.append(f"{name}: KVM {shown}, derived {expected}")
+    return tuple(lines)

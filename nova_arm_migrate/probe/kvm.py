@@ -1,0 +1,343 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""KVM's own interface, as far as a scratch vCPU needs it.
+
+Sources: ``include/uapi/linux/kvm.h``, ``arch/arm64/include/uapi/asm/kvm.h``
+and ``Documentation/virt/kvm/api.rst`` of Linux. A scratch VM has no memory
+and its vCPU never runs: it costs the host a few pages, for milliseconds.
+"""
+
+import array
+from collections.abc import Iterable
+import errno
+import fcntl
+import os
+import struct
+import types
+from typing import Any
+from typing import Self
+
+from nova_arm_migrate.core.registers import sysreg
+from nova_arm_migrate.probe.errors import KvmFailed
+from nova_arm_migrate.probe.errors import NoKvm
+from nova_arm_migrate.probe.errors import NoPermission
+
+DEVICE = "/dev/kvm"
+API_VERSION = 12
+
+KVM_GET_API_VERSION = 0xAE00
+KVM_CREATE_VM = 0xAE01
+KVM_CHECK_EXTENSION = 0xAE03
+KVM_CREATE_VCPU = 0xAE41
+KVM_ARM_VCPU_INIT = 0x4020AEAE
+KVM_ARM_PREFERRED_TARGET = 0x8020AEAF
+KVM_ARM_VCPU_FINALIZE = 0x4004AEC2
+KVM_ARM_GET_REG_WRITABLE_MASKS = 0x8040AEB6
+KVM_GET_ONE_REG = 0x4010AEAB
+KVM_SET_ONE_REG = 0x4010AEAC
+KVM_GET_REG_LIST = 0xC008AEB0
+KVM_CREATE_DEVICE = 0xC00CAEE0
+
+KVM_CAP_ARM_PMU_V3 = 126
+KVM_CAP_ARM_VM_IPA_SIZE = 165
+KVM_CAP_ARM_SVE = 170
+KVM_CAP_ARM_PTRAUTH_ADDRESS = 171
+KVM_CAP_ARM_PTRAUTH_GENERIC = 172
+KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES = 230
+
+#: IPA bits of a VM where KVM does not tell: KVM_CAP_ARM_VM_IPA_SIZE is 0.
+DEFAULT_IPA_BITS = 40
+
+KVM_CREATE_DEVICE_TEST = 1
+#: GIC version to KVM_DEV_TYPE_ARM_VGIC_V*. Version 5 has a number too, and
+#: no QEMU that uses it.
+GIC_DEVICES = {2: 5, 3: 7}
+
+KVM_ARM_VCPU_PSCI_0_2 = 2
+#: Features as QEMU's properties name them, to bits of KVM_ARM_VCPU_INIT.
+#: QEMU sets both halves of pointer authentication, or none.
+FEATURE_BITS = {"pmu": (3,), "sve": (4,), "pauth": (5, 6)}
+#: The capability that each of those bits needs.
+FEATURE_CAPABILITIES = {
+    "pmu": (KVM_CAP_ARM_PMU_V3,),
+    "sve": (KVM_CAP_ARM_SVE,),
+    "pauth": (KVM_CAP_ARM_PTRAUTH_ADDRESS, KVM_CAP_ARM_PTRAUTH_GENERIC),
+}
+_FINALIZE_SVE = 4
+
+KVM_REG_ARM64_SVE_VLS = 0x606000000015FFFF
+_SVE_VLS_WORDS = 8
+
+#: Room for the registers of a vCPU, SVE registers included: more than any
+#: kernel lists today (270 without SVE, 320 with it).
+_REGISTERS = 1024
+
+#: The Feature ID space: op0 3, op1 {0, 1, 3}, CRn 0, CRm 0-7, op2 0-7
+#: (KVM_ARM_FEATURE_ID_RANGE).
+_FEATURE_ID_RANGE = 0
+_FEATURE_ID_OP1 = (0, 1, 3)
+_FEATURE_ID_SIZE = 3 * 8 * 8
+
+
+def retried(descriptor: int, request: int, argument: Any = 0) -> int:
+    """Call ioctl(2), again as long as a signal interrupts it.
+
+    :raises OSError: as ioctl(2)
+    """
+    while True:
+        try:
+            result: int = fcntl.ioctl(descriptor, request, argument)
+            return result
+        except InterruptedError:
+            continue
+
+
+def errno_name(number: int) -> str:
+    """Return the name of an errno: ``EINVAL``."""
+    return errno.errorcode.get(number, str(number))
+
+
+def _failed(what: str, error: OSError) -> KvmFailed:
+    number = error.errno or 0
+    return KvmFailed(what, number, errno_name(number))
+
+
+class _Descriptor:
+    """Owns one file descriptor, and closes it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Close the descriptor; once."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None,
+                 error: BaseException | None,
+                 trace: types.TracebackType | None) -> None:
+        self.close()
+
+    def _call(self, what: str, request: int, argument: Any = 0) -> int:
+        try:
+            return retried(self._descriptor, request, argument)
+        except OSError as error:
+            raise _failed(what, error) from None
+
+    def capability(self, number: int) -> int:
+        """Return KVM_CHECK_EXTENSION of a KVM_CAP_ number, at least 0."""
+        return max(0, self._call("KVM_CHECK_EXTENSION", KVM_CHECK_EXTENSION,
+                                 number))
+
+
+class Kvm(_Descriptor):
+    """``/dev/kvm``, opened.
+
+    :raises NoKvm: if there is no such device, or it speaks another version
+    :raises NoPermission: if the user may not open it
+    """
+
+    def __init__(self, device: str = DEVICE) -> None:
+        try:
+            super().__init__(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+        except PermissionError:
+            raise NoPermission(device) from None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+                raise NoKvm(device, os.strerror(error.errno)) from None
+            raise _failed(f"open {device}", error) from None
+        try:
+            version = self._call("KVM_GET_API_VERSION", KVM_GET_API_VERSION)
+            if version != API_VERSION:
+                raise NoKvm(device, f"KVM speaks version {version} of its"
+                            f" interface, not {API_VERSION}")
+        except BaseException:
+            self.close()
+            raise
+
+    def features(self) -> frozenset[str]:
+        """Return the vCPU features that the host has."""
+        return frozenset(
+            name for name, numbers in FEATURE_CAPABILITIES.items()
+            if all(self.capability(number) for number in numbers))
+
+    def ipa_bits(self) -> int:
+        """Return the largest size of guest physical addresses, in bits."""
+        return self.capability(KVM_CAP_ARM_VM_IPA_SIZE) or DEFAULT_IPA_BITS
+
+    def scratch_vm(self, ipa_bits: int) -> "ScratchVM":
+        """Return a new virtual machine.
+
+        :raises KvmFailed: if KVM makes none
+        """
+        # 0 is the default size, all that kernels before 4.20 take.
+        kind = 0 if ipa_bits == DEFAULT_IPA_BITS else ipa_bits
+        return ScratchVM(self._call("KVM_CREATE_VM", KVM_CREATE_VM, kind))
+
+
+class ScratchVM(_Descriptor):
+    """A virtual machine without memory."""
+
+    def gic_versions(self) -> tuple[int, ...]:
+        """Return the versions of the GIC that KVM emulates, ascending."""
+        return tuple(version for version, kind in GIC_DEVICES.items()
+                     if self._emulates(kind))
+
+    def _emulates(self, kind: int) -> bool:
+        """Source: KVM_CREATE_DEVICE_TEST makes nothing."""
+        request = bytearray(struct.pack("=III", kind, 0,
+                                        KVM_CREATE_DEVICE_TEST))
+        try:
+            retried(self._descriptor, KVM_CREATE_DEVICE, request)
+        except OSError:
+            return False
+        return True
+
+    def writable_masks(self) -> dict[int, int] | None:
+        """Return the writable bits of registers by code, without zeros.
+
+        :returns: None if the kernel does not tell (before 6.7)
+        :raises KvmFailed: if it should and does not
+        """
+        ranges = self.capability(KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES)
+        if not ranges & 1 << _FEATURE_ID_RANGE:
+            return None
+        masks = array.array("Q", bytes(8 * _FEATURE_ID_SIZE))
+        self._call("KVM_ARM_GET_REG_WRITABLE_MASKS",
+                   KVM_ARM_GET_REG_WRITABLE_MASKS,
+                   bytearray(struct.pack("=QI52x", masks.buffer_info()[0],
+                                         _FEATURE_ID_RANGE)))
+        return {sysreg(3, _FEATURE_ID_OP1[index >> 6], 0, index >> 3 & 7,
+                       index & 7): mask
+                for index, mask in enumerate(masks) if mask}
+
+    def scratch_vcpu(self, features: frozenset[str],
+                     sve_below: int | None = None) -> "ScratchVCPU":
+        """Return the first vCPU of the machine.
+
+        :param features: names out of FEATURE_BITS
+        :param sve_below: bits; cut off this vector length and longer ones
+        :raises KvmFailed: if KVM makes none
+        """
+        target = bytearray(32)
+        self._call("KVM_ARM_PREFERRED_TARGET", KVM_ARM_PREFERRED_TARGET,
+                   target)
+        vcpu = ScratchVCPU(self._call("KVM_CREATE_VCPU", KVM_CREATE_VCPU))
+        try:
+            vcpu.initialise(target, features, sve_below)
+        except BaseException:
+            vcpu.close()
+            raise
+        return vcpu
+
+
+class ScratchVCPU(_Descriptor):
+    """A vCPU that never runs."""
+
+    sve_lengths: tuple[int, ...] = ()
+
+    def initialise(self, target: bytearray, features: frozenset[str],
+                   sve_below: int | None) -> None:
+        """Set the features, as QEMU's ``kvm_arch_init_vcpu`` does.
+
+        :param target: struct kvm_vcpu_init of KVM_ARM_PREFERRED_TARGET
+        :param sve_below: as for `ScratchVM.scratch_vcpu`
+        :raises KvmFailed: if KVM does not take them
+        """
+        bits = 1 << KVM_ARM_VCPU_PSCI_0_2
+        for name in features:
+            for bit in FEATURE_BITS[name]:
+                bits |= 1 << bit
+        struct.pack_into("=I", target, 4, bits)
+        self._call("KVM_ARM_VCPU_INIT", KVM_ARM_VCPU_INIT, target)
+        if "sve" in features:
+            self.sve_lengths = self._read_lengths()
+            if sve_below is not None:
+                self._keep_lengths([bits for bits in self.sve_lengths
+                                    if bits < sve_below])
+                self.sve_lengths = self._read_lengths()
+            self._call("KVM_ARM_VCPU_FINALIZE", KVM_ARM_VCPU_FINALIZE,
+                       bytearray(struct.pack("=i", _FINALIZE_SVE)))
+
+    def _one_reg(self, register: int, buffer: array.array[int]
+                 ) -> bytearray:
+        return bytearray(struct.pack("=QQ", register,
+                                     buffer.buffer_info()[0]))
+
+    def _read_lengths(self) -> tuple[int, ...]:
+        words = array.array("Q", bytes(8 * _SVE_VLS_WORDS))
+        self._call("KVM_GET_ONE_REG of KVM_REG_ARM64_SVE_VLS",
+                   KVM_GET_ONE_REG,
+                   self._one_reg(KVM_REG_ARM64_SVE_VLS, words))
+        # Bit n stands for n + 1 quadwords of 128 bits.
+        return tuple(128 * (64 * place + bit + 1)
+                     for place, word in enumerate(words)
+                     for bit in range(64) if word >> bit & 1)
+
+    def _keep_lengths(self, lengths: Iterable[int]) -> None:
+        words = array.array("Q", bytes(8 * _SVE_VLS_WORDS))
+        for bits in lengths:
+            place, bit = divmod(bits // 128 - 1, 64)
+            words[place] |= 1 << bit
+        self._call("KVM_SET_ONE_REG of KVM_REG_ARM64_SVE_VLS",
+                   KVM_SET_ONE_REG,
+                   self._one_reg(KVM_REG_ARM64_SVE_VLS, words))
+
+    def register_list(self) -> tuple[int, ...]:
+        """Return the ids of all registers, ascending, as QEMU sorts them.
+
+        :raises KvmFailed: if KVM does not tell
+        """
+        room = _REGISTERS
+        while True:
+            ids = array.array("Q", bytes(8 * (room + 1)))
+            ids[0] = room
+            try:
+                retried(self._descriptor, KVM_GET_REG_LIST, ids)
+                break
+            except OSError as error:
+                # With E2BIG KVM says the number.
+                if error.errno != errno.E2BIG or ids[0] <= room:
+                    raise _failed("KVM_GET_REG_LIST", error) from None
+                room = ids[0]
+        return tuple(sorted(ids[1:ids[0] + 1]))
+
+    def read(self, register: int) -> int:
+        """Return the value of a register of at most 64 bits.
+
+        :param register: its KVM id
+        :raises KvmFailed: if KVM does not tell
+        """
+        value = array.array("Q", [0])
+        self._call(f"KVM_GET_ONE_REG of {register:#x}", KVM_GET_ONE_REG,
+                   self._one_reg(register, value))
+        return value[0]
+
+    def write(self, register: int, value: int) -> int:
+        """Write a register of at most 64 bits.
+
+        :param register: its KVM id
+        :returns: 0, or the errno of KVM's refusal
+        """
+        buffer = array.array("Q", [value])
+        try:
+            retried(self._descriptor, KVM_SET_ONE_REG,
+                    self._one_reg(register, buffer))
+        except OSError as error:
+            return error.errno or errno.EINVAL
+        return 0

@@ -27,7 +27,6 @@ from nova_arm_migrate.core.tables.qemu import Dropped
 from nova_arm_migrate.core.tables.qemu import Tolerance
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import REGISTERS
-from nova_arm_migrate.core.tables.special import MIDR_EL1
 from nova_arm_migrate.core.vcpu import offered_cached
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Options
@@ -64,10 +63,9 @@ def _registers(guest: Guest, host: Host) -> list[Finding]:
     """Every value that QEMU would write, by the check KVM makes on it."""
     if not guest.values:
         return [_not_recorded("REGISTERS", "the guest's registers are not"
-                              " recorded", code=MIDR_EL1)]
+                              " recorded")]
     if not host.values:
-        return [_not_recorded("REGISTERS", host.why_absent("values"),
-                              code=MIDR_EL1)]
+        return [_not_recorded("REGISTERS", host.why_absent("values"))]
     findings: list[Finding] = []
     listed = host.listed
     limits = host.values
@@ -114,7 +112,7 @@ def _missing(guest: Guest, host: Host) -> list[Finding]:
     if guest.listed is None or host.listed is None:
         why = "the guest's register list is not recorded" \
             if guest.listed is None else host.why_absent("listed")
-        return [_not_recorded("REGISTER_LIST", why, code=MIDR_EL1)]
+        return [_not_recorded("REGISTER_LIST", why)]
     missing = guest.listed - host.listed
     findings = []
     for feature in FEATURES.values():
@@ -148,6 +146,5 @@ def _harmless(dropped: Dropped, value: int) -> bool:
     return dropped.tolerance is Tolerance.ALWAYS or value == 0
 
 
-def _not_recorded(name: str, why: str, code: int | None = None) -> Finding:
-    return Finding(Cause.NOT_RECORDED, Severity.UNKNOWN, name, code=code,
-                   detail=why)
+def _not_recorded(name: str, why: str) -> Finding:
+    return Finding(Cause.NOT_RECORDED, Severity.UNKNOWN, name, detail=why)

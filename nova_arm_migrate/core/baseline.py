@@ -1,0 +1,187 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a guest may have to run on all of several hosts.
+
+The greatest lower bound of the hosts in KVM's own order, field by field.
+Whether it exists depends on what may be written: where two hosts differ in
+a field that one of them fixes there is none, and the baseline says which.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+import functools
+from typing import TypeVar
+
+from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import Field
+from nova_arm_migrate.core.registers import Judge
+from nova_arm_migrate.core.registers import Register
+from nova_arm_migrate.core.registers import Rule
+from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.core.verdict import Finding
+from nova_arm_migrate.core.verdict import Severity
+from nova_arm_migrate.core.verdict import Verdict
+
+_T = TypeVar("_T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Conflict:
+    """Why a host does not take the baseline.
+
+    :ivar host: its place in the sequence given
+    """
+
+    host: int
+    finding: Finding
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Baseline:
+    """The most a guest may have that is to run on every host.
+
+    :ivar guest: the baseline; its ``disabled`` are the vCPU features and
+        vector lengths to switch off in the domain
+    :ivar conflicts: what keeps hosts from taking even that; empty if all do
+    """
+
+    guest: Guest
+    conflicts: tuple[Conflict, ...]
+
+
+def baseline(hosts: Sequence[Host]) -> Baseline:
+    """Return the baseline of hosts.
+
+    :raises ValueError: if there is no host
+    """
+    if not hosts:
+        raise ValueError("a baseline needs at least one host")
+    guest = _meet(hosts)
+    conflicts = []
+    for place, host in enumerate(hosts):
+        report = compare(guest, host)
+        if report.verdict is not Verdict.COMPATIBLE:
+            conflicts += [Conflict(place, finding)
+                          for finding in report.findings
+                          if finding.severity is not Severity.NOTE]
+    return Baseline(guest, tuple(conflicts))
+
+
+def _meet(hosts: Sequence[Host]) -> Guest:
+    disabled = _features_to_switch_off(hosts)
+    seen = [offered(host, disabled) for host in hosts]
+    lengths = _common_lengths(seen)
+    disabled |= {f"sve{host.sve_lengths[len(lengths)]}" for host in seen
+                 if host.sve_lengths and lengths
+                 and len(host.sve_lengths) > len(lengths)}
+    if not lengths and any(host.sve_lengths for host in seen):
+        disabled |= {"sve"}
+        seen = [offered(host, disabled) for host in hosts]
+    codes = {code for host in seen for code in host.values}
+    listed = _in_all(_all_known(host.listed for host in seen))
+    if listed is not None:
+        codes &= listed
+    values = {code: _meet_values(register_of(code),
+                                 [host.values.read(code) for host in seen])
+              for code in sorted(codes)}
+    ipa_bits = _all_known(host.ipa_bits for host in hosts)
+    first = hosts[0]
+    return Guest(
+        values=Values({code: v for code, v in values.items() if v}),
+        listed=listed, disabled=disabled, sve_lengths=lengths,
+        gic=_common_gic(hosts), ipa_bits=min(ipa_bits) if ipa_bits else None,
+        cntfrq=first.cntfrq, dczid=first.dczid, page_size=first.page_size,
+        kernel=first.kernel, qemu=first.qemu)
+
+
+def _all_known(values: Iterable[_T | None]) -> list[_T] | None:
+    """The values if all of them are known."""
+    known = []
+    for value in values:
+        if value is None:
+            return None
+        known.append(value)
+    return known
+
+
+def _in_all(sets: list[frozenset[int]] | None) -> frozenset[int] | None:
+    return None if sets is None else sets[0].intersection(*sets[1:])
+
+
+def _common_gic(hosts: Sequence[Host]) -> int | None:
+    """The newest GIC that all hosts emulate, else the first host's."""
+    gics = _all_known(host.gic for host in hosts)
+    if gics is None:
+        return None
+    common = _in_all([frozenset(gic) for gic in gics])
+    return max(common or gics[0], default=None)
+
+
+def _features_to_switch_off(hosts: Sequence[Host]) -> frozenset[str]:
+    some = frozenset().union(*(host.features for host in hosts))
+    return frozenset(name for name in some & FEATURES.keys()
+                     if not all(name in host.features for host in hosts))
+
+
+def _common_lengths(hosts: Sequence[Host]) -> tuple[int, ...]:
+    """Vector lengths up to where the hosts part."""
+    common = []
+    for column in zip(*(host.sve_lengths or () for host in hosts),
+                      strict=False):
+        if len(set(column)) > 1:
+            break
+        common.append(column[0])
+    return tuple(common)
+
+
+def _meet_values(register: Register, values: Sequence[int]) -> int:
+    first = values[0]
+    if all(value == first for value in values):
+        return first
+    match register.judge:
+        case Judge.FEATURES | Judge.FEATURES_32BIT:
+            for field in register.fields:
+                met = _meet_field(field, [field.of(v) for v in values])
+                first = field.into(first, met)
+            return first
+        case Judge.LEVEL | Judge.LEVEL_WORKAROUND_2 | Judge.PSCI_VERSION:
+            return min(values)
+        case Judge.BITMAP:
+            return functools.reduce(int.__and__, values)
+        case Judge.COUNTERS:
+            counters, = register.fields
+            return counters.into(first, min(counters.of(v) for v in values))
+        case _:
+            # Nothing between two values: the comparison names the host
+            # that does not take this one.
+            return first
+
+
+def _meet_field(field: Field, values: Sequence[int]) -> int:
+    if all(value == values[0] for value in values):
+        return values[0]
+    match field.rule:
+        case Rule.HIGHER_SAFE:
+            return max(values)
+        case Rule.HIGHER_OR_ZERO_SAFE:
+            return max(values) if all(values) else 0
+        case Rule.EXACT:
+            return field.safe
+        case _:
+            return min(values)

@@ -1,0 +1,318 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Build and cache what the hosts are made of: ``lab build``."""
+
+import collections.abc
+import dataclasses
+import gzip
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from tests.lab import errors
+from tests.lab import generations
+from tests.lab import places
+from tests.lab import rootfs
+
+DEFAULT_MIRROR = 'http://deb.debian.org/debian'
+DISK_SIZE = '3G'
+NEEDED_BYTES = 4 << 30
+HOST_SOURCES = (
+    'build.py', 'rootfs.py', 'generations.py', 'files/init', 'files/agent',
+    'files/initrd-host',
+)  # fmt: skip
+EMULATOR_SOURCES = ('generations.py',)
+GUEST_SOURCES = ('build.py', 'rootfs.py', 'files/initrd-guest',
+                 'files/witness.c')  # fmt: skip
+
+CC = (
+    'aarch64-linux-gnu-gcc', '-O2', '-static', '-Wall', '-Wextra', '-Werror',
+    '-march=armv8.5-a+sve+sve2+crypto+i8mm+bf16', '-mbranch-protection=none',
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """What a host of one generation boots from."""
+
+    generation: str
+    folder: pathlib.Path
+
+    @property
+    def kernel(self) -> pathlib.Path:
+        return self.folder / 'kernel'
+
+    @property
+    def initrd(self) -> pathlib.Path:
+        return self.folder / 'host.initrd'
+
+    @property
+    def busybox(self) -> pathlib.Path:
+        return self.folder / 'busybox'
+
+    @property
+    def disk(self) -> pathlib.Path:
+        return self.folder / 'base.raw'
+
+    @property
+    def about(self) -> str:
+        """Kernel and package versions, as ``name version`` lines."""
+        return (self.folder / 'about').read_text()
+
+
+def mirror_of_this_machine() -> str:
+    """The Debian mirror that apt here uses, or the official one."""
+    done = subprocess.run(
+        ['apt-get', 'indextargets', '--format', '$(REPO_URI) $(RELEASE)',
+         'Created-By: Packages'],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    for line in done.stdout.splitlines():
+        uri = line.split(' ')[0].rstrip('/')
+        if uri.startswith('http') and uri.endswith('/debian'):
+            return uri
+    return DEFAULT_MIRROR
+
+
+def fingerprint(sources: collections.abc.Iterable[str]) -> str:
+    """Changes when any of the files that shape an image does."""
+    digest = hashlib.sha256()
+    for name in sources:
+        digest.update((pathlib.Path(__file__).parent / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _extract(
+    generation: generations.Generation,
+    arch: str,
+    packages: collections.abc.Sequence[str],
+    target: pathlib.Path,
+    mirror: str,
+) -> None:
+    argv = [
+        'mmdebstrap', '--quiet', '--variant=extract', '--mode=root',
+        f'--arch={arch}', '--include=' + ','.join(packages),
+        '--aptopt=APT::Install-Recommends "false"',
+    ]  # fmt: skip
+    if generation.stale:
+        argv.append('--aptopt=Acquire::Check-Valid-Until "false"')
+    if len(generation.suites) > 1:
+        argv.append(
+            f'--aptopt=APT::Default-Release "{generation.suites[-1]}"'
+        )
+    argv += [generation.codename, str(target)]
+    argv += [f'deb {mirror} {suite} main' for suite in generation.suites]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode:
+        wrong = [
+            line for line in done.stderr.splitlines() if line[:2] == 'E:'
+        ] or done.stderr.splitlines() or ['no text']  # fmt: skip
+        raise errors.LabError(
+            f'extracting {generation.name} from {mirror} failed: {wrong[0]}'
+        )
+
+
+def _versions(root: pathlib.Path, kernel: str) -> str:
+    """``name version`` lines, from what packages say of themselves.
+
+    Extraction fills no package database; the changelogs are there.
+    """
+    lines = [f'linux {kernel}']
+    for package in ('qemu-system-arm', 'libvirt-daemon', 'python3'):
+        for log in ('changelog.Debian.gz', 'changelog.gz'):
+            path = root / 'usr/share/doc' / package / log
+            if path.exists():
+                with gzip.open(path, 'rt', errors='replace') as handle:
+                    first = handle.readline()
+                version = first.partition('(')[2].partition(')')[0]
+                lines.append(f'{package} {version}')
+                break
+    return '\n'.join(lines) + '\n'
+
+
+def _compile_python(root: pathlib.Path) -> None:
+    """Compile the standard library ahead, where this machine can.
+
+    Python in an emulated host is 12-23 times slower than here. Only an
+    interpreter of the same minor version writes files that it can use.
+    """
+    for folder in (root / 'usr/lib').glob('python3.*'):
+        interpreter = shutil.which(folder.name)
+        if interpreter and (folder / 'os.py').exists():
+            subprocess.run(
+                [interpreter, '-m', 'compileall', '-q', '-s', str(root),
+                 '--invalidation-mode', 'unchecked-hash', str(folder)],
+                capture_output=True, check=False,
+            )  # fmt: skip
+
+
+def _host_image(
+    generation: generations.Generation, work: pathlib.Path, mirror: str
+) -> None:
+    root = work / 'root'
+    places.say(f'{generation.name}: extracting packages')
+    _extract(generation, 'arm64', generations.HOST_PACKAGES, root, mirror)
+    # Debian keeps the kernel in /boot up to trixie, with its modules later.
+    kernels = [*root.glob('boot/vmlinuz-*'), *root.glob(
+        'usr/lib/modules/*/vmlinuz')]  # fmt: skip
+    if not kernels:
+        raise errors.LabError(f'{generation.name}: no kernel was extracted')
+    shutil.copy(kernels[-1], work / 'kernel')
+    places.say(f'{generation.name}: root file system and initrds')
+    modules = rootfs.finish(root)
+    (work / 'about').write_text(_versions(root, modules.name))
+    rootfs.prune(root)
+    _compile_python(root)
+    files = rootfs.FILES
+    busybox = work / 'busybox'
+    shutil.copy(root / 'usr/bin/busybox', busybox)
+    rootfs.initrd(
+        busybox, modules, (files / 'initrd-host').read_text(),
+        work / 'host.initrd',
+    )  # fmt: skip
+    shutil.copy(work / 'kernel', root / 'lab/kernel')
+    places.say(f'{generation.name}: disk')
+    rootfs.run(
+        ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-d', str(root),
+         str(work / 'base.raw'), DISK_SIZE],
+        'making the disk',
+    )  # fmt: skip
+    shutil.rmtree(root)
+
+
+def _emulator_image(
+    generation: generations.Generation, work: pathlib.Path, mirror: str
+) -> None:
+    places.say('emulator: extracting packages')
+    root = work / 'root'
+    _extract(
+        generation, 'amd64', generations.EMULATOR_PACKAGES, root, mirror
+    )
+    for name in ('usr/share/doc', 'usr/share/man', 'usr/share/locale'):
+        shutil.rmtree(root / name, ignore_errors=True)
+
+
+def _built(
+    generation: generations.Generation,
+    make: collections.abc.Callable[
+        [generations.Generation, pathlib.Path, str], None
+    ],
+    sources: tuple[str, ...],
+    mirror: str,
+) -> pathlib.Path:
+    """The finished image's folder, made now if it isn't there."""
+    images = places.images_dir()
+    images.mkdir(parents=True, exist_ok=True)
+    final = images / f'{generation.name}-{fingerprint(sources)}'
+    if final.is_dir():
+        return final
+    lock = images / f'{generation.name}.lock'
+    with places.locked(lock, f'{generation.name}: another build runs'):
+        if final.is_dir():
+            return final
+        free = shutil.disk_usage(images).free
+        if free < NEEDED_BYTES:
+            raise errors.LabError(
+                f'{images} has {free >> 20} MiB free; a build needs '
+                f'{NEEDED_BYTES >> 20}'
+            )
+        for left in images.glob(f'{generation.name}.tmp-*'):
+            shutil.rmtree(left)  # only this lock's holder makes them
+        work = pathlib.Path(
+            tempfile.mkdtemp(prefix=f'{generation.name}.tmp-', dir=images)
+        )
+        work.chmod(0o755)
+        try:
+            make(generation, work, mirror)
+            os.rename(work, final)
+        except OSError as exc:
+            raise errors.LabError(f'{generation.name}: {exc}') from exc
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        places.say(f'{generation.name}: built in {final}')
+    return final
+
+
+def image(name: str, mirror: str | None = None) -> Image:
+    """The image of generation *name*, built if need be.
+
+    :raises LabError: for an unknown generation or a failed build
+    """
+    generation = generations.GENERATIONS.get(name)
+    if generation is None:
+        known = ', '.join(generations.GENERATIONS)
+        raise errors.LabError(f'no generation {name!r}; there are {known}')
+    folder = _built(
+        generation,
+        _host_image,
+        HOST_SOURCES,
+        mirror or mirror_of_this_machine(),
+    )
+    return Image(name, folder)
+
+
+def guest_initrd(image: Image) -> pathlib.Path:
+    """The initrd of the guests that hosts of *image* run."""
+    target = image.folder / f'guest-{fingerprint(GUEST_SOURCES)}.initrd'
+    if target.exists():
+        return target
+    with places.locked(image.folder / 'guest.lock', 'another build runs'):
+        work = image.folder / 'guest.tmp'
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        witness = work / 'witness'
+        rootfs.run(
+            [*CC, '-o', str(witness), str(rootfs.FILES / 'witness.c')],
+            'compiling the guest program',
+        )
+        rootfs.initrd(
+            image.busybox, None,
+            (rootfs.FILES / 'initrd-guest').read_text(),
+            work / 'guest.initrd', {'/bin/witness': witness},
+        )  # fmt: skip
+        os.rename(work / 'guest.initrd', target)
+        shutil.rmtree(work)
+    return target
+
+
+def emulator(mirror: str | None = None) -> list[str]:
+    """The command line prefix of the emulator that runs hosts.
+
+    It is started through its own release's dynamic loader: no chroot, so no
+    mounts, and the host's files have the same paths inside.
+    """
+    folder = _built(
+        generations.EMULATOR,
+        _emulator_image,
+        EMULATOR_SOURCES,
+        mirror or mirror_of_this_machine(),
+    )
+    root = folder / 'root'
+    libraries = root / 'usr/lib/x86_64-linux-gnu'
+    return [
+        str(libraries / 'ld-linux-x86-64.so.2'),
+        '--library-path', str(libraries),
+        str(root / 'usr/bin/qemu-system-aarch64'),
+        '-L', str(root / 'usr/share/qemu'),
+    ]  # fmt: skip
+
+
+def build(
+    names: collections.abc.Iterable[str], mirror: str | None = None
+) -> list[Image]:
+    """Build the emulator and the images of *names*."""
+    emulator(mirror)
+    return [image(name, mirror) for name in names]

@@ -1,0 +1,221 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``python3 -m tests.lab``: the Arm64 lab's commands.
+
+Exit status: 0 done; 1 a check found something wrong (a disagreement, a
+command in a host that failed); 2 the lab could not do it, in one line;
+77 the lab can't run on this machine, with the reason.
+"""
+
+import argparse
+import collections.abc
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import types
+
+from tests.lab import build
+from tests.lab import errors
+from tests.lab import generations
+from tests.lab import host as hosts
+from tests.lab import places
+from tests.lab import spec
+
+SKIPPED = 77
+LAB = os.environ.get('NOVA_ARM_LAB_NAME', 'default')
+
+
+def _lab(create: bool = False) -> hosts.Lab:
+    try:
+        return hosts.Lab.open(LAB)
+    except errors.LabError:
+        if not create:
+            raise
+        return hosts.Lab.create(LAB)
+
+
+def _host(name: str) -> hosts.Host:
+    lab = _lab()
+    if name not in lab.hosts:
+        known = ', '.join(lab.hosts) or 'none'
+        raise errors.LabError(f'no host {name}; up: {known}')
+    return lab.hosts[name]
+
+
+def cmd_build(args: argparse.Namespace) -> int:
+    names = args.generation or list(generations.GENERATIONS)
+    places.check_machine(
+        f'extract Debian packages into {places.cache_dir()} and make '
+        f'disk images of {", ".join(names)}'
+    )
+    for image in build.build(names, args.mirror):
+        print(f'{image.generation}: ' + ', '.join(image.about.splitlines()))
+    return 0
+
+
+def cmd_up(args: argparse.Namespace) -> int:
+    specs = [spec.parse(text) for text in args.host]
+    build.build({one.generation for one in specs})
+    lab = _lab(create=True)
+    started: list[hosts.Host] = []
+    try:
+        for one in specs:
+            started.append(lab.start(one, args.name))
+        for host in started:
+            host.wait_ready()
+    except BaseException:
+        for host in started:
+            lab.stop(host)
+        if not lab.hosts:
+            lab.down()
+        raise
+    for host in started:
+        print(f'{host.name}\t{host.address}\t{host.spec}')
+    return 0
+
+
+def cmd_down(args: argparse.Namespace) -> int:
+    if args.host:
+        lab = _lab()
+        for name in args.host:
+            lab.stop(_host(name) if name not in lab.hosts
+                     else lab.hosts[name])  # fmt: skip
+        return 0
+    for lab in hosts.labs():
+        if args.all or lab.owner is None or not lab.owner.alive():
+            lab.down()
+    return 0
+
+
+def cmd_list(args: argparse.Namespace) -> int:
+    for lab in hosts.labs():
+        for host in lab.hosts.values():
+            state = 'up' if host.process.alive() else 'ended'
+            print(f'{lab.name}\t{host.name}\t{host.address}\t{state}\t'
+                  f'{host.spec}')  # fmt: skip
+    return 0
+
+
+def cmd_sh(args: argparse.Namespace) -> int:
+    host = _host(args.host)
+    if not args.command:
+        return hosts.interactive(host)
+    done = host.channel.sh(' '.join(args.command))
+    sys.stdout.write(done.out)
+    sys.stderr.write(done.err)
+    return done.rc
+
+
+def cmd_put(args: argparse.Namespace) -> int:
+    if not args.source.exists():
+        raise errors.LabError(f'{args.source} is not there')
+    _host(args.host).channel.put(args.source, args.target)
+    return 0
+
+
+def cmd_get(args: argparse.Namespace) -> int:
+    args.target.write_bytes(_host(args.host).channel.get(args.source))
+    return 0
+
+
+def cmd_console(args: argparse.Namespace) -> int:
+    host = _host(args.host)
+    argv = ['tail', '-n', '+1', str(host.console)]
+    if args.follow:
+        argv[1:1] = ['-f']
+    return subprocess.run(argv).returncode
+
+
+def cmd_exec(args: argparse.Namespace) -> int:
+    """Run a native command inside the lab's network."""
+    return subprocess.run(_lab().net.command(args.command)).returncode
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog='python3 -m tests.lab',
+        description='Emulated Arm64 hosts with real KVM and libvirt. A host '
+        'is written CPU[@GENERATION][+OPTION=N...], for example '
+        'neoverse-v1,sve256=off@forky+numa=2',
+        epilog='status: 0 done, 1 something is wrong, 2 could not do it, '
+        f'{SKIPPED} this machine cannot run the lab',
+    )
+    subs = top.add_subparsers(required=True, metavar='COMMAND')
+
+    def add(
+        name: str,
+        function: collections.abc.Callable[[argparse.Namespace], int],
+        text: str,
+    ) -> argparse.ArgumentParser:
+        sub = subs.add_parser(name, help=text, description=text)
+        sub.set_defaults(function=function)
+        return sub
+
+    sub = add('build', cmd_build, 'make and cache what hosts boot from')
+    sub.add_argument(
+        '--generation', action='append', choices=generations.GENERATIONS,
+        help='only this one (may be given again); default: all',
+    )  # fmt: skip
+    sub.add_argument(
+        '--mirror', help='Debian mirror; default: the one apt uses here'
+    )
+    sub = add('up', cmd_up, 'start hosts that stay up')
+    sub.add_argument('host', nargs='+')
+    sub.add_argument('--name', help='instead of h1, h2 ... (one host)')
+    sub = add('down', cmd_down, 'end hosts, and what crashed labs left')
+    sub.add_argument('host', nargs='*', help='only these')
+    sub.add_argument(
+        '--all', action='store_true', help='also labs of running programs'
+    )
+    add('list', cmd_list, 'list the hosts of every lab')
+    sub = add('sh', cmd_sh, 'a shell in a host, or one command line')
+    sub.add_argument('host')
+    sub.add_argument('command', nargs=argparse.REMAINDER)
+    sub = add('put', cmd_put, 'copy a file or folder into a host')
+    sub.add_argument('host')
+    sub.add_argument('source', type=pathlib.Path)
+    sub.add_argument('target')
+    sub = add('get', cmd_get, 'copy a file out of a host')
+    sub.add_argument('host')
+    sub.add_argument('source')
+    sub.add_argument('target', type=pathlib.Path)
+    sub = add('console', cmd_console, "print a host's console")
+    sub.add_argument('host')
+    sub.add_argument('-f', '--follow', action='store_true')
+    sub = add('exec', cmd_exec, 'a native command in the lab network')
+    sub.add_argument('command', nargs=argparse.REMAINDER)
+    return top
+
+
+def _terminated(number: int, frame: types.FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    # So that "finally" and "with" run, and hosts end with us.
+    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGHUP, _terminated)
+    try:
+        return int(args.function(args))
+    except errors.LabSkip as exc:
+        print(f'lab: skipped: {exc}', file=sys.stderr)
+        return SKIPPED
+    except errors.LabError as exc:
+        print(f'lab: {exc}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('lab: interrupted', file=sys.stderr)
+        return 130

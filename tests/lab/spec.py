@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the user writes to name a host: ``CPU[@GENERATION][+OPTION=VALUE]``.
+
+``neoverse-v1,sve256=off@forky+gic=3+numa=2/guest:sve=off``: the CPU is a
+string of the emulator's ``-cpu``; options are those of Spec; what follows
+``/guest:`` are CPU features of the guests started there.
+"""
+
+import dataclasses
+import re
+
+from tests.lab import errors
+from tests.lab import generations
+
+_CPU = re.compile(r'[a-z0-9][a-z0-9._-]*(,[a-z0-9._-]+=[a-z0-9]+)*')
+_FEATURE = re.compile(r'([a-z0-9-]+)=(on|off)')
+_LIMITS = {
+    'gic': (2, 4),
+    'numa': (1, 4),
+    'hugepages': (0, 1024),
+    'ram': (512, 16384),
+    'cpus': (1, 16),
+    'mte': (0, 1),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """One host.
+
+    :ivar cpu: the emulator's ``-cpu`` string
+    :ivar gic: version of the host's interrupt controller
+    :ivar numa: NUMA nodes; CPUs and memory are split evenly
+    :ivar hugepages: 2 MiB pages reserved at boot, over all nodes
+    :ivar ram: MiB
+    :ivar mte: 1 gives the machine tag memory
+    :ivar guest: CPU features (``sve=off``) of guests started there
+    """
+
+    cpu: str
+    generation: str = generations.DEFAULT
+    gic: int = 3
+    numa: int = 1
+    hugepages: int = 0
+    ram: int = 1280
+    cpus: int = 2
+    mte: int = 0
+    guest: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> 'Spec':
+        """The host alone, without what its guests are like."""
+        return dataclasses.replace(self, guest=())
+
+    @property
+    def feature_states(self) -> dict[str, bool]:
+        """Whether each guest feature is on."""
+        pairs = (item.split('=') for item in self.guest)
+        return {name: state == 'on' for name, state in pairs}
+
+    def __str__(self) -> str:
+        text = self.cpu
+        if self.generation != generations.DEFAULT:
+            text += f'@{self.generation}'
+        for field in dataclasses.fields(self):
+            if field.name in _LIMITS:
+                value = getattr(self, field.name)
+                if value != field.default:
+                    text += f'+{field.name}={value}'
+        if self.guest:
+            text += '/guest:' + ','.join(self.guest)
+        return text
+
+
+def parse(text: str) -> Spec:
+    """The host that *text* names; raises LabError if it names none."""
+    host, slash, guest = text.partition('/')
+    features: tuple[str, ...] = ()
+    if slash:
+        kind, _, listed = guest.partition(':')
+        features = tuple(listed.split(','))
+        if kind != 'guest' or not all(map(_FEATURE.fullmatch, features)):
+            raise errors.LabError(
+                f'{text!r}: after "/" comes guest:FEATURE=on|off[,...]'
+            )
+    cpu_and_generation, *options = host.split('+')
+    cpu, at, generation = cpu_and_generation.partition('@')
+    if not _CPU.fullmatch(cpu):
+        raise errors.LabError(f'{text!r}: {cpu!r} is not a CPU string')
+    generation = generation if at else generations.DEFAULT
+    if generation not in generations.GENERATIONS:
+        raise errors.LabError(
+            f'{text!r}: no generation {generation!r}; there are '
+            + ', '.join(generations.GENERATIONS)
+        )
+    values: dict[str, int] = {}
+    for option in options:
+        name, _, value = option.partition('=')
+        if name not in _LIMITS:
+            raise errors.LabError(
+                f'{text!r}: no option {name!r}; there are '
+                + ', '.join(_LIMITS)
+            )
+        low, high = _LIMITS[name]
+        if not value.isdecimal() or not low <= int(value) <= high:
+            raise errors.LabError(
+                f'{text!r}: {name} is a number from {low} to {high}'
+            )
+        values[name] = int(value)
+    if values.get('numa', 1) > 1:
+        values.setdefault('cpus', 2 * values['numa'])
+    return Spec(cpu, generation, guest=features, **values)

@@ -11,12 +11,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-# bashate and shellcheck on every tracked shell file.
+# Every tracked shell file by bashate and shellcheck. What runs inside a lab
+# host is left out: templates for busybox.
 
 set -eu
 cd "$(dirname "$0")/.."
 
 mapfile -t files < <(
-    git grep -lIE '^#!.*[ /](ba|da)?sh$|^# shellcheck shell=')
-bashate "${files[@]}"
+    git grep -lIE '^#!.*[ /](ba|da)?sh$' -- ':!tests/lab/files')
+bashate --error E005,E006,E042 "${files[@]}"
 shellcheck "${files[@]}"

@@ -1,0 +1,182 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A dry run of the devstack plugin: every stage, devstack's functions stubbed.
+
+No devstack runs here. The stubs keep nova.conf as a list of options, so that
+what the plugin leaves in it can be read; that nothing was installed is said
+in the first line of the output.
+"""
+
+import os
+import pathlib
+import subprocess
+
+import fixtures
+import testtools
+
+SCRIPT = pathlib.Path(__file__).with_name('devstack_dry_run.sh')
+DRIVER = ('DEFAULT', 'compute_driver', 'arm_migrate.ArmLibvirtDriver')
+STOCK_DRIVER = ('DEFAULT', 'compute_driver', 'libvirt.LibvirtDriver')
+AVAILABLE = ('filter_scheduler', 'available_filters')
+ENABLED = ('filter_scheduler', 'enabled_filters')
+ALL_FILTERS = (*AVAILABLE, 'nova.scheduler.filters.all_filters')
+OUR_FILTER = (
+    *AVAILABLE,
+    'nova_arm_migrate.adapters.scheduler_filter.ArmMigrateFilter')
+STACK = ('stack pre-install', 'stack install', 'stack post-config',
+         'stack extra', 'stack test-config')
+
+
+class DevstackDryRunTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.state = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        # As devstack leaves it before the plugin's post-config.
+        self._write([STOCK_DRIVER, (*ENABLED, 'ComputeFilter,MyFilter')])
+        (self.state / 'tempest.conf').touch()
+
+    def _write(self, options):
+        (self.state / 'nova.conf').write_text(
+            ''.join('\t'.join(option) + '\n' for option in options))
+
+    def _options(self, name='nova.conf'):
+        lines = (self.state / name).read_text().splitlines()
+        return sorted(tuple(line.split('\t')) for line in lines)
+
+    def _calls(self):
+        calls = self.state / 'calls'
+        return calls.read_text().splitlines() if calls.exists() else []
+
+    def _run(self, services, *stages, status=0, **environment):
+        done = subprocess.run(
+            [SCRIPT, self.state, services, *stages],
+            env={'PATH': os.environ['PATH'], **environment},
+            capture_output=True, text=True)
+        self.assertEqual(status, done.returncode, done.stderr)
+        self.assertTrue(done.stdout.startswith('dry run: '))
+        return done
+
+    def test_all_in_one(self):
+        done = self._run(
+            'n-api,n-cond,n-sch,n-cpu,tempest', *STACK,
+            NOVA_ARM_MIGRATE_OPTIONS='enforcement=warn trial=false')
+        self.assertEqual('', done.stderr)
+        self.assertEqual(
+            sorted([DRIVER, ALL_FILTERS, OUR_FILTER,
+                    (*ENABLED, 'ComputeFilter,MyFilter,ArmMigrateFilter'),
+                    ('arm_migrate', 'enforcement', 'warn'),
+                    ('arm_migrate', 'trial', 'false')]),
+            self._options())
+        self.assertEqual(
+            [('compute-feature-enabled', 'live_migrate_back_and_forth',
+              'True'),
+             ('compute-feature-enabled', 'live_migration', 'True')],
+            self._options('tempest.conf'))
+        self.assertEqual(
+            [f'setup_develop {self.state}/dest/nova-arm-migrate',
+             'sudo usermod -a -G kvm stack',
+             'nova-arm-migrate probe --degraded --format table'],
+            self._calls())
+
+    def test_compute_of_a_multinode_cloud(self):
+        self._run('n-cpu', *STACK)
+        self.assertEqual(
+            sorted([DRIVER, (*ENABLED, 'ComputeFilter,MyFilter')]),
+            self._options())
+        self.assertIn('sudo usermod -a -G kvm stack', self._calls())
+
+    def test_controller_of_a_multinode_cloud(self):
+        self._run('n-api,n-cond,n-sch', *STACK,
+                  NOVA_ARM_MIGRATE_OPTIONS='enforcement=off')
+        self.assertEqual(
+            sorted([STOCK_DRIVER, ALL_FILTERS, OUR_FILTER,
+                    (*ENABLED, 'ComputeFilter,MyFilter,ArmMigrateFilter'),
+                    ('arm_migrate', 'enforcement', 'off')]),
+            self._options())
+        self.assertEqual(
+            [f'setup_develop {self.state}/dest/nova-arm-migrate'],
+            self._calls())
+
+    def test_node_without_nova_is_left_alone(self):
+        before = self._options()
+        self._run('q-svc,mysql', *STACK, 'unstack', 'clean')
+        self.assertEqual(before, self._options())
+        self.assertEqual([], self._calls())
+
+    def test_filter_and_driver_can_be_left_out(self):
+        before = self._options()
+        self._run('n-sch,n-cpu', *STACK, NOVA_ARM_MIGRATE_DRIVER='False',
+                  NOVA_ARM_MIGRATE_FILTER='False')
+        self.assertEqual(before, self._options())
+        self.assertEqual([], self._calls())
+
+    def test_filters_of_others_are_kept(self):
+        theirs = (*AVAILABLE, 'acme.filters.RackFilter')
+        self._write([ALL_FILTERS, theirs, (*ENABLED, 'RackFilter')])
+        self._run('n-sch', 'stack post-config')
+        self.assertEqual(
+            sorted([ALL_FILTERS, theirs, OUR_FILTER,
+                    (*ENABLED, 'RackFilter,ArmMigrateFilter')]),
+            self._options())
+
+    def test_filters_that_nova_conf_does_not_name(self):
+        self._write([])
+        self._run('n-sch', 'stack post-config')
+        self.assertEqual(
+            sorted([ALL_FILTERS, OUR_FILTER,
+                    (*ENABLED, 'ComputeFilter,ImagePropertiesFilter,'
+                               'ArmMigrateFilter')]),
+            self._options())
+
+    def test_configuring_twice_is_configuring_once(self):
+        self._run('n-sch,n-cpu', 'stack post-config')
+        once = self._options()
+        self._run('n-sch,n-cpu', 'stack post-config')
+        self.assertEqual(once, self._options())
+
+    def test_unstack_takes_back_what_post_config_did(self):
+        options = 'enforcement=warn'
+        self._run('n-sch,n-cpu', *STACK, NOVA_ARM_MIGRATE_OPTIONS=options)
+        self._run('n-sch,n-cpu', 'unstack', NOVA_ARM_MIGRATE_OPTIONS=options)
+        self.assertEqual(
+            sorted([STOCK_DRIVER, ALL_FILTERS,
+                    (*ENABLED, 'ComputeFilter,MyFilter')]),
+            self._options())
+        self.assertNotIn('pip_uninstall nova-arm-migrate', self._calls())
+
+    def test_clean_uninstalls(self):
+        self._run('n-sch,n-cpu', *STACK, 'unstack', 'clean')
+        self.assertEqual('pip_uninstall nova-arm-migrate', self._calls()[-1])
+
+    def test_clean_without_nova_conf(self):
+        (self.state / 'nova.conf').unlink()
+        self._run('n-sch,n-cpu', 'clean')
+        self.assertEqual(['pip_uninstall nova-arm-migrate'], self._calls())
+
+    def test_other_virt_driver_is_refused_in_one_line(self):
+        done = self._run('n-cpu', 'stack pre-install', status=1,
+                         VIRT_DRIVER='fake')
+        self.assertEqual(
+            'die: nova-arm-migrate extends VIRT_DRIVER=libvirt, not fake\n',
+            done.stderr)
+
+    def test_malformed_option_is_refused_in_one_line(self):
+        done = self._run('n-cpu', 'stack post-config', status=1,
+                         NOVA_ARM_MIGRATE_OPTIONS='enforcement')
+        self.assertEqual(
+            'die: NOVA_ARM_MIGRATE_OPTIONS: enforcement is not name=value\n',
+            done.stderr)
+
+    def test_host_without_a_profile_does_not_stop_stack_sh(self):
+        done = self._run('n-cpu', *STACK, PROBE_STATUS='2')
+        self.assertIn('this host has no profile', done.stdout)

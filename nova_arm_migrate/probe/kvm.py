@@ -274,7 +274,7 @@ class ScratchVCPU(_Descriptor):
             self._call("KVM_ARM_VCPU_FINALIZE", KVM_ARM_VCPU_FINALIZE,
                        bytearray(struct.pack("=i", _FINALIZE_SVE)))
 
-    def _one_reg(self, register: int, buffer: array.array[int]
+    def _one_reg(self, register: int, buffer: "array.array[int]"
                  ) -> bytearray:
         return bytearray(struct.pack("=QQ", register,
                                      buffer.buffer_info()[0]))

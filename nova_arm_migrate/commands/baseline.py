@@ -1,0 +1,97 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""``nova-arm-migrate baseline``: what a fleet has in common."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from nova_arm_migrate.commands.errors import CommandError
+from nova_arm_migrate.commands.records import add_format
+from nova_arm_migrate.commands.records import host_name
+from nova_arm_migrate.commands.records import read_text
+from nova_arm_migrate.commands.render import fleet_table
+from nova_arm_migrate.core.baseline import baseline
+from nova_arm_migrate.core.baseline import Baseline
+from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.pools import Fleet
+from nova_arm_migrate.core.pools import fleet
+from nova_arm_migrate.core.record import dump_guest
+from nova_arm_migrate.core.record import dump_host
+from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.core.verdict import Severity
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the subparsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "baseline", help="tell what guests may have to run on all hosts",
+        description="Print the most a guest may have that is to run on"
+        " every host, what keeps hosts from taking even that, and the"
+        " pools of hosts between which guests move freely. Exit code: 0 if"
+        " all hosts take the baseline, 1 if not, 3 if that is not known,"
+        " 2 bad input.")
+    parser.add_argument(
+        "hosts", metavar="HOST", nargs="+",
+        help="hosts' profiles; a file's name is the host's: a.json")
+    add_format(parser, "table")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compute, print, return the exit code.
+
+    :raises CommandError: if a file holds no host's profile
+    """
+    hosts: dict[str, Any] = {}
+    records: list[tuple[str, str]] = []
+    for path in arguments.hosts:
+        name = host_name(path)
+        if any(name == other for other, _ in records):
+            name = path
+        try:
+            host = load_host(read_text(path))
+        except ProfileError as error:
+            raise CommandError(f"{path}: {error}") from None
+        text = dump_host(host)
+        hosts.setdefault(text, (host, name))
+        records.append((name, text))
+    names = [name for _, name in hosts.values()]
+    common = baseline([host for host, _ in hosts.values()])
+    pools = fleet(records)
+    text = json.dumps(_as_dict(common, pools, names), indent=2) \
+        if arguments.format == "json" \
+        else fleet_table(common, pools, names)
+    sys.stdout.write(text + "\n")
+    return _exit_code(common)
+
+
+def _exit_code(common: Baseline) -> int:
+    severities = {conflict.finding.severity
+                  for conflict in common.conflicts}
+    if severities & {Severity.BLOCKS, Severity.HAZARD}:
+        return 1
+    return 3 if severities else 0
+
+
+def _as_dict(common: Baseline, pools: Fleet,
+             names: list[str]) -> dict[str, Any]:
+    return {
+        "baseline": json.loads(dump_guest(common.guest)),
+        "conflicts": [
+            {"host": names[conflict.host]} | conflict.finding.to_dict()
+            for conflict in common.conflicts],
+        "pools": [list(pool.names) for pool in pools.pools],
+        "one_way": sorted(list(pair) for pair in pools.one_way)}

@@ -13,25 +13,22 @@
 """Pack what needs no Nova into one file: ``make zipapp``.
 
 The archive holds ``core``, ``probe`` and the commands over them, and runs on
-a bare host with Python 3.11 or newer. The same sources give the same bytes:
-entries are in order and carry one fixed time and mode.
+a bare host with Python 3.11 or newer. The same sources give the same bytes,
+which :func:`zipapp.create_archive` does not: it takes entries in the order of
+the directory, and their times along.
 """
 
 import argparse
-import os
 import pathlib
-import shutil
 import sys
-import tempfile
-import time
-import zipapp
+import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = 'nova_arm_migrate'
 # Commands that run Nova's own code have no place on a bare host.
 LEFT_OUT = {'compute.py', 'status.py'}
-# The oldest time that a zip entry can carry, in the zone that zipfile reads.
-ENTRY_TIME = time.mktime((1980, 1, 1, 0, 0, 0, 0, 0, -1))
+# The oldest time that a zip entry can carry.
+ENTRY_TIME = (1980, 1, 1, 0, 0, 0)
 
 # Has to be read by any Python 3, or the version could not be told.
 MAIN = '''\
@@ -49,20 +46,20 @@ sys.exit(main())
 
 def build(target: pathlib.Path, root: pathlib.Path = ROOT) -> None:
     """Write the archive to *target*, from the sources under *root*."""
-    with tempfile.TemporaryDirectory() as scratch:
-        stage = pathlib.Path(scratch)
-        for source in _sources(root):
-            copy = stage / source.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, copy)
-        (stage / '__main__.py').write_text(MAIN)
-        for path in stage.rglob('*'):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-            os.utime(path, (ENTRY_TIME, ENTRY_TIME))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        zipapp.create_archive(
-            stage, target, interpreter='/usr/bin/env python3',
-            compressed=True)
+    entries = {
+        source.relative_to(root).as_posix(): source.read_bytes()
+        for source in _sources(root)}
+    entries['__main__.py'] = MAIN.encode()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, 'wb') as file:
+        file.write(b'#!/usr/bin/env python3\n')
+        with zipfile.ZipFile(file, 'w') as archive:
+            for name, content in sorted(entries.items()):
+                entry = zipfile.ZipInfo(name, ENTRY_TIME)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, content)
+    target.chmod(0o755)
 
 
 def _sources(root: pathlib.Path) -> list[pathlib.Path]:
@@ -77,7 +74,8 @@ def _sources(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or '').partition('\n')[0])
     parser.add_argument('target', type=pathlib.Path)
     target = parser.parse_args().target
     build(target)

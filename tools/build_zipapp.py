@@ -38,6 +38,10 @@ if sys.version_info < (3, 11):
     sys.exit('nova-arm-migrate: Python 3.11 or newer is needed, this is '
              '%d.%d' % sys.version_info[:2])
 
+# An installed copy of the package has been looked at when Python started.
+for name in [n for n in sys.modules if n.split('.')[0] == 'nova_arm_migrate']:
+    del sys.modules[name]
+
 from nova_arm_migrate.commands.main import main
 
 sys.exit(main())

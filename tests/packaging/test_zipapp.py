@@ -81,6 +81,18 @@ class ZipappTest(testtools.TestCase):
         self.assertEqual('', done.stdout)
         self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
 
+    def test_runs_its_own_code_beside_an_installed_package(self):
+        code = (
+            'import runpy, sys, types; '
+            'sys.modules["nova_arm_migrate"] = types.ModuleType("other"); '
+            f'sys.path.insert(0, {str(self.file)!r}); '
+            'sys.argv[1:] = ["--help"]; '
+            f'runpy.run_path({str(self.file)!r}, run_name="__main__")')
+        done = subprocess.run(
+            [sys.executable, '-I', '-S', '-c', code], capture_output=True,
+            text=True)
+        self.assertEqual((0, ''), (done.returncode, done.stderr))
+
     def test_old_python_is_told_so_in_one_line(self):
         done = subprocess.run(
             [sys.executable, '-I', '-S', '-c',

@@ -34,6 +34,7 @@ from tests.lab import places
 from tests.lab import spec
 
 SKIPPED = 77
+# Each name is a lab of its own, with its own network.
 LAB = os.environ.get('NOVA_ARM_LAB_NAME', 'default')
 
 
@@ -89,12 +90,12 @@ def cmd_up(args: argparse.Namespace) -> int:
 def cmd_down(args: argparse.Namespace) -> int:
     if args.host:
         lab = _lab()
-        for name in args.host:
-            lab.stop(_host(name) if name not in lab.hosts
-                     else lab.hosts[name])  # fmt: skip
+        for host in [_host(name) for name in args.host]:
+            lab.stop(lab.hosts[host.name])
         return 0
+    hosts.sweep()
     for lab in hosts.labs():
-        if args.all or lab.owner is None or not lab.owner.alive():
+        if args.all or lab.name == LAB:
             lab.down()
     return 0
 

@@ -219,15 +219,17 @@ def finish(root: pathlib.Path) -> pathlib.Path:
 def prune(root: pathlib.Path) -> None:
     """Remove what no host reads."""
     for name in PRUNED:
-        path = root / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.exists():
-            path.unlink()
-    for path in (root / 'usr/lib').glob('linux-image-*'):
+        _remove(root / name)
+    for pattern in ('usr/lib/linux-image-*', 'usr/lib/modules/*/vmlinuz'):
+        for path in root.glob(pattern):
+            _remove(path)
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    for path in (root / 'usr/lib/modules').glob('*/vmlinuz'):
-        path.unlink()
+    else:
+        path.unlink(missing_ok=True)
 
 
 def initrd(

@@ -52,7 +52,7 @@ def accepts(field: Field, value: int, limit: int) -> bool:
     """
     if value == limit:
         return True
-    if value < field.least and not (field.or_zero and value == 0):
+    if _too_low(field, value):
         return False
     match field.rule:
         case Rule.LOWER_SAFE:
@@ -63,8 +63,15 @@ def accepts(field: Field, value: int, limit: int) -> bool:
             return value == 0 if not limit else value >= limit
         case Rule.EXACT:
             return value == field.safe
-        case Rule.EQUAL:
+        case _:
             return False
+
+
+def _too_low(field: Field, value: int) -> bool:
+    """Whether a field has a least value, and this is less."""
+    if not field.least or field.or_zero and value == 0:
+        return False
+    return value < field.least
 
 
 _REFUSAL = {
@@ -109,7 +116,7 @@ def check_features(register: Register, value: int, host: Host
             continue
         rule = field.rule if settable else Rule.EQUAL
         cause, severity = _REFUSAL[rule], Severity.BLOCKS
-        if has < field.least:
+        if _too_low(field, has):
             cause = Cause.NOT_ALLOWED
         elif field.stale and not offers:
             cause, severity = Cause.STALE, Severity.UNKNOWN

@@ -24,8 +24,8 @@ import dataclasses
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.sentences import Cause
-from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
@@ -92,9 +92,9 @@ def with_trial(static: Report, guest: Guest, *,
 def _found_together(finding: Finding, code: int) -> Collection[int]:
     """The codes that one finding stands for: a feature's are one finding."""
     if finding.cause is Cause.MISSING:
-        for feature in FEATURES.values():
-            if code in feature.registers:
-                return feature.registers
+        return {code}.union(*(feature.registers
+                              for feature in FEATURES.values()
+                              if code in feature.registers))
     return {code}
 
 

@@ -1,0 +1,258 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whole guests against whole hosts."""
+
+import dataclasses
+import unittest
+
+from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import bitmap
+from nova_arm_migrate.core.registers import sysreg
+from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.verdict import Options
+from nova_arm_migrate.core.verdict import Severity
+from nova_arm_migrate.core.verdict import Verdict
+from tests.unit.core import synthetic as s
+
+
+class CompareCase(unittest.TestCase):
+
+    def verdict(self, expected, guest, host, **options):
+        report = compare(guest, host, Options(**options))
+        self.assertEqual(expected, report.verdict,
+                         [f.sentence for f in report.findings])
+        return report
+
+    def compatible(self, guest, host, **options):
+        return self.verdict(Verdict.COMPATIBLE, guest, host, **options)
+
+    def incompatible(self, guest, host, **options):
+        return self.verdict(Verdict.INCOMPATIBLE, guest, host, **options)
+
+    def unknown(self, guest, host, **options):
+        return self.verdict(Verdict.UNKNOWN, guest, host, **options)
+
+
+class TestDirection(CompareCase):
+
+    def test_same_host(self):
+        report = self.compatible(guest_started_on(s.host()), s.host())
+        self.assertEqual((), report.findings)
+
+    def test_lesser_to_greater_and_not_back(self):
+        greater = s.host()
+        lesser = s.with_field(greater, "ID_AA64ISAR0_EL1.AES", 1)
+        self.compatible(guest_started_on(lesser), greater)
+        report = self.incompatible(guest_started_on(greater), lesser)
+        self.assertEqual(["ID_AA64ISAR0_EL1.AES"],
+                         [f.name for f in report.decisive])
+
+    def test_guest_of_an_older_host_returns_from_a_newer_one(self):
+        older = s.with_field(s.host(), "ID_AA64ISAR0_EL1.AES", 1)
+        guest = guest_started_on(older)
+        self.compatible(guest, s.host())
+        self.compatible(guest, older)
+
+    def test_register_that_is_zero_in_the_guest(self):
+        code = s.CODES["ID_AA64ZFR0_EL1"]
+        guest = guest_started_on(s.host({code: 0}))
+        self.compatible(guest, s.host())
+        fixed = s.host(writable=Values())
+        report = self.incompatible(guest, fixed)
+        self.assertEqual({"ID_AA64ZFR0_EL1"},
+                         {f.register for f in report.decisive})
+
+    def test_register_that_the_guest_does_not_have_is_not_judged(self):
+        newer = sysreg(3, 0, 0, 7, 4)
+        guest = guest_started_on(s.host(listed=s.LISTED - {newer}))
+        self.compatible(guest, s.host({newer: 5}))
+
+
+class TestFeatures(CompareCase):
+
+    def without_sve(self):
+        host = s.with_field(s.host(), "ID_AA64PFR0_EL1.SVE", 0)
+        host = dataclasses.replace(
+            host, values=Values({c: v for c, v in host.values.items()
+                                 if c != s.ZFR0}))
+        return dataclasses.replace(
+            host, listed=host.listed - {s.ZCR}, sve_lengths=(),
+            features=frozenset({"pauth", "pmu"}))
+
+    def test_feature_the_first_host_lacked_comes_on_elsewhere(self):
+        self.incompatible(guest_started_on(self.without_sve()), s.host())
+
+    def test_feature_the_guest_switched_off_stays_off(self):
+        off = frozenset({"sve"})
+        for here, there in ((s.host(), self.without_sve()),
+                            (self.without_sve(), s.host())):
+            self.compatible(guest_started_on(here, disabled=off), there)
+
+    def test_missing_registers_of_a_feature_are_one_finding(self):
+        pmu = {sysreg(3, 3, 9, 12, op2) for op2 in range(4)}
+        guest = guest_started_on(s.host(listed=s.LISTED | pmu))
+        report = self.incompatible(guest, s.host(listed=s.LISTED - {s.PMCR}))
+        finding, = report.decisive
+        self.assertIn("(and 3 more) of vCPU feature pmu", finding.sentence)
+
+    def test_one_missing_register_of_a_feature(self):
+        report = self.incompatible(guest_started_on(s.host()),
+                                   s.host(listed=s.LISTED - {s.APIAKEYLO}))
+        self.assertIn("APIAKEYLO_EL1 of vCPU feature pauth",
+                      report.findings[0].sentence)
+
+
+class TestMissing(CompareCase):
+
+    def test_newer_kernel_to_older(self):
+        guest = guest_started_on(s.host(listed=s.LISTED | {bitmap(3)}))
+        for qemu, verdict in (("10.0", Verdict.INCOMPATIBLE),
+                              ("11.0", Verdict.COMPATIBLE),
+                              (None, Verdict.UNKNOWN)):
+            self.verdict(verdict, guest, s.host(qemu=qemu))
+
+    def test_bitmap_in_use_is_never_dropped(self):
+        host = s.host({bitmap(3): 1}, listed=s.LISTED | {bitmap(3)})
+        self.incompatible(guest_started_on(host), s.host(qemu="11.0"))
+
+    def test_tcr2_is_dropped_whatever_its_value(self):
+        guest = guest_started_on(s.host(listed=s.LISTED | {s.TCR2}))
+        report = self.compatible(guest, s.host(qemu="11.1.50"))
+        self.assertEqual(Cause.DROPPED, report.findings[0].cause)
+
+    def test_any_other_register_blocks(self):
+        fpmr = sysreg(3, 3, 4, 4, 2)
+        guest = guest_started_on(s.host(listed=s.LISTED | {fpmr}))
+        report = self.incompatible(guest, s.host(qemu="11.0"))
+        self.assertEqual("FPMR", report.decisive[0].name)
+
+    def test_value_of_a_missing_register_is_not_judged_too(self):
+        code = bitmap(9)
+        host = s.host({code: 1}, listed=s.LISTED | {code})
+        report = self.incompatible(guest_started_on(host), s.host())
+        self.assertEqual(["FW_FEAT_BMAP_REG(9)"],
+                         [f.name for f in report.findings])
+
+
+class TestUnknown(CompareCase):
+
+    def test_empty_records(self):
+        self.unknown(Guest(), s.host())
+        self.unknown(guest_started_on(s.host()), Host())
+        self.unknown(Guest(), Host())
+
+    def test_no_register_list(self):
+        guest = guest_started_on(s.host())
+        self.unknown(dataclasses.replace(guest, listed=None), s.host())
+        report = self.unknown(guest, s.host(
+            listed=None, absent=(("listed", "EPERM"),)))
+        self.assertIn("EPERM", report.summary("b"))
+
+    def test_several_kinds_of_cores(self):
+        host = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
+                             Core(s.NEOVERSE_N1, 0, 0, "4-7")))
+        report = self.unknown(guest_started_on(s.host()), host)
+        self.assertIn("0x413fd0c1", report.findings[0].sentence)
+
+    def test_revisions_alone_are_one_kind_of_core(self):
+        host = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
+                             Core(s.NEOVERSE_V1, 1, 0, "4-7")))
+        self.compatible(guest_started_on(s.host()), host)
+
+    def test_what_is_known_to_block_outweighs_the_unknown(self):
+        guest = guest_started_on(
+            s.with_field(s.host(), "ID_AA64ISAR0_EL1.AES", 3))
+        self.incompatible(guest, s.host(cntfrq=None))
+
+    def test_inferred_is_said(self):
+        report = self.compatible(
+            guest_started_on(s.host(), inferred=True), s.host())
+        self.assertEqual([(Cause.INFERRED, Severity.NOTE)],
+                         [(f.cause, f.severity) for f in report.findings])
+
+
+class TestHazards(CompareCase):
+
+    def hazard(self, name, guest, host):
+        report = self.incompatible(guest, host)
+        self.assertEqual([(name, Severity.HAZARD)],
+                         [(f.name, f.severity) for f in report.findings])
+        self.compatible(guest, host, hazards_block=False)
+        report = self.compatible(guest, host, overrides=frozenset({name}))
+        self.assertTrue(report.findings[0].overridden)
+        return report.findings[0]
+
+    def test_sve_lengths(self):
+        guest = guest_started_on(s.host())
+        finding = self.hazard("SVE_LENGTHS", guest,
+                              s.host(sve_lengths=(128,)))
+        self.assertEqual(("128,256", "128"), (finding.guest, finding.host))
+        self.hazard("SVE_LENGTHS", guest, s.host(sve_lengths=()))
+        self.compatible(guest, s.host(sve_lengths=(128, 256, 512)))
+        gap = guest_started_on(s.host(sve_lengths=(128, 512)))
+        self.hazard("SVE_LENGTHS", gap, s.host(sve_lengths=(128, 256, 512)))
+
+    def test_longest_length_switched_off_in_the_guest(self):
+        guest = guest_started_on(s.host(), disabled=frozenset({"sve256"}))
+        self.assertEqual((128,), guest.sve_lengths)
+        self.compatible(guest, s.host(sve_lengths=(128,)))
+
+    def test_lengths_not_recorded(self):
+        self.unknown(guest_started_on(s.host()), s.host(sve_lengths=None))
+        guest = guest_started_on(s.host(sve_lengths=None))
+        self.unknown(guest, s.host())
+
+    def test_lengths_not_recorded_do_not_matter_without_sve(self):
+        host = s.with_field(s.host(), "ID_AA64PFR0_EL1.SVE", 0)
+        host = dataclasses.replace(host, sve_lengths=None)
+        self.compatible(guest_started_on(host), host)
+
+    def test_numbers(self):
+        for attribute, name, value in (
+                ("cntfrq", "CNTFRQ_EL0", 25000000),
+                ("dczid", "DCZID_EL0", 5),
+                ("page_size", "PAGE_SIZE", 65536)):
+            other = s.host(**{attribute: value})
+            absent = s.host(**{attribute: None})
+            self.hazard(name, guest_started_on(s.host()), other)
+            self.unknown(guest_started_on(s.host()), absent)
+            self.unknown(guest_started_on(absent), s.host())
+
+    def test_zeroing_that_the_guest_must_not_use(self):
+        guest = guest_started_on(s.host(dczid=0x14))
+        self.compatible(guest, s.host(dczid=5))
+
+    def test_addresses(self):
+        small, large = s.host(ipa_bits=36), s.host(ipa_bits=40)
+        self.hazard("IPA_BITS", guest_started_on(s.host()), small)
+        self.compatible(guest_started_on(s.host()), large)
+        self.hazard("IPA_BITS",
+                    guest_started_on(s.host(), memory=1 << 40), large)
+        self.compatible(guest_started_on(small), small)
+        self.unknown(guest_started_on(s.host()), s.host(ipa_bits=None))
+        self.compatible(
+            guest_started_on(s.host(ipa_bits=None)), s.host())
+
+    def test_gic(self):
+        guest = guest_started_on(s.host(), gic=2)
+        self.compatible(guest, s.host())
+        report = self.incompatible(guest, s.host(gic=(3,)))
+        self.assertEqual("arm64: GIC: guest 2, b GICv3",
+                         report.summary("b"))
+        self.incompatible(guest, s.host(gic=()))
+        self.unknown(guest, s.host(gic=None))

@@ -1,0 +1,225 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The laws the rule keeps, over profiles that hypothesis makes up."""
+
+import dataclasses
+import json
+import unittest
+
+import hypothesis
+from hypothesis import strategies as st
+
+from nova_arm_migrate.core.baseline import baseline
+from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.profile import DISABLED_NAMES
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core import record
+from nova_arm_migrate.core.registers import Judge
+from nova_arm_migrate.core.registers import Rule
+from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.features import SVE_LENGTHS
+from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.core.verdict import Verdict
+from tests.unit.core import synthetic as s
+
+_U64 = st.integers(0, s.ALL)
+_CODES = st.sampled_from(sorted(REGISTERS)) | st.integers(0, 0x17FFFF)
+_VALUES = st.dictionaries(_CODES, _U64, max_size=20).map(Values)
+_LISTED = st.none() | st.frozensets(_CODES, max_size=40)
+_TEXT = st.none() | st.from_regex(r"\A[ -~]{0,30}\Z")
+_LENGTHS = st.none() | st.lists(
+    st.sampled_from(SVE_LENGTHS), unique=True, max_size=5).map(
+        lambda bits: tuple(sorted(bits)))
+_HEX = st.none() | _U64
+
+
+def _ascending(least, most):
+    return st.none() | st.lists(
+        st.integers(least, most), unique=True, max_size=4).map(
+            lambda numbers: tuple(sorted(numbers)))
+
+
+hosts = st.builds(
+    Host,
+    cores=st.lists(st.builds(
+        Core, midr=_U64, revidr=_HEX, aidr=_HEX,
+        cpus=st.just("0-3,8")), max_size=3).map(tuple),
+    values=_VALUES, writable=st.none() | _VALUES, listed=_LISTED,
+    features=st.frozensets(st.sampled_from(sorted(FEATURES))),
+    sve_lengths=_LENGTHS,
+    capabilities=st.dictionaries(
+        st.sampled_from(["SVE", "MTE", "IPA_SIZE"]),
+        st.integers(0, 64)).map(lambda caps: tuple(sorted(caps.items()))),
+    gic=_ascending(2, 5), ipa_bits=st.none() | st.integers(0, 64),
+    page_size=st.none() | st.sampled_from([4096, 16384, 65536]),
+    huge_page_sizes=_ascending(4096, 1 << 40),
+    cntfrq=st.none() | st.integers(0, 1 << 32), dczid=_HEX,
+    hwcap=st.none() | st.lists(_U64, max_size=3).map(tuple),
+    kernel=_TEXT, qemu=_TEXT, libvirt=_TEXT,
+    absent=st.dictionaries(
+        st.sampled_from(["gic", "listed", "values"]), st.just("no")).map(
+            lambda why: tuple(sorted(why.items()))))
+
+guests = st.builds(
+    Guest, values=_VALUES, listed=_LISTED,
+    disabled=st.frozensets(st.sampled_from(sorted(DISABLED_NAMES))),
+    sve_lengths=_LENGTHS, gic=st.none() | st.integers(2, 5),
+    memory=st.none() | st.integers(0, 1 << 45),
+    ipa_bits=st.none() | st.integers(0, 64),
+    cntfrq=st.none() | st.integers(0, 1 << 32), dczid=_HEX,
+    page_size=st.none() | st.sampled_from([4096, 65536]),
+    kernel=_TEXT, qemu=_TEXT, inferred=st.booleans())
+
+#: ID register fields for the lattice laws: any that the rule orders.
+_ORDERED = sorted(
+    (code, field) for code, register in REGISTERS.items()
+    if register.judge is Judge.FEATURES
+    for field in (f.name for f in register.fields
+                  if f.rule is not Rule.EQUAL and not f.stale))
+
+
+@st.composite
+def like_hosts(draw):
+    """Hosts that differ from the synthetic one in a few fields only."""
+    host = s.host()
+    for code, name in draw(st.lists(st.sampled_from(_ORDERED), max_size=4)):
+        field = REGISTERS[code].field(name)
+        value = draw(st.integers(0, (1 << field.width) - 1))
+        host = s.with_field(host, f"{REGISTERS[code].name}.{name}", value)
+    lengths = draw(st.sampled_from([(128,), (128, 256), (128, 256, 512)]))
+    return dataclasses.replace(host, sve_lengths=lengths)
+
+
+def fits(guest, host):
+    return compare(guest, host).verdict is Verdict.COMPATIBLE
+
+
+def _can_be_weaker(guest, host):
+    """Fields of a guest that KVM lets be lower: name, least, value."""
+    for code, name in _ORDERED:
+        field = REGISTERS[code].field(name)
+        value = field.of(guest.values.read(code))
+        least = -8 if field.signed else field.least
+        writable = host.writable.read(code) & field.mask == field.mask
+        if field.rule is Rule.LOWER_SAFE and writable and value > least:
+            yield f"{REGISTERS[code].name}.{name}", least, value
+
+
+class TestLaws(unittest.TestCase):
+
+    @hypothesis.given(like_hosts(), st.frozensets(
+        st.sampled_from(sorted(DISABLED_NAMES)), max_size=2))
+    def test_reflexive(self, host, disabled):
+        guest = guest_started_on(host, disabled=disabled)
+        self.assertTrue(fits(guest, host), compare(guest, host).findings)
+
+    @hypothesis.given(like_hosts(), st.data())
+    def test_transitive_down_a_chain(self, three, data):
+        """Hosts that are each weaker than the next, by any one field."""
+        chain = [three]
+        for _ in range(2):
+            name, least, value = data.draw(st.sampled_from(list(
+                _can_be_weaker(guest_started_on(chain[-1]), chain[-1]))))
+            chain.append(s.with_field(
+                chain[-1], name, data.draw(st.integers(least, value - 1))))
+        three, two, one = chain
+        for lesser, greater in ((one, two), (two, three), (one, three)):
+            self.assertTrue(fits(guest_started_on(lesser), greater))
+            self.assertFalse(fits(guest_started_on(greater), lesser))
+
+    @hypothesis.given(like_hosts(), like_hosts(), like_hosts())
+    def test_transitive(self, one, two, three):
+        if fits(guest_started_on(one), two) \
+                and fits(guest_started_on(two), three):
+            self.assertTrue(fits(guest_started_on(one), three))
+
+    @hypothesis.given(like_hosts(), st.data())
+    def test_weaker_field_never_turns_compatible(self, host, data):
+        """A guest that fits still fits with a writable field made weaker."""
+        guest = guest_started_on(host)
+        name, least, value = data.draw(st.sampled_from(
+            list(_can_be_weaker(guest, host))))
+        weaker = s.with_field(guest, name,
+                              data.draw(st.integers(least, value - 1)))
+        self.assertTrue(fits(weaker, host), compare(weaker, host).findings)
+
+    @hypothesis.given(st.lists(like_hosts(), min_size=1, max_size=4))
+    def test_baseline_is_below_every_member(self, members):
+        found = baseline(members)
+        conflicts = {conflict.host for conflict in found.conflicts}
+        for place, member in enumerate(members):
+            self.assertEqual(place not in conflicts,
+                             fits(found.guest, member))
+
+    @hypothesis.given(like_hosts(), like_hosts())
+    def test_baseline_of_ordered_hosts_is_the_lesser(self, lesser, greater):
+        if fits(guest_started_on(lesser), greater):
+            found = baseline([greater, lesser])
+            if not found.conflicts:
+                self.assertTrue(fits(guest_started_on(
+                    lesser, disabled=found.guest.disabled), greater))
+
+    @hypothesis.given(hosts, st.frozensets(
+        st.sampled_from(sorted(DISABLED_NAMES))))
+    def test_switching_off_twice_is_once(self, host, disabled):
+        once = offered(host, disabled)
+        self.assertEqual(once, offered(once, disabled))
+
+
+class TestRobust(unittest.TestCase):
+
+    @hypothesis.given(hosts)
+    def test_host_round_trip(self, host):
+        text = record.dump_host(host)
+        self.assertEqual(host, record.load_host(text))
+        self.assertEqual(text, record.dump_host(record.load_host(text)))
+
+    @hypothesis.given(guests)
+    def test_guest_round_trip(self, guest):
+        text = record.dump_guest(guest)
+        self.assertEqual(guest, record.load_guest(text))
+
+    @hypothesis.given(guests, hosts)
+    def test_compare_never_raises(self, guest, host):
+        report = compare(guest, host)
+        json.dumps(report.to_dict())
+        self.assertTrue(report.summary("host"))
+        self.assertEqual(report.verdict is Verdict.COMPATIBLE,
+                         not report.decisive)
+
+    @hypothesis.given(st.lists(hosts, min_size=1, max_size=3))
+    def test_baseline_never_raises(self, members):
+        baseline(members)
+
+    @hypothesis.given(hosts, st.data())
+    def test_damage_gives_the_one_error(self, host, data):
+        raw = json.loads(record.dump_host(host))
+        key = data.draw(st.sampled_from(sorted(raw)))
+        junk = st.recursive(
+            st.none() | st.booleans() | st.floats() | st.integers()
+            | st.text(max_size=8),
+            lambda inner: st.lists(inner, max_size=3)
+            | st.dictionaries(st.text(max_size=4), inner, max_size=3))
+        raw[key] = data.draw(junk)
+        try:
+            loaded = record.load_host(json.dumps(raw))
+        except ProfileError as exc:
+            self.assertNotIn("\n", str(exc))
+        else:
+            record.dump_host(loaded)

@@ -1,0 +1,303 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The rule, field by field: tables of (what, guest, host, refused)."""
+
+import dataclasses
+import unittest
+from unittest import mock
+
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import Field
+from nova_arm_migrate.core.registers import Judge
+from nova_arm_migrate.core.registers import Rule
+from nova_arm_migrate.core.rules import accepts
+from nova_arm_migrate.core.rules import JUDGES
+from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.tables import qemu
+from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.verdict import Severity
+from tests.unit.core import synthetic as s
+
+
+def judge(code, value, host):
+    register = REGISTERS[code]
+    return JUDGES[register.judge](register, value, host)
+
+
+class TestAccepts(unittest.TestCase):
+
+    def check(self, field, accepted, refused, limit):
+        for value in accepted:
+            self.assertTrue(accepts(field, value, limit), value)
+        for value in refused:
+            self.assertFalse(accepts(field, value, limit), value)
+
+    def test_lower_safe(self):
+        self.check(Field("F", 0), range(0, 4), range(4, 16), 3)
+
+    def test_lower_safe_signed(self):
+        field = Field("F", 0, signed=True)
+        self.check(field, (-8, -1, 0), (1, 7), 0)
+        self.check(field, (-1,), (0, 1), -1)
+
+    def test_higher_safe(self):
+        self.check(Field("F", 0, rule=Rule.HIGHER_SAFE), (3, 15), (0, 2), 3)
+
+    def test_higher_or_zero_safe(self):
+        field = Field("F", 0, rule=Rule.HIGHER_OR_ZERO_SAFE)
+        self.check(field, (4, 5), (0, 3), 4)
+        self.check(field, (0,), (1, 15), 0)
+
+    def test_exact(self):
+        field = Field("F", 0, rule=Rule.EXACT, safe=2)
+        self.check(field, (2, 3), (0, 1), 3)
+
+    def test_equal(self):
+        self.check(Field("F", 0, rule=Rule.EQUAL), (3,), (0, 2, 4), 3)
+
+    def test_least(self):
+        self.check(Field("F", 0, least=6), (6, 7, 8), (0, 5, 9), 8)
+
+    def test_least_or_zero(self):
+        field = Field("F", 0, least=3, or_zero=True)
+        self.check(field, (0, 3, 4), (1, 2, 5), 4)
+
+
+class TestFields(unittest.TestCase):
+
+    def test_sign_extension(self):
+        field = Field("F", 4, signed=True)
+        self.assertEqual(-1, field.of(0xF0))
+        self.assertEqual(7, field.of(0x70))
+        self.assertEqual(0xFE, Field("F", 4).into(0x1E, 15))
+        self.assertEqual(0xF0, field.into(0, -1))
+
+    def test_tables_are_well_formed(self):
+        for register in REGISTERS.values():
+            seen = 0
+            for field in register.fields:
+                self.assertFalse(seen & field.mask,
+                                 f"{register.name}.{field.name} overlaps")
+                seen |= field.mask
+            self.assertLessEqual(seen, s.ALL)
+            names = [field.name for field in register.fields]
+            self.assertEqual(len(set(names)), len(names), register.name)
+
+
+class TestIdRegisters(unittest.TestCase):
+
+    def refusals(self, name, value, host=None):
+        host = host or s.host()
+        guest = s.with_field(host, name, value)
+        code = s.CODES[name.split(".")[0]]
+        return judge(code, guest.values.read(code), host)
+
+    def one(self, name, value, host=None):
+        finding, = self.refusals(name, value, host)
+        self.assertEqual(name, finding.name)
+        return finding
+
+    def test_weaker_writable_field_passes(self):
+        self.assertEqual([], self.refusals("ID_AA64ISAR0_EL1.AES", 1))
+
+    def test_stronger_field_is_refused(self):
+        finding = self.one("ID_AA64ISAR0_EL1.AES", 3)
+        self.assertEqual((Cause.ABOVE, 3, 2, "LOWER_SAFE"),
+                         (finding.cause, finding.guest, finding.host,
+                          finding.rule))
+
+    def test_weaker_fixed_field_is_refused(self):
+        finding = self.one("ID_AA64PFR0_EL1.SVE", 0)
+        self.assertEqual((Cause.FIXED, "EQUAL"),
+                         (finding.cause, finding.rule))
+
+    def test_stronger_fixed_field_is_above_the_limit(self):
+        host = s.with_field(s.host(), "ID_AA64PFR0_EL1.SVE", 0)
+        self.assertEqual(Cause.ABOVE,
+                         self.one("ID_AA64PFR0_EL1.SVE", 1, host).cause)
+
+    def test_field_partly_writable_is_fixed(self):
+        host = s.host(writable=Values({s.ISAR0: 0x30}))
+        self.assertEqual(Cause.FIXED,
+                         self.one("ID_AA64ISAR0_EL1.AES", 1, host).cause)
+
+    def test_higher_safe(self):
+        host = s.with_field(s.host(), "ID_AA64MMFR1_EL1.SpecSEI", 1)
+        self.assertEqual(Cause.BELOW, self.one(
+            "ID_AA64MMFR1_EL1.SpecSEI", 0, host).cause)
+        self.assertEqual([], self.refusals(
+            "ID_AA64MMFR1_EL1.SpecSEI", 2, host))
+
+    def test_exact(self):
+        self.assertEqual([], self.refusals("CTR_EL0.L1Ip", 2))
+        self.assertEqual(Cause.NOT_ALLOWED,
+                         self.one("CTR_EL0.L1Ip", 1).cause)
+
+    def test_no_pmu_passes_where_it_is_writable(self):
+        self.assertEqual([], self.refusals("ID_DFR0_EL1.PerfMon", 0))
+        self.assertEqual(Cause.NOT_ALLOWED,
+                         self.one("ID_DFR0_EL1.PerfMon", 2).cause)
+
+    def test_implementation_defined_pmu_where_the_host_has_none(self):
+        host = s.with_field(s.host(writable=Values()),
+                            "ID_AA64DFR0_EL1.PMUVer", 0)
+        self.assertEqual([], self.refusals(
+            "ID_AA64DFR0_EL1.PMUVer", 15, host))
+
+    def test_debugver_below_the_least(self):
+        self.assertEqual(Cause.NOT_ALLOWED,
+                         self.one("ID_AA64DFR0_EL1.DebugVer", 5).cause)
+
+    def test_implementation_defined_pmu_is_none(self):
+        self.assertEqual([], self.refusals("ID_AA64DFR0_EL1.PMUVer", 15))
+
+    def test_stale_mpam_is_not_judged(self):
+        finding = self.one("ID_AA64PFR0_EL1.MPAM", 1)
+        self.assertEqual((Cause.STALE, Severity.UNKNOWN),
+                         (finding.cause, finding.severity))
+
+    def test_mpam_that_the_host_shows_is_judged(self):
+        host = s.with_field(s.host(), "ID_AA64PFR0_EL1.MPAM", 2)
+        self.assertEqual(Severity.BLOCKS, self.one(
+            "ID_AA64PFR0_EL1.MPAM", 1, host).severity)
+
+    def test_field_without_a_rule(self):
+        host = s.host(writable=Values({s.PFR0: s.ALL}))
+        self.assertEqual(Cause.FIXED,
+                         self.one("ID_AA64PFR0_EL1.RME", 1, host).cause)
+
+    def test_bits_without_a_name(self):
+        value = s.host().values.read(s.ISAR0) ^ 0xE
+        finding, = judge(s.ISAR0, value, s.host())
+        self.assertEqual((Cause.RESERVED, "ID_AA64ISAR0_EL1"),
+                         (finding.cause, finding.name))
+
+    def test_unallocated_register_must_be_zero(self):
+        code = next(code for code, register in REGISTERS.items()
+                    if register.name == "S3_0_C0_C6_7")
+        finding, = judge(code, 1, s.host())
+        self.assertEqual(Cause.RESERVED, finding.cause)
+
+    def test_all_refusals_are_collected(self):
+        names = [f.name for f in judge(s.PFR0, 0, s.host())]
+        self.assertIn("ID_AA64PFR0_EL1.SVE", names)
+        self.assertIn("ID_AA64PFR0_EL1.RAS", names)
+        self.assertIn("ID_AA64PFR0_EL1.EL0", names)
+
+    def test_without_masks_what_might_pass_is_unknown(self):
+        host = s.host(writable=None, absent=(("writable", "no ioctl"),))
+        finding = self.one("ID_AA64ISAR0_EL1.AES", 1, host)
+        self.assertEqual((Severity.UNKNOWN, "no ioctl"),
+                         (finding.severity, finding.detail))
+        self.assertEqual(Severity.BLOCKS, self.one(
+            "ID_AA64ISAR0_EL1.AES", 3, host).severity)
+
+    def test_32bit_registers_are_ignored_without_32bit_el0(self):
+        self.assertEqual(1, len(self.refusals("ID_DFR0_EL1.PerfMon", 6)))
+        host = s.with_field(s.host(), "ID_AA64PFR0_EL1.EL0", 1)
+        self.assertEqual([], self.refusals("ID_DFR0_EL1.PerfMon", 6, host))
+
+
+class TestImplementation(unittest.TestCase):
+
+    def test_another_core(self):
+        finding, = judge(s.MIDR, s.NEOVERSE_N1, s.host())
+        self.assertIn("Neoverse-N1 r3p1", finding.sentence)
+        self.assertIn("Neoverse-V1 r0p0", finding.sentence)
+
+    def test_another_revision(self):
+        finding, = judge(s.CODES["REVIDR_EL1"], 7, s.host())
+        self.assertIn("another revision", finding.sentence)
+
+    def test_no_released_qemu_writes_it(self):
+        host = s.host(writable=Values({s.MIDR: 0xFFFFFFFF}), qemu="11.1.0",
+                      capabilities=(("WRITABLE_IMP_ID_REGS", 1),))
+        self.assertEqual(1, len(judge(s.MIDR, s.NEOVERSE_N1, host)))
+
+    def test_a_qemu_that_writes_it(self):
+        mask = Values({s.MIDR: 0xFFFFFFFF})
+        able = s.host(writable=mask, qemu="99.1",
+                      capabilities=(("WRITABLE_IMP_ID_REGS", 1),))
+        with mock.patch.object(qemu, "WRITES_IMPLEMENTATION_IDS_SINCE",
+                               (99, 0)):
+            self.assertEqual([], judge(s.MIDR, s.NEOVERSE_N1, able))
+            self.assertEqual(1, len(judge(s.MIDR, 1 << 32, able)))
+            for change in ({"qemu": "98.0"}, {"qemu": None},
+                           {"capabilities": ()}):
+                host = dataclasses.replace(able, **change)
+                self.assertEqual(
+                    1, len(judge(s.MIDR, s.NEOVERSE_N1, host)), change)
+
+
+class TestCaches(unittest.TestCase):
+
+    def test_clidr(self):
+        coherent = 0x0100_0004      # LoC 1, LoUU and LoUIS 0
+        idc = s.host({s.CTR: s.VALUES[s.CTR] | 1 << 28})
+        for value, host, refused in (
+                (0x0920_0023, s.host(), False),
+                (coherent, s.host(), True),
+                (coherent, idc, False),
+                (0, s.host(), True),
+                (1 << 50 | 0x0920_0023, s.host(), True),
+                (0x0920_0023, s.host(kernel="6.1.0"), True),
+                (0x0920_0023, s.host(kernel=None), True)):
+            self.assertEqual(refused, bool(judge(s.CLIDR, value, host)),
+                             (hex(value), host.kernel))
+
+    def test_ccsidr(self):
+        data, instruction = s.ccsidr(0), s.ccsidr(1)
+        for code, value, host, refused in (
+                (data, 3, s.host(), False),
+                (data, 1, s.host(), True),
+                (instruction, 1, s.host(), True),
+                (data, 1 << 32 | 3, s.host(), True),
+                (data, 3, s.host(kernel="6.1"), True)):
+            self.assertEqual(refused, bool(judge(code, value, host)),
+                             (hex(code), hex(value), host.kernel))
+
+
+class TestFirmware(unittest.TestCase):
+
+    def check(self, name, host_value, accepted, refused):
+        code = s.CODES[name]
+        host = s.host({code: host_value})
+        for value in accepted:
+            self.assertEqual([], judge(code, value, host), value)
+        for value in refused:
+            self.assertEqual(1, len(judge(code, value, host)), value)
+
+    def test_levels(self):
+        self.check("SMCCC_ARCH_WORKAROUND_1", 1, (0,), (2, 3))
+        self.check("SMCCC_ARCH_WORKAROUND_3", 2, (0, 1), (3,))
+
+    def test_workaround_2(self):
+        self.check("SMCCC_ARCH_WORKAROUND_2", 3, (0, 1, 2, 0x12), (4,))
+        self.check("SMCCC_ARCH_WORKAROUND_2", 1, (0,), (2, 3))
+
+    def test_bitmap(self):
+        self.check("VENDOR_HYP_BMAP", 0b1011, (0, 0b11), (0b100, 0b1111))
+
+    def test_psci(self):
+        self.check("PSCI_VERSION", 0x10001, (2, 0x10000), (0x10003,))
+
+    def test_counters_are_a_silent_hazard(self):
+        host = s.host()
+        self.assertEqual([], judge(s.PMCR, 4 << 11, host))
+        finding, = judge(s.PMCR, 8 << 11, host)
+        self.assertEqual((Severity.HAZARD, 8, 6),
+                         (finding.severity, finding.guest, finding.host))
+
+    def test_state_is_never_judged(self):
+        register = dataclasses.replace(REGISTERS[s.MIDR], judge=Judge.STATE)
+        self.assertEqual([], JUDGES[register.judge](register, 5, s.host()))

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Severity
@@ -29,6 +30,16 @@ from nova_arm_migrate.core.verdict import Severity
 HAZARD_NAMES = frozenset({
     "SVE_LENGTHS", "CNTFRQ_EL0", "DCZID_EL0", "IPA_BITS", "PAGE_SIZE",
     "GIC", "PMCR_EL0.N"})
+
+
+def check_override(name: str) -> str:
+    """Return the name if findings can have it, for `Options.overrides`.
+
+    :param name: ``REGISTER.FIELD``, ``REGISTER`` or one of HAZARD_NAMES
+    :raises ValueError: if nothing is called so; one line
+    """
+    return name if name in HAZARD_NAMES else check_field_name(name)
+
 
 #: QEMU's virt machine: RAM starts at 1 GiB, its high PCIe window at
 #: 512 GiB needs 40 bits (hw/arm/virt.c, extended_memmap).

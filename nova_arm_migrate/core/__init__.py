@@ -19,8 +19,12 @@ From one register's value to the verdict:
 ``tables``    every register and field, as data, with KVM's rule for it;
 ``vcpu``      what a host offers a vCPU with features switched off;
 ``rules``     one register's value against one host's limit;
+``incoming``  what QEMU does with registers that the destination lacks;
+``hazards``   what neither KVM nor QEMU refuses, and breaks the guest;
 ``compare``   a whole guest against a whole host: the verdict;
-``verdict``   verdict, findings, and the sentences an operator reads;
+``trial``     what KVM itself answered, and where it differs;
+``verdict``   the verdict and its findings;
+``sentences`` what an operator reads, one for each cause;
 ``baseline``  what a guest may have to run on all of several hosts;
 ``pools``     a fleet's partition into migration pools;
 ``cores``     MIDR_EL1 to a core's name;

@@ -15,16 +15,14 @@
 from collections.abc import Iterable
 
 from nova_arm_migrate.core.hazards import find_hazards
+from nova_arm_migrate.core.incoming import Fate
+from nova_arm_migrate.core.incoming import fate_of
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
-from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.rules import JUDGES
 from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables import keeps_value
-from nova_arm_migrate.core.tables.qemu import DROPPED
-from nova_arm_migrate.core.tables.qemu import Dropped
-from nova_arm_migrate.core.tables.qemu import Tolerance
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.vcpu import offered_cached
@@ -103,12 +101,7 @@ def _cores(guest: Guest, host: Host) -> list[Finding]:
 
 
 def _missing(guest: Guest, host: Host) -> list[Finding]:
-    """Registers that the guest has and the destination lacks.
-
-    Source: ``cpu_post_load`` in QEMU's ``target/arm/machine.c``: an
-    incoming register that is not in the destination's list fails the load,
-    but for the tolerances in `tables.qemu`.
-    """
+    """Registers that the guest has and the destination lacks."""
     if guest.listed is None or host.listed is None:
         why = "the guest's register list is not recorded" \
             if guest.listed is None else host.why_absent("listed")
@@ -129,21 +122,17 @@ def _missing(guest: Guest, host: Host) -> list[Finding]:
     return findings
 
 
+_LACKING = {
+    Fate.FAILS: (Cause.MISSING, Severity.BLOCKS),
+    Fate.UNKNOWN: (Cause.MAY_BE_DROPPED, Severity.UNKNOWN),
+    Fate.DROPPED: (Cause.DROPPED, Severity.NOTE),
+}
+
+
 def _lacking(code: int, guest: Guest, host: Host) -> Finding:
-    cause, severity = Cause.MISSING, Severity.BLOCKS
-    dropped = DROPPED.get(code)
-    if dropped and _harmless(dropped, guest.values.read(code)):
-        version = version_of(host.qemu)
-        if version is None:
-            cause, severity = Cause.MAY_BE_DROPPED, Severity.UNKNOWN
-        elif version >= dropped.since:
-            cause, severity = Cause.DROPPED, Severity.NOTE
-    return Finding(cause, severity, register_of(code).name, rule="PRESENT",
+    fate = fate_of(code, guest.values.read(code), host.qemu)
+    return Finding(*_LACKING[fate], register_of(code).name, rule="PRESENT",
                    code=code)
-
-
-def _harmless(dropped: Dropped, value: int) -> bool:
-    return dropped.tolerance is Tolerance.ALWAYS or value == 0
 
 
 def _not_recorded(name: str, why: str) -> Finding:

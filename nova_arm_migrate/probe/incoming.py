@@ -13,17 +13,15 @@
 
 """What QEMU does with the registers of an incoming guest.
 
-Sources: ``cpu_post_load`` in ``target/arm/machine.c``,
-``write_list_to_kvmstate`` and ``kvm_arm_set_cpreg_mig_tolerances`` in
-``target/arm/kvm.c``.
+Source: ``write_list_to_kvmstate`` in ``target/arm/kvm.c``; for registers
+that the destination lacks see `core.incoming`.
 """
 
+from nova_arm_migrate.core.incoming import Fate
+from nova_arm_migrate.core.incoming import fate_of
 from nova_arm_migrate.core.profile import Guest
-from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables import keeps_value
-from nova_arm_migrate.core.tables.qemu import DROPPED
-from nova_arm_migrate.core.tables.qemu import Tolerance
 
 #: Why no trial can be made of a guest without a register list.
 NO_LIST = "the guest's record has no list of its registers"
@@ -52,16 +50,12 @@ def missing(guest: Guest, listed: frozenset[int], qemu: str | None
         its QEMU does not drop; codes that a newer QEMU drops, if the
         version is not known
     """
-    version = version_of(qemu)
     fails, may_fail = [], []
     lacks = (guest.listed or frozenset()) - listed
     for code in sorted(lacks, key=kvm_id):
-        dropped = DROPPED.get(code)
-        if dropped is None or (dropped.tolerance is Tolerance.IF_ZERO
-                               and guest.values.read(code)):
+        fate = fate_of(code, guest.values.read(code), qemu)
+        if fate is Fate.FAILS:
             fails.append(code)
-        elif version is None:
+        elif fate is Fate.UNKNOWN:
             may_fail.append(code)
-        elif version < dropped.since:
-            fails.append(code)
     return tuple(fails), tuple(may_fail)

@@ -93,7 +93,7 @@ _SENTENCES = {
         " does not have; its QEMU drops it without harm.",
     Cause.MAY_BE_DROPPED:
         "The guest has the register {name}, which the destination's KVM"
-        " does not have; QEMU 11.0 and newer drop it without harm, but the"
+        " does not have; QEMU 11.1 and newer drop it without harm, but the"
         " destination's QEMU version is not known.",
     Cause.FIRMWARE_LEVEL:
         "The guest was told that {name} is at level {guest}, the"

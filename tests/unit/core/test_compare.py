@@ -122,23 +122,23 @@ class TestMissing(CompareCase):
     def test_newer_kernel_to_older(self):
         guest = guest_started_on(s.host(listed=s.LISTED | {bitmap(3)}))
         for qemu, verdict in (("10.0", Verdict.INCOMPATIBLE),
-                              ("11.0", Verdict.COMPATIBLE),
+                              ("11.1.2", Verdict.COMPATIBLE),
                               (None, Verdict.UNKNOWN)):
             self.verdict(verdict, guest, s.host(qemu=qemu))
 
     def test_bitmap_in_use_is_never_dropped(self):
         host = s.host({bitmap(3): 1}, listed=s.LISTED | {bitmap(3)})
-        self.incompatible(guest_started_on(host), s.host(qemu="11.0"))
+        self.incompatible(guest_started_on(host), s.host(qemu="11.1.2"))
 
     def test_tcr2_is_dropped_whatever_its_value(self):
         guest = guest_started_on(s.host(listed=s.LISTED | {s.TCR2}))
-        report = self.compatible(guest, s.host(qemu="11.1.50"))
+        report = self.compatible(guest, s.host(qemu="11.2.0"))
         self.assertEqual(Cause.DROPPED, report.findings[0].cause)
 
     def test_any_other_register_blocks(self):
         fpmr = sysreg(3, 3, 4, 4, 2)
         guest = guest_started_on(s.host(listed=s.LISTED | {fpmr}))
-        report = self.incompatible(guest, s.host(qemu="11.0"))
+        report = self.incompatible(guest, s.host(qemu="11.1.2"))
         self.assertEqual("FPMR", report.decisive[0].name)
 
     def test_value_of_a_missing_register_is_not_judged_too(self):

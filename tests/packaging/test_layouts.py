@@ -195,7 +195,7 @@ class LayoutTest(testtools.TestCase):
             import importlib.metadata, json
             found, = importlib.metadata.entry_points(
                 group='oslo.config.opts', name='nova_arm_migrate')
-            print(json.dumps([group for group, _ in found.load()()]))
+            print(json.dumps([group.name for group, _ in found.load()()]))
             ''')
         self.assertEqual(['arm_migrate'], opts)
 

@@ -24,6 +24,7 @@ from docutils import nodes
 from docutils.parsers import rst
 
 from nova_arm_migrate.commands import main
+from nova_arm_migrate.core import rules
 from nova_arm_migrate.core import sentences
 from nova_arm_migrate.core import tables
 
@@ -82,8 +83,9 @@ class Registers(rst.Directive):
                      _plain(self._bits(field)), _plain(self._rule(field)))
                     for field in register.fields]
             elif not register.name.startswith('S3_'):
+                judge = rules.JUDGES[register.judge].__doc__
                 rows.append((_literal(register.name), _plain('all'),
-                             _plain(register.judge.value)))
+                             _plain(judge.partition('\n')[0])))
         return [_table(('Register and field', 'Bits', 'Rule'),
                        (50, 15, 35), rows)]
 

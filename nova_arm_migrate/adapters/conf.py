@@ -1,0 +1,213 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The options of ``[arm_migrate]``: registered, checked and read here only.
+
+Everything else is given a `Settings`.
+"""
+
+import dataclasses
+import enum
+from typing import Any
+
+from oslo_config import cfg
+from oslo_config import types
+
+from nova_arm_migrate.core.hazards import check_override
+from nova_arm_migrate.core.verdict import Options
+
+GROUP = 'arm_migrate'
+
+
+class Enforcement(enum.StrEnum):
+    """What a verdict does."""
+
+    ENFORCE = 'enforce'
+    WARN = 'warn'
+    OFF = 'off'
+
+
+class FieldName(types.ConfigType):
+    """An option value that names a register, a field or a hazard.
+
+    Checked where it is read, so that a misspelt override stops the service
+    with a clear text instead of never taking effect.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(type_name='REGISTER[.FIELD]')
+
+    def __call__(self, value: str) -> str:
+        """Return the name. :raises ValueError: if there is no such name."""
+        return check_override(str(value).strip())
+
+    def __repr__(self) -> str:
+        return 'FieldName'
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FieldName)
+
+    __hash__ = types.ConfigType.__hash__
+
+    def _formatter(self, value: str) -> str:
+        return value
+
+
+group = cfg.OptGroup(
+    GROUP, title='Live migration of Arm64 guests',
+    help="""
+How live migrations of Arm64 KVM guests are judged. The options are read by
+nova-compute with ``compute_driver = arm_migrate.ArmLibvirtDriver`` and by the
+scheduler's ``ArmMigrateFilter``, and have no effect on other hosts.
+""")
+
+enforcement = cfg.StrOpt(
+    'enforcement',
+    default=Enforcement.ENFORCE.value,
+    choices=[
+        (Enforcement.ENFORCE.value,
+         'A live migration that the destination can not take is refused '
+         'before anything moves; the server stays ACTIVE.'),
+        (Enforcement.WARN.value,
+         'Every migration goes ahead; what would have been refused is '
+         'logged as a warning.'),
+        (Enforcement.OFF.value,
+         'No migration is judged: Nova\'s own check decides, which on Arm '
+         'refuses every one, or none with '
+         '``[workarounds] skip_cpu_compare_on_dest``.'),
+    ],
+    mutable=True,
+    help="""
+What becomes of a live migration that the destination can not take.
+
+Host records, traits and guest records are kept whatever is set here, so that
+``off`` can be turned back on at any time.
+""")
+
+unknown = cfg.StrOpt(
+    'unknown',
+    default='refuse',
+    choices=[
+        ('refuse', 'It is refused.'),
+        ('allow', 'It goes ahead, with a warning in the log.'),
+    ],
+    mutable=True,
+    help="""
+What becomes of a live migration that can not be judged.
+
+A verdict is unknown where a record is missing or can not be read: the other
+compute does not run nova-arm-migrate or runs a version with another record
+schema, its probe failed, or a value could not be read there. The log and the
+server's events say which.
+
+The default refuses, because the two mistakes differ in cost: a refused
+migration leaves the server as it was, while one that QEMU refuses half-way
+leaves it in ERROR, and one that breaks the guest is noticed by nobody.
+
+For a rolling upgrade, install nova-arm-migrate on all computes before moving
+guests: that restarts nova-compute and leaves guests running, and guests that
+run already are then judged by their host's record. Where guests have to move
+while only some computes have it, set ``allow`` for that time.
+
+Has no effect if ``enforcement`` is not ``enforce``.
+""")
+
+trial = cfg.BoolOpt(
+    'trial',
+    default=True,
+    mutable=True,
+    help="""
+Whether the destination tries the guest's registers on a vCPU of its own
+before it accepts a live migration.
+
+It writes them to a vCPU of a virtual machine that is made for this and never
+runs, which takes some milliseconds. That is what QEMU will do when the guest
+arrives, so what KVM answers is final, and a difference from the rule is
+logged. Switch this off only if nova-compute may not open /dev/kvm; the
+verdict is then the rule's alone.
+""")
+
+silent_hazards = cfg.StrOpt(
+    'silent_hazards',
+    default='block',
+    choices=[
+        ('block', 'They are refused like any other incompatibility.'),
+        ('warn', 'They are logged and do not count.'),
+    ],
+    mutable=True,
+    help="""
+What becomes of a live migration that neither KVM nor QEMU would refuse, and
+after which the guest breaks: other SVE vector lengths, another timer
+frequency, another cache zeroing block, too few address bits, another page
+size.
+""")
+
+overrides = cfg.ListOpt(
+    'overrides',
+    default=[],
+    item_type=FieldName(),
+    sample_default=['CTR_EL0.DIC', 'PAGE_SIZE'],
+    mutable=True,
+    help="""
+Registers, fields (``REGISTER.FIELD``) and hazards in which a difference does
+not count. For an operator who knows better; QEMU may still refuse the guest
+half-way. Each time an override takes effect, a warning says so.
+
+Names are those of the findings in the log and in the server's events. An
+unknown name stops nova-compute at its start. An override of a field does not
+stand against the trial: if KVM on the destination refuses the register, name
+the whole register, or switch ``trial`` off.
+""")
+
+ALL_OPTIONS = [enforcement, unknown, trial, silent_hazards, overrides]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """The options at one moment.
+
+    :ivar enforcement: what a verdict does
+    :ivar refuse_unknown: an unknown verdict is a refusal
+    :ivar trial: write the guest's registers to a scratch vCPU
+    :ivar options: what the comparison takes
+    """
+
+    enforcement: Enforcement = Enforcement.ENFORCE
+    refuse_unknown: bool = True
+    trial: bool = True
+    options: Options = Options()
+
+
+def register_opts(conf: Any) -> None:
+    """Make the options known; doing so twice does nothing."""
+    conf.register_group(group)
+    conf.register_opts(ALL_OPTIONS, group=group)
+
+
+def list_opts() -> list[tuple[Any, list[Any]]]:
+    """Return the options for oslo-config-generator."""
+    return [(group, ALL_OPTIONS)]
+
+
+def settings(conf: Any) -> Settings:
+    """Return what is set now: the options may change on SIGHUP.
+
+    :raises oslo_config.cfg.ConfigFileValueError: if a value is not allowed
+    """
+    section = conf[GROUP]
+    return Settings(
+        enforcement=Enforcement(section.enforcement),
+        refuse_unknown=section.unknown == 'refuse',
+        trial=section.trial,
+        options=Options(
+            hazards_block=section.silent_hazards == 'block',
+            overrides=frozenset(section.overrides)))

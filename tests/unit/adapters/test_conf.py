@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The options: their defaults, and what is not allowed."""
+
+import unittest
+
+from oslo_config import cfg
+
+from nova_arm_migrate.adapters import conf
+from nova_arm_migrate.core.verdict import Options
+
+
+class TestOptions(unittest.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.conf = cfg.ConfigOpts()
+        conf.register_opts(self.conf)
+        self.conf([], default_config_files=[])
+
+    def override(self, name, value):
+        # oslo.config keeps overrides with the group, not with the conf.
+        self.addCleanup(self.conf.clear_override, name, group='arm_migrate')
+        self.conf.set_override(name, value, group='arm_migrate')
+
+    def test_defaults_are_the_safe_side(self):
+        settings = conf.settings(self.conf)
+        self.assertEqual(conf.Settings(), settings)
+        self.assertIs(conf.Enforcement.ENFORCE, settings.enforcement)
+        self.assertTrue(settings.refuse_unknown)
+        self.assertTrue(settings.trial)
+        self.assertEqual(Options(hazards_block=True), settings.options)
+
+    def test_every_option_arrives(self):
+        self.override('enforcement', 'warn')
+        self.override('unknown', 'allow')
+        self.override('trial', False)
+        self.override('silent_hazards', 'warn')
+        self.override('overrides', ['CTR_EL0.DIC', 'PAGE_SIZE', 'MIDR_EL1'])
+        self.assertEqual(
+            conf.Settings(
+                enforcement=conf.Enforcement.WARN, refuse_unknown=False,
+                trial=False, options=Options(
+                    hazards_block=False, overrides=frozenset(
+                        {'CTR_EL0.DIC', 'PAGE_SIZE', 'MIDR_EL1'}))),
+            conf.settings(self.conf))
+
+    def test_values_that_are_not_allowed(self):
+        for name, value in (('enforcement', 'maybe'), ('unknown', 'warn'),
+                            ('silent_hazards', 'off'),
+                            ('overrides', ['CTR_EL0.NOPE']),
+                            ('overrides', ['SVE_LENGTH'])):
+            with self.subTest(name, value=value):
+                self.assertRaises(ValueError, self.override, name, value)
+
+    def test_a_misspelt_override_is_named(self):
+        with self.assertRaisesRegex(ValueError, 'CTR_EL0 has no field'):
+            conf.FieldName()('CTR_EL0.DIX')
+
+    def test_registering_twice_is_harmless(self):
+        conf.register_opts(self.conf)
+        self.assertEqual(conf.Settings(), conf.settings(self.conf))
+
+    def test_each_option_has_help_and_can_change_on_sighup(self):
+        (group, options), = conf.list_opts()
+        self.assertEqual('arm_migrate', group.name)
+        for option in options:
+            with self.subTest(option.name):
+                self.assertTrue(option.mutable)
+                self.assertGreater(len(option.help), 80)
+                self.assertIsNotNone(option.default)
+
+    def test_the_type_of_a_name(self):
+        self.assertEqual(conf.FieldName(), conf.FieldName())
+        self.assertEqual('FieldName', repr(conf.FieldName()))
+        self.assertNotEqual(conf.FieldName(), 'FieldName')

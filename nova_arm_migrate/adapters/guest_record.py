@@ -1,0 +1,115 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The guest's own record, kept with its instance.
+
+``Instance.vcpu_model`` is what Nova stores of a guest's CPU: arch, model,
+topology and a list of features by name and policy. The record is one more
+entry in that list, its JSON text behind a prefix in the name, because no
+other field that is stored with an instance, follows it from host to host and
+is never shown by the API has room for it. Nova itself builds a libvirt CPU
+from the list only where the model is named (``_vcpu_model_to_cpu_config``),
+and on AArch64 throws that away again; our driver leaves the entry out there.
+
+A compute without the extension that builds the guest's definition anew
+overwrites the list, so no record outlives a restart there through Nova.
+"""
+
+import dataclasses
+from typing import Any
+
+from nova import objects
+
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.record import dump_guest
+from nova_arm_migrate.core.record import load_guest
+from nova_arm_migrate.core.vcpu import offered
+
+_PREFIX = 'arm_migrate:'
+
+
+def take(vcpu_model: Any) -> Guest | None:
+    """Return the record in a VirtCPUModel, None if there is none.
+
+    :param vcpu_model: ``nova.objects.VirtCPUModel`` or None
+    :raises ProfileError: if there is one that this version can't read
+    """
+    for feature in _features(vcpu_model):
+        if feature.name.startswith(_PREFIX):
+            return load_guest(feature.name[len(_PREFIX):])
+    return None
+
+
+def put(vcpu_model: Any, guest: Guest | None) -> Any:
+    """Return the VirtCPUModel with this record instead of what it had.
+
+    :param vcpu_model: is changed in place; None makes a new one
+    :param guest: None leaves it without a record
+    """
+    if vcpu_model is None:
+        vcpu_model = objects.VirtCPUModel()
+    features = cpu_features(vcpu_model)
+    if guest is not None:
+        features.append(objects.VirtCPUFeature(
+            name=_PREFIX + dump_guest(guest), policy='optional'))
+    vcpu_model.features = features
+    return vcpu_model
+
+
+def cpu_features(vcpu_model: Any) -> list[Any]:
+    """Return the features that are a CPU's: all but the record."""
+    return [feature for feature in _features(vcpu_model)
+            if not feature.name.startswith(_PREFIX)]
+
+
+def _features(vcpu_model: Any) -> list[Any]:
+    if vcpu_model is None or 'features' not in vcpu_model:
+        return []
+    return list(vcpu_model.features)
+
+
+def save(instance: Any) -> None:
+    """Store the instance's vcpu_model, and nothing else of it.
+
+    The manager keeps changes of its own on the same instance, to be saved
+    with an expected task state; ``instance.save()`` here would store them
+    unchecked.
+    """
+    only = objects.Instance(context=instance._context, uuid=instance.uuid)
+    only.obj_reset_changes()
+    only.vcpu_model = instance.vcpu_model
+    only.save()
+    instance.obj_reset_changes(['vcpu_model'], recursive=True)
+
+
+def at(guest: Guest, host: Host) -> Guest:
+    """Return what the guest has on the host that it runs on now.
+
+    It keeps the values that it started with. A register that a host on its
+    way added came up with that host's value, and QEMU carries it on from
+    there like any other (``kvm_arm_init_cpreg_list``: the list is the
+    host's); one that a host lacked is gone.
+
+    :param host: the record of the host that it runs on
+    """
+    here = offered(host, guest.disabled)
+    if guest.listed is None or here.listed in (None, guest.listed):
+        return guest
+    assert here.listed is not None
+    values = {code: value for code, value in here.values.items()
+              if code not in guest.listed}
+    values.update((code, value) for code, value in guest.values.items()
+                  if code in here.listed)
+    return dataclasses.replace(guest, values=Values(values),
+                               listed=here.listed)

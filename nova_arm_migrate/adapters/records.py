@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The host record in a compute node's ``cpu_info``.
+
+``cpu_info`` is a JSON text that Nova's driver writes into its ComputeNode
+row, and that other computes and the scheduler read from the database. The
+record is one more key there. What is read was written by another host, of
+another version perhaps, and is not trusted.
+"""
+
+import json
+
+from oslo_serialization import jsonutils
+
+from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.record import dump_host
+from nova_arm_migrate.core.record import host_from
+
+#: The key in ``cpu_info``.
+CPU_INFO_KEY = 'arm_migrate'
+
+#: Characters. Nova's own part takes up to 5000, the record up to 16384.
+_LONGEST = 1 << 17
+
+
+class NoHostRecord(Exception):
+    """There is no record to be had; the text is one line and says why."""
+
+
+def put_host(cpu_info: str, host: Host) -> str:
+    """Return ``cpu_info`` with the host's record.
+
+    The same host gives the same text: Nova writes the features in the order
+    of a set, which differs from one start to the next, and every distinct
+    text is parsed once in the scheduler.
+
+    :param cpu_info: JSON, as Nova's driver writes it
+    """
+    info = jsonutils.loads(cpu_info)
+    if isinstance(info.get('features'), list):
+        info['features'] = sorted(info['features'])
+    info[CPU_INFO_KEY] = json.loads(dump_host(host))
+    return str(jsonutils.dumps(info, separators=(',', ':')))
+
+
+def take_host(cpu_info: str | None) -> Host:
+    """Return the host record in ``cpu_info``.
+
+    :raises NoHostRecord: if there is none that this version can read
+    """
+    if not cpu_info:
+        raise NoHostRecord('nothing is known of its CPU')
+    if len(cpu_info) > _LONGEST:
+        raise NoHostRecord(f'its cpu_info has {len(cpu_info)} characters,'
+                           f' more than {_LONGEST}')
+    try:
+        info = json.loads(cpu_info)
+    except (ValueError, TypeError, RecursionError):
+        raise NoHostRecord('its cpu_info is not JSON') from None
+    record = info.get(CPU_INFO_KEY) if isinstance(info, dict) else None
+    if record is None:
+        raise NoHostRecord('it has no record: nova-arm-migrate does not run'
+                           ' there, or could not probe it')
+    try:
+        return host_from(record)
+    except ProfileError as error:
+        raise NoHostRecord(f'its record can not be read: {error}') from None

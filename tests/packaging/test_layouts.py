@@ -28,7 +28,6 @@ import sysconfig
 import tarfile
 import tempfile
 import textwrap
-import unittest
 
 import testtools
 
@@ -156,8 +155,6 @@ class LayoutTest(testtools.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        if not (ROOT / 'nova_arm_migrate/adapters/driver.py').exists():
-            raise unittest.SkipTest('there is no driver module yet')
         scratch = tempfile.TemporaryDirectory()
         cls.addClassCleanup(scratch.cleanup)
         cls.scratch = pathlib.Path(scratch.name)

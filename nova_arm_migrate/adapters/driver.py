@@ -1,0 +1,314 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Nova's libvirt driver, for computes that run Arm64 KVM guests.
+
+``compute_driver = arm_migrate.ArmLibvirtDriver``. Only overrides are here;
+what they do is in the modules beside this one. On a host that is not aarch64
+with ``[libvirt] virt_type = kvm`` each of them is the parent's at once.
+"""
+
+import json
+from typing import Any
+
+import nova.conf
+from nova import exception
+from nova.objects import fields
+from nova import utils
+from nova.virt import hardware
+from nova.virt.libvirt import driver as libvirt_driver
+from oslo_log import log as logging
+from oslo_utils import units
+from oslo_utils import versionutils
+
+from nova_arm_migrate.adapters import conf
+from nova_arm_migrate.adapters.domain import Domain
+from nova_arm_migrate.adapters.domain import merged
+from nova_arm_migrate.adapters.domain import read_domain
+from nova_arm_migrate.adapters.domain import switched_off
+from nova_arm_migrate.adapters import guest_record
+from nova_arm_migrate.adapters import local
+from nova_arm_migrate.adapters import peers
+from nova_arm_migrate.adapters import precheck
+from nova_arm_migrate.adapters import records
+from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.traits import CUSTOM_PREFIX
+from nova_arm_migrate.core.traits import host_traits
+from nova_arm_migrate.core.traits import STANDARD_PREFIX
+from nova_arm_migrate.probe.errors import ProbeError
+from nova_arm_migrate.probe.host import LocalHost
+from nova_arm_migrate.probe.interface import HostProbe
+
+CONF = nova.conf.CONF
+conf.register_opts(CONF)
+LOG = logging.getLogger(__name__)
+
+#: Bytes that Nova keeps of an event's details (InstanceActionEvent).
+_EVENT_DETAILS = 255
+
+
+class ArmLibvirtDriver(libvirt_driver.LibvirtDriver):
+    """LibvirtDriver that judges live migrations of Arm64 KVM guests."""
+
+    def __init__(self, virtapi: Any, read_only: bool = False) -> None:
+        """Add what is known of this host, which nobody has asked yet."""
+        super().__init__(virtapi, read_only)
+        self._arm = local.ThisHost(
+            lambda: self.probe_factory(self._name), self._versions)
+        self._name = CONF.host
+
+    def init_host(self, host: str) -> None:
+        """Have a misspelt option stop the service here, not a migration."""
+        conf.settings(CONF)
+        self._name = host
+        super().init_host(host)
+
+    def probe_factory(self, host: str) -> HostProbe:
+        """Return what asks KVM on this host; tests put a recorded one here.
+
+        :param host: the name of this compute
+        """
+        qemu, libvirt = self._versions()
+        # Under eventlet an ioctl would stop every other green thread.
+        return utils.tpool_wrap(LocalHost(qemu=qemu, libvirt=libvirt))
+
+    # What the host reports
+
+    def get_available_resource(self, nodename: str) -> dict[str, Any]:
+        """Report the host's record to the other computes and the scheduler.
+        """
+        resources = super().get_available_resource(nodename)
+        if self._is_arm_kvm():
+            host = self._arm.host_or_reason()
+            if isinstance(host, Host):
+                resources['cpu_info'] = records.put_host(
+                    resources['cpu_info'], host)
+        return resources
+
+    def _get_cpu_feature_traits(self) -> dict[str, bool]:
+        """Take back traits that x86 has under the same feature names."""
+        traits = super()._get_cpu_feature_traits()
+        return dict.fromkeys(traits, False) if self._is_arm_kvm() else traits
+
+    def update_provider_tree(self, provider_tree: Any, nodename: str,
+                             allocations: Any = None) -> None:
+        """Set the traits of what a guest gets here, and remove old ones."""
+        super().update_provider_tree(provider_tree, nodename, allocations)
+        if not self._is_arm_kvm():
+            return
+        host = self._arm.host_or_reason()
+        ours = host_traits(host) if isinstance(host, Host) else frozenset()
+        stale = {trait for trait in provider_tree.data(nodename).traits
+                 if trait.startswith((CUSTOM_PREFIX, STANDARD_PREFIX))}
+        provider_tree.remove_traits(nodename, *(stale - ours))
+        provider_tree.add_traits(nodename, *ours)
+
+    # What guests start with
+
+    def _create_guest(self, context: Any, xml: str, instance: Any,
+                      power_on: bool = True, pause: bool = False,
+                      post_xml_callback: Any = None) -> Any:
+        """Record what a guest gets when its QEMU starts from scratch.
+
+        Every QEMU process that Nova starts is started here, but for a soft
+        reboot's and the restart after a snapshot; the latter restores.
+        """
+        starts = ((power_on or pause) and self._is_arm_kvm()
+                  and not self._has_saved_state(instance))
+        guest = super()._create_guest(
+            context, xml, instance, power_on, pause, post_xml_callback)
+        if starts:
+            self._record_guest(instance, guest, xml)
+        return guest
+
+    def _soft_reboot(self, instance: Any) -> bool:
+        """Record the guest again: a soft reboot is a new QEMU process."""
+        done = super()._soft_reboot(instance)
+        if done and self._is_arm_kvm():
+            guest = self._host.get_guest(instance)
+            self._record_guest(instance, guest, guest.get_xml_desc())
+        return done
+
+    def _vcpu_model_to_cpu_config(self, vcpu_model: Any) -> Any:
+        """Keep the record out of what libvirt is given as CPU features."""
+        features = guest_record.cpu_features(vcpu_model)
+        if len(features) != len(vcpu_model.features or ()):
+            vcpu_model = vcpu_model.obj_clone()
+            vcpu_model.features = features
+        return super()._vcpu_model_to_cpu_config(vcpu_model)
+
+    # Whether a guest may move
+
+    def check_can_live_migrate_destination(
+            self, context: Any, instance: Any, src_compute_info: Any,
+            dst_compute_info: Any, block_migration: Any = False,
+            disk_over_commit: Any = False) -> Any:
+        """Judge the guest against this host, before the parent's checks.
+
+        Before, because the parent leaves a file behind that is cleaned up
+        only if no check failed here.
+        """
+        judges = self._judges(instance)
+        if judges:
+            self._judge(instance, src_compute_info['cpu_info'])
+        data = super().check_can_live_migrate_destination(
+            context, instance, src_compute_info, dst_compute_info,
+            block_migration, disk_over_commit)
+        if judges:
+            peers.mark(data)
+        return data
+
+    def check_can_live_migrate_source(
+            self, context: Any, instance: Any, dest_check_data: Any,
+            block_device_info: Any = None) -> Any:
+        """Stand in for a destination that can't judge the guest itself."""
+        if self._judges(instance) and not peers.is_marked(dest_check_data):
+            self._act(precheck.unjudged_destination(conf.settings(CONF)),
+                      instance, 'the destination')
+        return super().check_can_live_migrate_source(
+            context, instance, dest_check_data, block_device_info)
+
+    def _compare_cpu(self, guest_cpu: Any, host_cpu_str: Any,
+                     instance: Any) -> None:
+        """Leave out, for a migration, a comparison that Arm doesn't have.
+
+        libvirt refuses it on Arm whatever the CPUs are; `_judge` has done
+        it. Without an instance it is the check at the start of the service.
+        """
+        if instance is None or not self._judges(instance):
+            super()._compare_cpu(guest_cpu, host_cpu_str, instance)
+
+    # The rest is ours alone
+
+    def _is_arm_kvm(self) -> bool:
+        return bool(
+            CONF.libvirt.virt_type == 'kvm'
+            and self._host.get_capabilities().host.cpu.arch
+            == fields.Architecture.AARCH64)
+
+    def _judges(self, instance: Any) -> bool:
+        """Whether it is for us to judge the guest: on KVM, not emulated."""
+        return bool(
+            self._is_arm_kvm()
+            and conf.settings(CONF).enforcement is not conf.Enforcement.OFF
+            and self._check_emulation_arch(instance.image_meta)
+            == fields.Architecture.AARCH64)
+
+    def _versions(self) -> tuple[str, str]:
+        """Versions of QEMU and libvirt, as libvirt reports them now."""
+        return (
+            versionutils.convert_version_to_str(self._host.get_version()),
+            versionutils.convert_version_to_str(
+                self._host.get_connection().getLibVersion()))
+
+    def _has_saved_state(self, instance: Any) -> bool:
+        """Whether its QEMU will go on with what a suspended one left."""
+        try:
+            guest = self._host.get_guest(instance)
+        except exception.InstanceNotFound:
+            return False
+        return bool(guest._domain.hasManagedSaveImage(0))
+
+    def _record_guest(self, instance: Any, guest: Any, xml: str) -> None:
+        """Keep with the instance what its new QEMU process shows it.
+
+        :param guest: ``nova.virt.libvirt.guest.Guest``, running
+        :param xml: what Nova defined it with
+        """
+        record: Guest | None = None
+        try:
+            domain = merged(read_domain(xml),
+                            read_domain(guest.get_xml_desc()))
+            if domain.kvm:
+                record = self._arm.started(domain)
+        except ProbeError as error:
+            # Said once, and for all guests, where the host is reported.
+            LOG.debug('No arm64 record for the guest: %s', error,
+                      instance=instance)
+        except Exception:
+            # A guest that runs is worth more than its record: without one
+            # it is judged by its host's.
+            LOG.exception('No arm64 record for the guest',
+                          instance=instance)
+        instance.vcpu_model = guest_record.put(instance.vcpu_model, record)
+        guest_record.save(instance)
+
+    def _judge(self, instance: Any, source_cpu_info: str | None) -> None:
+        """Let the guest come here, or raise what stops it.
+
+        :raises nova.exception.MigrationPreCheckError: on which the
+            conductor tries the next host, or leaves the server as it is
+        """
+        recorded = self._recorded(instance)
+        leaving = precheck.departing(
+            recorded, _source(source_cpu_info), _defined(instance))
+        self._act(
+            precheck.judge(leaving, self._arm.host_or_reason(),
+                           conf.settings(CONF), self._arm.trial),
+            instance, self._name)
+        if leaving.guest is not None and leaving.guest != recorded:
+            # Its host may have added registers to what it started with, and
+            # is out of reach once it has left.
+            instance.vcpu_model = guest_record.put(
+                instance.vcpu_model, leaving.guest)
+            guest_record.save(instance)
+
+    def _recorded(self, instance: Any) -> Guest | str | None:
+        try:
+            return guest_record.take(instance.vcpu_model)
+        except ProfileError as error:
+            return str(error)
+
+    def _act(self, outcome: precheck.Outcome, instance: Any,
+             destination: str) -> None:
+        """Log the outcome, once and whole, and raise if it is a refusal.
+
+        :raises nova.exception.MigrationPreCheckError: in 255 bytes with
+            Nova's own words, which is what the server's events keep
+        """
+        accepted = outcome.action is precheck.Action.ACCEPT
+        log = LOG.info if accepted else LOG.warning
+        log('arm64 pre-check for %(host)s: %(outcome)s',
+            {'host': destination, 'outcome': json.dumps(outcome.to_dict())},
+            instance=instance)
+        for finding in outcome.overridden:
+            LOG.warning('[arm_migrate] overrides: %(name)s does not count:'
+                        ' %(sentence)s',
+                        {'name': finding.name, 'sentence': finding.sentence},
+                        instance=instance)
+        if outcome.action is precheck.Action.REFUSE:
+            words = exception.MigrationPreCheckError(reason='').message
+            raise exception.MigrationPreCheckError(
+                reason=precheck.event_text(
+                    outcome.report, destination,
+                    _EVENT_DETAILS - len(str(words).encode())))
+
+
+def _source(cpu_info: str | None) -> Host | str:
+    try:
+        return records.take_host(cpu_info)
+    except records.NoHostRecord as error:
+        return str(error)
+
+
+def _defined(instance: Any) -> Domain:
+    """What Nova knows of the guest's domain without asking its host."""
+    off = switched_off({
+        feature.name: feature.policy
+        for feature in guest_record.cpu_features(instance.vcpu_model)})
+    if hardware.get_pmu_constraint(
+            instance.flavor, instance.image_meta) is False:
+        off |= {'pmu'}
+    return Domain(disabled=off,
+                  memory=instance.flavor.memory_mb * units.Mi)

@@ -1,0 +1,128 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Several Arm64 computes with our driver, and Nova's services around them.
+
+libvirt is Nova's own fake, made to play Arm64 hosts from recorded profiles by
+`nova_arm_migrate.demo.hosts`: its QEMU takes a guest's registers along and
+refuses an incoming guest as KVM does, whatever our driver said before.
+"""
+
+from nova import context as nova_context
+from nova import objects
+from nova.tests.functional.libvirt import base
+
+from nova_arm_migrate.adapters import driver
+from nova_arm_migrate.adapters import guest_record
+from nova_arm_migrate.demo import hosts
+from nova_arm_migrate import finder
+from tests.functional import paste
+
+STOCK = 'libvirt.LibvirtDriver'
+OURS = 'arm_migrate.ArmLibvirtDriver'
+CHECK = 'compute_check_can_live_migrate_destination'
+
+
+class ArmServersTestBase(base.ServersTestBase):
+    """Start computes with `host`, then use Nova's API."""
+
+    microversion = 'latest'
+    ADMIN_API = True
+    CAST_AS_CALL = False
+
+    def setUp(self):
+        self.useFixture(paste.PasteFixture())
+        finder.install()    # what the start-up file does once installed
+        super().setUp()
+        self.api.microversion = self.microversion
+        self.flags(compute_driver=OURS)
+        # The fixture would put its mock on top of that of Nova's fixture,
+        # which oslotest's checks of mocks do not allow.
+        self.stub_out('os.uname', lambda: None)
+        self.arm = self.useFixture(hosts.ArmHostsFixture())
+        self.stub_out(
+            'nova_arm_migrate.adapters.driver.ArmLibvirtDriver.probe_factory',
+            staticmethod(lambda name: self.arm.hosts[name].machine.probe))
+
+    def host(self, name, profile, compute_driver=OURS, **kwargs):
+        """Start a compute on a host that is played back from a profile."""
+        self.arm.add(name, profile, **kwargs)
+        self.flags(compute_driver=compute_driver)
+        self.start_compute(name, connection=self.arm.hosts[name].connection)
+        expected = driver.ArmLibvirtDriver if compute_driver == OURS \
+            else driver.libvirt_driver.LibvirtDriver
+        self.assertIs(expected, type(self.computes[name].driver))
+        return name
+
+    def image(self, **properties):
+        """Make an image. :returns: its id"""
+        return self.glance.create(None, {
+            'name': 'arm64', 'container_format': 'raw', 'disk_format': 'raw',
+            'size': 1024, 'min_disk': 0, 'min_ram': 0, 'protected': False,
+            'visibility': 'public', 'tags': [], 'created_at': None,
+            'updated_at': None, 'deleted_at': None, 'deleted': False,
+            'properties': properties})['id']
+
+    def boot(self, host=None, properties=None, extra_specs=None, **kwargs):
+        """Boot a server and wait until it is ACTIVE.
+
+        :param properties: of its image
+        :param extra_specs: of its flavor
+        """
+        if extra_specs is not None:
+            kwargs['flavor_id'] = self._create_flavor(extra_spec=extra_specs)
+        return self._create_server(
+            host=host, networks='none', image_uuid=self.image(
+                hw_machine_type='virt', **(properties or {})), **kwargs)
+
+    def migrate(self, server, host=None, state='completed', **kwargs):
+        """Live-migrate, and wait for the end of it, good or bad.
+
+        :param state: of the migration in the end
+        :returns: the host that the server is on then
+        """
+        self.api.post_server_action(server['id'], {'os-migrateLive': {
+            'host': host, 'block_migration': 'auto'} | kwargs})
+        self._wait_for_migration_status(server, [state])
+        server = self._wait_for_server_parameter(
+            server, {'OS-EXT-STS:task_state': None, 'status': 'ACTIVE'})
+        return server['OS-EXT-SRV-ATTR:host']
+
+    def events(self, server, name=CHECK):
+        """The events of that name of the last action, the newest first."""
+        action = self.api.get_instance_actions(server['id'])[0]
+        details = self.api.api_get(
+            f"/servers/{server['id']}/os-instance-actions/"
+            f"{action['request_id']}").body['instanceAction']
+        return [event for event in details['events']
+                if event['event'] == name]
+
+    def instance(self, server):
+        """The instance as it is in the database."""
+        return objects.Instance.get_by_uuid(
+            nova_context.get_admin_context(), server['id'],
+            expected_attrs=['vcpu_model', 'flavor'])
+
+    def record(self, server):
+        """The guest's record in the database."""
+        return guest_record.take(self.instance(server).vcpu_model)
+
+    def seen(self, server):
+        """What the guest's vCPUs really show, in the simulated QEMU."""
+        host = self.api.get_server(server['id'])[
+            'OS-EXT-SRV-ATTR:host']
+        return self.arm.hosts[host].connection.domain(server['id']).vcpu
+
+    def cpu_info(self, host):
+        """What the compute has reported to the database."""
+        return objects.ComputeNode.get_first_node_by_host_for_old_compat(
+            nova_context.get_admin_context(), host).cpu_info

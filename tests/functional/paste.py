@@ -1,0 +1,52 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where Nova's tests find api-paste.ini.
+
+They look below the directory that holds the package ``nova``, as in a source
+tree. The wheel installs the file where data files go.
+"""
+
+import pathlib
+import sys
+
+import fixtures
+import nova
+from nova.conf import paths
+
+_NAME = 'etc/nova/api-paste.ini'
+
+
+def find() -> str:
+    """Return the path of api-paste.ini.
+
+    :raises FileNotFoundError: if Nova is installed without it
+    """
+    beside_nova = pathlib.Path(nova.__file__).parents[1]
+    for directory in (beside_nova, pathlib.Path(sys.prefix)):
+        path = directory / _NAME
+        if path.is_file():
+            return str(path)
+    raise FileNotFoundError(_NAME)
+
+
+class PasteFixture(fixtures.Fixture):
+    """Have Nova's ConfFixture name the file that is there."""
+
+    def _setUp(self):
+        path, original = find(), paths.state_path_def
+
+        def state_path_def(*args):
+            return path if args == (_NAME,) else original(*args)
+
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova.conf.paths.state_path_def', state_path_def))

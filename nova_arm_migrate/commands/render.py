@@ -119,15 +119,21 @@ def _list(numbers: Sequence[int] | None, unit: str = "") -> str:
 
 
 def host_table(host: Host) -> str:
-    """Return a host's profile as a table."""
+    """Return a host's profile as a table, what is absent at its end."""
     lines = []
+    absent: dict[str, list[str]] = {}
     for attribute, title, text in _properties(host):
-        lines.append(_wrapped(
-            text or f"(absent: {host.why_absent(attribute)})",
-            " " * 16, f"{title:<16}"))
+        if text:
+            lines.append(_wrapped(text, " " * 16, f"{title:<16}"))
+        else:
+            absent.setdefault(host.why_absent(attribute), []).append(title)
     if host.values:
         lines += ["", "Registers that a guest sees (* writable):",
                   *_registers(host.values, host.writable)]
+    if absent:
+        lines += ["", "Absent:"]
+        lines += [_wrapped(f"{', '.join(titles)}: {reason}", "    ", "  ")
+                  for reason, titles in absent.items()]
     return "\n".join(lines)
 
 

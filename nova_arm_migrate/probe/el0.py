@@ -35,9 +35,22 @@ DCZID_EL0 = 0xD53B00E0
 def read(instruction: int) -> int:
     """Run one MRS to x0, and return what it read.
 
-    Only for a machine that is known to be Arm64.
-
     :param instruction: CNTFRQ_EL0 or DCZID_EL0
+    :raises ProbeError: if this is no Arm64 machine, Python has no ctypes,
+        or the machine does not let code be mapped
+    """
+    machine = os.uname().machine
+    if machine != "aarch64":
+        raise ProbeError(f"only an Arm64 machine can tell, not {machine}")
+    return run(struct.pack("<II", instruction, _RET))
+
+
+def run(code: bytes) -> int:
+    """Call machine code that takes nothing and returns 64 bits.
+
+    It is written to a file and then mapped for reading and executing,
+    never for writing: service managers and SELinux forbid having both.
+
     :raises ProbeError: if Python has no ctypes, or the machine does not let
         code be mapped
     """
@@ -46,14 +59,12 @@ def read(instruction: int) -> int:
     except ImportError:
         raise ProbeError("this Python has no ctypes to read it with"
                          ) from None
-    # Written to a file and then mapped for reading and executing, never
-    # for writing: service managers and SELinux forbid having both.
     try:
-        code = os.memfd_create("nova-arm-migrate", os.MFD_CLOEXEC)
+        file = os.memfd_create("nova-arm-migrate", os.MFD_CLOEXEC)
     except OSError as error:
         raise ProbeError(f"memfd_create: {error.strerror}") from None
     try:
-        os.write(code, struct.pack("<II", instruction, _RET))
+        os.write(file, code)
         libc = ctypes.CDLL(None, use_errno=True)
         libc.mmap.restype = ctypes.c_void_p
         libc.mmap.argtypes = (
@@ -62,7 +73,7 @@ def read(instruction: int) -> int:
         libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
         address = libc.mmap(None, mmap.PAGESIZE,
                             mmap.PROT_READ | mmap.PROT_EXEC,
-                            mmap.MAP_PRIVATE, code, 0)
+                            mmap.MAP_PRIVATE, file, 0)
         if address in (None, ctypes.c_void_p(-1).value):
             reason = os.strerror(ctypes.get_errno())
             raise ProbeError(f"code cannot be mapped to read it: {reason}")
@@ -72,4 +83,4 @@ def read(instruction: int) -> int:
         finally:
             libc.munmap(address, mmap.PAGESIZE)
     finally:
-        os.close(code)
+        os.close(file)

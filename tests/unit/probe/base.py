@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the tests of the probe have in common."""
+
+import os
+import pathlib
+
+import fixtures
+import testtools
+
+from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.probe import el0
+from nova_arm_migrate.probe.host import LocalHost
+from tests.unit.probe.fake_kvm import FakeKernel
+from tests.unit.probe.fake_kvm import write_tree
+
+PROFILES = pathlib.Path(__file__).parents[2] / "fixtures" / "profiles"
+
+V1_612 = "neoverse-v1-linux-6.12"
+MAX_72 = "max-linux-7.2"
+N1_61 = "neoverse-n1-linux-6.1"
+
+
+def recorded(name):
+    """A profile that was recorded in the lab."""
+    return load_host((PROFILES / f"{name}.json").read_text().strip())
+
+
+def open_descriptors():
+    """How many descriptors this process has."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+class ProbeTestCase(testtools.TestCase):
+    """Has a fake kernel, and a tree of /proc and /sys, per host."""
+
+    def play(self, profile, fails=None):
+        """Let the machine be that of a profile; return its kernel."""
+        kernel = FakeKernel(profile, fails)
+        self.useFixture(fixtures.MonkeyPatch("fcntl.ioctl", kernel.ioctl))
+        registers = {el0.CNTFRQ_EL0: profile.cntfrq,
+                     el0.DCZID_EL0: profile.dczid}
+        self.useFixture(fixtures.MonkeyPatch(
+            "nova_arm_migrate.probe.el0.read", registers.__getitem__))
+        self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        write_tree(self.root, profile)
+        return kernel
+
+    def probe(self, profile, **changes):
+        """The real probe, on the machine that `play` has set up."""
+        return LocalHost(**{
+            "qemu": profile.qemu, "libvirt": profile.libvirt,
+            "root": self.root, "device": os.devnull,
+            "machine": "aarch64"} | changes)

@@ -26,12 +26,16 @@ import subprocess
 import sys
 import types
 
+from nova_arm_migrate.core import record
 from tests.lab import build
 from tests.lab import errors
 from tests.lab import generations
 from tests.lab import host as hosts
+from tests.lab import oracle
 from tests.lab import places
 from tests.lab import spec
+from tests.lab import table
+from tests.lab import truth
 
 SKIPPED = 77
 # Each name is a lab of its own, with its own network.
@@ -144,6 +148,33 @@ def cmd_exec(args: argparse.Namespace) -> int:
     return subprocess.run(_lab().net.command(args.command)).returncode
 
 
+def cmd_truth(args: argparse.Namespace) -> int:
+    specs = [spec.parse(text) for text in args.host]
+    places.check_machine('start emulated hosts and migrate guests')
+    build.build({one.generation for one in specs})
+    rows, findings = truth.run(specs, args.tsv, args.profiles)
+    print(table.to_text(rows))
+    for finding in findings:
+        print(finding)
+    print(table.summary(rows))
+    bad = findings or any(row.agreement != 'yes' for row in rows)
+    return 1 if bad else 0
+
+
+def cmd_probe(args: argparse.Namespace) -> int:
+    one = spec.parse(args.host)
+    places.check_machine('start an emulated host and probe it')
+    build.build([one.generation])
+    with hosts.Lab.create() as lab, lab.host(one) as host:
+        oracle.prepare(host)
+        text = record.dump_host(oracle.host_profile(host)) + '\n'
+    if args.output:
+        args.output.write_text(text)
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog='python3 -m tests.lab',
@@ -197,6 +228,18 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument('-f', '--follow', action='store_true')
     sub = add('exec', cmd_exec, 'a native command in the lab network')
     sub.add_argument('command', nargs=argparse.REMAINDER)
+    sub = add('probe', cmd_probe, "print a host's profile")
+    sub.add_argument('host')
+    sub.add_argument('-o', '--output', type=pathlib.Path)
+    sub = add('truth', cmd_truth, 'migrate between every two hosts')
+    sub.add_argument('host', nargs='+')
+    sub.add_argument(
+        '--tsv', type=pathlib.Path,
+        help='merge the rows into this file; skip pairs that are in it',
+    )  # fmt: skip
+    sub.add_argument(
+        '--profiles', type=pathlib.Path, help="save the hosts' profiles here"
+    )
     return top
 
 

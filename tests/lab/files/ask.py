@@ -1,0 +1,67 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Runs in a host: answers questions about it, one JSON line each.
+
+Questions come as JSON lines on standard input: ``{"ask": "host"}``,
+``{"ask": "view", "disabled": [...], "gic": 3, "memory": 134217728}`` or
+``{"ask": "trial", "guest": RECORD}``. Answers are in their order.
+"""
+
+import json
+import sys
+
+from nova_arm_migrate.core import record
+from nova_arm_migrate.core import tables
+from nova_arm_migrate.core import vcpu
+from nova_arm_migrate.probe import host
+from nova_arm_migrate.probe import interface
+
+probe = host.LocalHost()
+here = probe.host()
+
+
+def ask_host(question):
+    return {"host": json.loads(record.dump_host(here))}
+
+
+def ask_view(question):
+    disabled = frozenset(question["disabled"])
+    seen = interface.guest_seen(
+        here, probe.guest_view(disabled), disabled=disabled,
+        gic=question["gic"], memory=question["memory"])
+    derived = vcpu.guest_started_on(
+        here, disabled=disabled, gic=question["gic"],
+        memory=question["memory"])
+    differ = sorted(
+        f"{tables.register_of(code).name}: seen"
+        f" {seen.values.read(code):#x}, derived"
+        f" {derived.values.read(code):#x}"
+        for code in seen.values.keys() | derived.values.keys()
+        if seen.values.read(code) != derived.values.read(code))
+    differ += [
+        f"{tables.register_of(code).name}: listed in one only"
+        for code in sorted(seen.listed ^ derived.listed)]
+    return {"guest": json.loads(record.dump_guest(seen)), "differ": differ}
+
+
+def ask_trial(question):
+    trial = probe.trial(record.load_guest(json.dumps(question["guest"])))
+    return {"ran": trial.ran, "why_not": trial.why_not,
+            "refused": trial.refused, "missing": trial.missing,
+            "unjudged": trial.unjudged, "written": trial.written}
+
+
+ASKS = {"host": ask_host, "view": ask_view, "trial": ask_trial}
+for line in sys.stdin:
+    question = json.loads(line)
+    print(json.dumps(ASKS[question["ask"]](question)), flush=True)

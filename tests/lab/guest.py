@@ -1,0 +1,198 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""KVM guests in lab hosts: start one, move it, look at it."""
+
+import collections.abc
+import dataclasses
+import pathlib
+import subprocess
+import tempfile
+import xml.sax.saxutils
+
+from tests.lab import build
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab import spec
+from tests.lab import witness
+
+MEMORY_MIB = 128
+FIRST_REPORTS = 3
+LATER_REPORTS = 6
+START_PATIENCE = 180
+REPORT_PATIENCE = 60
+MIGRATE_PATIENCE = 300
+
+
+def log_path(name: str) -> str:
+    """Where a guest's console is, in whatever host it runs."""
+    return f'/tmp/guest-{name}.log'
+
+
+def domain_xml(
+    name: str,
+    features: collections.abc.Mapping[str, bool],
+    gic: int = 3,
+    vcpus: int = 1,
+) -> str:
+    """The libvirt domain of a lab guest.
+
+    :param features: CPU features to switch, by their names in QEMU
+    """
+    switched = ''.join(
+        f"<feature policy='{'require' if on else 'disable'}' "
+        f"name={xml.sax.saxutils.quoteattr(feature)}/>"
+        for feature, on in features.items()
+    )
+    return f"""\
+<domain type='kvm'>
+  <name>{name}</name>
+  <memory unit='MiB'>{MEMORY_MIB}</memory>
+  <vcpu>{vcpus}</vcpu>
+  <os>
+    <type arch='aarch64' machine='virt'>hvm</type>
+    <kernel>/lab/kernel</kernel>
+    <initrd>/lab/guest.initrd</initrd>
+    <cmdline>console=ttyAMA0 loglevel=5 panic=-1</cmdline>
+  </os>
+  <features><gic version='{gic}'/></features>
+  <cpu mode='host-passthrough' check='none'>{switched}</cpu>
+  <on_reboot>destroy</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <emulator>/usr/bin/qemu-system-aarch64</emulator>
+    <controller type='usb' model='none'/>
+    <serial type='file'><source path='{log_path(name)}'/></serial>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+
+
+def prepare(host: hosts.Host) -> None:
+    """Put the guests' initrd into a host that has just come up."""
+    image = build.image(host.spec.generation)
+    host.channel.put(build.guest_initrd(image), '/lab/guest.initrd')
+
+
+def client(
+    host: hosts.Host, *argv: str, timeout: float = MIGRATE_PATIENCE
+) -> subprocess.CompletedProcess[str]:
+    """This machine's own virsh, joined to a host's libvirtd."""
+    return subprocess.run(
+        host.net.command(['virsh', '-q', '-c', host.uri, *argv]),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix('error: ') if lines else 'no text'
+
+
+@dataclasses.dataclass
+class Guest:
+    """One running guest.
+
+    :ivar host: where it runs now
+    :ivar before: its console up to its last move
+    """
+
+    name: str
+    host: hosts.Host
+    before: str = ''
+
+    @classmethod
+    def start(
+        cls, host: hosts.Host, name: str, guest_spec: spec.Spec
+    ) -> 'Guest':
+        """Start it and return when its program has reported.
+
+        :raises LabError: if it doesn't start or report
+        """
+        text = domain_xml(
+            name, guest_spec.feature_states, min(host.spec.gic, 3)
+        )
+        with tempfile.NamedTemporaryFile('w', suffix='.xml') as file:
+            file.write(text)
+            file.flush()
+            done = client(host, 'create', file.name)
+        if done.returncode:
+            raise errors.LabError(
+                f'no guest on {host.name}: {last_line(done.stderr)}'
+            )
+        guest = cls(name, host)
+        if not guest.wait_reports(FIRST_REPORTS, START_PATIENCE):
+            words = last_line(guest.console())
+            guest.destroy()
+            raise errors.LabError(
+                f'guest {name} on {host.name} does not report: {words}'
+            )
+        return guest
+
+    def wait_reports(self, count: int, patience: int) -> bool:
+        """Wait for *count* reports more than there are; False if too long."""
+        path = log_path(self.name)
+        done = self.host.channel.sh(
+            f'c() {{ grep -c "^witness [0-9]" {path}; }}; n=$(c); '
+            f'end=$((SECONDS + {patience})); '
+            f'while [ $SECONDS -lt $end ]; do '
+            f'[ $(c) -ge $((n + {count})) ] && exit 0; '
+            f'grep -q "Kernel panic" {path} && exit 1; sleep 0.3; done; '
+            'exit 1',
+            timeout=patience * 3 + 60,
+        )
+        return done.rc == 0
+
+    def console(self) -> str:
+        """What it has written on its present host."""
+        return self.host.channel.sh(f'cat {log_path(self.name)}').out
+
+    def migrate(self, target: hosts.Host) -> str:
+        """Move it; return the error's text, nothing if it moved."""
+        console = self.console
+        try:
+            done = client(
+                self.host, 'migrate', '--live', '--p2p', self.name,
+                target.uri, '--migrateuri', f'tcp://{target.address}',
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            client(self.host, 'domjobabort', self.name)
+            return f'not finished in {MIGRATE_PATIENCE} s'
+        if done.returncode:
+            return last_line(done.stderr)
+        self.before += console()
+        self.host.channel.sh(f'rm -f {log_path(self.name)}')
+        self.host = target
+        return ''
+
+    def health(self) -> witness.Health:
+        """Let it work for a while, then look at all it has reported."""
+        self.wait_reports(LATER_REPORTS, REPORT_PATIENCE)
+        if self.before:
+            return witness.judge(self.before, self.console())
+        return witness.judge(self.console())
+
+    def destroy(self) -> None:
+        client(self.host, 'destroy', self.name)
+        self.host.channel.sh(f'rm -f {log_path(self.name)}')
+
+
+def hypervisor_file(text: str) -> pathlib.Path:
+    """A file with *text*, for a command that takes only files."""
+    with tempfile.NamedTemporaryFile(
+        'w', suffix='.xml', delete=False
+    ) as file:
+        file.write(text)
+    return pathlib.Path(file.name)

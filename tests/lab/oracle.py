@@ -1,0 +1,176 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is said of a migration before it: by us, and by libvirt.
+
+Everything that needs a host's own /dev/kvm runs in that host; what works on
+records runs here.
+"""
+
+import collections.abc
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import typing
+import xml.etree.ElementTree
+
+from nova_arm_migrate.core import compare
+from nova_arm_migrate.core import profile
+from nova_arm_migrate.core import record
+from nova_arm_migrate.core import registers
+from nova_arm_migrate.core import tables
+from nova_arm_migrate.core import trial as trials
+from nova_arm_migrate.core import verdict as verdicts
+from tests.lab import errors
+from tests.lab import guest as guests
+from tests.lab import host as hosts
+
+PACKAGE = pathlib.Path(__file__).parents[2] / 'nova_arm_migrate'
+MEMORY = guests.MEMORY_MIB << 20
+
+Answer = dict[str, typing.Any]
+
+
+def prepare(host: hosts.Host) -> None:
+    """Put the package under test into a host."""
+    host.channel.put(PACKAGE, '/lab/py/nova_arm_migrate')
+    host.channel.put(
+        pathlib.Path(__file__).parent / 'files/ask.py', '/lab/py/ask.py'
+    )
+
+
+def ask(
+    host: hosts.Host, questions: collections.abc.Sequence[Answer]
+) -> list[Answer]:
+    """The host's answers, in one run of Python there.
+
+    :raises LabError: with the last line of what went wrong there
+    """
+    text = '\n'.join(json.dumps(question) for question in questions)
+    done = host.channel.sh(
+        'cd /lab/py && python3 ask.py', text.encode() + b'\n', timeout=1200
+    )
+    answers = [json.loads(line) for line in done.out.splitlines()]
+    if done.rc or len(answers) != len(questions):
+        raise errors.LabError(
+            f'asking host {host.name}: {guests.last_line(done.err)}'
+        )
+    return answers
+
+
+def host_profile(host: hosts.Host) -> profile.Host:
+    """What our probe says of a host."""
+    return record.load_host(json.dumps(ask(host, [{'ask': 'host'}])[0]['host']))
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """Our verdicts on one pair."""
+
+    static: str
+    trial: str
+    verdict: str
+    why: str
+
+
+def said(
+    guest: profile.Guest, host: profile.Host, answer: Answer
+) -> Said:
+    """Put a trial's answer beside the comparison of the records."""
+    static = compare.compare(guest, host)
+    if not answer['ran']:
+        return Said(
+            static.verdict.value, 'not run', static.verdict.value,
+            answer['why_not'],
+        )  # fmt: skip
+    final, differ = trials.with_trial(
+        static,
+        guest,
+        refused={code: name for code, name in answer['refused']},
+        missing=answer['missing'],
+        unjudged=answer['unjudged'],
+    )
+    against = [code for code, _ in answer['refused']] + answer['missing']
+    trial = 'refuses' if against else 'accepts'
+    why = '; '.join(
+        f'{one.register}: rule {one.static}, trial {one.trial}'
+        for one in differ
+    )
+    return Said(
+        static.verdict.value, trial, final.verdict.value,
+        why or _reason(final),
+    )  # fmt: skip
+
+
+def _reason(report: verdicts.Report) -> str:
+    decisive = report.decisive
+    if not decisive:
+        return ''
+    more = f' (+{len(decisive) - 1} more)' if len(decisive) > 1 else ''
+    return decisive[0].brief('host') + more
+
+
+def register_name(code: int) -> str:
+    return str(tables.register_of(code).name)
+
+
+def midr(guest: profile.Guest) -> int:
+    return guest.values.read(
+        registers.code_of(0x603000000013C000) or 0
+    )
+
+
+def cpu_xml(capabilities: str) -> str:
+    """The host CPU out of ``virsh capabilities``."""
+    tree = xml.etree.ElementTree.fromstring(capabilities)
+    cpu = tree.find('host/cpu')
+    if cpu is None:
+        return '<cpu/>'
+    return xml.etree.ElementTree.tostring(cpu, encoding='unicode')
+
+
+def capabilities(host: hosts.Host) -> str:
+    """A host's CPU as its libvirt describes it."""
+    done = guests.client(host, 'capabilities')
+    if done.returncode:
+        raise errors.LabError(
+            f'capabilities of {host.name}: {guests.last_line(done.stderr)}'
+        )
+    return cpu_xml(done.stdout)
+
+
+_COMPARED = re.compile(r' is (identical|incompatible|a superset)')
+
+
+def libvirt_words(output: str, failure: str) -> str:
+    """One or two words for what a cpu-compare command printed."""
+    match = _COMPARED.search(output)
+    if match:
+        return match[1].removeprefix('a ')
+    if 'does not support reporting CPU model' in failure:
+        return 'error: unsupported'
+    return 'error: ' + guests.last_line(failure)[:100]
+
+
+def libvirt_compare(host: hosts.Host, cpu: str) -> tuple[str, str]:
+    """What libvirt on *host* says to a CPU: cpu- and hypervisor-compare."""
+    path = guests.hypervisor_file(cpu)
+    try:
+        words = []
+        for command in ('cpu-compare', 'hypervisor-cpu-compare'):
+            done = guests.client(host, command, str(path))
+            words.append(libvirt_words(done.stdout, done.stderr))
+        return words[0], words[1]
+    finally:
+        os.unlink(path)

@@ -1,0 +1,171 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The rows of a truth table: what was said, and what happened."""
+
+import collections.abc
+import csv
+import dataclasses
+import io
+import pathlib
+
+HEALTHY = 'moved, healthy'
+BROKEN = 'moved, broken'
+REFUSED = 'refused'
+NOT_TRIED = 'not tried'
+
+COMPATIBLE = 'compatible'
+INCOMPATIBLE = 'incompatible'
+
+# What the outcome of a migration means for a verdict that claimed to know.
+_MEANS = {
+    HEALTHY: COMPATIBLE,
+    BROKEN: INCOMPATIBLE,
+    REFUSED: INCOMPATIBLE,
+}
+
+STOCK = 'refused'
+STOCK_WORKAROUND = 'accepted'
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One ordered pair.
+
+    :ivar source: the specification of the host and guest it started as
+    :ivar destination: the host it was moved to
+    :ivar midr: ``equal`` or ``differs``
+    :ivar static: the verdict of the comparison of recorded profiles
+    :ivar trial: what a scratch vCPU of the destination did with the
+        registers: ``accepts`` or ``refuses``
+    :ivar verdict: comparison and trial together
+    :ivar libvirt: what ``virsh cpu-compare`` says on the destination
+    :ivar hypervisor: what ``virsh hypervisor-cpu-compare`` says there
+    :ivar stock: Nova's own check, by its rule: on AArch64 it asks for the
+        hypervisor comparison, which QEMU's driver doesn't have there
+    :ivar workaround: the same with skip_cpu_compare_on_dest
+    :ivar outcome: what a real live migration did
+    :ivar why: the verdict's first reason
+    :ivar detail: what was seen: an error's text, or what broke
+    """
+
+    source: str
+    destination: str
+    midr: str
+    static: str
+    trial: str
+    verdict: str
+    libvirt: str
+    hypervisor: str
+    outcome: str
+    why: str = ''
+    detail: str = ''
+    stock: str = STOCK
+    workaround: str = STOCK_WORKAROUND
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.source, self.destination
+
+    @property
+    def agreement(self) -> str:
+        """``yes``, ``no``, or ``-`` where nothing was moved."""
+        if self.outcome == NOT_TRIED:
+            return '-'
+        means = _MEANS[self.outcome]
+        return 'yes' if self.static == means == self.verdict else 'no'
+
+
+COLUMNS = (
+    'source', 'destination', 'midr', 'static', 'trial', 'verdict', 'libvirt',
+    'hypervisor', 'stock', 'workaround', 'outcome', 'agree', 'why', 'detail',
+)  # fmt: skip
+
+
+def cells(row: Row) -> list[str]:
+    """The row's texts, one for each of COLUMNS, on one line each."""
+    values = dataclasses.asdict(row) | {'agree': row.agreement}
+    return [' '.join(str(values[name]).split()) for name in COLUMNS]
+
+
+def to_tsv(rows: collections.abc.Iterable[Row]) -> str:
+    """Tab-separated, with a line of names first."""
+    buffer = io.StringIO()
+    writer = csv.writer(
+        buffer, delimiter='\t', lineterminator='\n', quoting=csv.QUOTE_NONE,
+        quotechar=None, escapechar='\\',
+    )  # fmt: skip
+    writer.writerow(COLUMNS)
+    writer.writerows(cells(row) for row in rows)
+    return buffer.getvalue()
+
+
+def from_tsv(text: str) -> list[Row]:
+    """Rows that to_tsv wrote; lines of other shapes are passed over."""
+    names = [field.name for field in dataclasses.fields(Row)]
+    reader = csv.DictReader(
+        io.StringIO(text), delimiter='\t', quoting=csv.QUOTE_NONE,
+        quotechar=None, escapechar='\\',
+    )  # fmt: skip
+    return [
+        Row(**{name: line[name] for name in names})
+        for line in reader
+        if line.get('outcome') and line.get('source')
+    ]
+
+
+def read(path: pathlib.Path) -> list[Row]:
+    return from_tsv(path.read_text()) if path.exists() else []
+
+
+def merged(
+    old: collections.abc.Iterable[Row], new: collections.abc.Iterable[Row]
+) -> list[Row]:
+    """*old* with *new* rows in place of those of the same pair."""
+    rows = {row.key: row for row in old}
+    rows.update((row.key, row) for row in new)
+    return list(rows.values())
+
+
+def counts(rows: collections.abc.Sequence[Row]) -> dict[str, int]:
+    """How many rows there are of each kind."""
+    tried = [row for row in rows if row.outcome != NOT_TRIED]
+    return {
+        'pairs': len(tried),
+        'equal MIDR': sum(row.midr == 'equal' for row in tried),
+        HEALTHY: sum(row.outcome == HEALTHY for row in tried),
+        BROKEN: sum(row.outcome == BROKEN for row in tried),
+        REFUSED: sum(row.outcome == REFUSED for row in tried),
+        'agree': sum(row.agreement == 'yes' for row in tried),
+        'disagree': sum(row.agreement == 'no' for row in tried),
+        NOT_TRIED: len(rows) - len(tried),
+    }
+
+
+def summary(rows: collections.abc.Sequence[Row]) -> str:
+    return ', '.join(f'{name} {n}' for name, n in counts(rows).items())
+
+
+def to_text(rows: collections.abc.Iterable[Row]) -> str:
+    """A table to read: the verdicts and the outcome, without details."""
+    shown = ('source', 'destination', 'static', 'trial', 'libvirt',
+             'workaround', 'outcome', 'agree')  # fmt: skip
+    lines = [list(shown)]
+    for row in rows:
+        by_name = dict(zip(COLUMNS, cells(row)))
+        lines.append([by_name[name] for name in shown])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return '\n'.join(
+        '  '.join(cell.ljust(width) for cell, width in zip(line, widths))
+        .rstrip()
+        for line in lines
+    )  # fmt: skip

@@ -1,0 +1,350 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``lab truth``: verdicts beside what real live migrations did."""
+
+import collections
+import collections.abc
+import contextlib
+import dataclasses
+import json
+import pathlib
+
+from nova_arm_migrate.core import profile
+from nova_arm_migrate.core import record
+from tests.lab import errors
+from tests.lab import guest as guests
+from tests.lab import host as hosts
+from tests.lab import oracle
+from tests.lab import places
+from tests.lab import spec
+from tests.lab import table
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A guest that will be started: on which host, with what features."""
+
+    label: str
+    spec: spec.Spec
+    host: hosts.Host
+
+
+@dataclasses.dataclass
+class Known:
+    """What was learnt of one host, by its name."""
+
+    profile: profile.Host
+    cpu: str
+
+
+def plan(
+    specs: collections.abc.Sequence[spec.Spec],
+) -> tuple[list[spec.Spec], list[tuple[spec.Spec, int]]]:
+    """The hosts to start, and the guests as (what, which host).
+
+    A specification without guest features is a host of its own, also when
+    it is given twice; one with features uses the host that it names.
+    """
+    machines = [one for one in specs if not one.guest]
+    for one in specs:
+        if one.guest and one.host not in machines:
+            machines.append(one.host)
+    taken: collections.Counter[spec.Spec] = collections.Counter()
+    guests_: list[tuple[spec.Spec, int]] = []
+    for one in specs:
+        places_ = [i for i, host in enumerate(machines) if host == one.host]
+        if one.guest:
+            guests_.append((one, places_[0]))
+        else:
+            guests_.append((one, places_[taken[one]]))
+            taken[one] += 1
+    return machines, guests_
+
+
+def labels(machines: collections.abc.Sequence[spec.Spec]) -> list[str]:
+    """A text for each host; equal ones are numbered from the second on."""
+    seen: collections.Counter[spec.Spec] = collections.Counter()
+    found = []
+    for one in machines:
+        seen[one] += 1
+        found.append(f'{one} #{seen[one]}' if seen[one] > 1 else str(one))
+    return found
+
+
+class Trial:
+    """The hosts of one run, paused but for those in use."""
+
+    def __init__(
+        self,
+        lab: hosts.Lab,
+        specs: collections.abc.Sequence[spec.Spec],
+        done: collections.abc.Set[tuple[str, str]],
+    ) -> None:
+        self.lab = lab
+        self.done = done
+        machines, planned = plan(specs)
+        self.machines = machines
+        self.labels = labels(machines)
+        self.planned = planned
+        self.hosts: list[hosts.Host] = []
+        self.known: dict[str, Known] = {}
+        self.records: dict[str, profile.Guest] = {}
+        self.said: dict[tuple[str, str], oracle.Said] = {}
+        self.libvirt: dict[tuple[str, str], tuple[str, str]] = {}
+        self.findings: list[str] = []
+        self.sources: list[Source] = []
+
+    @contextlib.contextmanager
+    def awake(
+        self, *wanted: hosts.Host
+    ) -> collections.abc.Iterator[None]:
+        """Let these hosts' time run for the length of a block."""
+        for host in wanted:
+            host.resume()
+        try:
+            yield
+        finally:
+            for host in wanted:
+                if host.process.alive():
+                    host.pause()
+
+    def start(self) -> None:
+        """Start the hosts, two at a time, and learn all there is to say."""
+        for first in range(0, len(self.machines), 2):
+            started = self.lab.up(*self.machines[first : first + 2])
+            for host in started:
+                guests.prepare(host)
+                oracle.prepare(host)
+            self.hosts += started
+            for host in started:
+                self._learn(host)
+                host.pause()
+        for host in self.hosts:
+            with self.awake(host):
+                self._judge(host)
+
+    def _label(self, host: hosts.Host) -> str:
+        return self.labels[self.hosts.index(host)]
+
+    def _learn(self, host: hosts.Host) -> None:
+        """The host's own profile, and those of guests that start there."""
+        mine = [
+            Source(
+                self._guest_label(one, place), one, host
+            )
+            for one, place in self.planned
+            if place == self.hosts.index(host)
+        ]
+        questions: list[oracle.Answer] = [{'ask': 'host'}]
+        questions += [
+            {
+                'ask': 'view',
+                'disabled': [
+                    name
+                    for name, on in source.spec.feature_states.items()
+                    if not on
+                ],
+                'gic': host.spec.gic,
+                'memory': oracle.MEMORY,
+            }
+            for source in mine
+        ]
+        answers = oracle.ask(host, questions)
+        self.known[host.name] = Known(
+            record.load_host(json.dumps(answers[0]['host'])),
+            oracle.capabilities(host),
+        )
+        for source, answer in zip(mine, answers[1:]):
+            self.records[source.label] = record.load_guest(
+                json.dumps(answer['guest'])
+            )
+            self.findings += [
+                f'view of {source.label}: {text}'
+                for text in answer['differ']
+            ]
+        self.sources += mine
+        places.say(f'{self._label(host)}: probed')
+
+    def _guest_label(self, one: spec.Spec, place: int) -> str:
+        label = self.labels[place]
+        if one.guest:
+            label += '/guest:' + ','.join(one.guest)
+        return label
+
+    def wanted(self, source: Source) -> list[hosts.Host]:
+        """Where this guest is still to be moved, likely refusals first.
+
+        A refused guest goes on at its source and serves for the next pair.
+        """
+        targets = [
+            host
+            for host in self.hosts
+            if host is not source.host
+            and (source.label, self._label(host)) not in self.done
+        ]
+        return sorted(
+            targets,
+            key=lambda host: self.said[source.label, host.name].verdict
+            == table.COMPATIBLE,
+        )
+
+    def _judge(self, host: hosts.Host) -> None:
+        """Every other host's guests against this host."""
+        others = [one for one in self.sources if one.host is not host]
+        answers = oracle.ask(
+            host,
+            [
+                {
+                    'ask': 'trial',
+                    'guest': json.loads(
+                        record.dump_guest(self.records[one.label])
+                    ),
+                }
+                for one in others
+            ],
+        )
+        compared: dict[str, tuple[str, str]] = {}
+        for source, answer in zip(others, answers):
+            self.said[source.label, host.name] = oracle.said(
+                self.records[source.label],
+                self.known[host.name].profile,
+                answer,
+            )
+            cpu = self.known[source.host.name].cpu
+            if cpu not in compared:
+                compared[cpu] = oracle.libvirt_compare(host, cpu)
+            self.libvirt[source.label, host.name] = compared[cpu]
+        places.say(f'{self._label(host)}: {len(others)} trials')
+
+    def rows(self) -> collections.abc.Iterator[table.Row]:
+        """Move guests; one row for each ordered pair as it is known."""
+        for number, source in enumerate(self.sources):
+            with self.awake(source.host):
+                yield from self._rows_of(source, f'g{number}')
+
+    def _rows_of(
+        self, source: Source, name: str
+    ) -> collections.abc.Iterator[table.Row]:
+        guest: guests.Guest | None = None
+        for target in self.wanted(source):
+            with self.awake(target):
+                try:
+                    if guest is None:
+                        guest = guests.Guest.start(
+                            source.host, name, source.spec
+                        )
+                    outcome, detail = attempt(guest, target)
+                except errors.LabError as exc:
+                    outcome, detail = table.NOT_TRIED, str(exc)
+                if guest and outcome != table.REFUSED:
+                    guest.destroy()
+                    guest = None
+            yield self._row(source, target, outcome, detail)
+        if guest:
+            guest.destroy()
+
+    def _row(
+        self, source: Source, target: hosts.Host, outcome: str, detail: str
+    ) -> table.Row:
+        ours = self.said[source.label, target.name]
+        libvirt, hypervisor = self.libvirt[source.label, target.name]
+        their = self.known[target.name].profile
+        equal = oracle.midr(self.records[source.label]) in {
+            core.midr for core in their.cores
+        }
+        return table.Row(
+            source=source.label,
+            destination=self._label(target),
+            midr='equal' if equal else 'differs',
+            static=ours.static,
+            trial=ours.trial,
+            verdict=ours.verdict,
+            libvirt=libvirt,
+            hypervisor=hypervisor,
+            outcome=outcome,
+            why=ours.why,
+            detail=detail,
+        )
+
+
+def attempt(guest: guests.Guest, target: hosts.Host) -> tuple[str, str]:
+    """Move a guest; return the outcome and what was seen.
+
+    :raises LabError: if the guest that was not moved is not well any more,
+        so that nothing can be concluded
+    """
+    failure = guest.migrate(target)
+    health = guest.health()
+    if failure:
+        if not health.well:
+            raise errors.LabError(
+                f'after "{failure}" the guest is not well: {health.reason}'
+            )
+        return table.REFUSED, failure
+    if health.well:
+        return table.HEALTHY, ''
+    return table.BROKEN, health.reason
+
+
+def run(
+    specs: collections.abc.Sequence[spec.Spec],
+    tsv: pathlib.Path | None = None,
+    profiles: pathlib.Path | None = None,
+) -> tuple[list[table.Row], list[str]]:
+    """Do every ordered pair of *specs*.
+
+    :param tsv: rows are merged into this file as they come; pairs that are
+        in it are not done again
+    :param profiles: a folder for the hosts' profiles
+    :return: the rows made now, and what differed beside them
+    """
+    old = table.read(tsv) if tsv else []
+    done = {row.key for row in old if row.outcome != table.NOT_TRIED}
+    rows: list[table.Row] = []
+    with hosts.Lab.create() as lab:
+        trial = Trial(lab, specs, done)
+        trial.start()
+        if profiles:
+            save_profiles(trial, profiles)
+        for row in trial.rows():
+            rows.append(row)
+            places.say(
+                f'{row.source} -> {row.destination}: {row.verdict} / '
+                f'{row.outcome}{": " + row.detail if row.detail else ""}'
+            )
+            if tsv:
+                merged = table.merged(table.read(tsv), rows)
+                temporary = tsv.with_suffix('.tmp')
+                temporary.write_text(table.to_tsv(merged))
+                temporary.replace(tsv)
+        return rows, trial.findings
+
+
+def save_profiles(trial: Trial, folder: pathlib.Path) -> None:
+    """One file for each host, named after its specification."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for host in trial.hosts:
+        path = folder / f'{profile_name(host.spec)}.json'
+        known = trial.known[host.name].profile
+        path.write_text(record.dump_host(known) + '\n')
+
+
+def profile_name(host_spec: spec.Spec) -> str:
+    """``neoverse-v1,sve=off@forky`` as the name of a file."""
+    text = str(host_spec.host)
+    if '@' not in text:
+        cpu, plus, options = text.partition('+')
+        text = f'{cpu}@{host_spec.generation}{plus}{options}'
+    for old, new in (('=', '-'), (',', '_'), ('@', '_'), ('+', '_')):
+        text = text.replace(old, new)
+    return text

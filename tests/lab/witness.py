@@ -1,0 +1,114 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the program in a guest reported, and whether the guest is well."""
+
+import collections.abc
+import dataclasses
+import re
+
+_LINE = re.compile(r'^witness (\d+)((?: [a-z]+=\S+)*)$', re.M)
+_WRONG = re.compile(r'^wrong ([a-z]+: .*)$', re.M)
+_COMPLAINT = re.compile(
+    r'^.*(?:WARNING:|BUG:|Oops|Internal error|Unable to handle|panic'
+    r'|undefined instruction|Bad mode|SError).*$',
+    re.M,
+)
+# A slow machine, not a wrong one.
+_SLOW = re.compile(r'soft lockup|workqueue lockup|rcu.*stall|hung task')
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """One line of the program.
+
+    :ivar workers: name to (rounds done, wrong things seen)
+    :ivar dead: name to the signal that ended it
+    """
+
+    sequence: int
+    workers: collections.abc.Mapping[str, tuple[int, int]]
+    dead: collections.abc.Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Health:
+    """``reason`` is empty when the guest is well."""
+
+    reason: str = ''
+
+    @property
+    def well(self) -> bool:
+        return not self.reason
+
+
+def reports(text: str) -> list[Report]:
+    """The program's whole lines in a guest's console, in order."""
+    found = []
+    for match in _LINE.finditer(text.replace('\r', '')):
+        workers: dict[str, tuple[int, int]] = {}
+        dead: dict[str, int] = {}
+        for item in match[2].split():
+            name, _, value = item.partition('=')
+            if name == 'dead':
+                worker, _, signal = value.partition(':')
+                dead[worker] = int(signal)
+            else:
+                rounds, _, wrong = value.partition('/')
+                workers[name] = (int(rounds), int(wrong))
+        found.append(Report(int(match[1]), workers, dead))
+    return found
+
+
+def complaint(text: str) -> str:
+    """The first thing the guest's kernel complained of, or nothing."""
+    for match in _COMPLAINT.finditer(text.replace('\r', '')):
+        if not _SLOW.search(match[0]):
+            return match[0].strip()[:160]
+    return ''
+
+
+def judge(before: str, after: str = '') -> Health:
+    """Whether a guest is well.
+
+    :param before: its console before a migration
+    :param after: its console on the destination; together they are one text,
+        and a line may be cut in two by the move
+    """
+    text = before + after
+    wrong = _WRONG.search(text.replace('\r', ''))
+    if wrong:
+        return Health(wrong[1])
+    found = reports(text)
+    if not found:
+        return Health('no report')
+    last = found[-1]
+    for name, signal in last.dead.items():
+        return Health(f'{name} was killed by signal {signal}')
+    said = complaint(text)
+    if said:
+        return Health(f'kernel: {said}')
+    for one, following in zip(found, found[1:]):
+        if following.sequence != one.sequence + 1:
+            return Health(
+                f'report {one.sequence} is followed by {following.sequence}'
+            )
+    since = len(reports(before)) if after else 0
+    fresh = found[since:]
+    if len(fresh) < 2:
+        return Health('no report after the move' if after else 'one report')
+    for name, (rounds, wrongs) in last.workers.items():
+        if wrongs:
+            return Health(f'{name}: {wrongs} wrong')
+        if rounds <= fresh[0].workers[name][0]:
+            return Health(f'{name} stands still')
+    return Health()

@@ -231,14 +231,22 @@ class Lab:
         temporary.write_text(json.dumps(state, indent=1))
         os.replace(temporary, self.folder / 'state.json')
 
-    def start(self, host_spec: spec.Spec, name: str | None = None) -> Host:
-        """Start a host, without waiting for it to boot."""
+    def start(
+        self,
+        host_spec: spec.Spec,
+        name: str | None = None,
+        image: build.Image | None = None,
+    ) -> Host:
+        """Start a host, without waiting for it to boot.
+
+        :param image: what it boots from; default: its generation's image
+        """
         taken = {host.number for host in self.hosts.values()}
         number = next(n for n in range(1, MAX_HOSTS + 1) if n not in taken)
         name = name or f'h{number}'
         if name in self.hosts:
             raise errors.LabError(f'host {name} is up already')
-        image = build.image(host_spec.generation)
+        image = image or build.image(host_spec.generation)
         prefix = build.emulator()
         folder = self.folder / name
         shutil.rmtree(folder, ignore_errors=True)
@@ -302,6 +310,7 @@ class Lab:
         """End everything; nothing of the lab is left."""
         for host in self.hosts.values():
             host.process.end()
+        self.net.end_processes()
         self.net.holder.end()
         self.hosts.clear()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -19,6 +19,7 @@ namespace, bridge and taps are gone, and there was never a mount.
 import ctypes
 import dataclasses
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -79,6 +80,32 @@ class Network:
             raise errors.LabError(
                 f'ip {" ".join(argv)}: {done.stderr.strip()}'
             )
+
+    def end_processes(self) -> None:
+        """End whatever still runs in the network, its holder excepted.
+
+        The namespace has no name: only what the lab started can be in it.
+        """
+        if not self.holder.alive():
+            return  # its pid may be anybody's by now
+        own = os.stat(self.path).st_ino
+        if own == os.stat('/proc/self/ns/net').st_ino:
+            return
+        found = []
+        for entry in os.scandir('/proc'):
+            try:
+                pid = int(entry.name)
+                if (
+                    pid != self.holder.pid
+                    and os.stat(f'{entry.path}/ns/net').st_ino == own
+                ):
+                    found.append(processes.Process.of(pid))
+            except (ValueError, OSError):
+                continue  # not a process, or gone meanwhile
+        for process in found:
+            process.signal(signal.SIGTERM)
+        for process in found:
+            process.end()
 
     def add_tap(self, name: str) -> None:
         self._ip('tuntap', 'add', 'dev', name, 'mode', 'tap')

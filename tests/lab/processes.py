@@ -38,6 +38,14 @@ class Process:
     def alive(self) -> bool:
         return _start_time(self.pid) == self.started
 
+    def signal(self, number: int) -> None:
+        """Send it signal *number*, if it is still there."""
+        if self.alive():
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass
+
     def end(self, patience: float = 5.0) -> None:
         """Terminate it, then kill it; return when it is gone."""
         for number in (signal.SIGTERM, signal.SIGKILL):

@@ -24,23 +24,19 @@ import nova.conf
 from nova import exception
 from nova.objects import fields
 from nova import utils
-from nova.virt import hardware
 from nova.virt.libvirt import driver as libvirt_driver
 from oslo_log import log as logging
-from oslo_utils import units
 from oslo_utils import versionutils
 
 from nova_arm_migrate.adapters import conf
-from nova_arm_migrate.adapters.domain import Domain
 from nova_arm_migrate.adapters.domain import merged
 from nova_arm_migrate.adapters.domain import read_domain
-from nova_arm_migrate.adapters.domain import switched_off
 from nova_arm_migrate.adapters import guest_record
+from nova_arm_migrate.adapters import instances
 from nova_arm_migrate.adapters import local
 from nova_arm_migrate.adapters import peers
 from nova_arm_migrate.adapters import precheck
 from nova_arm_migrate.adapters import records
-from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.traits import CUSTOM_PREFIX
@@ -250,9 +246,10 @@ class ArmLibvirtDriver(libvirt_driver.LibvirtDriver):
         :raises nova.exception.MigrationPreCheckError: on which the
             conductor tries the next host, or leaves the server as it is
         """
-        recorded = self._recorded(instance)
+        recorded = instances.recorded(instance)
         leaving = precheck.departing(
-            recorded, _source(source_cpu_info), _defined(instance))
+            recorded, instances.host_record(source_cpu_info),
+            instances.defined(instance))
         self._act(
             precheck.judge(leaving, self._arm.host_or_reason(),
                            conf.settings(CONF), self._arm.trial),
@@ -263,12 +260,6 @@ class ArmLibvirtDriver(libvirt_driver.LibvirtDriver):
             instance.vcpu_model = guest_record.put(
                 instance.vcpu_model, leaving.guest)
             guest_record.save(instance)
-
-    def _recorded(self, instance: Any) -> Guest | str | None:
-        try:
-            return guest_record.take(instance.vcpu_model)
-        except ProfileError as error:
-            return str(error)
 
     def _act(self, outcome: precheck.Outcome, instance: Any,
              destination: str) -> None:
@@ -293,22 +284,3 @@ class ArmLibvirtDriver(libvirt_driver.LibvirtDriver):
                 reason=precheck.event_text(
                     outcome.report, destination,
                     _EVENT_DETAILS - len(str(words).encode())))
-
-
-def _source(cpu_info: str | None) -> Host | str:
-    try:
-        return records.take_host(cpu_info)
-    except records.NoHostRecord as error:
-        return str(error)
-
-
-def _defined(instance: Any) -> Domain:
-    """What Nova knows of the guest's domain without asking its host."""
-    off = switched_off({
-        feature.name: feature.policy
-        for feature in guest_record.cpu_features(instance.vcpu_model)})
-    if hardware.get_pmu_constraint(
-            instance.flavor, instance.image_meta) is False:
-        off |= {'pmu'}
-    return Domain(disabled=off,
-                  memory=instance.flavor.memory_mb * units.Mi)

@@ -17,6 +17,9 @@ libvirt is Nova's own fake, made to play Arm64 hosts from recorded profiles by
 refuses an incoming guest as KVM does, whatever our driver said before.
 """
 
+import json
+import re
+
 from nova import context as nova_context
 from nova import objects
 from nova.tests.functional.libvirt import base
@@ -96,6 +99,23 @@ class ArmServersTestBase(base.ServersTestBase):
         server = self._wait_for_server_parameter(
             server, {'OS-EXT-STS:task_state': None, 'status': 'ACTIVE'})
         return server['OS-EXT-SRV-ATTR:host']
+
+    def refused(self, server, host, words):
+        """Check that a migration is refused before anything moves.
+
+        :param words: that the server's event has
+        """
+        was_on = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
+        self.assertEqual(was_on, self.migrate(server, host, state='error'))
+        (event,) = self.events(server)
+        self.assertIn(words, event['details'])
+        self.assertEqual([], self.arm.hosts[host].connection.refusals)
+
+    def prechecks(self):
+        """What our driver has logged: (destination, outcome) each."""
+        return [(match[1], json.loads(match[2])) for match in re.finditer(
+            r'arm64 pre-check for (.+?): ({.*})$',
+            self.stdlog.logger.output, re.MULTILINE)]
 
     def events(self, server, name=CHECK):
         """The events of that name of the last action, the newest first."""

@@ -91,7 +91,8 @@ def _as_dict(common: Baseline, pools: Fleet,
     return {
         "baseline": json.loads(dump_guest(common.guest)),
         "conflicts": [
-            {"host": names[conflict.host]} | conflict.finding.to_dict()
+            {"destination": names[conflict.host]}
+            | conflict.finding.to_dict()
             for conflict in common.conflicts],
         "pools": [list(pool.names) for pool in pools.pools],
         "one_way": sorted(list(pair) for pair in pools.one_way)}

@@ -26,6 +26,7 @@ from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Register
+from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Report
@@ -34,6 +35,7 @@ from nova_arm_migrate.probe.interface import Trial
 _MOST_COLUMNS = 100
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _NONE = "-"
+_LONGEST_CELL = 20
 
 
 def columns() -> int:
@@ -149,39 +151,57 @@ def _registers(values: Values, writable: Values | None) -> Iterable[str]:
             yield _wrapped(text, "    ")
 
 
-def _finding(finding: Finding) -> str:
-    values = ""
-    if finding.guest is not None or finding.host is not None:
-        shown = finding.to_dict()
-        values = (f"  guest {_plain(shown['guest'])},"
-                  f" host {_plain(shown['host'])}")
-    rule = f"  ({finding.rule})" if finding.rule else ""
-    overridden = "  [overridden]" if finding.overridden else ""
-    return (f"{finding.severity.value:<14}{finding.name}{values}{rule}"
-            f"{overridden}\n{_wrapped(finding.sentence, ' ' * 14)}")
+def _findings(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line each, and then one sentence for each kind of finding."""
+    if not findings:
+        return
+    rows = [("", "field", "guest", "host", "rule"),
+            *(_row(finding) for finding in findings)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(
+            cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)).rstrip()
+    kinds: dict[Cause, list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault(finding.cause, []).append(finding)
+    for same in kinds.values():
+        more = f" (So with {len(same) - 1} more.)" if len(same) > 1 else ""
+        yield ""
+        yield _wrapped(same[0].sentence + more, "  ")
+
+
+def _row(finding: Finding) -> tuple[str, str, str, str, str]:
+    shown = finding.to_dict()
+    severity = "overridden" if finding.overridden \
+        else finding.severity.value
+    return (severity, finding.name, _plain(shown["guest"]),
+            _plain(shown["host"]), finding.rule)
 
 
 def _plain(value: object) -> str:
-    return _NONE if value is None else str(value)
+    text = _NONE if value is None else str(value)
+    return text if len(text) <= _LONGEST_CELL \
+        else text[:_LONGEST_CELL - 3] + "..."
 
 
 def report_table(report: Report) -> str:
     """Return a report as text, the gravest finding first."""
-    return "\n".join([f"verdict       {report.verdict.value}",
-                      *map(_finding, report.findings)])
+    return "\n".join([f"verdict: {report.verdict.value}",
+                      *_findings(report.findings)])
 
 
 def trial_table(trial: Trial) -> str:
     """Return what became of a trial."""
     if not trial.ran:
-        return f"trial         not made: {trial.why_not}"
-    lines = [f"trial         {trial.written} registers written,"
+        return f"trial: not made: {trial.why_not}"
+    lines = [f"trial: {trial.written} registers written,"
              f" {len(trial.refused)} refused, {len(trial.missing)} missing"]
-    lines += [f"  refused     {register_of(code).name} ({name})"
+    lines += [f"  refused   {register_of(code).name} ({name})"
               for code, name in trial.refused]
-    lines += [f"  missing     {register_of(code).name}"
+    lines += [f"  missing   {register_of(code).name}"
               for code in trial.missing]
-    lines += [f"  unjudged    {register_of(code).name}"
+    lines += [f"  unjudged  {register_of(code).name}"
               for code in trial.unjudged]
     return "\n".join(lines)
 
@@ -200,9 +220,16 @@ def fleet_table(common: Baseline, fleet: Fleet,
         register = register_of(code)
         lines.append(f"  {register.name:<24}{value:#x}")
     lines += ["", "Conflicts: what keeps hosts from taking even that"]
-    lines += [f"{names[conflict.host]}:\n"
-              + textwrap.indent(_finding(conflict.finding), "  ")
-              for conflict in common.conflicts] or ["  none"]
+    against: dict[str, list[Finding]] = {}
+    for conflict in common.conflicts:
+        against.setdefault(names[conflict.host], []).append(
+            conflict.finding)
+    for name, findings in against.items():
+        lines.append(f"{name}:")
+        lines += [textwrap.indent(line, "  ")
+                  for line in _findings(findings)]
+    if not against:
+        lines.append("  none")
     lines += ["", "Pools: guests move freely between hosts of one pool"]
     for place, pool in enumerate(fleet.pools):
         there = sorted(j + 1 for i, j in fleet.one_way if i == place)

@@ -31,13 +31,16 @@ from tests.lab import rootfs
 DEFAULT_MIRROR = 'http://deb.debian.org/debian'
 DISK_SIZE = '3G'
 NEEDED_BYTES = 4 << 30
-HOST_SOURCES = (
-    'build.py', 'rootfs.py', 'generations.py', 'files/init', 'files/agent',
-    'files/initrd-host',
+# Raised by hand when this file makes images differently.
+RECIPE = 1
+HOST_INPUTS = (
+    repr((generations.HOST_PACKAGES, generations.HOST_MODULES)),
+    'rootfs.py', 'files/init', 'files/agent', 'files/initrd-host',
 )  # fmt: skip
-EMULATOR_SOURCES = ('generations.py',)
-GUEST_SOURCES = ('build.py', 'rootfs.py', 'files/initrd-guest',
-                 'files/witness.c')  # fmt: skip
+EMULATOR_INPUTS = (
+    repr((generations.EMULATOR, generations.EMULATOR_PACKAGES)),
+)
+GUEST_INPUTS = ('rootfs.py', 'files/initrd-guest', 'files/witness.c')
 
 # The compiler may use nothing but what every Arm64 CPU has: the program
 # names what else it uses, and only where the guest has it.
@@ -91,14 +94,21 @@ def mirror_of_this_machine() -> str:
 
 
 @functools.cache
-def fingerprint(sources: tuple[str, ...]) -> str:
-    """Changes when any of the files that shape an image does.
+def fingerprint(inputs: tuple[str, ...]) -> str:
+    """Changes when anything that shapes an image does.
 
     Read once: an edit while hosts run must not change what others boot.
+
+    :param inputs: texts; one that names a file beside this one stands for
+        what is in it
     """
-    digest = hashlib.sha256()
-    for name in sources:
-        digest.update((pathlib.Path(__file__).parent / name).read_bytes())
+    digest = hashlib.sha256(str(RECIPE).encode())
+    folder = pathlib.Path(__file__).parent
+    for one in inputs:
+        is_file = '(' not in one
+        digest.update(
+            (folder / one).read_bytes() if is_file else one.encode()
+        )
     return digest.hexdigest()[:12]
 
 
@@ -217,13 +227,13 @@ def _built(
     make: collections.abc.Callable[
         [generations.Generation, pathlib.Path, str], None
     ],
-    sources: tuple[str, ...],
+    inputs: tuple[str, ...],
     mirror: str,
 ) -> pathlib.Path:
     """The finished image's folder, made now if it isn't there."""
     images = places.images_dir()
     images.mkdir(parents=True, exist_ok=True)
-    final = images / f'{generation.name}-{fingerprint(sources)}'
+    final = images / f'{generation.name}-{fingerprint(inputs)}'
     if final.is_dir():
         return final
     lock = images / f'{generation.name}.lock'
@@ -265,7 +275,7 @@ def image(name: str, mirror: str | None = None) -> Image:
     folder = _built(
         generation,
         _host_image,
-        HOST_SOURCES,
+        HOST_INPUTS,
         mirror or mirror_of_this_machine(),
     )
     return Image(name, folder)
@@ -273,7 +283,7 @@ def image(name: str, mirror: str | None = None) -> Image:
 
 def guest_initrd(image: Image) -> pathlib.Path:
     """The initrd of the guests that hosts of *image* run."""
-    target = image.folder / f'guest-{fingerprint(GUEST_SOURCES)}.initrd'
+    target = image.folder / f'guest-{fingerprint(GUEST_INPUTS)}.initrd'
     if target.exists():
         return target
     with places.locked(image.folder / 'guest.lock', 'another build runs'):
@@ -304,7 +314,7 @@ def emulator(mirror: str | None = None) -> list[str]:
     folder = _built(
         generations.EMULATOR,
         _emulator_image,
-        EMULATOR_SOURCES,
+        EMULATOR_INPUTS,
         mirror or mirror_of_this_machine(),
     )
     root = folder / 'root'
@@ -323,3 +333,39 @@ def build(
     """Build the emulator and the images of *names*."""
     emulator(mirror)
     return [image(name, mirror) for name in names]
+
+
+def _used() -> str:
+    """The command lines of every process, in one text."""
+    found = []
+    for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            found.append(path.read_bytes().decode(errors='replace'))
+        except OSError:
+            continue  # it has ended
+    return '\n'.join(found)
+
+
+def prune() -> list[str]:
+    """Remove images that this version of the lab would not use.
+
+    One that a running host boots from stays.
+
+    :return: the names of those removed
+    """
+    images = places.images_dir()
+    current = {
+        f'{name}-{fingerprint(HOST_INPUTS)}'
+        for name in generations.GENERATIONS
+    } | {f'{generations.EMULATOR.name}-{fingerprint(EMULATOR_INPUTS)}'}
+    used = _used()
+    removed = []
+    for path in sorted(images.glob('*-????????????')):
+        if path.name in current or str(path) in used:
+            continue
+        if path.is_symlink():
+            path.unlink()
+        else:
+            shutil.rmtree(path)
+        removed.append(path.name)
+    return removed

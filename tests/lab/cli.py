@@ -70,6 +70,12 @@ def cmd_build(args: argparse.Namespace) -> int:
     return 0
 
 
+def cmd_prune(args: argparse.Namespace) -> int:
+    for name in build.prune():
+        print(name)
+    return 0
+
+
 def cmd_up(args: argparse.Namespace) -> int:
     specs = [spec.parse(text) for text in args.host]
     build.build({one.generation for one in specs})
@@ -203,6 +209,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         '--mirror', help='Debian mirror; default: the one apt uses here'
     )
+    add('prune', cmd_prune, 'remove images of older versions of the lab')
     sub = add('up', cmd_up, 'start hosts that stay up')
     sub.add_argument('host', nargs='+')
     sub.add_argument('--name', help='instead of h1, h2 ... (one host)')

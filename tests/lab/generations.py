@@ -77,18 +77,3 @@ HOST_MODULES: tuple[str, ...] = INITRD_MODULES + (
     'bridge', 'veth', 'dummy', 'overlay', 'loop', 'nfs', 'nfsv4', 'vhost_net',
     'vfio', 'openvswitch', 'fuse',
 )  # fmt: skip
-
-# program -> the Debian package that brings it
-TOOLS: dict[str, str] = {
-    'mmdebstrap': 'mmdebstrap',
-    'depmod': 'kmod',
-    'cpio': 'cpio',
-    'mke2fs': 'e2fsprogs',
-    'qemu-img': 'qemu-utils',
-    'ip': 'iproute2',
-    'unshare': 'util-linux',
-    'nsenter': 'util-linux',
-    'virsh': 'libvirt-clients',
-    'socat': 'socat',
-    'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu',
-}

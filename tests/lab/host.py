@@ -361,4 +361,3 @@ def interactive(host: Host) -> int:
     return subprocess.run(
         host.net.command(['socat', '-t', '86400', terminal, source])
     ).returncode
-

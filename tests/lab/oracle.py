@@ -71,7 +71,8 @@ def ask(
 
 def host_profile(host: hosts.Host) -> profile.Host:
     """What our probe says of a host."""
-    return record.load_host(json.dumps(ask(host, [{'ask': 'host'}])[0]['host']))
+    answer = ask(host, [{'ask': 'host'}])[0]
+    return record.load_host(json.dumps(answer['host']))
 
 
 @dataclasses.dataclass(frozen=True)

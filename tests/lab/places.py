@@ -22,7 +22,22 @@ import sys
 import time
 
 from tests.lab import errors
-from tests.lab import generations
+
+# program -> the Debian package that brings it
+TOOLS: dict[str, str] = {
+    'mmdebstrap': 'mmdebstrap',
+    'depmod': 'kmod',
+    'cpio': 'cpio',
+    'mke2fs': 'e2fsprogs',
+    'qemu-img': 'qemu-utils',
+    'ip': 'iproute2',
+    'unshare': 'util-linux',
+    'nsenter': 'util-linux',
+    'virsh': 'libvirt-clients',
+    'socat': 'socat',
+    'zstd': 'zstd',
+    'aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu',
+}
 
 _STARTED = time.monotonic()
 
@@ -83,7 +98,7 @@ def check_machine(purpose: str) -> None:
         )
     missing = {
         package
-        for tool, package in generations.TOOLS.items()
+        for tool, package in TOOLS.items()
         if shutil.which(tool) is None
     }
     if missing:

@@ -162,10 +162,7 @@ def dependencies(
         name = path.rsplit('/', 1)[-1].split('.ko')[0].replace('-', '_')
         path_of[name] = path
     ordered: list[str] = []
-    for name in wanted:
-        path = path_of.get(name)
-        if path is None:
-            continue
+    for path in (path_of[name] for name in wanted if name in path_of):
         # depmod lists what must be loaded first last.
         for needed in [*reversed(needs[path]), path]:
             if needed not in ordered:

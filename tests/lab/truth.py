@@ -120,8 +120,10 @@ class Trial:
 
     def start(self) -> None:
         """Start the hosts, two at a time, and learn all there is to say."""
-        for first in range(0, len(self.machines), 2):
-            started = self.lab.up(*self.machines[first : first + 2])
+        waiting = list(self.machines)
+        while waiting:
+            pair, waiting = waiting[:2], waiting[2:]
+            started = self.lab.up(*pair)
             for host in started:
                 guests.prepare(host)
                 oracle.prepare(host)

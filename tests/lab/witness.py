@@ -16,7 +16,10 @@ import collections.abc
 import dataclasses
 import re
 
-_LINE = re.compile(r'^witness (\d+)((?: [a-z]+=\S+)*)$', re.M)
+# Whole lines only: one may be cut anywhere, also inside a number.
+_LINE = re.compile(
+    r'^witness (\d+)((?: [a-z]+=\d+/\d+)*(?: dead=[a-z]+:\d+)*)\n', re.M
+)
 _WRONG = re.compile(r'^wrong ([a-z]+: .*)$', re.M)
 _COMPLAINT = re.compile(
     r'^.*(?:WARNING:|BUG:|Oops|Internal error|Unable to handle|panic'

@@ -19,6 +19,7 @@ Questions come as JSON lines on standard input: ``{"ask": "host"}``,
 
 import json
 import sys
+from typing import Any
 
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core import tables
@@ -30,11 +31,11 @@ probe = host.LocalHost()
 here = probe.host()
 
 
-def ask_host(question):
+def ask_host(question: dict[str, Any]) -> dict[str, Any]:
     return {"host": json.loads(record.dump_host(here))}
 
 
-def ask_view(question):
+def ask_view(question: dict[str, Any]) -> dict[str, Any]:
     disabled = frozenset(question["disabled"])
     seen = interface.guest_seen(
         here, probe.guest_view(disabled), disabled=disabled,
@@ -50,11 +51,12 @@ def ask_view(question):
         if seen.values.read(code) != derived.values.read(code))
     differ += [
         f"{tables.register_of(code).name}: listed in one only"
-        for code in sorted(seen.listed ^ derived.listed)]
+        for code in sorted((seen.listed or frozenset())
+                           ^ (derived.listed or frozenset()))]
     return {"guest": json.loads(record.dump_guest(seen)), "differ": differ}
 
 
-def ask_trial(question):
+def ask_trial(question: dict[str, Any]) -> dict[str, Any]:
     trial = probe.trial(record.load_guest(json.dumps(question["guest"])))
     return {"ran": trial.ran, "why_not": trial.why_not,
             "refused": trial.refused, "missing": trial.missing,

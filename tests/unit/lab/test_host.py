@@ -1,0 +1,114 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import os
+import pathlib
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+import testtools
+
+from tests.lab import build
+from tests.lab import guest
+from tests.lab import host
+from tests.lab import processes
+from tests.lab import rootfs
+from tests.lab import spec
+
+
+def arguments(text):
+    image = build.Image('trixie', pathlib.Path('/images/trixie'))
+    return host.emulator_arguments(
+        spec.parse(text), image, pathlib.Path('/run/h7'), 'h7', 7)
+
+
+class EmulatorTest(testtools.TestCase):
+
+    def option(self, argv, name):
+        return argv[argv.index(name) + 1]
+
+    def test_the_machine_has_el2(self):
+        argv = arguments('neoverse-v1,sve=off+gic=2+mte=1')
+        self.assertEqual('virt,virtualization=on,gic-version=2,mte=on',
+                         self.option(argv, '-machine'))
+        self.assertEqual('neoverse-v1,sve=off', self.option(argv, '-cpu'))
+
+    def test_two_hosts_have_different_uuids(self):
+        one, other = (self.option(arguments('a64fx'), '-append')
+                      for _ in range(2))
+        self.assertNotEqual(one, other)
+
+    def test_numa_nodes_share_the_memory(self):
+        argv = arguments('neoverse-n1+numa=2+ram=2048')
+        self.assertEqual('2048', self.option(argv, '-m'))
+        self.assertIn('memory-backend-ram,id=m1,size=1024M', argv)
+        self.assertIn('node,nodeid=1,memdev=m1,cpus=2-3', argv)
+
+
+class DomainTest(testtools.TestCase):
+
+    def test_features_are_switched(self):
+        tree = xml.etree.ElementTree.fromstring(
+            guest.domain_xml('g', {'sve': False, 'pmu': True}, 2))
+        self.assertEqual(
+            {'sve': 'disable', 'pmu': 'require'},
+            {one.get('name'): one.get('policy')
+             for one in tree.findall('cpu/feature')})
+        self.assertEqual('2', tree.find('features/gic').get('version'))
+
+
+class ModulesTest(testtools.TestCase):
+
+    DEP = ('kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko'
+           ' kernel/lib/crc16.ko\n'
+           'kernel/fs/jbd2/jbd2.ko:\nkernel/lib/crc16.ko:\n'
+           'kernel/drivers/virtio-rng.ko.xz:\n')
+
+    def test_what_is_needed_is_loaded_first(self):
+        self.assertEqual(
+            ['kernel/lib/crc16.ko', 'kernel/fs/jbd2/jbd2.ko',
+             'kernel/fs/ext4/ext4.ko'],
+            rootfs.dependencies(['ext4'], self.DEP))
+
+    def test_dashes_suffixes_and_what_is_built_in(self):
+        self.assertEqual(
+            ['kernel/drivers/virtio-rng.ko.xz'],
+            rootfs.dependencies(['virtio_rng', 'built_in'], self.DEP))
+
+
+class ProcessTest(testtools.TestCase):
+
+    def child(self):
+        child = subprocess.Popen(
+            [sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.stdin.close)
+        self.addCleanup(child.kill)
+        return processes.Process.of(child.pid)
+
+    def test_a_running_process_is_ended(self):
+        process = self.child()
+        self.assertTrue(process.alive())
+        process.end()
+        self.assertFalse(process.alive())
+
+    def test_the_pid_of_somebody_else_is_left_alone(self):
+        process = self.child()
+        processes.Process(process.pid, process.started - 1).end()
+        self.assertTrue(process.alive())
+
+    def test_no_such_process(self):
+        self.assertRaises(ProcessLookupError, processes.Process.of, 1 << 30)
+
+    def test_of_this_one(self):
+        self.assertTrue(processes.Process.of(os.getpid()).alive())

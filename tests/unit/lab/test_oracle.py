@@ -1,0 +1,96 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import testtools
+
+from nova_arm_migrate.core import profile
+from nova_arm_migrate.core import registers
+from tests.lab import oracle
+
+MIDR = registers.code_of(0x603000000013C000)
+PFR0 = registers.code_of(0x603000000013C020)
+
+
+def answer(**changes):
+    return {'ran': True, 'why_not': '', 'refused': [], 'missing': [],
+            'unjudged': [], 'written': 2} | changes
+
+
+class SaidTest(testtools.TestCase):
+    """A guest and hosts that differ in one register."""
+
+    def guest(self, midr):
+        return profile.Guest(
+            values=profile.Values({MIDR: midr}),
+            listed=frozenset([MIDR, PFR0]), cntfrq=1, dczid=4,
+            page_size=4096, ipa_bits=48)
+
+    def host(self, midr):
+        return profile.Host(
+            cores=(profile.Core(midr, 0, None, '0'),),
+            values=profile.Values({MIDR: midr}),
+            writable=profile.Values({}), listed=frozenset([MIDR, PFR0]),
+            gic=(3,), sve_lengths=(), cntfrq=1, dczid=4, page_size=4096,
+            ipa_bits=48)
+
+    def test_both_accept(self):
+        said = oracle.said(self.guest(5), self.host(5), answer())
+        self.assertEqual(('compatible', 'accepts', 'compatible', ''),
+                         (said.static, said.trial, said.verdict, said.why))
+
+    def test_both_refuse(self):
+        said = oracle.said(self.guest(4), self.host(5),
+                           answer(refused=[[MIDR, 'EINVAL']]))
+        self.assertEqual(('incompatible', 'refuses', 'incompatible'),
+                         (said.static, said.trial, said.verdict))
+        self.assertIn('MIDR_EL1', said.why)
+
+    def test_a_disagreement_names_the_register(self):
+        said = oracle.said(self.guest(5), self.host(5),
+                           answer(refused=[[MIDR, 'EINVAL']]))
+        self.assertEqual(('compatible', 'refuses', 'incompatible'),
+                         (said.static, said.trial, said.verdict))
+        self.assertIn('MIDR_EL1: rule accepted, trial EINVAL', said.why)
+
+    def test_a_trial_that_was_not_made(self):
+        said = oracle.said(self.guest(5), self.host(5),
+                           answer(ran=False, why_not='no list'))
+        self.assertEqual(('not run', 'no list'), (said.trial, said.why))
+
+    def test_the_guests_midr(self):
+        self.assertEqual(0x411fd402, oracle.midr(self.guest(0x411fd402)))
+
+
+class LibvirtTest(testtools.TestCase):
+
+    def test_words(self):
+        for output, failure, words in (
+                ('CPU described in /tmp/x is identical to host CPU\n', '',
+                 'identical'),
+                ('The CPU is a superset of CPU described in /tmp/x\n', '',
+                 'superset'),
+                ('CPU described in /tmp/x is incompatible with host CPU\n',
+                 '', 'incompatible'),
+                ('', 'error: Failed to compare\nerror: Operation not '
+                 'supported: QEMU does not support reporting CPU model for '
+                 "virttype 'kvm'", 'error: unsupported'),
+                ('', 'error: XML error: missing CPU model',
+                 'error: XML error: missing CPU model')):
+            self.assertEqual(words, oracle.libvirt_words(output, failure))
+
+    def test_the_hosts_cpu(self):
+        self.assertEqual(
+            '<cpu><arch>aarch64</arch></cpu>',
+            oracle.cpu_xml('<capabilities><host><cpu><arch>aarch64</arch>'
+                           '</cpu></host></capabilities>').strip())
+        self.assertEqual(
+            '<cpu/>', oracle.cpu_xml('<capabilities><host/></capabilities>'))

@@ -1,0 +1,127 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The hosts that a request loses, told in one line and in one event."""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import nova.conf
+from nova import objects
+from oslo_log import log as logging
+from oslo_utils import timeutils
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+#: As the server's events show it, beside Nova's own.
+EVENT = 'scheduler_arm_migrate_filter'
+
+_PREFIX = 'arm64: '
+_MOST_HOSTS = 8
+_MOST_REASONS = 12
+_LONGEST_NAME = 64
+_LONGEST_REASON = 160
+#: Bytes that Nova itself keeps of an event's details.
+_EVENT_DETAILS = 255
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dropped:
+    """Hosts by the reason why they can't take a guest.
+
+    :ivar server: its UUID
+    :ivar asked: how many hosts were judged
+    :ivar reasons: reason to host names, the most frequent reason first
+    """
+
+    server: str
+    asked: int
+    reasons: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @classmethod
+    def of(cls, server: str, hosts: Sequence[str],
+           reasons: Sequence[str | None]) -> 'Dropped':
+        """Group hosts by reason; those without one are not dropped.
+
+        :param reasons: in the order of ``hosts``
+        """
+        groups: dict[str, list[str]] = {}
+        for host, reason in zip(hosts, reasons):
+            if reason is not None:
+                groups.setdefault(reason.removeprefix(_PREFIX),
+                                  []).append(host)
+        ranked = sorted(groups.items(), key=lambda g: (-len(g[1]), g[0]))
+        return cls(server, len(hosts), tuple(
+            (reason, tuple(sorted(names))) for reason, names in ranked))
+
+    @property
+    def count(self) -> int:
+        """How many hosts were dropped."""
+        return sum(len(names) for _, names in self.reasons)
+
+    def line(self) -> str:
+        """One line for the log, at most some 8000 characters long."""
+        return (f'Live migration of server {self.server}: {self.count} of'
+                f' {self.asked} hosts dropped: {self._told(_MOST_REASONS)}')
+
+    def details(self) -> str:
+        """The text of an event, in at most 255 bytes, the reason first."""
+        text = (f'{_PREFIX}{self.count} of {self.asked} hosts dropped:'
+                f' {self._told(_MOST_REASONS)}').encode()
+        if len(text) > _EVENT_DETAILS:
+            text = text[:_EVENT_DETAILS - 3] + b'...'
+        return text.decode(errors='ignore')
+
+    def _told(self, most: int) -> str:
+        told = [f'{_cut(reason, _LONGEST_REASON)}: {_names(names)}'
+                for reason, names in self.reasons[:most]]
+        if len(self.reasons) > most:
+            told.append(f'{len(self.reasons) - most} more reasons')
+        return '; '.join(told)
+
+
+def _names(names: tuple[str, ...]) -> str:
+    told = ', '.join(_cut(name, _LONGEST_NAME)
+                     for name in names[:_MOST_HOSTS])
+    rest = len(names) - _MOST_HOSTS
+    return f'{told} and {rest} more' if rest > 0 else told
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f'{text[:longest - 3]}...'
+
+
+def record_event(context: Any, dropped: Dropped) -> None:
+    """Add what was dropped to the server's events.
+
+    One row, under the action of the request that the scheduler serves.
+    Made whole rather than started and finished: Nova keeps details only of
+    failures that way, and a failure marks the whole action as failed, which
+    is not for this filter to say while there are hosts left.
+
+    Never raises: a migration does not fail for lack of an event.
+
+    :param context: of the server's cell, with the request's id
+    """
+    now = timeutils.utcnow(with_timezone=True)
+    event = objects.InstanceActionEvent(
+        context, event=EVENT, host=CONF.host, start_time=now,
+        finish_time=now, details=dropped.details(),
+        result='Error' if dropped.count == dropped.asked else 'Success')
+    try:
+        event.create(dropped.server, context.request_id)
+    except Exception as error:
+        LOG.debug('No event for server %(server)s: %(error)s',
+                  {'server': dropped.server, 'error': error})

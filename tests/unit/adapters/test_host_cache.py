@@ -57,7 +57,7 @@ class TestRead(unittest.TestCase):
 class TestHostCache(unittest.TestCase):
 
     def setUp(self):
-        patched = mock.patch.object(host_cache, 'read',
+        patched = mock.patch.object(host_cache, 'read', autospec=True,
                                     side_effect=host_cache.read)
         self.read = patched.start()
         self.addCleanup(patched.stop)

@@ -14,6 +14,7 @@
 """The filter, with the database played by what a test puts there."""
 
 import concurrent.futures
+import contextlib
 import json
 import unittest
 from unittest import mock
@@ -94,6 +95,8 @@ class Database:
             cpu_info=cpu_info(source),
             supported_hv_specs=[objects.HVSpec.from_list(
                 ['aarch64', hv_type, 'hvm'])])
+        self.context = mock.Mock(spec=context.RequestContext,
+                                 request_id='req-1')
         self.queries = []
 
     def get_instance(self, ctxt, uuid, expected_attrs=None):
@@ -121,28 +124,26 @@ class FilterTestCase(unittest.TestCase):
     def setUp(self):
         objects.register_all()
         self.settings = conf.Settings()
+        self.db = Database()
         self.filter = scheduler_filter.ArmMigrateFilter()
         self.patch(conf, 'settings', lambda CONF: self.settings)
-        self.use(Database())
+        self.get_instance = self.patch(
+            objects.Instance, 'get_by_uuid',
+            lambda *args, **kwargs: self.db.get_instance(*args, **kwargs))
+        self.patch(objects.ComputeNode, 'get_by_host_and_nodename',
+                   lambda *args: self.db.get_node(*args))
+        self.create_event = self.patch(
+            objects.InstanceActionEvent, 'create',
+            lambda *args: self.db.create_event(*args))
+        self.target_cell = self.patch(
+            scheduler_filter.nova_context, 'target_cell',
+            lambda *args: contextlib.nullcontext(self.db.context))
 
-    def patch(self, *args, **kwargs):
-        patched = mock.patch.object(*args, **kwargs)
+    def patch(self, target, name, side_effect):
+        patched = mock.patch.object(target, name, autospec=True,
+                                    side_effect=side_effect)
         self.addCleanup(patched.stop)
         return patched.start()
-
-    def use(self, database):
-        """Play this database from now on."""
-        self.db = database
-        database.context = mock.Mock(spec=context.RequestContext,
-                                     request_id='req-1')
-        self.patch(objects.Instance, 'get_by_uuid', database.get_instance)
-        self.patch(objects.ComputeNode, 'get_by_host_and_nodename',
-                   database.get_node)
-        self.patch(objects.InstanceActionEvent, 'create',
-                   lambda event, *args: database.create_event(event, *args))
-        target = self.patch(scheduler_filter.nova_context, 'target_cell')
-        target.return_value.__enter__.return_value = database.context
-        target.return_value.__exit__.return_value = None
 
     def names(self, hosts, spec=None):
         """The names of the hosts that pass."""
@@ -165,7 +166,7 @@ class TestWhichRequests(FilterTestCase):
 
     def test_one_query_for_what_shares_its_marks(self):
         for task_state in ('resize_prep', 'rebuilding', None):
-            self.use(Database(task_state=task_state))
+            self.db = Database(task_state=task_state)
             self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
             self.assertEqual(['instance'], self.db.queries)
 
@@ -185,7 +186,7 @@ class TestWhichRequests(FilterTestCase):
                 Database(image={'hw_emulation_architecture': 'ppc64le'}),
                 Database(image={'hw_architecture': 'x86_64'}),
                 Database(source=STOCK, hv_type='qemu')):
-            self.use(database)
+            self.db = database
             self.assertEqual(['a', 'b', 'c'], self.names(
                 states(a=OTHER_CORE, b=X86, c=STOCK)))
             self.assertEqual([], self.db.events)
@@ -193,7 +194,7 @@ class TestWhichRequests(FilterTestCase):
     def test_the_context_is_the_requests(self):
         spec = request()
         self.names(states(a=HOST), spec)
-        ctxt, cell = scheduler_filter.nova_context.target_cell.call_args.args
+        ctxt, cell = self.target_cell.call_args.args
         self.assertEqual(CELL, cell.uuid)
         self.assertEqual(spec._context.request_id, ctxt.request_id)
         self.assertTrue(ctxt.is_admin)
@@ -221,7 +222,7 @@ class TestWhichRequests(FilterTestCase):
 class TestWhichHosts(FilterTestCase):
 
     def test_the_guests_own_record_counts(self):
-        self.use(Database(HOST, guest_started_on(LESSER)))
+        self.db = Database(HOST, guest_started_on(LESSER))
         self.assertEqual(['a', 'b'], self.names(
             states(a=HOST, b=LESSER, c=OTHER_CORE)))
 
@@ -244,14 +245,14 @@ class TestWhichHosts(FilterTestCase):
 
     def test_unknown_follows_the_option(self):
         hosts = states(a=LESS_KNOWN, b=STOCK, c=None, d='{', e=HOST)
-        self.use(Database(HOST, guest_started_on(LESSER)))
+        self.db = Database(HOST, guest_started_on(LESSER))
         self.assertEqual(['e'], self.names(hosts))
         self.settings = conf.Settings(refuse_unknown=False)
         self.assertEqual(['a', 'b', 'c', 'd', 'e'], self.names(hosts))
 
     def test_a_source_without_a_record_follows_the_option(self):
         for guest in (None, guest_started_on(HOST), 'damaged'):
-            self.use(Database(STOCK, guest))
+            self.db = Database(STOCK, guest)
             self.settings = conf.Settings()
             self.assertEqual([], self.names(states(a=HOST)))
             self.settings = conf.Settings(refuse_unknown=False)
@@ -281,7 +282,7 @@ class TestWhichHosts(FilterTestCase):
 
     def test_one_verdict_a_distinct_record(self):
         judge = self.patch(scheduler_filter.precheck, 'judge',
-                           side_effect=scheduler_filter.precheck.judge)
+                           scheduler_filter.precheck.judge)
         hosts = [state for n in range(20) for state in states(
             a=records.put_host(json.dumps({'model': str(n)}), OTHER_CORE),
             b=HOST)]
@@ -323,9 +324,8 @@ class TestWhatIsSaid(FilterTestCase):
         self.assertEqual([], self.db.events)
 
     def test_no_action_to_add_the_event_to(self):
-        self.patch(objects.InstanceActionEvent, 'create',
-                   side_effect=exception.InstanceActionNotFound(
-                       request_id='req-1', instance_uuid=UUID))
+        self.create_event.side_effect = exception.InstanceActionNotFound(
+            request_id='req-1', instance_uuid=UUID)
         with self.assertLogs(LOG, 'INFO') as logs:
             self.assertEqual([], self.names(states(a=OTHER_CORE)))
         self.assertEqual(1, len(logs.output))
@@ -334,7 +334,7 @@ class TestWhatIsSaid(FilterTestCase):
         for error in (db_exception.DBConnectionError('lost\nconnection'),
                       exception.InstanceNotFound(instance_id=UUID),
                       RuntimeError('x' * 5000)):
-            self.patch(objects.Instance, 'get_by_uuid', side_effect=error)
+            self.get_instance.side_effect = error
             with self.assertLogs(LOG, 'WARNING') as logs:
                 self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
             (line,) = logs.output
@@ -343,7 +343,7 @@ class TestWhatIsSaid(FilterTestCase):
             self.assertLess(len(line), 500)
 
     def test_a_misspelt_option_stops_the_scheduler(self):
-        self.patch(conf, 'settings', side_effect=ValueError('TS2'))
+        conf.settings.side_effect = ValueError('TS2')
         with self.assertRaisesRegex(ValueError, 'TS2'):
             scheduler_filter.ArmMigrateFilter()
 

@@ -28,6 +28,7 @@ import types
 
 from nova_arm_migrate.core import record
 from tests.lab import build
+from tests.lab import differential
 from tests.lab import errors
 from tests.lab import generations
 from tests.lab import host as hosts
@@ -167,6 +168,21 @@ def cmd_truth(args: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
+def cmd_differential(args: argparse.Namespace) -> int:
+    specs = [spec.parse(text) for text in args.host]
+    places.check_machine('start emulated hosts and write to scratch vCPUs')
+    build.build({one.generation for one in specs})
+    differ = 0
+    with hosts.Lab.create() as lab:
+        for one in specs:
+            with lab.host(one) as host:
+                tallies = differential.run(host, args.values, args.seed)
+            print(f'== {one}')
+            print('\n'.join(differential.report(tallies)), flush=True)
+            differ += sum(tally.differ for tally in tallies.values())
+    return 1 if differ else 0
+
+
 def cmd_probe(args: argparse.Namespace) -> int:
     one = spec.parse(args.host)
     places.check_machine('start an emulated host and probe it')
@@ -238,6 +254,12 @@ def parser() -> argparse.ArgumentParser:
     sub = add('probe', cmd_probe, "print a host's profile")
     sub.add_argument('host')
     sub.add_argument('-o', '--output', type=pathlib.Path)
+    sub = add(
+        'differential', cmd_differential, 'the rule against the kernel'
+    )
+    sub.add_argument('host', nargs='+')
+    sub.add_argument('--values', type=int, default=100000)
+    sub.add_argument('--seed', type=int, default=1)
     sub = add('truth', cmd_truth, 'migrate between every two hosts')
     sub.add_argument('host', nargs='+')
     sub.add_argument(

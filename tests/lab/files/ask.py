@@ -13,19 +13,23 @@
 """Runs in a host: answers questions about it, one JSON line each.
 
 Questions come as JSON lines on standard input: ``{"ask": "host"}``,
-``{"ask": "view", "disabled": [...], "gic": 3, "memory": 134217728}`` or
-``{"ask": "trial", "guest": RECORD}``. Answers are in their order.
+``{"ask": "view", "disabled": [...], "gic": 3, "memory": 134217728}``,
+``{"ask": "trial", "guest": RECORD}`` or ``{"ask": "writes", "values": [[CODE,
+VALUE], ...]}``. Answers are in their order.
 """
 
+from collections.abc import Iterator
 import json
 import sys
 from typing import Any
 
 from nova_arm_migrate.core import record
+from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core import vcpu
 from nova_arm_migrate.probe import host
 from nova_arm_migrate.probe import interface
+from nova_arm_migrate.probe import kvm
 
 probe = host.LocalHost()
 here = probe.host()
@@ -63,7 +67,36 @@ def ask_trial(question: dict[str, Any]) -> dict[str, Any]:
             "unjudged": trial.unjudged, "written": trial.written}
 
 
-ASKS = {"host": ask_host, "view": ask_view, "trial": ask_trial}
+def ask_writes(question: dict[str, Any]) -> dict[str, Any]:
+    """Write each value to a vCPU that is as new; 0 or the errno for each."""
+    device = kvm.Kvm()
+    features = device.features()
+    values = iter(question["values"])
+    answers: list[int] = []
+    while _writes(device, features, values, answers):
+        pass
+    return {"errors": answers}
+
+
+def _writes(device: kvm.Kvm, features: frozenset[str],
+            values: Iterator[tuple[int, int]], answers: list[int]) -> bool:
+    """Go on until an accepted value can't be taken back; tell if so."""
+    first: dict[int, int] = {}
+    with (device.scratch_vm(device.ipa_bits()) as machine,
+          machine.scratch_vcpu(features) as vcpu):
+        for code, value in values:
+            number = registers.kvm_id(code)
+            if code not in first:
+                first[code] = vcpu.read(number)
+            failure = vcpu.write(number, value)
+            answers.append(failure)
+            if not failure and vcpu.write(number, first[code]):
+                return True
+    return False
+
+
+ASKS = {"host": ask_host, "view": ask_view, "trial": ask_trial,
+        "writes": ask_writes}
 for line in sys.stdin:
     question = json.loads(line)
     print(json.dumps(ASKS[question["ask"]](question)), flush=True)

@@ -1,0 +1,179 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``lab differential``: the static rule beside the kernel's answer.
+
+Random and boundary values of every register that a profile keeps are written
+to a scratch vCPU in a host, and judged here by the rule from the host's
+profile.
+"""
+
+import collections
+import collections.abc
+import dataclasses
+import random
+
+from nova_arm_migrate.core import profile
+from nova_arm_migrate.core import registers
+from nova_arm_migrate.core import rules
+from nova_arm_migrate.core import tables
+from nova_arm_migrate.core import verdict
+from tests.lab import host as hosts
+from tests.lab import oracle
+from tests.lab import places
+
+MASK = (1 << 64) - 1
+BATCH = 20000
+EXAMPLES = 5
+
+Write = tuple[int, int]
+
+
+def boundary_values(limit: int) -> list[int]:
+    """Values around what the host has: each 4-bit field through its range.
+
+    Also single bits turned, and all of them.
+    """
+    found = {0, limit, MASK, limit ^ MASK}
+    for shift in range(0, 64, 4):
+        cleared = limit & ~(0xF << shift)
+        found.update(cleared | field << shift for field in range(16))
+    found.update(limit ^ 1 << bit for bit in range(64))
+    return sorted(found)
+
+
+def random_value(limit: int, source: random.Random) -> int:
+    """The limit with one to four fields changed; sometimes any number."""
+    if source.random() < 0.05:
+        return source.getrandbits(64)
+    value = limit
+    for _ in range(source.randint(1, 4)):
+        shift = 4 * source.randrange(16)
+        # Mostly lowered: that is where values are accepted.
+        top = limit >> shift & 0xF if source.random() < 0.7 else 15
+        value = value & ~(0xF << shift) | source.randint(0, top) << shift
+    return value
+
+
+def writes(host: profile.Host, count: int, seed: int) -> list[Write]:
+    """At least *count* writes, spread evenly over the registers."""
+    source = random.Random(seed)
+    codes = sorted(
+        code for code in host.listed or () if tables.keeps_value(code)
+    )
+    found: list[Write] = []
+    for number, code in enumerate(codes):
+        limit = host.values.read(code)
+        values = boundary_values(limit)
+        share = count * (number + 1) // len(codes) - len(found)
+        values += [
+            random_value(limit, source) for _ in range(share - len(values))
+        ]
+        mask = (1 << width(code)) - 1
+        found += [(code, value & mask) for value in values]
+    return found
+
+
+def width(code: int) -> int:
+    """A register's size in bits, as its KVM id says."""
+    return 8 << (registers.kvm_id(code) >> 52 & 0xF)
+
+
+def rule_says(host: profile.Host, code: int, value: int) -> bool | None:
+    """Whether the static rule lets a value pass; None if it can't tell."""
+    if value == host.values.read(code):
+        return True
+    register = tables.register_of(code)
+    found = {
+        finding.severity
+        for finding in rules.JUDGES[register.judge](register, value, host)
+    }
+    if verdict.Severity.BLOCKS in found:
+        return False
+    return None if verdict.Severity.UNKNOWN in found else True
+
+
+@dataclasses.dataclass
+class Tally:
+    """What became of the writes to one register."""
+
+    written: int = 0
+    accepted: int = 0
+    unjudged: int = 0
+    differ: int = 0
+    examples: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, rule: bool | None, accepted: bool, text: str) -> None:
+        self.written += 1
+        self.accepted += accepted
+        if rule is None:
+            self.unjudged += 1
+        elif rule != accepted:
+            self.differ += 1
+            if len(self.examples) < EXAMPLES:
+                self.examples.append(text)
+
+
+def compare(
+    host: profile.Host,
+    written: collections.abc.Iterable[Write],
+    failures: collections.abc.Iterable[int],
+) -> dict[str, Tally]:
+    """The kernel's answers beside the rule's, by register."""
+    tallies: dict[str, Tally] = collections.defaultdict(Tally)
+    for (code, value), failure in zip(written, failures):
+        rule = rule_says(host, code, value)
+        name = tables.register_of(code).name
+        limit = host.values.read(code)
+        tallies[name].add(
+            rule,
+            not failure,
+            f'{name} {value:#x} (host {limit:#x}): rule '
+            f'{"accepts" if rule else "refuses"}, kernel '
+            f'{"refuses" if failure else "accepts"}',
+        )
+    return dict(tallies)
+
+
+def run(host: hosts.Host, count: int, seed: int) -> dict[str, Tally]:
+    """Do it on one host that is up."""
+    oracle.prepare(host)
+    known = oracle.host_profile(host)
+    planned = writes(known, count, seed)
+    failures: list[int] = []
+    for first in range(0, len(planned), BATCH):
+        batch = planned[first:first + BATCH]
+        answer = oracle.ask(host, [{'ask': 'writes', 'values': batch}])
+        failures += answer[0]['errors']
+        places.say(f'{host.spec}: {len(failures)} of {len(planned)} written')
+    return compare(known, planned, failures)
+
+
+def report(tallies: collections.abc.Mapping[str, Tally]) -> list[str]:
+    """A line for each register, and one for each example."""
+    lines = [
+        f'{"register":24} {"written":>7} {"accepted":>8} {"unjudged":>8} '
+        f'{"differ":>6}'
+    ]
+    lines += [
+        f'{name:24} {one.written:7} {one.accepted:8} {one.unjudged:8} '
+        f'{one.differ:6}'
+        for name, one in tallies.items()
+    ]
+    total = [
+        sum(getattr(one, what) for one in tallies.values())
+        for what in ('written', 'accepted', 'unjudged', 'differ')
+    ]
+    lines.append('{:24} {:7} {:8} {:8} {:6}'.format('total', *total))
+    for one in tallies.values():
+        lines += one.examples
+    return lines

@@ -31,6 +31,7 @@ from tests.lab import build
 from tests.lab import differential
 from tests.lab import errors
 from tests.lab import generations
+from tests.lab import groups
 from tests.lab import host as hosts
 from tests.lab import oracle
 from tests.lab import places
@@ -159,13 +160,46 @@ def cmd_truth(args: argparse.Namespace) -> int:
     specs = [spec.parse(text) for text in args.host]
     places.check_machine('start emulated hosts and migrate guests')
     build.build({one.generation for one in specs})
-    rows, findings = truth.run(specs, args.tsv, args.profiles)
+    rows, findings = truth.run(
+        specs, args.tsv, args.profiles, back=args.back
+    )
+    return _done(rows, findings)
+
+
+def _done(
+    rows: collections.abc.Sequence[table.Row],
+    findings: collections.abc.Sequence[str],
+) -> int:
+    """Print a run's end; return its status."""
     print(table.to_text(rows))
     for finding in findings:
         print(finding)
     print(table.summary(rows))
     bad = findings or any(row.agreement != 'yes' for row in rows)
     return 1 if bad else 0
+
+
+def cmd_ci(args: argparse.Namespace) -> int:
+    specs = [spec.parse(text) for text in groups.CI_HOSTS]
+    places.check_machine(
+        f'build images in {places.cache_dir()}, start six emulated hosts '
+        'and migrate guests between them'
+    )
+    build.build(dict.fromkeys(one.generation for one in specs))
+    return _done(*truth.run(specs, args.tsv, only=groups.CI_PAIRS))
+
+
+def cmd_full(args: argparse.Namespace) -> int:
+    places.check_machine('migrate guests between many emulated hosts')
+    rows: list[table.Row] = []
+    findings: list[str] = []
+    for group in groups.FULL:
+        specs = [spec.parse(text) for text in group]
+        build.build(dict.fromkeys(one.generation for one in specs))
+        made, found = truth.run(specs, args.tsv, args.profiles, back=True)
+        rows += made
+        findings += found
+    return _done(rows, findings)
 
 
 def cmd_differential(args: argparse.Namespace) -> int:
@@ -254,6 +288,14 @@ def parser() -> argparse.ArgumentParser:
     sub = add('probe', cmd_probe, "print a host's profile")
     sub.add_argument('host')
     sub.add_argument('-o', '--output', type=pathlib.Path)
+    sub = add('ci', cmd_ci, 'six hosts, twelve pairs')
+    sub.add_argument('--tsv', type=pathlib.Path)
+    sub = add('full', cmd_full, 'the whole truth table')
+    sub.add_argument(
+        '--tsv', type=pathlib.Path,
+        help='merge the rows into this file; skip pairs that are in it',
+    )  # fmt: skip
+    sub.add_argument('--profiles', type=pathlib.Path)
     sub = add(
         'differential', cmd_differential, 'the rule against the kernel'
     )
@@ -265,6 +307,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         '--tsv', type=pathlib.Path,
         help='merge the rows into this file; skip pairs that are in it',
+    )  # fmt: skip
+    sub.add_argument(
+        '--back', action='store_true',
+        help='let each guest that has moved also come back',
     )  # fmt: skip
     sub.add_argument(
         '--profiles', type=pathlib.Path, help="save the hosts' profiles here"

@@ -122,6 +122,19 @@ def _reason(report: verdicts.Report) -> str:
     return decisive[0].brief('host') + more
 
 
+def guest_at(guest: profile.Guest, host: profile.Host) -> profile.Guest:
+    """What a guest has that has moved to *host*.
+
+    :raises LabError: without Nova, which this part of the project imports
+    """
+    try:
+        from nova_arm_migrate.adapters import guest_record
+    except ImportError as exc:
+        raise errors.LabError(f'the way back needs Nova: {exc}') from exc
+    moved: profile.Guest = guest_record.at(guest, host)
+    return moved
+
+
 def register_name(code: int) -> str:
     return str(tables.register_of(code).name)
 

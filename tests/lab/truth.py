@@ -89,9 +89,13 @@ class Trial:
         lab: hosts.Lab,
         specs: collections.abc.Sequence[spec.Spec],
         done: collections.abc.Set[tuple[str, str]],
+        only: collections.abc.Set[tuple[str, str]] = frozenset(),
+        back: bool = False,
     ) -> None:
         self.lab = lab
         self.done = done
+        self.only = only
+        self.back = back
         machines, planned = plan(specs)
         self.machines = machines
         self.labels = labels(machines)
@@ -183,6 +187,10 @@ class Trial:
             label += '/guest:' + ','.join(one.guest)
         return label
 
+    def _asked(self, source: str, destination: str) -> bool:
+        pair = source, destination
+        return pair not in self.done and (not self.only or pair in self.only)
+
     def wanted(self, source: Source) -> list[hosts.Host]:
         """Where this guest is still to be moved, likely refusals first.
 
@@ -192,7 +200,7 @@ class Trial:
             host
             for host in self.hosts
             if host is not source.host
-            and (source.label, self._label(host)) not in self.done
+            and self._asked(source.label, self._label(host))
         ]
         return sorted(
             targets,
@@ -231,6 +239,8 @@ class Trial:
     def rows(self) -> collections.abc.Iterator[table.Row]:
         """Move guests; one row for each ordered pair as it is known."""
         for number, source in enumerate(self.sources):
+            if not self.wanted(source):
+                continue
             with self.awake(source.host):
                 yield from self._rows_of(source, f'g{number}')
 
@@ -248,12 +258,52 @@ class Trial:
                     outcome, detail = attempt(guest, target)
                 except errors.LabError as exc:
                     outcome, detail = table.NOT_TRIED, str(exc)
+                yield self._row(source, target, outcome, detail)
+                if guest and self.back and outcome == table.HEALTHY:
+                    yield self._row_back(source, guest)
                 if guest and outcome != table.REFUSED:
                     guest.destroy()
                     guest = None
-            yield self._row(source, target, outcome, detail)
         if guest:
             guest.destroy()
+
+    def _row_back(self, source: Source, guest: guests.Guest) -> table.Row:
+        """The way back: a guest that has been elsewhere comes home.
+
+        It kept what it started with and got what its host in between has,
+        so it may not fit any more.
+        """
+        via = guest.host
+        now = oracle.guest_at(
+            self.records[source.label], self.known[via.name].profile
+        )
+        home = self.known[source.host.name].profile
+        question = {
+            'ask': 'trial', 'guest': json.loads(record.dump_guest(now))
+        }  # fmt: skip
+        ours = oracle.said(
+            now, home, oracle.ask(source.host, [question])[0]
+        )
+        words = oracle.libvirt_compare(
+            source.host, self.known[via.name].cpu
+        )
+        try:
+            outcome, detail = attempt(guest, source.host)
+        except errors.LabError as exc:
+            outcome, detail = table.NOT_TRIED, str(exc)
+        return table.Row(
+            source=f'{source.label} via {self._label(via)}',
+            destination=self._label(source.host),
+            midr='equal',
+            static=ours.static,
+            trial=ours.trial,
+            verdict=ours.verdict,
+            libvirt=words[0],
+            hypervisor=words[1],
+            outcome=outcome,
+            why=ours.why,
+            detail=detail,
+        )
 
     def _row(
         self, source: Source, target: hosts.Host, outcome: str, detail: str
@@ -302,19 +352,23 @@ def run(
     specs: collections.abc.Sequence[spec.Spec],
     tsv: pathlib.Path | None = None,
     profiles: pathlib.Path | None = None,
+    only: collections.abc.Set[tuple[str, str]] = frozenset(),
+    back: bool = False,
 ) -> tuple[list[table.Row], list[str]]:
     """Do every ordered pair of *specs*.
 
     :param tsv: rows are merged into this file as they come; pairs that are
         in it are not done again
     :param profiles: a folder for the hosts' profiles
+    :param only: the pairs to do, as labels; none means all
+    :param back: let each guest that has moved also come back
     :return: the rows made now, and what differed beside them
     """
     old = table.read(tsv) if tsv else []
     done = {row.key for row in old if row.outcome != table.NOT_TRIED}
     rows: list[table.Row] = []
     with hosts.Lab.create() as lab:
-        trial = Trial(lab, specs, done)
+        trial = Trial(lab, specs, done, only, back)
         trial.start()
         if profiles:
             save_profiles(trial, profiles)

@@ -12,6 +12,7 @@
 
 import testtools
 
+from tests.lab import groups
 from tests.lab import spec
 from tests.lab import truth
 
@@ -52,3 +53,27 @@ class PlanTest(testtools.TestCase):
         self.assertEqual(
             'max_forky',
             truth.profile_name(spec.parse('max@forky/guest:sve=off')))
+
+
+class GroupsTest(testtools.TestCase):
+
+    def test_every_host_can_be_parsed(self):
+        for group in (*groups.FULL, groups.CI_HOSTS):
+            for text in group:
+                self.assertEqual(text, str(spec.parse(text)))
+
+    def test_ci_pairs_are_pairs_of_its_hosts(self):
+        machines, _ = truth.plan(specs(*groups.CI_HOSTS))
+        self.assertEqual(6, len(machines))
+        self.assertEqual(12, len(groups.CI_PAIRS))
+        destinations = truth.labels(machines)
+        for source, destination in groups.CI_PAIRS:
+            self.assertIn(source, groups.CI_HOSTS)
+            self.assertIn(destination, destinations)
+
+    def test_the_table_is_large_enough(self):
+        count = 0
+        for group in groups.FULL:
+            machines, guests = truth.plan(specs(*group))
+            count += len(guests) * (len(machines) - 1)
+        self.assertGreaterEqual(count, 120)

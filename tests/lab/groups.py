@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which hosts are tried against each other: in CI, and for the table.
+
+A group's hosts are up at the same time, all but two of them paused.
+"""
+
+# Every ordered pair of a group is done, and the way back of what moved.
+FULL: tuple[tuple[str, ...], ...] = (
+    # Kernels and QEMUs against each other; PMU; timer frequency.
+    (
+        'neoverse-n1@bookworm',
+        'neoverse-n1@bookworm-backports',
+        'neoverse-n1',
+        'neoverse-n1@forky',
+        'neoverse-n1,pmu=off@forky',
+        'neoverse-n1,cntfrq=25000000',
+    ),
+    # SVE and its lengths, pointer authentication, PMU; two equal hosts.
+    (
+        'neoverse-v1',
+        'neoverse-v1',
+        'neoverse-v1,sve=off',
+        'neoverse-v1,sve256=off',
+        'neoverse-v1,pmu=off',
+        'neoverse-v1,pauth=off',
+        'neoverse-v1/guest:sve=off',
+        'neoverse-v1/guest:pauth=off',
+    ),
+    # The algorithms of pointer authentication, LPA2, MTE, many lengths.
+    (
+        'max,pauth-impdef=on@forky',
+        'max,pauth-impdef=on,sve=off@forky',
+        'max,pauth-qarma3=on@forky',
+        'max,pauth-impdef=on,lpa2=off@forky',
+        'max,pauth-impdef=on@forky+mte=1',
+        'max,pauth-impdef=on,sve-max-vq=4@forky',
+        'max,pauth-impdef=on,pmu=off@forky',
+        'max,pauth-impdef=on@forky/guest:sve=off',
+    ),
+    # Different cores.
+    (
+        'neoverse-n1',
+        'neoverse-v1',
+        'neoverse-n2',
+        'cortex-a710',
+        'cortex-a76',
+        'cortex-a72',
+        'a64fx',
+    ),
+    # Interrupt controllers.
+    ('neoverse-n1', 'neoverse-n1+gic=2'),
+)
+
+CI_HOSTS: tuple[str, ...] = (
+    'neoverse-v1',
+    'neoverse-v1,sve256=off',
+    'neoverse-v1,sve=off',
+    'neoverse-n1',
+    'neoverse-n1@bookworm',
+    'neoverse-n1,cntfrq=25000000',
+    'neoverse-v1/guest:sve=off',
+)
+
+CI_PAIRS: frozenset[tuple[str, str]] = frozenset({
+    # A shorter vector length: nobody refuses it, and the guest breaks.
+    ('neoverse-v1', 'neoverse-v1,sve256=off'),
+    ('neoverse-v1,sve256=off', 'neoverse-v1'),
+    # No SVE at all; it is the guest's own SVE that counts.
+    ('neoverse-v1', 'neoverse-v1,sve=off'),
+    ('neoverse-v1,sve=off', 'neoverse-v1'),
+    ('neoverse-v1/guest:sve=off', 'neoverse-v1,sve=off'),
+    ('neoverse-v1/guest:sve=off', 'neoverse-v1,sve256=off'),
+    # An older kernel and back.
+    ('neoverse-n1@bookworm', 'neoverse-n1'),
+    ('neoverse-n1', 'neoverse-n1@bookworm'),
+    # Another core.
+    ('neoverse-n1', 'neoverse-v1'),
+    ('neoverse-v1', 'neoverse-n1'),
+    # Another timer frequency: nobody refuses it either.
+    ('neoverse-n1', 'neoverse-n1,cntfrq=25000000'),
+    ('neoverse-n1,cntfrq=25000000', 'neoverse-n1'),
+})

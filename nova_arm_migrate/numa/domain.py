@@ -1,0 +1,97 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Reading the layout that a domain XML has."""
+
+from lxml import etree
+
+from nova_arm_migrate.numa.errors import DomainXmlError
+from nova_arm_migrate.numa.errors import LayoutError
+from nova_arm_migrate.numa.layout import Cell
+from nova_arm_migrate.numa.layout import Layout
+from nova_arm_migrate.numa.layout import Scheduler
+from nova_arm_migrate.numa import parse
+
+_UNITS_KIB = {'K': 1, 'KiB': 1, 'k': 1, 'M': 1 << 10, 'MiB': 1 << 10,
+              'G': 1 << 20, 'GiB': 1 << 20}
+
+
+def layout_of(domain: etree._Element) -> Layout:
+    """Return where a domain is, as its XML has it.
+
+    The inverse of `regenerate`: the layout of what that returned is the one
+    it was given, iothreads spelt out.
+
+    :raises DomainXmlError: if the XML has what no libvirt writes
+    """
+    vcpu = domain.find('vcpu')
+    shared = None
+    if vcpu is not None and vcpu.get('cpuset'):
+        shared = parse.numbers(vcpu, 'cpuset')
+    emulator = domain.find('cputune/emulatorpin')
+    try:
+        return Layout(
+            vcpus={parse.integer(pin, 'vcpu'): parse.numbers(pin, 'cpuset')
+                   for pin in domain.iterfind('cputune/vcpupin')},
+            emulator=(None if emulator is None
+                      else parse.numbers(emulator, 'cpuset')),
+            iothreads={
+                parse.integer(pin, 'iothread'): parse.numbers(pin, 'cpuset')
+                for pin in domain.iterfind('cputune/iothreadpin')},
+            cells=_cells(domain),
+            shared=shared,
+            scheduler=_scheduler(domain))
+    except LayoutError as error:
+        raise DomainXmlError('/domain', str(error)) from None
+
+
+def _cells(domain: etree._Element) -> tuple[Cell, ...]:
+    """Guest cells with the nodes that their memory is bound to."""
+    pages = _pages(domain)
+    memory = domain.find('numatune/memory')
+    nodes: dict[int, tuple[frozenset[int], str]] = {}
+    if memory is not None and memory.get('nodeset'):
+        whole = parse.numbers(memory, 'nodeset'), memory.get('mode', 'strict')
+        nodes = dict.fromkeys(parse.guest_cells(domain), whole)
+    for memnode in domain.iterfind('numatune/memnode'):
+        nodes[parse.integer(memnode, 'cellid')] = (
+            parse.numbers(memnode, 'nodeset'), memnode.get('mode', 'strict'))
+    return tuple(
+        Cell(number, where, mode, pages.get(number, pages.get(None)))
+        for number, (where, mode) in nodes.items())
+
+
+def _pages(domain: etree._Element) -> dict[int | None, int]:
+    """KiB a page by guest cell; None for the cells not named."""
+    pages: dict[int | None, int] = {}
+    for page in domain.iterfind('memoryBacking/hugepages/page'):
+        kib = parse.size(page, 'size')
+        kib *= _UNITS_KIB.get(page.get('unit', 'KiB'), 1)
+        if page.get('nodeset') is None:
+            pages[None] = kib
+        for cell in parse.numbers(page, 'nodeset'):
+            pages[cell] = kib
+    return pages
+
+
+def _scheduler(domain: etree._Element) -> Scheduler | None:
+    """The first policy and priority, with all vCPUs that have it."""
+    found: dict[tuple[str, int], set[int]] = {}
+    for element in domain.iterfind('cputune/vcpusched'):
+        priority = (parse.integer(element, 'priority')
+                    if element.get('priority') else 0)
+        found.setdefault((element.get('scheduler', ''), priority),
+                         set()).update(parse.numbers(element, 'vcpus'))
+    for (policy, priority), vcpus in found.items():
+        return Scheduler(frozenset(vcpus), policy, priority)
+    return None

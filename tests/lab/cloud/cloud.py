@@ -1,0 +1,229 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The cloud as a whole: services, computes in hosts, images, flavors."""
+
+import collections.abc
+import dataclasses
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from tests.lab import build
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab import places
+from tests.lab import spec
+from tests.lab.cloud import client as clients
+from tests.lab.cloud import computes
+from tests.lab.cloud import image
+from tests.lab.cloud import install
+from tests.lab.cloud import services as service
+from tests.lab.cloud import settings
+
+NAME = 'cloud'
+HOST_RAM = 2048
+SERVICES = ('keystone', 'glance', 'placement', 'neutron', 'nova',
+            'nova-conductor', 'nova-scheduler', 'mariadb', 'rabbitmq')
+GUEST_COMMAND_LINE = 'console=ttyAMA0 loglevel=5 panic=-1'
+
+
+def check_machine() -> None:
+    places.check_machine('run OpenStack and emulated hosts in a namespace')
+    service.check_machine()
+
+
+def prepare() -> tuple[pathlib.Path, build.Image]:
+    """Install and build what the cloud runs.
+
+    :return: the native environment and the hosts' image
+    """
+    build.emulator()
+    environment = install.native()
+    return environment, image.host_image()
+
+
+@dataclasses.dataclass
+class Cloud:
+    """A cloud that is up, in a lab of its own.
+
+    :ivar drivers: which driver each host's nova-compute has
+    """
+
+    lab: hosts.Lab
+    services: service.Services
+    image: build.Image
+    client: clients.Client
+    drivers: dict[str, settings.Sections] = dataclasses.field(
+        default_factory=dict
+    )
+
+    @classmethod
+    def of(
+        cls, lab: hosts.Lab, environment: pathlib.Path, disk: build.Image
+    ) -> 'Cloud':
+        return cls(
+            lab,
+            service.Services(
+                lab.net, lab.folder / 'cloud', install.folder() / 'logs',
+                environment,
+            ),
+            disk,
+            clients.Client(lab.net, environment),
+        )  # fmt: skip
+
+    @classmethod
+    def create(cls, name: str = NAME) -> 'Cloud':
+        """Services, images and flavors, no hosts; all down if it fails."""
+        check_machine()
+        environment, disk = prepare()
+        lab = hosts.Lab.create(name)
+        cloud = cls.of(lab, environment, disk)
+        try:
+            cloud.services.up()
+            install.project(image.PROJECT_INSIDE, cloud.project)
+            cloud.services.start_scheduler()
+            cloud._first_things()
+        except BaseException:
+            cloud.down()
+            raise
+        return cloud
+
+    @classmethod
+    def open(cls, name: str = NAME) -> 'Cloud':
+        """The cloud that is up; LabError if there is none."""
+        lab = hosts.Lab.open(name)
+        environment, disk = prepare()
+        return cls.of(lab, environment, disk)
+
+    @property
+    def project(self) -> pathlib.Path:
+        """This project as the hosts get it."""
+        return self.lab.folder / 'project'
+
+    def _first_things(self) -> None:
+        places.say('cloud: images and flavors')
+        # Its first request in a fresh process may fail without ports.
+        self.client.run('network', 'list')
+        kernel = self._image('kernel', self.image.folder / 'kernel', 'aki')
+        initrd = self._image('initrd', self._guest_initrd(), 'ari')
+        with tempfile.NamedTemporaryFile() as disk:
+            subprocess.run(
+                ['mke2fs', '-q', '-t', 'ext4', '-F', disk.name, '32M'],
+                check=True,
+            )
+            self.client.check(
+                'image', 'create', '--disk-format', 'raw',
+                '--container-format', 'bare', '--file', disk.name,
+                '--property', f'kernel_id={kernel}',
+                '--property', f'ramdisk_id={initrd}',
+                '--property', f'os_command_line={GUEST_COMMAND_LINE}',
+                '--property', 'hw_architecture=aarch64', 'witness',
+            )  # fmt: skip
+        self.client.check(
+            'flavor', 'create', '--ram', '256', '--disk', '1', '--vcpus', '1',
+            'small',
+        )  # fmt: skip
+
+    def _guest_initrd(self) -> pathlib.Path:
+        return build.guest_initrd(build.image(image.GENERATION))
+
+    def _image(self, name: str, path: pathlib.Path, kind: str) -> str:
+        return self.client.check(
+            'image', 'create', '--disk-format', kind, '--container-format',
+            kind, '--file', str(path), name, '-f', 'value', '-c', 'id',
+        ).strip()  # fmt: skip
+
+    def add_hosts(
+        self, *texts: str, driver: str = settings.OUR_DRIVER
+    ) -> list[hosts.Host]:
+        """Boot hosts, start nova-compute there, make Nova know them."""
+        added = []
+        for text in texts:
+            one = spec.parse(text)
+            if one.generation != image.GENERATION:
+                raise errors.LabError(
+                    f'{text}: hosts of the cloud are {image.GENERATION}'
+                )
+            if one.ram < HOST_RAM:
+                one = dataclasses.replace(one, ram=HOST_RAM)
+            places.say(f'cloud: host {one}')
+            added.append(self.lab.start(one, image=self.image))
+        for host in added:
+            host.wait_ready()
+            computes.put_project(host, self.project)
+        self.run_driver(added, driver)
+        return added
+
+    def run_driver(
+        self,
+        on: collections.abc.Iterable[hosts.Host],
+        driver: str,
+        skip_cpu_compare: bool = False,
+        more: collections.abc.Mapping[str, settings.Options] | None = None,
+    ) -> None:
+        """(Re)start nova-compute on hosts; return when all are known."""
+        on = list(on)
+        for host in on:
+            computes.start(
+                host,
+                settings.nova_compute(
+                    host.name, host.address, driver, skip_cpu_compare, more
+                ),
+            )
+        names = ' '.join(host.name for host in on)
+        places.say(f'cloud: {driver} starts on {names}')
+        for host in on:
+            computes.wait_reported(host)
+        self.services.discover()
+        clients.wait(
+            f'nova-compute up on {names}',
+            lambda: {host.name for host in on} <= set(self.computes_up()),
+            300,
+        )
+        places.say(f'cloud: {names} up')
+
+    def computes_up(self) -> list[str]:
+        return [
+            one['Host']
+            for one in self.client.data(
+                'compute', 'service', 'list', '--service', 'nova-compute'
+            )
+            if one['State'] == 'up'
+        ]
+
+    def remove_host(self, host: hosts.Host) -> None:
+        """Take a host out of Nova and end it."""
+        computes.save_logs(host, self.services.logs)
+        computes.stop(host)
+        for one in self.client.data(
+            'compute', 'service', 'list', '--service', 'nova-compute'
+        ):
+            if one['Host'] == host.name:
+                self.client.run('compute', 'service', 'delete', one['ID'])
+        self.lab.stop(host)
+
+    def save_logs(self) -> pathlib.Path:
+        """Keep the hosts' logs beside the services'; return the folder."""
+        for host in self.lab.hosts.values():
+            if host.process.alive():
+                computes.save_logs(host, self.services.logs)
+            if host.console.exists():
+                shutil.copy(
+                    host.console, self.services.logs / f'{host.name}.console'
+                )
+        return self.services.logs
+
+    def down(self) -> None:
+        """End everything; only the logs and the installed things stay."""
+        self.lab.down()

@@ -1,0 +1,141 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The disk that the cloud's hosts boot from: the lab's, and Nova on it."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from tests.lab import build
+from tests.lab import errors
+from tests.lab import places
+from tests.lab import rootfs
+from tests.lab.cloud import install
+
+GENERATION = 'trixie'
+DISK_SIZE = '5G'
+INSIDE = '/opt/nova'
+PROJECT_INSIDE = '/opt/project'
+
+# libvirt for Python has no wheel; Nova's guests on Arm boot through UEFI
+# (it always adds ACPI); some wheels need the C++ library.
+PACKAGES = (
+    'python3-libvirt', 'libstdc++6', 'qemu-efi-aarch64', 'iputils-ping',
+    'openvswitch-switch', 'ovn-host', 'nfs-common',
+)  # fmt: skip
+
+_SCRIPT = """\
+#!/usr/bin/python3
+import sys
+from {module} import {function}
+sys.exit({function}())
+"""
+
+_SCRIPTS = {
+    'nova-compute': ('nova.cmd.compute', 'main'),
+    'privsep-helper': ('oslo_privsep.daemon', 'helper_main'),
+}
+
+# Start-up files are read in "site" folders only, and both folders bring some.
+_SITE = (
+    f"import site; site.addsitedir('{INSIDE}'); "
+    f"site.addsitedir('{PROJECT_INSIDE}')\n"
+)
+
+
+def host_image(mirror: str | None = None) -> build.Image:
+    """The image of the cloud's hosts, built now if need be.
+
+    :raises LabError: if a part of it can't be fetched or made
+    """
+    nova = install.for_hosts(INSIDE)
+    base = build.image(GENERATION, mirror)
+    stamp = build.fingerprint(('cloud/image.py', 'cloud/install.py'))
+    images = install.folder() / 'images'
+    final = images / f'{base.folder.name}-{nova.name}-{stamp}'
+    with places.locked(install.folder() / 'image.lock', 'another build runs'):
+        if final.is_dir():
+            return build.Image(GENERATION, final)
+        images.mkdir(exist_ok=True)
+        work = pathlib.Path(tempfile.mkdtemp(prefix='tmp-', dir=images))
+        work.chmod(0o755)
+        try:
+            _make(base, nova, work, mirror or build.mirror_of_this_machine())
+            os.rename(work, final)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        places.say(f'cloud: host image built in {final}')
+    return build.Image(GENERATION, final)
+
+
+def _make(
+    base: build.Image, nova: pathlib.Path, work: pathlib.Path, mirror: str
+) -> None:
+    root, layer = work / 'root', work / 'layer'
+    root.mkdir()
+    places.say('cloud: unpacking the hosts\' plain disk')
+    rootfs.run(
+        ['debugfs', '-R', f'rdump / {root}', str(base.disk)],
+        'reading the hosts\' plain disk',
+    )
+    if not (root / 'lab/init').exists():
+        raise errors.LabError(f'{base.disk}: nothing could be read from it')
+    places.say('cloud: extracting what Nova needs in a host')
+    rootfs.run(
+        ['nice', '-n', '10', 'mmdebstrap', '--quiet', '--variant=extract',
+         '--mode=root', '--arch=arm64', '--include=' + ','.join(PACKAGES),
+         '--aptopt=APT::Install-Recommends "false"', GENERATION, str(layer),
+         f'deb {mirror} {GENERATION} main'],
+        'extracting what Nova needs in a host',
+    )  # fmt: skip
+    rootfs.merge_usr(layer)
+    rootfs.prune(layer)
+    # What is in the plain disk stays: it belongs together.
+    for name in ('usr', 'etc'):
+        subprocess.run(
+            ['cp', '-a', '--no-clobber', f'{layer / name}/.',
+             str(root / name)],
+            check=True,
+        )  # fmt: skip
+    shutil.rmtree(layer)
+    places.say('cloud: disk')
+    shutil.copytree(
+        nova, root / INSIDE.lstrip('/'), symlinks=True, dirs_exist_ok=True
+    )
+    configure(root)
+    for name in ('kernel', 'host.initrd', 'busybox', 'about'):
+        shutil.copy(base.folder / name, work / name)
+    rootfs.run(
+        ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-d', str(root),
+         str(work / 'base.raw'), DISK_SIZE],
+        'making the disk',
+    )  # fmt: skip
+    shutil.rmtree(root)
+
+
+def configure(root: pathlib.Path) -> None:
+    """Put what starts Nova into *root*."""
+    site = root / 'usr/lib/python3/dist-packages/lab-cloud.pth'
+    site.parent.mkdir(parents=True, exist_ok=True)
+    site.write_text(_SITE)
+    (root / PROJECT_INSIDE.lstrip('/')).mkdir(parents=True, exist_ok=True)
+    scripts = root / 'usr/local/bin'
+    scripts.mkdir(parents=True, exist_ok=True)
+    for name, (module, function) in _SCRIPTS.items():
+        path = scripts / name
+        path.write_text(_SCRIPT.format(module=module, function=function))
+        path.chmod(0o755)
+    for name in ('etc/nova', 'var/lib/nova/instances', 'var/log/nova'):
+        (root / name).mkdir(parents=True, exist_ok=True)

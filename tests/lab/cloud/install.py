@@ -1,0 +1,292 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the cloud runs: one native environment, and Nova for the hosts.
+
+The native environment holds every service; the hosts get a folder with Nova
+and its dependencies for their own architecture. Nothing of that architecture
+is executed here: wheels are unpacked.
+"""
+
+import collections.abc
+import glob
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from tests.lab import errors
+from tests.lab import places
+
+HERE = pathlib.Path(__file__).parent
+REPOSITORY = HERE.parents[2]
+CONSTRAINTS = (REPOSITORY / 'constraints.txt', HERE / 'constraints.txt')
+
+SERVICES = (
+    'nova==34.0.0', 'keystone', 'glance', 'openstack-placement', 'neutron',
+    'python-openstackclient', 'osc-placement', 'PyMySQL', 'uwsgi',
+    'setuptools', 'wheel', 'pbr',
+)  # fmt: skip
+
+# The hosts: trixie's Python, and what nova-compute needs.
+HOST_PYTHON = '3.13'
+HOST_ROOTS = ('nova', 'PyMySQL')
+# Only needed by the host's Python, so unknown to the native environment.
+HOST_EXTRA = ('legacy-cgi==2.6.4',)
+# Published without wheels; their Python files work without the C speed-ups.
+HOST_FROM_SOURCE = ('ovs',)
+# Large, and never imported by nova-compute.
+HOST_PRUNED = ('numpy', 'numpy.libs', 'nova/tests', 'openstack/tests',
+               'bin', 'etc', 'share')  # fmt: skip
+
+# Prints name==version of the requirements' closure, for the hosts' Python.
+_CLOSURE = """
+import importlib.metadata, re, sys
+from packaging.requirements import Requirement
+host = {
+    'extra': '', 'implementation_name': 'cpython', 'os_name': 'posix',
+    'platform_machine': 'aarch64', 'platform_python_implementation': 'CPython',
+    'platform_system': 'Linux', 'sys_platform': 'linux',
+    'python_version': sys.argv[1], 'python_full_version': sys.argv[1] + '.5',
+}
+found, todo = {}, sys.argv[2:]
+while todo:
+    name = todo.pop()
+    key = re.sub('[-_.]+', '-', name).lower()
+    if key in found:
+        continue
+    try:
+        one = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        continue
+    found[key] = one.version
+    for text in one.requires or ():
+        need = Requirement(text)
+        if need.marker is None or need.marker.evaluate(host):
+            todo.append(need.name)
+for key, version in sorted(found.items()):
+    print(f'{key}=={version}')
+"""
+
+
+def folder() -> pathlib.Path:
+    return places.cache_dir() / 'cloud'
+
+
+def run_logged(
+    argv: collections.abc.Sequence[str | os.PathLike[str]],
+    log: pathlib.Path,
+    what: str,
+    **more: object,
+) -> None:
+    """Run *argv* with its output appended to *log*.
+
+    :raises LabError: naming *what*, its last words and the log, if it fails
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, 'ab') as handle:
+        start = handle.tell()
+        done = subprocess.run(  # type: ignore[call-overload]
+            ['nice', '-n', '10', *argv],
+            stdin=subprocess.DEVNULL, stdout=handle,
+            stderr=subprocess.STDOUT, **more,
+        )  # fmt: skip
+    if done.returncode:
+        with open(log, errors='replace') as text:
+            text.seek(start)
+            lines = [line for line in text.read().splitlines() if line.strip()]
+        wrong = [line for line in lines if 'rror' in line] or lines or ['']
+        raise errors.LabError(f'{what}: {wrong[-1][:200]} (see {log})')
+
+
+def _fingerprint(*parts: str) -> str:
+    digest = hashlib.sha256()
+    for path in CONSTRAINTS:
+        digest.update(path.read_bytes())
+    for part in parts:
+        digest.update(part.encode() + b'\0')
+    return digest.hexdigest()[:12]
+
+
+def _pip_constraints() -> list[str]:
+    return [word for path in CONSTRAINTS for word in ('-c', str(path))]
+
+
+def native() -> pathlib.Path:
+    """The native environment, made now if it isn't there."""
+    stamp = _fingerprint(*SERVICES, sys.version)
+    final = folder() / f'native-{stamp}'
+    log = folder() / 'install.log'
+    with places.locked(folder() / 'native.lock', 'another install runs'):
+        if (final / 'complete').exists():
+            return final
+        places.say('cloud: installing the services (minutes)')
+        for old in folder().glob('native-*'):
+            shutil.rmtree(old)
+        run_logged([sys.executable, '-m', 'venv', final], log, 'venv')
+        run_logged(
+            [final / 'bin/pip', 'install', '-q', *_pip_constraints(),
+             *SERVICES],
+            log, 'installing the services',
+        )  # fmt: skip
+        (final / 'complete').touch()
+    return final
+
+
+def host_interpreter() -> str | None:
+    """A native interpreter of the hosts' version, to compile with."""
+    name = f'python{HOST_PYTHON}'
+    homes = sorted(
+        glob.glob(os.path.expanduser(f'~/.pyenv/versions/{HOST_PYTHON}*/bin'))
+    )
+    found = [shutil.which(name), *(f'{home}/{name}' for home in homes)]
+    for path in found:
+        if path and not subprocess.run(
+            [path, '-c', ''], capture_output=True
+        ).returncode:
+            return path
+    return None
+
+
+def compile_for_host(tree: pathlib.Path, inside: str) -> None:
+    """Compile *tree* ahead, as it will be at *inside* in a host.
+
+    Importing nova-compute takes an emulated host 15 s with compiled files
+    and a minute without.
+    """
+    interpreter = host_interpreter()
+    if interpreter is None:
+        places.say(
+            f'cloud: no native Python {HOST_PYTHON}: the hosts compile for '
+            'themselves, which makes their first start slower'
+        )
+        return
+    subprocess.run(
+        ['nice', '-n', '10', interpreter, '-m', 'compileall', '-q', '-s',
+         str(tree), '-p', inside, '--invalidation-mode', 'unchecked-hash',
+         str(tree)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+
+
+def _pip_for_host(
+    environment: pathlib.Path, target: pathlib.Path, *words: str
+) -> list[str]:
+    argv = [str(environment / 'bin/pip'), 'install', '-q', '--no-deps',
+            '--target', str(target), '--only-binary=:all:',
+            '--python-version', HOST_PYTHON, '--implementation', 'cp',
+            '--abi', 'cp' + HOST_PYTHON.replace('.', ''), '--abi', 'abi3',
+            '--abi', 'none', '--no-compile']  # fmt: skip
+    for platform in ('manylinux_2_28', 'manylinux_2_17', 'manylinux2014'):
+        argv += ['--platform', f'{platform}_aarch64']
+    return argv + list(words)
+
+
+def for_hosts(inside: str) -> pathlib.Path:
+    """The folder with Nova for the hosts, made now if it isn't there.
+
+    :param inside: where it will be in a host
+    """
+    environment = native()
+    stamp = _fingerprint(*HOST_ROOTS, *HOST_EXTRA, *HOST_PRUNED, inside,
+                         environment.name)  # fmt: skip
+    final = folder() / f'host-{stamp}'
+    log = folder() / 'install.log'
+    with places.locked(folder() / 'host.lock', 'another install runs'):
+        if final.is_dir():
+            return final
+        places.say('cloud: unpacking Nova for the hosts')
+        for old in folder().glob('host-*'):
+            shutil.rmtree(old)
+        listed = subprocess.run(
+            [environment / 'bin/python', '-c', _CLOSURE, HOST_PYTHON,
+             *HOST_ROOTS],
+            capture_output=True, text=True, check=True,
+        ).stdout.split()  # fmt: skip
+        wheels = [
+            one for one in listed
+            if one.partition('==')[0] not in HOST_FROM_SOURCE
+        ]  # fmt: skip
+        work = pathlib.Path(tempfile.mkdtemp(prefix='tmp-', dir=folder()))
+        work.chmod(0o755)
+        try:
+            run_logged(
+                _pip_for_host(environment, work, *HOST_EXTRA, *wheels),
+                log, 'unpacking Nova for the hosts',
+            )  # fmt: skip
+            _copy_python(environment, work, HOST_FROM_SOURCE)
+            for name in HOST_PRUNED:
+                shutil.rmtree(work / name, ignore_errors=True)
+            places.say('cloud: compiling it')
+            compile_for_host(work, inside)
+            os.rename(work, final)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return final
+
+
+def _copy_python(
+    environment: pathlib.Path,
+    target: pathlib.Path,
+    names: collections.abc.Iterable[str],
+) -> None:
+    """Copy distributions' Python files, without what is compiled."""
+    (site,) = environment.glob('lib/python3*/site-packages')
+    for name in names:
+        for path in (*site.glob(f'{name}-*.dist-info'), site / name):
+            shutil.copytree(
+                path, target / path.name,
+                ignore=shutil.ignore_patterns('*.so', '__pycache__'),
+            )  # fmt: skip
+
+
+def project(inside: str, target: pathlib.Path) -> None:
+    """Install this project: natively, and for the hosts into *target*.
+
+    A wheel is built from a copy, so that nothing is written into the
+    repository.
+    """
+    environment = native()
+    log = folder() / 'install.log'
+    places.say('cloud: building and installing nova-arm-migrate')
+    listed = subprocess.run(
+        ['git', 'ls-files', '-z', '-c', '-o', '--exclude-standard'],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    ).stdout.split('\0')  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        copy = pathlib.Path(name) / 'source'
+        for path in filter(None, listed):
+            source = REPOSITORY / path
+            if path.split('/')[0] not in ('tests', 'doc') and source.exists():
+                (copy / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, copy / path)
+        run_logged(
+            [environment / 'bin/pip', 'wheel', '-q', '--no-deps',
+             '--no-build-isolation', '-w', name, copy],
+            log, 'building nova-arm-migrate',
+            env={**os.environ, 'PBR_VERSION': '0.0.1'},
+        )  # fmt: skip
+        (wheel,) = map(str, pathlib.Path(name).glob('*.whl'))
+        run_logged(
+            [environment / 'bin/pip', 'install', '-q', '--no-deps',
+             '--force-reinstall', wheel],
+            log, 'installing nova-arm-migrate',
+        )  # fmt: skip
+        shutil.rmtree(target, ignore_errors=True)
+        run_logged(
+            _pip_for_host(environment, target, wheel),
+            log, 'unpacking nova-arm-migrate for the hosts',
+        )  # fmt: skip
+    compile_for_host(target, inside)

@@ -1,0 +1,259 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is shown on the cloud, step by step."""
+
+import collections.abc
+import dataclasses
+import time
+
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab.cloud import cloud as clouds
+from tests.lab.cloud import computes
+from tests.lab.cloud import scene
+from tests.lab.cloud import settings
+
+# Two equal hosts, and one of the same CPU that has no PMU to offer.
+HOSTS = ('neoverse-n1', 'neoverse-n1', 'neoverse-n1,pmu=off')
+FIELD = 'PMU'
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    name: str
+    about: str
+    play: collections.abc.Callable[[scene.Scene, list[hosts.Host]], None]
+
+
+def _ours(one: scene.Scene, on: list[hosts.Host]) -> None:
+    one.use_driver(on, settings.OUR_DRIVER)
+
+
+def boot_and_move(one: scene.Scene, on: list[hosts.Host]) -> None:
+    _ours(one, on)
+    server = one.boot(on[0])
+    server.expect_healthy()
+    move = server.migrate(on[1])
+    one.expect(move.status == 'completed', 'the migration completed')
+    server.expect_at(on[1])
+    server.expect_healthy()
+    move = server.migrate(on[0])
+    one.expect(move.status == 'completed', 'and back')
+    server.expect_at(on[0])
+    server.expect_healthy()
+
+
+def refused_for_a_field(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """The scheduler's filter is off: the destination itself refuses."""
+    _ours(one, on)
+    one.cloud.services.start_scheduler(with_filter=False)
+    try:
+        server = one.boot(on[0])
+        move = server.migrate(on[2])
+        one.expect(move.status == 'error', 'the migration was refused')
+        one.expect(
+            FIELD in move.reason.upper(),
+            f'the event names the field: {move.reason}',
+        )
+        server.expect_at(on[0])
+        server.expect_healthy()
+        one.say('it can still go where it fits')
+        move = server.migrate(on[1])
+        one.expect(move.status == 'completed', 'the migration completed')
+        server.expect_healthy()
+    finally:
+        one.cloud.services.start_scheduler(with_filter=True)
+
+
+def scheduler_chooses(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """No destination is named; one of the others takes the guest."""
+    _ours(one, on)
+    server = one.boot(on[0])
+    move = server.migrate()
+    one.expect(move.status == 'completed', 'the migration completed')
+    server.expect_at(on[1])
+    server.expect_healthy()
+    _show_log(one, 'nova-scheduler', 'ArmMigrateFilter', 'arm64')
+    one.say('the only other host that fits is told to take no servers')
+    one.cloud.client.check(
+        'compute', 'service', 'set', '--disable', on[0].name, 'nova-compute',
+        show=True,
+    )  # fmt: skip
+    try:
+        move = server.migrate()
+    finally:
+        one.cloud.client.check(
+            'compute', 'service', 'set', '--enable', on[0].name,
+            'nova-compute', show=True,
+        )  # fmt: skip
+    one.expect(move.status != 'completed', 'no host is left')
+    server.expect_at(on[1])
+    server.expect_healthy()
+
+
+def to_newer_and_back(one: scene.Scene, on: list[hosts.Host]) -> None:
+    _ours(one, on)
+    old, new = on[2], on[0]
+    server = one.boot(old)
+    one.say('to the newer host, and back: it is the guest that counts')
+    for target in (new, old):
+        move = server.migrate(target)
+        one.expect(move.status == 'completed', f'moved to {target.name}')
+        server.expect_at(target)
+        server.expect_healthy()
+    for kind in ('soft', 'hard'):
+        one.say(f'to the newer host, and a {kind} reboot there')
+        move = server.migrate(new)
+        one.expect(move.status == 'completed', f'moved to {new.name}')
+        server.reboot(kind)
+        server.expect_healthy()
+        move = server.migrate(old)
+        one.expect(
+            move.status != 'completed',
+            'it may not come back: it has what the newer host gave it',
+        )
+        server.expect_at(new)
+        server.expect_healthy()
+        if kind == 'soft':
+            one.say('a fresh server for the other kind of reboot')
+            one.clean()
+            server = one.boot(old)
+
+
+def stock(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """Without and with the workaround, to an equal and to a lesser host."""
+    for skip in (False, True):
+        word = 'with' if skip else 'without'
+        one.say(f'the stock driver {word} skip_cpu_compare_on_dest')
+        one.use_driver(on, settings.STOCK_DRIVER, skip)
+        server = one.boot(on[0])
+        move = server.migrate(on[1])
+        if skip:
+            one.expect(move.status == 'completed', 'moved to an equal host')
+            server.expect_healthy()
+        else:
+            one.expect(
+                move.status == 'error' and move.server_status == 'ACTIVE',
+                'refused even to an equal host',
+            )
+        move = server.migrate(on[2])
+        if skip:
+            one.expect(
+                move.server_status == 'ERROR' and not move.reason,
+                'to a lesser host: the server is in ERROR, no reason given',
+            )
+            server.expect_healthy()
+        else:
+            one.expect(
+                move.status == 'error' and move.server_status == 'ACTIVE',
+                'refused to a lesser host, for the same reason',
+            )
+        one.clean()
+
+
+SCENARIOS = (
+    Scenario('move', 'boot; live-migrate between equal hosts and back',
+             boot_and_move),
+    Scenario('refused', 'refused by the destination, the field is named',
+             refused_for_a_field),
+    Scenario('scheduler', 'the scheduler finds the only host that fits',
+             scheduler_chooses),
+    Scenario('newer', 'to a newer host and back; reboots there',
+             to_newer_and_back),
+    Scenario('stock', 'the stock driver in the same cases', stock),
+)  # fmt: skip
+
+
+def chosen(names: collections.abc.Sequence[str]) -> list[Scenario]:
+    """The scenarios of these names, in their order; all if none.
+
+    :raises LabError: for a name that is none
+    """
+    known = {scenario.name: scenario for scenario in SCENARIOS}
+    for name in names:
+        if name not in known:
+            raise errors.LabError(
+                f'no scenario {name!r}; there are {", ".join(known)}'
+            )
+    return [known[name] for name in names] or list(SCENARIOS)
+
+
+def _show_log(one: scene.Scene, service: str, *words: str) -> None:
+    log = one.cloud.services.logs / f'{service}.log'
+    lines = [
+        line for line in log.read_text(errors='replace').splitlines()
+        if any(word in line for word in words)
+    ]  # fmt: skip
+    for line in lines[-3:]:
+        print(f'   {service}.log: {line[:300]}')
+
+
+def _hosts(cloud: clouds.Cloud) -> list[hosts.Host]:
+    """The hosts that the scenarios want; those missing are started."""
+    free = list(cloud.lab.hosts.values())
+    found: list[hosts.Host | None] = []
+    missing: list[str] = []
+    for text in HOSTS:
+        match = next((host for host in free if host.spec.cpu == text), None)
+        found.append(match)
+        if match is None:
+            missing.append(text)
+        else:
+            free.remove(match)
+            _remember_driver(cloud, match)
+    started = iter(cloud.add_hosts(*missing) if missing else ())
+    return [one or next(started) for one in found]
+
+
+def _remember_driver(cloud: clouds.Cloud, host: hosts.Host) -> None:
+    """Learn which driver a host of a cloud that was up already runs."""
+    conf = host.channel.sh('cat /etc/nova/nova.conf').out
+    for driver in (settings.OUR_DRIVER, settings.STOCK_DRIVER):
+        for skip in (False, True):
+            if (
+                f'compute_driver = {driver}\n' in conf
+                and f'skip_cpu_compare_on_dest = {skip}\n' in conf
+                and computes.running(host)
+            ):
+                cloud.drivers[host.name] = settings.nova_compute(
+                    '', '', driver, skip
+                )
+
+
+def run(
+    cloud: clouds.Cloud, scenarios: collections.abc.Sequence[Scenario]
+) -> bool:
+    """Play them; print PASS or FAIL for each; whether one failed."""
+    on = _hosts(cloud)
+    for host in on:
+        print(f'{host.name}: {host.spec}')
+    results = []
+    for scenario in scenarios:
+        print(f'\n=== {scenario.name}: {scenario.about}', flush=True)
+        started = time.monotonic()
+        one = scene.Scene(cloud, scenario.name)
+        try:
+            scenario.play(one, on)
+        except errors.LabError as exc:
+            one.failures.append(str(exc))
+            print(f'   NOT: {exc}', flush=True)
+        finally:
+            one.clean()
+        word = 'FAIL' if one.failures else 'PASS'
+        text = f'{word} {scenario.name} ({time.monotonic() - started:.0f} s)'
+        if one.failures:
+            text += ': ' + '; '.join(one.failures)
+        print(text, flush=True)
+        results.append(text)
+    print('\n' + '\n'.join(results))
+    return any(text.startswith('FAIL') for text in results)

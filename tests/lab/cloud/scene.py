@@ -1,0 +1,296 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The words that scenarios are told in: servers, moves, expectations."""
+
+import dataclasses
+import time
+
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab import witness
+from tests.lab.cloud import client as clients
+from tests.lab.cloud import cloud as clouds
+from tests.lab.cloud import settings
+
+BOOT_PATIENCE = 900
+MOVE_PATIENCE = 900
+REPORT_PATIENCE = 300
+INSTANCES = '/var/lib/nova/instances'
+_ENDED = ('completed', 'error', 'failed', 'cancelled')
+
+
+@dataclasses.dataclass(frozen=True)
+class Move:
+    """What became of a live migration that was asked for.
+
+    :ivar status: the migration's: completed, error ...
+    :ivar reason: what ``server event show`` says, or nothing
+    :ivar error: what the client itself said, if the API refused
+    """
+
+    status: str
+    server_status: str
+    host: str
+    reason: str
+    error: str
+    seconds: float
+
+    def __str__(self) -> str:
+        text = (f'migration {self.status}, server {self.server_status} on '
+                f'{self.host}, {self.seconds:.0f} s')  # fmt: skip
+        if self.error:
+            text += f', client: {self.error}'
+        return text + (f', reason: {self.reason}' if self.reason else '')
+
+
+class Scene:
+    """One scenario while it runs: what it did, and whether it held."""
+
+    def __init__(self, cloud: clouds.Cloud, name: str) -> None:
+        self.cloud = cloud
+        self.name = name
+        self.failures: list[str] = []
+        self.servers: list[Server] = []
+
+    def say(self, text: str) -> None:
+        print(f'-- {text}', flush=True)
+
+    def expect(self, held: bool, what: str) -> None:
+        print(f'   {"ok" if held else "NOT"}: {what}', flush=True)
+        if not held:
+            self.failures.append(what)
+
+    def boot(self, on: hosts.Host, name: str = '') -> 'Server':
+        """A server that runs on *on*, its guest reporting."""
+        server = Server(self, name or f'{self.name}-{len(self.servers)}', on)
+        self.servers.append(server)
+        server.boot()
+        return server
+
+    def clean(self) -> None:
+        """Delete what the scenario started, whatever state it is in."""
+        for server in self.servers:
+            self.cloud.client.run(
+                'server', 'set', '--state', 'active', server.name
+            )
+            self.cloud.client.run('server', 'delete', '--wait', server.name)
+        self.servers.clear()
+
+    def use_driver(
+        self,
+        on: list[hosts.Host],
+        driver: str,
+        skip_cpu_compare: bool = False,
+    ) -> None:
+        """Have *driver* on these hosts; nothing is restarted in vain."""
+        sections = settings.nova_compute('', '', driver, skip_cpu_compare)
+        wanted = [
+            host for host in on
+            if self.cloud.drivers.get(host.name) != sections
+        ]  # fmt: skip
+        self.cloud.run_driver(wanted, driver, skip_cpu_compare)
+        for host in wanted:
+            self.cloud.drivers[host.name] = sections
+
+
+class Server:
+    """A server, and what its guest has reported on all its hosts."""
+
+    def __init__(self, scene: Scene, name: str, host: hosts.Host) -> None:
+        self.scene = scene
+        self.name = name
+        self.host = host
+        self.id = ''
+        self._before = ''
+        self._moves = 0
+
+    @property
+    def _client(self) -> clients.Client:
+        return self.scene.cloud.client
+
+    @property
+    def _console(self) -> str:
+        return f'{INSTANCES}/{self.id}/console.log'
+
+    def boot(self) -> None:
+        started = time.monotonic()
+        self._client.check(
+            'server', 'create', '--image', 'witness', '--flavor', 'small',
+            '--network', 'none', '--host', self.host.name, self.name,
+            show=True,
+        )  # fmt: skip
+        shown = self.show()
+        self.id = shown['id']
+        clients.wait(
+            f'server {self.name} ACTIVE or ERROR',
+            lambda: self.show()['status'] in ('ACTIVE', 'ERROR'),
+            BOOT_PATIENCE, 3,
+        )  # fmt: skip
+        shown = self.show()
+        seconds = time.monotonic() - started
+        print(f'   {self.name}: {shown["status"]} on '
+              f'{shown["OS-EXT-SRV-ATTR:host"]}, {seconds:.0f} s')
+        if shown['status'] != 'ACTIVE':
+            raise errors.LabError(
+                f'{self.name}: {shown["status"]}: {shown.get("fault")}'
+            )
+        self.wait_reports(3)
+
+    def show(self) -> dict[str, str]:
+        shown: dict[str, str] = self._client.data('server', 'show', self.name)
+        return shown
+
+    def wait_reports(self, count: int) -> None:
+        """Wait for that many reports more of the guest's program."""
+        done = self.host.channel.sh(
+            f'c() {{ grep -c "^witness [0-9]" {self._console}; }}; n=$(c); '
+            f'end=$((SECONDS + {REPORT_PATIENCE})); '
+            'while [ $SECONDS -lt $end ]; do '
+            f'[ "$(c)" -ge "$((n + {count}))" ] && exit 0; '
+            'sleep 0.5; done; exit 1',
+            timeout=REPORT_PATIENCE * 2,
+        )
+        if done.rc:
+            raise errors.LabError(
+                f'the guest of {self.name} on {self.host.name} does not '
+                f'report: {self.last_line()}'
+            )
+
+    def last_line(self) -> str:
+        text = self.host.channel.sh(f'tail -n 3 {self._console}').out
+        lines = [line for line in text.splitlines() if line.strip()]
+        return lines[-1] if lines else 'nothing on its console'
+
+    def _watch(self) -> str:
+        """Keep the console here even when Nova removes its file."""
+        self._moves += 1
+        kept = f'/tmp/console-{self.id}-{self._moves}'
+        self.host.channel.sh(
+            f'setsid tail -c +1 -f {self._console} > {kept} 2> /dev/null '
+            '< /dev/null &'
+        )
+        return kept
+
+    def health(self) -> witness.Health:
+        """Look at all reports since the last boot, over all hosts."""
+        self.wait_reports(4)
+        text = self.host.channel.sh(f'cat {self._console}').out
+        return witness.judge(self._before, text)
+
+    def expect_healthy(self) -> None:
+        try:
+            health = self.health()
+            reason = health.reason
+        except errors.LabError as exc:
+            reason = str(exc)
+        print(f'   guest: {self.last_line()[:140]}')
+        self.scene.expect(
+            not reason,
+            'the guest goes on without a gap' + (f': {reason}' * bool(reason)),
+        )
+
+    def expect_at(self, host: hosts.Host, status: str = 'ACTIVE') -> None:
+        shown = self.show()
+        now = (shown['status'], shown['OS-EXT-SRV-ATTR:host'])
+        self.scene.expect(
+            now == (status, host.name),
+            f'{self.name} is {now[0]} on {now[1]}'
+            + ('' if now == (status, host.name)
+               else f', not {status} on {host.name}'),
+        )  # fmt: skip
+
+    def reboot(self, kind: str) -> None:
+        """Reboot it; its reports begin anew."""
+        self._client.check(
+            'server', 'reboot', f'--{kind}', '--wait', self.name, show=True
+        )
+        self._before = ''
+        self.wait_reports(3)
+
+    def migrate(self, target: hosts.Host | None = None) -> Move:
+        """Ask for a live migration and tell what became of it."""
+        source = self.host
+        kept = self._watch()
+        known = {one['Id'] for one in self._migrations()}
+        started = time.monotonic()
+        argv = ['server', 'migrate', '--live-migration']
+        if target is not None:
+            argv += ['--host', target.name]
+        asked = self._client.run(*argv, self.name, show=True)
+        if asked.rc == 0:
+            clients.wait(
+                f'the migration of {self.name} at an end',
+                lambda: self._ended(known), MOVE_PATIENCE, 3,
+            )  # fmt: skip
+        seconds = time.monotonic() - started
+        clients.wait(
+            f'{self.name} without a task',
+            lambda: self.show()['OS-EXT-STS:task_state'] in (None, 'None'),
+            MOVE_PATIENCE, 3,
+        )  # fmt: skip
+        fresh = [one for one in self._migrations() if one['Id'] not in known]
+        status = fresh[0]['Status'] if fresh else 'not begun'
+        shown = self.show()
+        self._client.run(
+            'server', 'show', self.name, '-c', 'name', '-c', 'status', '-c',
+            'OS-EXT-SRV-ATTR:host', '-c', 'fault', show=True,
+        )  # fmt: skip
+        now = shown['OS-EXT-SRV-ATTR:host']
+        reason = self._reason() if status != 'completed' else ''
+        if now != source.name:
+            self._before += source.channel.sh(
+                f'cat {kept}; '
+                f'kill $(pgrep -f "tail -c .1 -f {self._console}")'
+            ).out
+            self.host = self.scene.cloud.lab.hosts[now]
+        else:
+            source.channel.sh(
+                f'kill $(pgrep -f "tail -c .1 -f {self._console}"); '
+                f'rm -f {kept}'
+            )
+        move = Move(
+            status, shown['status'], now, reason, asked.words * bool(asked.rc),
+            seconds,
+        )  # fmt: skip
+        print(f'   {move}', flush=True)
+        return move
+
+    def _migrations(self) -> list[dict[str, str]]:
+        listed: list[dict[str, str]] = self._client.data(
+            'server', 'migration', 'list', '--server', self.id
+        )
+        return listed
+
+    def _ended(self, known: set[str]) -> bool:
+        fresh = [one for one in self._migrations() if one['Id'] not in known]
+        return bool(fresh) and fresh[0]['Status'] in _ENDED
+
+    def _reason(self) -> str:
+        """What the user can read of the newest live migration's events."""
+        listed = self._client.data('server', 'event', 'list', self.id)
+        requests = [
+            one['Request ID'] for one in listed
+            if one['Action'] == 'live-migration'
+        ]  # fmt: skip
+        if not requests:
+            return ''
+        argv = ('server', 'event', 'show', self.name, requests[0])
+        print('$ openstack ' + ' '.join(argv))
+        shown = self._client.data(*argv)
+        details = []
+        for event in shown['events']:
+            print(f'   {event["event"]}: {event["result"]}'
+                  f' on {event.get("host")}: {event.get("details")}')
+            if event.get('details'):
+                details.append(event['details'])
+        return '; '.join(details)

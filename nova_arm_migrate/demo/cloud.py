@@ -18,6 +18,10 @@ nova-conductor, the computes with their drivers, placement, their databases
 (`nova_arm_migrate.demo.hypervisor`), glance, neutron and cinder (Nova's own
 test fixtures), keystone (`nova_arm_migrate.demo.frontend`).  All services
 live in one process, on oslo.messaging's in-process transport.
+
+Whoever imports this module imports ``nova.tests.functional`` before anything
+else of Nova, with ``OS_NOVA_DISABLE_EVENTLET_PATCHING`` set: that package
+chooses Nova's thread model.
 """
 
 from __future__ import annotations
@@ -25,25 +29,24 @@ from __future__ import annotations
 import collections.abc
 import logging as std_logging
 import pathlib
-import shutil
 import sqlite3
 import typing as ty
 import uuid
 
 import fixtures
-import nova.tests.functional  # noqa: F401  (first: chooses native threads)
 from nova.api.openstack import wsgi_app
 from nova.api import wsgi
 from nova.compute import rpcapi as compute_rpcapi
 import nova.conf
 from nova import config
 from nova import context as nova_context
-from nova.db import migration
 from nova.db.main import api as main_db_api
+from nova.db import migration
 from nova import objects
 from nova import service
 from nova.tests import fixtures as nova_fixtures
-import os_brick
+from nova import thread_pool_factory
+import os_brick  # type: ignore[import-untyped]
 import os_vif
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -92,6 +95,7 @@ class Cloud(fixtures.Fixture):
         super().__init__()
         self.directory = directory
         self.nova_conf = directory / 'nova.conf'
+        self.log = directory / 'nova.log'
         self.computes: dict[str, service.Service] = {}
         self._running: list[service.Service] = []
         self._profiles = profiles
@@ -288,6 +292,16 @@ class Cloud(fixtures.Fixture):
         for name in list(self.computes):
             self.start_compute(name)
 
+    def finish_live_migrations(self) -> None:
+        """Wait until no compute has a live migration in hand any more.
+
+        The last that a failed one does is to put the server into ERROR,
+        after everything else about it says that it has ended.
+        """
+        thread_pool_factory.spawn_on(
+            thread_pool_factory.ExecutorType.LIVE_MIGRATION,
+            lambda: None).result(timeout=60)
+
     def _start_scheduler(self) -> None:
         self._scheduler = service.Service.create(
             binary='nova-scheduler', topic='scheduler')
@@ -304,8 +318,3 @@ class Cloud(fixtures.Fixture):
     def _map_hosts(self) -> None:
         from nova.objects import host_mapping
         host_mapping.discover_hosts(nova_context.get_admin_context())
-
-
-def remove(directory: pathlib.Path) -> None:
-    """Remove a cloud's directory."""
-    shutil.rmtree(directory, ignore_errors=True)

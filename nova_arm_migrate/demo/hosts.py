@@ -79,7 +79,8 @@ class ArmHostsFixture(fixtures.Fixture):
     """Arm64 hosts for computes that run in this process.
 
     Set it up after Nova's libvirt fixture, which makes every machine an
-    x86 one.
+    x86 one.  Computes with `ArmLibvirtDriver` get the recorded twin of
+    their host in place of the probe of ``/dev/kvm``.
 
     :param copy_seconds: how long a live migration copies memory.
     :ivar hosts: the hosts by name, in the order they were added.
@@ -95,7 +96,13 @@ class ArmHostsFixture(fixtures.Fixture):
         uname = os.uname_result((
             'Linux', 'simulated', '6.12.0', '#1 SMP',
             obj_fields.Architecture.AARCH64))
-        self.useFixture(fixtures.MockPatch('os.uname', return_value=uname))
+        self.useFixture(fixtures.MonkeyPatch('os.uname', lambda: uname))
+        # Not imported above: Nova has to have been told its thread model.
+        from nova_arm_migrate.adapters.driver import ArmLibvirtDriver
+        self.addCleanup(setattr, ArmLibvirtDriver, 'probe_factory',
+                        ArmLibvirtDriver.probe_factory)
+        setattr(ArmLibvirtDriver, 'probe_factory', staticmethod(
+            lambda name: self.hosts[name].machine.probe))
 
     def add(self, name: str, profile: Host, **kwargs: ty.Any) -> ArmHost:
         """Make one host, not yet running a nova-compute.

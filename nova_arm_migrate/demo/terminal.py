@@ -34,6 +34,7 @@ import urllib.request
 WIDTH = 100
 
 Json: ty.TypeAlias = dict[str, ty.Any]
+Trim: ty.TypeAlias = collections.abc.Callable[[str], str]
 
 
 class SceneFailed(Exception):
@@ -92,13 +93,12 @@ class Terminal:
         """Print lines of a file or a log, indented."""
         self._print(textwrap.indent(text.rstrip(), '    '))
 
-    def openstack(self, command: str, *,
-                  only: collections.abc.Callable[[str], bool] | None = None,
+    def openstack(self, command: str, *, trim: Trim | None = None,
                   show: bool = True) -> Result:
         """Run one command and show it with what it printed.
 
         :param command: the arguments, as typed in a shell.
-        :param only: keeps the output's lines that are to be shown.
+        :param trim: makes of the output what is to be shown of it.
         """
         if show:
             self._print(f'\n$ openstack {command}')
@@ -109,10 +109,9 @@ class Terminal:
         self.commands += 1
         output = done.stdout.rstrip()
         if show and output:
-            lines = [line.rstrip() for line in output.splitlines()
-                     if only is None or only(line)]
+            shown = output if trim is None or done.returncode else trim(output)
             self._print('\n'.join(
-                wrapped for line in lines
+                wrapped for line in shown.splitlines()
                 for wrapped in textwrap.wrap(
                     line, WIDTH, subsequent_indent='    ') or ['']))
         return Result(done.returncode, output)
@@ -124,10 +123,13 @@ class Terminal:
 class Api:
     """nova-api as the scenes poll it: waiting is not worth a process.
 
-    :param environment: the ``OS_*`` variables of the cloud.
+    :param url: the frontend's.
+    :param finish: returns once no live migration is being worked on.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str,
+                 finish: collections.abc.Callable[[], None]) -> None:
+        self._finish = finish
         self._url = f'{url}/compute/v2.1'
         self._headers = {
             'X-Auth-Token': token, 'Accept': 'application/json',
@@ -169,7 +171,8 @@ class Api:
                     and server['status'] not in ('BUILD', 'MIGRATING')
                     and not any(migration['status'] in UNFINISHED
                                 for migration in migrations)):
-                return server
+                self._finish()
+                return self.server(name)
             if time.monotonic() > deadline:
                 raise SceneFailed(
                     f'{name} is still {server["status"]} '

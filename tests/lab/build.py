@@ -120,7 +120,7 @@ def _extract(
     mirror: str,
 ) -> None:
     argv = [
-        'mmdebstrap', '--quiet', '--variant=extract', '--mode=root',
+        'mmdebstrap', '--variant=extract', '--mode=root',
         f'--arch={arch}', '--include=' + ','.join(packages),
         '--aptopt=APT::Install-Recommends "false"',
     ]  # fmt: skip

@@ -28,6 +28,7 @@ import types
 
 from nova_arm_migrate.core import record
 from tests.lab import build
+from tests.lab.cloud import cli as cloud
 from tests.lab import differential
 from tests.lab import errors
 from tests.lab import generations
@@ -202,6 +203,17 @@ def cmd_full(args: argparse.Namespace) -> int:
     return _done(rows, findings)
 
 
+def cmd_report(args: argparse.Namespace) -> int:
+    if not args.tsv.exists():
+        raise errors.LabError(f'{args.tsv} is not there')
+    rows = table.read(args.tsv)
+    sys.stdout.write(
+        table.to_rst(rows) if args.rst else table.to_text(rows) + '\n'
+    )
+    print(table.summary(rows), file=sys.stderr)
+    return 1 if any(row.agreement == 'no' for row in rows) else 0
+
+
 def cmd_differential(args: argparse.Namespace) -> int:
     specs = [spec.parse(text) for text in args.host]
     places.check_machine('start emulated hosts and write to scratch vCPUs')
@@ -296,6 +308,11 @@ def parser() -> argparse.ArgumentParser:
         help='merge the rows into this file; skip pairs that are in it',
     )  # fmt: skip
     sub.add_argument('--profiles', type=pathlib.Path)
+    sub = add('report', cmd_report, 'print a table that was made before')
+    sub.add_argument('tsv', type=pathlib.Path)
+    sub.add_argument(
+        '--rst', action='store_true', help='as a page of the documentation'
+    )
     sub = add(
         'differential', cmd_differential, 'the rule against the kernel'
     )
@@ -315,6 +332,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         '--profiles', type=pathlib.Path, help="save the hosts' profiles here"
     )
+    cloud.add_to(subs)
     return top
 
 

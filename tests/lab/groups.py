@@ -58,6 +58,14 @@ FULL: tuple[tuple[str, ...], ...] = (
         'cortex-a72',
         'a64fx',
     ),
+    # Kernels and QEMUs again, with SVE and pointer authentication.
+    (
+        'neoverse-v1@bookworm',
+        'neoverse-v1',
+        'neoverse-v1@forky',
+        'neoverse-v1,sve=off@forky',
+        'neoverse-v1@forky/guest:sve=off',
+    ),
     # Interrupt controllers.
     ('neoverse-n1', 'neoverse-n1+gic=2'),
 )

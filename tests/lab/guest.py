@@ -15,6 +15,7 @@
 import collections.abc
 import dataclasses
 import pathlib
+import re
 import subprocess
 import tempfile
 import xml.sax.saxutils
@@ -28,6 +29,7 @@ from tests.lab import witness
 MEMORY_MIB = 128
 FIRST_REPORTS = 3
 LATER_REPORTS = 6
+_TIME = re.compile(r'^\d{4}-\d\d-\d\dT[0-9:.]+Z ')
 START_PATIENCE = 180
 REPORT_PATIENCE = 60
 MIGRATE_PATIENCE = 300
@@ -97,8 +99,11 @@ def client(
 
 
 def last_line(text: str) -> str:
+    """The last line of an error's text, without prefix and time."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix('error: ') if lines else 'no text'
+    if not lines:
+        return 'no text'
+    return _TIME.sub('', lines[-1].removeprefix('error: '))
 
 
 @dataclasses.dataclass

@@ -95,7 +95,7 @@ class Host:
             if not self.process.alive():
                 raise errors.LabError(
                     f'host {self.name} ended: {self._emulator_words()} '
-                    f'(see {self.folder})'
+                    f'(see {self._keep_logs()})'
                 )
             try:
                 with self.channel.connect(channels.AGENT_PORT, 2):
@@ -104,8 +104,17 @@ class Host:
                 time.sleep(0.1)
         raise errors.LabError(
             f'host {self.name} did not boot in {BOOT_PATIENCE:.0f} s: '
-            f'{self.last_words()} (see {self.console})'
+            f'{self.last_words()} (see {self._keep_logs()})'
         )
+
+    def _keep_logs(self) -> pathlib.Path:
+        """Copy the logs to where they outlive the host; return where."""
+        kept = places.cache_dir() / 'failed' / self.name
+        kept.mkdir(parents=True, exist_ok=True)
+        for name in ('console.log', 'emulator.log'):
+            if (self.folder / name).exists():
+                shutil.copy(self.folder / name, kept / name)
+        return kept
 
     def _emulator_words(self) -> str:
         text = (self.folder / 'emulator.log').read_text(errors='replace')

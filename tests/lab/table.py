@@ -169,3 +169,57 @@ def to_text(rows: collections.abc.Iterable[Row]) -> str:
         .rstrip()
         for line in lines
     )  # fmt: skip
+
+
+_RST_HEAD = """\
+..
+    Written by: python3 -m tests.lab report lab-truth.tsv
+
+===========================
+What live migrations did
+===========================
+
+Every ordered pair was judged, then really migrated between two emulated
+Arm64 hosts with real KVM, and the guest was looked at from inside. The hosts'
+CPUs are QEMU's models, not silicon. ``stock`` is what Nova's own check says
+by its rule; it refuses every pair, each host to itself included, and with
+``skip_cpu_compare_on_dest`` it accepts every pair. ``libvirt`` is what
+``virsh cpu-compare`` really said. *A via B* is a guest that started on A,
+moved to B and was moved on from there.
+
+"""
+
+_RST_COLUMNS = (
+    'source', 'destination', 'verdict', 'why', 'libvirt', 'outcome', 'detail',
+)  # fmt: skip
+
+
+def to_rst(rows: collections.abc.Sequence[Row]) -> str:
+    """The table as a page of the documentation."""
+    lines = [_RST_HEAD, '.. list-table::', '   :header-rows: 1', '']
+    for name, number in counts(rows).items():
+        first = not lines[-1]
+        if first:
+            lines += ['   * - what', '     - number']
+        lines += [f'   * - {name}', f'     - {number}']
+    for title, midr in (
+        ('The same core on both sides', 'equal'),
+        ('Different cores', 'differs'),
+    ):
+        chosen = [row for row in rows if row.midr == midr]
+        if not chosen:
+            continue
+        lines += ['', title, '-' * len(title), '', '.. csv-table::']
+        lines += [f'   :header: {", ".join(_RST_COLUMNS)}', '']
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator='\n')
+        for row in chosen:
+            by_name = dict(zip(COLUMNS, cells(row)))
+            writer.writerow(_literal(by_name[name]) for name in _RST_COLUMNS)
+        lines += [f'   {line}' for line in buffer.getvalue().splitlines()]
+    return '\n'.join(lines) + '\n'
+
+
+def _literal(text: str) -> str:
+    """Text in which nothing is mark-up."""
+    return ''.join(f'\\{c}' if c in '\\`*|_' else c for c in text)

@@ -75,3 +75,11 @@ class FormTest(testtools.TestCase):
         text = table.to_text([row(), row(table.BROKEN)])
         self.assertEqual(3, len(text.splitlines()))
         self.assertIn('moved, broken', text.splitlines()[2])
+
+    def test_a_page_of_the_documentation(self):
+        text = table.to_rst([
+            row(detail='a*b'), row(table.REFUSED, source='x,sve=off',
+                                   midr='equal')])
+        self.assertIn('   * - moved, healthy\n     - 1\n', text)
+        self.assertIn('a\\*b', text)
+        self.assertLess(text.index('"x,sve=off"'), text.index('neoverse-n1'))

@@ -206,12 +206,13 @@ def _fabricates_caches(host: Host) -> bool:
 
 def check_psci_version(register: Register, value: int, host: Host
                        ) -> list[Finding]:
-    """PSCI_VERSION: the destination must know it.
+    """PSCI_VERSION: one that the destination knows.
 
-    KVM knows every version up to the one that it gives by default.
+    KVM knows 0.2 and every 1.x up to the one that it gives by default; 0.1
+    is for vCPUs without PSCI_0_2, which QEMU never makes.
     """
     limit = host.values.read(register.code)
-    if value < limit:
+    if value == special.PSCI_0_2 or special.PSCI_1_0 <= value < limit:
         return []
     return [Finding(Cause.PSCI_VERSION, Severity.BLOCKS, register.name, "",
                     value, limit, Rule.LOWER_SAFE.value, register.code)]
@@ -228,7 +229,14 @@ def check_level_workaround_2(register: Register, value: int, host: Host
                              ) -> list[Finding]:
     """SMCCC_ARCH_WORKAROUND_2: 0 and 1 are one level, 2 and 3 the other."""
     limit = host.values.read(register.code)
-    fine = value >> 1 & 1 <= limit >> 1 & 1 and value & 0xF <= 3
+    level = special.WORKAROUND_2_LEVEL.of(value)
+    enabled = special.WORKAROUND_2_ENABLED.of(value)
+    fine = (
+        not value & ~(special.WORKAROUND_2_LEVEL.mask
+                      | special.WORKAROUND_2_ENABLED.mask)
+        and level <= special.WORKAROUND_2_NOT_REQUIRED
+        and (not enabled or level == special.WORKAROUND_2_AVAIL)
+        and level >> 1 <= limit >> 1)
     return [] if fine else _level(register, value, limit)
 
 
@@ -241,6 +249,8 @@ def check_bitmap(register: Register, value: int, host: Host
                  ) -> list[Finding]:
     """Hypercall bitmaps: no bit that the host lacks."""
     limit = host.values.read(register.code)
+    if register.code == special.VENDOR_HYP_BMAP_2:
+        limit |= special.VENDOR_HYP_BMAP_2_BITS
     if not value & ~limit:
         return []
     return [Finding(Cause.FIRMWARE_BITS, Severity.BLOCKS, register.name, "",

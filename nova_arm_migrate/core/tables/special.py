@@ -24,7 +24,6 @@ from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
-from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.registers import sysreg
 
 MIDR_EL1 = sysreg(3, 0, 0, 0, 0)
@@ -33,6 +32,17 @@ AIDR_EL1 = sysreg(3, 1, 0, 0, 7)
 CLIDR_EL1 = sysreg(3, 1, 0, 0, 1)
 PMCR_EL0 = sysreg(3, 3, 9, 12, 0)
 VENDOR_HYP_BMAP_2 = bitmap(3)
+#: Unlike the other bitmaps it starts at 0, not at all that KVM offers
+#: (kvm_arm_init_hypercalls); these two bits came with it in 6.15.
+VENDOR_HYP_BMAP_2_BITS = 0b11
+
+PSCI_0_2 = 0x2
+PSCI_1_0 = 0x10000
+
+WORKAROUND_2_LEVEL = Field("LEVEL", 0)
+WORKAROUND_2_ENABLED = Field("ENABLED", 4, 1)
+WORKAROUND_2_AVAIL = 2
+WORKAROUND_2_NOT_REQUIRED = 3
 
 #: CSSELR_MAX in arch/arm64/kvm/sys_regs.c: two for each of seven levels.
 CCSIDR_COUNT = 14
@@ -73,7 +83,7 @@ FIRMWARE_REGISTERS = (
     Register("PSCI_VERSION", firmware(0), (), Judge.PSCI_VERSION),
     Register("SMCCC_ARCH_WORKAROUND_1", firmware(1), (), Judge.LEVEL),
     Register("SMCCC_ARCH_WORKAROUND_2", firmware(2), (
-        Field("LEVEL", 0, rule=Rule.LOWER_SAFE), Field("ENABLED", 4, 1),
+        WORKAROUND_2_LEVEL, WORKAROUND_2_ENABLED,
     ), Judge.LEVEL_WORKAROUND_2),
     Register("SMCCC_ARCH_WORKAROUND_3", firmware(3), (), Judge.LEVEL),
     Register("STD_BMAP", bitmap(0), (), Judge.BITMAP),

@@ -282,14 +282,19 @@ class TestFirmware(unittest.TestCase):
         self.check("SMCCC_ARCH_WORKAROUND_3", 2, (0, 1), (3,))
 
     def test_workaround_2(self):
-        self.check("SMCCC_ARCH_WORKAROUND_2", 3, (0, 1, 2, 0x12), (4,))
+        self.check("SMCCC_ARCH_WORKAROUND_2", 3, (0, 1, 2, 0x12),
+                   (4, 0x10, 0x11, 0x13, 0x20, 0x22, 1 << 63))
         self.check("SMCCC_ARCH_WORKAROUND_2", 1, (0,), (2, 3))
 
     def test_bitmap(self):
         self.check("VENDOR_HYP_BMAP", 0b1011, (0, 0b11), (0b100, 0b1111))
 
     def test_psci(self):
-        self.check("PSCI_VERSION", 0x10001, (2, 0x10000), (0x10003,))
+        self.check("PSCI_VERSION", 0x10001, (2, 0x10000),
+                   (0, 1, 3, 0x10002, 0x10003))
+
+    def test_bitmap_that_starts_at_zero(self):
+        self.check("VENDOR_HYP_BMAP_2", 0, (1, 2, 3), (4, 7))
 
     def test_counters_are_a_silent_hazard(self):
         host = s.host()

@@ -16,13 +16,13 @@ import argparse
 import collections.abc
 import typing
 
-from tests.lab import errors
-from tests.lab import host as hosts
-from tests.lab import places
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import scenarios
 from tests.lab.cloud import services
 from tests.lab.cloud import settings
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab import places
 
 DRIVERS = {'ours': settings.OUR_DRIVER, 'stock': settings.STOCK_DRIVER}
 

@@ -22,9 +22,9 @@ import sys
 import time
 import typing
 
+from tests.lab.cloud import services
 from tests.lab import errors
 from tests.lab import network
-from tests.lab.cloud import services
 
 SHOWN_LINES = 30
 PATIENCE = 900

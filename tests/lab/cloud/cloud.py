@@ -14,27 +14,28 @@
 
 import collections.abc
 import dataclasses
+import json
 import pathlib
 import shutil
 import subprocess
 import tempfile
 
 from tests.lab import build
-from tests.lab import errors
-from tests.lab import host as hosts
-from tests.lab import places
-from tests.lab import spec
 from tests.lab.cloud import client as clients
 from tests.lab.cloud import computes
 from tests.lab.cloud import image
 from tests.lab.cloud import install
 from tests.lab.cloud import services as service
 from tests.lab.cloud import settings
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab import places
+from tests.lab import spec
 
 NAME = 'cloud'
 HOST_RAM = 2048
-SERVICES = ('keystone', 'glance', 'placement', 'neutron', 'nova',
-            'nova-conductor', 'nova-scheduler', 'mariadb', 'rabbitmq')
+# A cloud that is up stays with what it was started from.
+_MADE_OF = 'cloud.json'
 GUEST_COMMAND_LINE = 'console=ttyAMA0 loglevel=5 panic=-1'
 
 
@@ -89,6 +90,11 @@ class Cloud:
         environment, disk = prepare()
         lab = hosts.Lab.create(name)
         cloud = cls.of(lab, environment, disk)
+        (lab.folder / _MADE_OF).write_text(
+            json.dumps(
+                {'environment': str(environment), 'image': str(disk.folder)}
+            )
+        )
         try:
             cloud.services.up()
             install.project(image.PROJECT_INSIDE, cloud.project)
@@ -103,8 +109,12 @@ class Cloud:
     def open(cls, name: str = NAME) -> 'Cloud':
         """The cloud that is up; LabError if there is none."""
         lab = hosts.Lab.open(name)
-        environment, disk = prepare()
-        return cls.of(lab, environment, disk)
+        try:
+            made = json.loads((lab.folder / _MADE_OF).read_text())
+        except OSError:
+            raise errors.LabError(f'lab {name} is no cloud') from None
+        disk = build.Image(image.GENERATION, pathlib.Path(made['image']))
+        return cls.of(lab, pathlib.Path(made['environment']), disk)
 
     @property
     def project(self) -> pathlib.Path:
@@ -116,7 +126,7 @@ class Cloud:
         # Its first request in a fresh process may fail without ports.
         self.client.run('network', 'list')
         kernel = self._image('kernel', self.image.folder / 'kernel', 'aki')
-        initrd = self._image('initrd', self._guest_initrd(), 'ari')
+        initrd = self._image('initrd', build.guest_initrd(self.image), 'ari')
         with tempfile.NamedTemporaryFile() as disk:
             subprocess.run(
                 ['mke2fs', '-q', '-t', 'ext4', '-F', disk.name, '32M'],
@@ -134,9 +144,6 @@ class Cloud:
             'flavor', 'create', '--ram', '256', '--disk', '1', '--vcpus', '1',
             'small',
         )  # fmt: skip
-
-    def _guest_initrd(self) -> pathlib.Path:
-        return build.guest_initrd(build.image(image.GENERATION))
 
     def _image(self, name: str, path: pathlib.Path, kind: str) -> str:
         return self.client.check(
@@ -162,7 +169,8 @@ class Cloud:
         for host in added:
             host.wait_ready()
             computes.put_project(host, self.project)
-        self.run_driver(added, driver)
+        if added:
+            self.run_driver(added, driver)
         return added
 
     def run_driver(

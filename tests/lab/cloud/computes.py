@@ -17,10 +17,10 @@ import pathlib
 import tarfile
 import time
 
-from tests.lab import errors
-from tests.lab import host as hosts
 from tests.lab.cloud import image
 from tests.lab.cloud import settings
+from tests.lab import errors
+from tests.lab import host as hosts
 
 LOG = '/var/log/nova/nova-compute.log'
 _PID = '/run/nova-compute.pid'

@@ -19,10 +19,10 @@ import subprocess
 import tempfile
 
 from tests.lab import build
+from tests.lab.cloud import install
 from tests.lab import errors
 from tests.lab import places
 from tests.lab import rootfs
-from tests.lab.cloud import install
 
 GENERATION = 'trixie'
 DISK_SIZE = '5G'

@@ -89,17 +89,19 @@ def run_logged(
     argv: collections.abc.Sequence[str | os.PathLike[str]],
     log: pathlib.Path,
     what: str,
+    nice: int = 10,
     **more: object,
 ) -> None:
     """Run *argv* with its output appended to *log*.
 
+    :param nice: builds give way to what else runs
     :raises LabError: naming *what*, its last words and the log, if it fails
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, 'ab') as handle:
         start = handle.tell()
         done = subprocess.run(  # type: ignore[call-overload]
-            ['nice', '-n', '10', *argv],
+            ['nice', '-n', str(nice), *argv],
             stdin=subprocess.DEVNULL, stdout=handle,
             stderr=subprocess.STDOUT, **more,
         )  # fmt: skip

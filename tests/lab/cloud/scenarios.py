@@ -16,12 +16,12 @@ import collections.abc
 import dataclasses
 import time
 
-from tests.lab import errors
-from tests.lab import host as hosts
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
+from tests.lab import errors
+from tests.lab import host as hosts
 
 # Two equal hosts, and one of the same CPU that has no PMU to offer.
 HOSTS = ('neoverse-n1', 'neoverse-n1', 'neoverse-n1,pmu=off')

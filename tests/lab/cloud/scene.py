@@ -15,12 +15,12 @@
 import dataclasses
 import time
 
-from tests.lab import errors
-from tests.lab import host as hosts
-from tests.lab import witness
 from tests.lab.cloud import client as clients
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import settings
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab import witness
 
 BOOT_PATIENCE = 900
 MOVE_PATIENCE = 900

@@ -15,6 +15,7 @@
 import collections.abc
 import concurrent.futures
 import dataclasses
+import hashlib
 import os
 import pathlib
 import shutil
@@ -22,12 +23,12 @@ import socket
 import subprocess
 import time
 
+from tests.lab.cloud import install
+from tests.lab.cloud import settings
 from tests.lab import errors
 from tests.lab import network
 from tests.lab import places
 from tests.lab import processes
-from tests.lab.cloud import install
-from tests.lab.cloud import settings
 
 # program -> the Debian package that brings it
 TOOLS = {
@@ -35,6 +36,9 @@ TOOLS = {
     '/usr/lib/rabbitmq/bin/rabbitmq-server': 'rabbitmq-server',
     '/usr/sbin/debugfs': 'e2fsprogs',
 }
+
+# Parts of the state that depend on the installed services alone.
+_KEPT = ('mariadb', 'keystone')
 
 WSGI = {
     'keystone': 'keystone.wsgi.api',
@@ -138,7 +142,7 @@ class Services:
         """Run a command to its end; LabError with its last words if bad."""
         words = self.net.command([str(word) for word in argv])
         install.run_logged(
-            words, self.logs / 'setup.log', what,
+            words, self.logs / 'setup.log', what, nice=0,
             env={**self._env(), **(env or {})}, cwd=install.REPOSITORY,
         )  # fmt: skip
 
@@ -213,9 +217,11 @@ class Services:
              f'{settings.ADDRESS}:{port}', '--module',
              f'{WSGI[name]}:application', '--processes', 1, '--threads', 4,
              '--enable-threads', '--lazy-apps', '--master', '--die-on-term',
-             '--buffer-size', 65535, '--wsgi-manage-chunked-input',
-             '--log-5xx', '--disable-logging', '--need-app',
-             '--no-orphans'],
+             '--buffer-size', 65535, '--no-orphans', '--log-5xx',
+             '--disable-logging', '--need-app', '--http-timeout', 900,
+             '--socket-timeout', 120,
+             # It ends every connection, so it has to say so.
+             '--add-header', 'Connection: close'],
         )  # fmt: skip
 
     def _wait_api(self, name: str) -> None:
@@ -250,11 +256,19 @@ class Services:
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
         self.configure()
+        kept = self._kept_tables()
         places.say('cloud: database and message queue')
-        self._database()
-        self._queue()
-        places.say('cloud: tables')
-        self._tables()
+        if kept.is_dir():
+            for name in _KEPT:
+                shutil.copytree(kept / name, self.state / name)
+            self._start_database()
+            self._queue()
+        else:
+            self._make_database()
+            self._queue()
+            places.say('cloud: tables')
+            self._tables()
+            self._keep_tables(kept)
         places.say('cloud: keystone')
         self._identity()
         places.say('cloud: glance, placement, neutron, nova')
@@ -277,13 +291,43 @@ class Services:
         self.start('nova-scheduler', [
             'nova-scheduler', '--config-file', self.etc / 'nova/nova.conf'])
 
-    def _database(self) -> None:
-        data = self.state / 'mariadb'
+    def _kept_tables(self) -> pathlib.Path:
+        """Where empty tables are kept: to make them takes a minute."""
+        text = f'{settings.keystone("")} {settings.nova_control("", True)}'
+        stamp = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return install.folder() / f'tables-{self.environment.name}-{stamp}'
+
+    def _keep_tables(self, kept: pathlib.Path) -> None:
+        self.stop('mariadb')
+        for old in kept.parent.glob('tables-*'):
+            shutil.rmtree(old)
+        work = kept.with_suffix('.tmp')
+        for name in _KEPT:
+            shutil.copytree(self.state / name, work / name)
+        os.rename(work, kept)
+        self._start_database()
+
+    def _make_database(self) -> None:
         self.run(
             ['mariadb-install-db', '--no-defaults', '--user=root',
              '--auth-root-authentication-method=normal', '--skip-test-db',
-             f'--datadir={data}'], 'making the database',
+             f'--datadir={self.state}/mariadb'], 'making the database',
         )  # fmt: skip
+        self._start_database()
+        words = [f'CREATE DATABASE {name} CHARACTER SET utf8;'
+                 for name in settings.DATABASES]  # fmt: skip
+        words += [
+            f"CREATE USER lab@'%' IDENTIFIED BY '{settings.PASSWORD}';",
+            "GRANT ALL ON *.* TO lab@'%';",
+        ]
+        self.run(
+            ['mariadb', '--no-defaults', '-u', 'root',
+             f'-S{self.state}/mariadb.sock', '-e', ' '.join(words)],
+            'making the databases',
+        )  # fmt: skip
+
+    def _start_database(self) -> None:
+        data = self.state / 'mariadb'
         socket_path = self.state / 'mariadb.sock'
         self.start(
             'mariadb',
@@ -296,16 +340,6 @@ class Services:
              '--performance-schema=OFF'],
         )  # fmt: skip
         self.wait('mariadb', lambda: self.answers(3306))
-        words = [f'CREATE DATABASE {name} CHARACTER SET utf8;'
-                 for name in settings.DATABASES]  # fmt: skip
-        words += [
-            f"CREATE USER lab@'%' IDENTIFIED BY '{settings.PASSWORD}';",
-            "GRANT ALL ON *.* TO lab@'%';",
-        ]
-        self.run(
-            ['mariadb', '--no-defaults', '-u', 'root', f'-S{socket_path}',
-             '-e', ' '.join(words)], 'making the databases',
-        )  # fmt: skip
 
     def _queue(self) -> None:
         home = self.state / 'rabbitmq'
@@ -334,14 +368,18 @@ class Services:
     def _tables(self) -> None:
         etc = self.etc
         cell0 = settings.database('nova_cell0')
-        nova = ['nova-manage', '--config-file', etc / 'nova/nova.conf']
+        nova: list[object] = [
+            'nova-manage', '--config-file', etc / 'nova/nova.conf'
+        ]
+        keystone: list[object] = [
+            'keystone-manage', '--config-file', etc / 'keystone/keystone.conf'
+        ]
         jobs: list[list[list[object]]] = [
-            [['keystone-manage', '--config-file', etc
-              / 'keystone/keystone.conf', 'db_sync'],
-             *([['keystone-manage', '--config-file',
-                 etc / 'keystone/keystone.conf', name, '--keystone-user',
-                 'root', '--keystone-group', 'root']
-                for name in ('fernet_setup', 'credential_setup')])],
+            [[*keystone, 'db_sync'],
+             [*keystone, 'fernet_setup', '--keystone-user', 'root',
+              '--keystone-group', 'root'],
+             [*keystone, 'credential_setup', '--keystone-user', 'root',
+              '--keystone-group', 'root']],
             [['glance-manage', '--config-file', etc / 'glance/glance-api.conf',
               'db_sync']],
             [['placement-manage', '--config-file',
@@ -354,7 +392,7 @@ class Services:
              [*nova, 'cell_v2', 'create_cell', '--name', 'cell1']],
         ]  # fmt: skip
         for name in ('fernet', 'credential'):
-            (self.state / 'keystone' / name).mkdir(parents=True)
+            (self.state / 'keystone' / name).mkdir(0o700, parents=True)
 
         def do(commands: list[list[object]]) -> None:
             for command in commands:

@@ -22,9 +22,6 @@ from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.layout import Scheduler
 from nova_arm_migrate.numa import parse
 
-_UNITS_KIB = {'K': 1, 'KiB': 1, 'k': 1, 'M': 1 << 10, 'MiB': 1 << 10,
-              'G': 1 << 20, 'GiB': 1 << 20}
-
 
 def layout_of(domain: etree._Element) -> Layout:
     """Return where a domain is, as its XML has it.
@@ -75,8 +72,7 @@ def _pages(domain: etree._Element) -> dict[int | None, int]:
     """KiB a page by guest cell; None for the cells not named."""
     pages: dict[int | None, int] = {}
     for page in domain.iterfind('memoryBacking/hugepages/page'):
-        kib = parse.size(page, 'size')
-        kib *= _UNITS_KIB.get(page.get('unit', 'KiB'), 1)
+        kib = parse.kib(page, 'size')
         if page.get('nodeset') is None:
             pages[None] = kib
         for cell in parse.numbers(page, 'nodeset'):

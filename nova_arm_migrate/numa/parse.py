@@ -22,6 +22,10 @@ from nova_arm_migrate.numa.layout import GUEST_LIMIT
 #: Bytes. The XML of a guest with 64 vCPUs has some 30,000.
 LIMIT = 4 << 20
 
+#: libvirt writes KiB; users, and with them Nova, also others.
+_UNITS_KIB = {'k': 1, 'K': 1, 'KiB': 1, 'M': 1 << 10, 'MiB': 1 << 10,
+              'G': 1 << 20, 'GiB': 1 << 20, 'T': 1 << 30, 'TiB': 1 << 30}
+
 
 def parse_domain(text: str | bytes) -> etree._Element:
     """Return the ``<domain>``.
@@ -67,12 +71,17 @@ def integer(element: etree._Element, attribute: str | None = None) -> int:
     return _integer(element, attribute, GUEST_LIMIT)
 
 
-def size(element: etree._Element, attribute: str) -> int:
-    """Return a number of KiB, MiB or GiB, whichever the element's unit is.
+def kib(element: etree._Element, attribute: str) -> int:
+    """Return a size in KiB, whatever unit the element has it in.
 
-    :raises DomainXmlError: if there is none
+    :raises DomainXmlError: if it has none, or in a unit that libvirt does
+        not write
     """
-    return _integer(element, attribute, 1 << 50)
+    unit = element.get('unit', 'KiB')
+    if unit not in _UNITS_KIB:
+        raise DomainXmlError(f'{path_of(element)}/@unit',
+                             f'is not a unit: {unit[:20]!r}')
+    return _integer(element, attribute, 1 << 50) * _UNITS_KIB[unit]
 
 
 def _integer(element: etree._Element, attribute: str | None,

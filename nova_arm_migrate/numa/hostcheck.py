@@ -1,0 +1,164 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Whether a host has what a layout asks of it, at this moment."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+
+from lxml import etree
+
+from nova_arm_migrate.numa import cpuset
+from nova_arm_migrate.numa.layout import Layout
+from nova_arm_migrate.numa import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """One NUMA node of the host.
+
+    :ivar memory_kib: 0 for a node that has CPUs or devices only
+    :ivar free_pages: by KiB a page, how many of a huge page pool are free;
+        None if the host could not say
+    """
+
+    cpus: frozenset[int]
+    memory_kib: int
+    free_pages: Mapping[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class HostNuma:
+    """What a host has.
+
+    :ivar online: CPUs; None if the host could not say
+    :ivar nodes: by number, which may be sparse
+    :ivar held: by domain, the CPUs that a running one has for itself
+    """
+
+    online: frozenset[int] | None
+    nodes: Mapping[int, Node]
+    held: Mapping[str, frozenset[int]] = dataclasses.field(
+        default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Why a layout is not possible on a host.
+
+    :ivar path: of the element in the domain XML
+    :ivar sentence: one line
+    """
+
+    path: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f'{self.path}: {self.sentence}'
+
+
+def cell_memory_kib(domain: etree._Element) -> dict[int, int]:
+    """KiB of memory by guest cell.
+
+    :raises DomainXmlError: if one is not a size
+    """
+    return {
+        position if cell.get('id') is None else parse.integer(cell, 'id'):
+            parse.kib(cell, 'memory')
+        for position, cell in enumerate(domain.iterfind('cpu/numa/cell'))}
+
+
+def faults(layout: Layout, host: HostNuma,
+           memory_kib: Mapping[int, int]) -> tuple[Fault, ...]:
+    """Return all that a host lacks for a layout.
+
+    :param memory_kib: by guest cell
+    """
+    return (*_cpu_faults(layout, host), *_memory_faults(layout, host),
+            *_page_faults(layout, host, memory_kib))
+
+
+def shared_cores(layout: Layout, held: Mapping[str, frozenset[int]]) -> (
+        tuple[Fault, ...]):
+    """Return the vCPUs whose dedicated CPU another guest has as well."""
+    return tuple(
+        Fault(f'/domain/cputune/vcpupin[@vcpu={vcpu}]',
+              f'CPU {cpu} is also held by {name}')
+        for vcpu, cpu in layout.dedicated.items()
+        for name, cpus in sorted(held.items()) if cpu in cpus)
+
+
+def _cpu_faults(layout: Layout, host: HostNuma) -> Iterator[Fault]:
+    if host.online is not None:
+        for path, cpus in _pinned(layout):
+            missing = cpus - host.online
+            if missing:
+                yield Fault(path, f'CPU {cpuset.format(missing)} is not'
+                            ' online')
+    yield from shared_cores(layout, host.held)
+
+
+def _pinned(layout: Layout) -> Iterator[tuple[str, frozenset[int]]]:
+    for vcpu, cpus in layout.vcpus.items():
+        yield f'/domain/cputune/vcpupin[@vcpu={vcpu}]', cpus
+    if layout.emulator is not None:
+        yield '/domain/cputune/emulatorpin', layout.emulator
+    for number, cpus in layout.iothreads.items():
+        yield f'/domain/cputune/iothreadpin[@iothread={number}]', cpus
+    if layout.shared is not None:
+        yield '/domain/vcpu/@cpuset', layout.shared
+
+
+def _memory_faults(layout: Layout, host: HostNuma) -> Iterator[Fault]:
+    for cell in layout.cells:
+        path = f'/domain/numatune/memnode[@cellid={cell.id}]'
+        for number in sorted(cell.nodes):
+            node = host.nodes.get(number)
+            if node is None:
+                yield Fault(path, f'there is no node {number}')
+            elif not node.memory_kib:
+                yield Fault(path, f'node {number} has no memory')
+
+
+def _page_faults(layout: Layout, host: HostNuma,
+                 memory_kib: Mapping[int, int]) -> Iterator[Fault]:
+    """Pools too small: several cells may want pages of the same one.
+
+    A cell over several nodes is only held against all their pools together.
+    """
+    taken: dict[tuple[frozenset[int], int], int] = {}
+    for cell in layout.cells:
+        size = cell.page_kib
+        if size is None:
+            continue
+        path = '/domain/memoryBacking/hugepages/page'
+        pools = [node.free_pages for number, node in host.nodes.items()
+                 if number in cell.nodes]
+        known = [pool for pool in pools if pool is not None]
+        if len(known) < len(pools) or not known:
+            continue
+        where = cpuset.format(cell.nodes)
+        if not any(size in pool for pool in known):
+            yield Fault(path, f'node {where} has no pages of {size} KiB')
+            continue
+        memory = memory_kib.get(cell.id, 0)
+        if memory % size:
+            yield Fault(path, f'cell {cell.id} of {memory} KiB is not whole'
+                        f' pages of {size} KiB')
+        key = cell.nodes, size
+        taken[key] = taken.get(key, 0) + -(-memory // size)
+        free = sum(pool.get(size, 0) for pool in known)
+        if taken[key] > free:
+            yield Fault(path, f'node {where} has {free} free pages of {size}'
+                        f' KiB, the guest needs {taken[key]}')

@@ -327,6 +327,14 @@ def emulator(mirror: str | None = None) -> list[str]:
     ]  # fmt: skip
 
 
+def emulator_version() -> str:
+    """What the emulator that runs hosts calls itself."""
+    done = subprocess.run(
+        [*emulator(), '--version'], capture_output=True, text=True
+    )
+    return (done.stdout.splitlines() or ['unknown'])[0]
+
+
 def build(
     names: collections.abc.Iterable[str], mirror: str | None = None
 ) -> list[Image]:

@@ -18,9 +18,11 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import time
 
 from nova_arm_migrate.core import profile
 from nova_arm_migrate.core import record
+from tests.lab import build
 from tests.lab import errors
 from tests.lab import guest as guests
 from tests.lab import host as hosts
@@ -387,12 +389,36 @@ def run(
 
 
 def save_profiles(trial: Trial, folder: pathlib.Path) -> None:
-    """One file for each host, named after its specification."""
+    """One file for each host, and a table of where they come from."""
     folder.mkdir(parents=True, exist_ok=True)
     for host in trial.hosts:
-        path = folder / f'{profile_name(host.spec)}.json'
+        name = profile_name(host.spec)
         known = trial.known[host.name].profile
-        path.write_text(record.dump_host(known) + '\n')
+        (folder / f'{name}.json').write_text(record.dump_host(known) + '\n')
+        _note_provenance(folder / 'PROVENANCE.tsv', name, host.spec)
+
+
+def _note_provenance(
+    path: pathlib.Path, name: str, host_spec: spec.Spec
+) -> None:
+    """Keep one line for each profile: what it was recorded on, and when."""
+    about = dict(
+        line.split(' ', 1)
+        for line in build.image(host_spec.generation).about.splitlines()
+    )
+    line = '\t'.join((
+        name,
+        str(host_spec),
+        build.emulator_version(),
+        about['linux'],
+        about['qemu-system-arm'],
+        about['libvirt-daemon'],
+        time.strftime('%Y-%m-%d', time.gmtime()),
+    ))
+    head = 'profile\thost\temulator\tlinux\tqemu\tlibvirt\tdate'
+    old = path.read_text().splitlines()[1:] if path.exists() else []
+    lines = {one.split('\t')[0]: one for one in [*old, line]}
+    path.write_text('\n'.join([head, *sorted(lines.values())]) + '\n')
 
 
 def profile_name(host_spec: spec.Spec) -> str:

@@ -12,6 +12,7 @@
 
 """The options: their defaults, and what is not allowed."""
 
+import tempfile
 import unittest
 
 from oslo_config import cfg
@@ -84,3 +85,17 @@ class TestOptions(unittest.TestCase):
         self.assertEqual(conf.FieldName(), conf.FieldName())
         self.assertEqual('FieldName', repr(conf.FieldName()))
         self.assertNotEqual(conf.FieldName(), 'FieldName')
+
+
+class TestConfigurationFile(unittest.TestCase):
+
+    def test_a_misspelt_override_is_an_error_in_the_file(self):
+        with tempfile.NamedTemporaryFile('w', suffix='.conf') as nova_conf:
+            nova_conf.write('[arm_migrate]\noverrides = CTR_EL0.DIX\n')
+            nova_conf.flush()
+            options = cfg.ConfigOpts()
+            conf.register_opts(options)
+            options([], default_config_files=[nova_conf.name])
+            self.assertRaisesRegex(
+                cfg.ConfigFileValueError, 'CTR_EL0 has no field',
+                conf.settings, options)

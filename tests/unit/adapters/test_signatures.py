@@ -1,0 +1,170 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What our driver takes for granted of Nova 34.
+
+A Nova that changes one of these needs a look at the driver before it is run
+with it; the failure names the method.
+"""
+
+import ast
+import inspect
+import unittest
+
+from nova.compute import provider_tree
+from nova import objects
+from nova import utils
+from nova.virt import hardware
+from nova.virt.libvirt import driver as libvirt_driver
+from nova.virt.libvirt import guest
+from nova.virt.libvirt import host
+
+from nova_arm_migrate.adapters import driver
+
+objects.register_all()
+
+PARENT = libvirt_driver.LibvirtDriver
+OURS = driver.ArmLibvirtDriver
+
+OVERRIDDEN = {
+    '__init__': '(self, virtapi, read_only=False)',
+    'init_host': '(self, host)',
+    'get_available_resource': '(self, nodename)',
+    '_get_cpu_feature_traits': '(self)',
+    'update_provider_tree':
+        '(self, provider_tree, nodename, allocations=None)',
+    '_create_guest':
+        '(self, context, xml, instance, power_on=True, pause=False,'
+        ' post_xml_callback=None)',
+    '_soft_reboot': '(self, instance)',
+    '_vcpu_model_to_cpu_config': '(self, vcpu_model)',
+    'check_can_live_migrate_destination':
+        '(self, context, instance, src_compute_info, dst_compute_info,'
+        ' block_migration=False, disk_over_commit=False)',
+    'check_can_live_migrate_source':
+        '(self, context, instance, dest_check_data,'
+        ' block_device_info=None)',
+    '_compare_cpu': '(self, guest_cpu, host_cpu_str, instance)',
+}
+
+CALLED = {
+    (PARENT, '_check_emulation_arch'): '(self, image_meta)',
+    (host.Host, 'get_capabilities'): '(self)',
+    (host.Host, 'get_connection'): '(self)',
+    (host.Host, 'get_guest'): '(self, instance)',
+    (host.Host, 'get_version'): '(self)',
+    (guest.Guest, 'get_xml_desc'):
+        '(self, dump_inactive=False, dump_sensitive=False,'
+        ' dump_migratable=False)',
+    (provider_tree.ProviderTree, 'data'): '(self, name_or_uuid)',
+    (provider_tree.ProviderTree, 'add_traits'):
+        '(self, name_or_uuid, *traits)',
+    (provider_tree.ProviderTree, 'remove_traits'):
+        '(self, name_or_uuid, *traits)',
+    (hardware, 'get_pmu_constraint'): '(flavor, image_meta)',
+    (utils, 'tpool_wrap'): '(target, autowrap=())',
+}
+
+#: Not called by us, but what they do is relied on: see peers.py and
+#: guest_record.py.
+RELIED_ON = {
+    (PARENT, 'pre_live_migration'):
+        '(self, context, instance, block_device_info, network_info,'
+        ' disk_info, migrate_data)',
+    (PARENT, 'post_live_migration_at_destination'):
+        '(self, context, instance, network_info, block_migration=False,'
+        ' block_device_info=None)',
+    (PARENT, '_create_guest_with_network'):
+        '(self, context, xml, instance, network_info, block_device_info,'
+        ' power_on=True, vifs_already_plugged=False,'
+        ' post_xml_callback=None, external_events=None,'
+        ' cleanup_instance_dir=False, cleanup_instance_disks=False)',
+    (PARENT, '_cpu_config_to_vcpu_model'): '(self, cpu_config, vcpu_model)',
+}
+
+
+def signature(function):
+    """The signature as text, annotations left out."""
+    found = inspect.signature(function)
+    empty = inspect.Signature.empty
+    return str(found.replace(
+        parameters=[parameter.replace(annotation=empty)
+                    for parameter in found.parameters.values()],
+        return_annotation=empty))
+
+
+class TestSignatures(unittest.TestCase):
+
+    def check(self, owner, name, expected):
+        function = getattr(owner, name, None)
+        self.assertIsNotNone(
+            function, f'{owner.__name__}.{name} is gone from this Nova;'
+            ' Nova 34 had it')
+        self.assertEqual(
+            expected, signature(function),
+            f'{owner.__name__}.{name} takes other arguments than in Nova 34')
+
+    def test_what_we_override(self):
+        for name, expected in OVERRIDDEN.items():
+            with self.subTest(name):
+                self.check(PARENT, name, expected)
+                self.assertEqual(
+                    expected, signature(getattr(OURS, name)),
+                    f'our {name} does not take what the parent takes')
+
+    def test_what_we_call(self):
+        for (owner, name), expected in (CALLED | RELIED_ON).items():
+            with self.subTest(name):
+                self.check(owner, name, expected)
+
+    def test_nothing_is_overridden_unawares(self):
+        self.assertEqual(
+            set(OVERRIDDEN),
+            {name for name, value in vars(OURS).items()
+             if inspect.isfunction(value) and hasattr(PARENT, name)})
+
+    def test_nothing_is_called_unawares(self):
+        tree = ast.parse(inspect.getsource(OURS))
+        called = {name for name in _called_on(tree, 'self')
+                  if name not in vars(OURS)}
+        called |= _called_on(tree, 'self._host')
+        self.assertEqual(
+            {name for owner, name in CALLED if owner in (PARENT, host.Host)},
+            called)
+
+    def test_each_override_calls_its_parent_and_says_why_it_is(self):
+        for name in OVERRIDDEN:
+            with self.subTest(name):
+                function = getattr(OURS, name)
+                self.assertIn(f'super().{name}(',
+                              inspect.getsource(function))
+                self.assertTrue(function.__doc__)
+
+    def test_the_field_that_carries_our_mark(self):
+        self.assertIn('supported_perf_events',
+                      objects.LibvirtLiveMigrateData.fields)
+        self.assertIn(
+            'migrate_data.supported_perf_events = '
+            'self._supported_perf_events',
+            inspect.getsource(PARENT.pre_live_migration),
+            'the destination no longer overwrites the field of our mark')
+
+    def test_nothing_regenerates_the_model_after_a_migration(self):
+        source = inspect.getsource(PARENT.post_live_migration_at_destination)
+        self.assertNotIn('_get_guest_', source)
+
+
+def _called_on(tree, owner):
+    return {node.func.attr for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and ast.unparse(node.func.value) == owner}

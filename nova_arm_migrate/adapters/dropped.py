@@ -74,21 +74,22 @@ class Dropped:
     def line(self) -> str:
         """One line for the log, at most some 8000 characters long."""
         return (f'Live migration of server {self.server}: {self.count} of'
-                f' {self.asked} hosts dropped: {self._told(_MOST_REASONS)}')
+                f' {self.asked} hosts dropped: {self.told()}')
 
     def details(self) -> str:
         """The text of an event, in at most 255 bytes, the reason first."""
         text = (f'{_PREFIX}{self.count} of {self.asked} hosts dropped:'
-                f' {self._told(_MOST_REASONS)}').encode()
+                f' {self.told()}').encode()
         if len(text) > _EVENT_DETAILS:
             text = text[:_EVENT_DETAILS - 3] + b'...'
         return text.decode(errors='ignore')
 
-    def _told(self, most: int) -> str:
+    def told(self) -> str:
+        """Reasons and hosts, both bounded."""
         told = [f'{_cut(reason, _LONGEST_REASON)}: {_names(names)}'
-                for reason, names in self.reasons[:most]]
-        if len(self.reasons) > most:
-            told.append(f'{len(self.reasons) - most} more reasons')
+                for reason, names in self.reasons[:_MOST_REASONS]]
+        if len(self.reasons) > _MOST_REASONS:
+            told.append(f'{len(self.reasons) - _MOST_REASONS} more reasons')
         return '; '.join(told)
 
 

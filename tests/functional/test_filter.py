@@ -1,0 +1,280 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The scheduler filter, in the real scheduler and with the real conductor.
+
+The profiles are synthetic: see tests/unit/core/synthetic.py.
+"""
+
+import contextlib
+import io
+import time
+
+import fixtures
+from nova import context as nova_context
+
+from nova_arm_migrate.adapters import scheduler_filter
+from nova_arm_migrate.commands import status
+from tests.functional import base
+from tests.unit.core import synthetic as s
+
+HOST = s.host()
+LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
+OTHER_CORE = s.host({s.MIDR: s.NEOVERSE_N1})
+EVENT = 'scheduler_arm_migrate_filter'
+CHECK = base.CHECK
+
+
+class FilterTestBase(base.ArmServersTestBase):
+    """Nova's services with the filter, and a count of what it asks."""
+
+    def setUp(self):
+        self.flags(
+            available_filters=[
+                'nova.scheduler.filters.all_filters',
+                'nova_arm_migrate.adapters.scheduler_filter'
+                '.ArmMigrateFilter'],
+            enabled_filters=['ComputeFilter', 'ArmMigrateFilter'],
+            group='filter_scheduler')
+        super().setUp()
+        #: Visits of the filter to a cell's database.
+        self.visits = 0
+        self.logger = self.useFixture(fixtures.FakeLogger(
+            scheduler_filter.LOG.logger.name))
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova_arm_migrate.adapters.scheduler_filter.nova_context', self))
+
+    # What the filter takes from nova.context.
+
+    get_admin_context = staticmethod(nova_context.get_admin_context)
+
+    @contextlib.contextmanager
+    def target_cell(self, context, cell):
+        self.visits += 1
+        with nova_context.target_cell(context, cell) as cell_context:
+            yield cell_context
+
+    def migrate(self, server, host=None, state='completed', **kwargs):
+        before = {migration['id'] for migration in self.migrations(server)}
+        self.api.post_server_action(server['id'], {'os-migrateLive': {
+            'host': host, 'block_migration': 'auto'} | kwargs})
+        for _ in range(240):
+            ended = [migration['status']
+                     for migration in self.migrations(server)
+                     if migration['id'] not in before
+                     and migration['status'] in (
+                         'completed', 'error', 'failed')]
+            if ended:
+                break
+            time.sleep(0.25)
+        self.assertEqual([state], ended)
+        self._wait_for_server_parameter(
+            server, {'OS-EXT-STS:task_state': None, 'status': 'ACTIVE'},
+            max_retries=60)
+        return self.on(server)
+
+    def migrations(self, server):
+        return self.api.api_get(
+            f"/os-migrations?instance_uuid={server['id']}").body[
+                'migrations']
+
+    def on(self, server):
+        """The name of the host that a server is on."""
+        return self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
+
+    def lines(self):
+        """What the filter has logged."""
+        return self.logger.output.splitlines()
+
+
+class TestFilter(FilterTestBase):
+
+    def test_the_only_host_that_fits_is_picked_at_once(self):
+        self.host('host-a', HOST)
+        for name in ('host-b', 'host-c'):
+            self.host(name, OTHER_CORE)
+        self.host('host-d', LESSER)
+        self.host('host-e', HOST)
+        server = self.boot('host-a')
+        self.assertEqual(0, self.visits)
+
+        self.assertEqual('host-e', self.migrate(server))
+
+        self.assertEqual(1, self.visits)
+        self.assertEqual(
+            [f'Live migration of server {server["id"]}: 3 of 4 hosts dropped:'
+             ' MIDR_EL1: guest 0x410fd400, host 0x413fd0c1: host-b, host-c;'
+             ' ID_AA64ISAR0_EL1.TS: guest 1, host 0: host-d'], self.lines())
+        # No host is asked that would only refuse.
+        (check,) = self.events(server, CHECK)
+        self.assertEqual('Success', check['result'])
+        (event,) = self.events(server, EVENT)
+        self.assertEqual('Success', event['result'])
+        self.assertEqual(
+            'arm64: 3 of 4 hosts dropped: MIDR_EL1: guest 0x410fd400, host'
+            ' 0x413fd0c1: host-b, host-c; ID_AA64ISAR0_EL1.TS: guest 1,'
+            ' host 0: host-d', event['details'])
+        action = self.api.get_instance_actions(server['id'])[0]
+        self.assertIsNone(action['message'])
+
+    def test_no_host_is_left(self):
+        self.host('host-a', HOST)
+        self.host('host-b', OTHER_CORE)
+        self.host('host-c', LESSER)
+        server = self.boot('host-a')
+        self.assertEqual('host-a', self.migrate(server, state='error'))
+        self.assertEqual([], self.events(server, CHECK))
+        (event,) = self.events(server, EVENT)
+        self.assertEqual('Error', event['result'])
+        self.assertIn('2 of 2 hosts dropped', event['details'])
+        (event,) = self.events(server, 'conductor_live_migrate_instance')
+        self.assertIn('No valid host', event['details'])
+
+    def test_a_host_that_is_asked_for_is_judged(self):
+        self.host('host-a', HOST)
+        self.host('host-b', OTHER_CORE)
+        self.host('host-c', HOST)
+        server = self.boot('host-a')
+        self.assertEqual('host-a',
+                         self.migrate(server, 'host-b', state='error'))
+        self.assertEqual([], self.events(server, CHECK))
+        self.assertIn('1 of 1 hosts dropped',
+                      self.events(server, EVENT)[0]['details'])
+        self.assertEqual('host-c', self.migrate(server, 'host-c'))
+        self.assertEqual([], self.events(server, EVENT))
+
+    def test_a_forced_host_is_left_to_the_driver(self):
+        self.host('host-a', HOST)
+        self.host('host-b', OTHER_CORE)
+        server = self.boot('host-a')
+        self.api.microversion = '2.67'
+        self.migrate(server, 'host-b', state='error', force=True)
+        self.api.microversion = 'latest'
+        self.assertEqual(0, self.visits)
+        self.assertIn('arm64: MIDR_EL1',
+                      self.events(server, CHECK)[0]['details'])
+
+    def test_guests_are_told_apart(self):
+        self.host('host-a', HOST)
+        self.host('host-b', OTHER_CORE)
+        self.host('host-c', HOST)
+        self.host('host-d', OTHER_CORE)
+        servers = [self.boot(name) for name in
+                   ('host-a', 'host-b', 'host-a', 'host-b')]
+        for server in servers:
+            self.api.post_server_action(server['id'], {'os-migrateLive': {
+                'host': None, 'block_migration': 'auto'}})
+        for server in servers:
+            self._wait_for_migration_status(server, ['completed'])
+        self.assertEqual(['host-c', 'host-d', 'host-c', 'host-d'],
+                         [self.on(server) for server in servers])
+        self.assertEqual(4, len(self.lines()))
+
+    def test_a_guest_that_came_from_a_lesser_host_may_go_back(self):
+        self.host('host-a', LESSER)
+        self.host('host-b', HOST)
+        server = self.boot('host-a')
+        self.assertEqual('host-b', self.migrate(server))
+        self.assertEqual('host-a', self.migrate(server))
+        self.assertEqual([], self.lines())
+
+    def test_hosts_without_the_extension_follow_the_option(self):
+        self.host('host-a', HOST)
+        self.host('host-b', HOST, compute_driver=base.STOCK)
+        server = self.boot('host-a')
+        self.migrate(server, state='error')
+        self.assertEqual([], self.events(server, CHECK))
+        self.assertIn('unknown: DESTINATION: it has no record',
+                      self.events(server, EVENT)[0]['details'])
+        self.flags(unknown='allow', group='arm_migrate')
+        self.migrate(server, state='error')
+        # Stock Nova refuses every live migration on Arm.
+        self.assertEqual([], self.events(server, EVENT))
+        self.assertNotEqual([], self.events(server, CHECK))
+
+
+class TestOtherRequests(FilterTestBase):
+    """Whatever is no live migration keeps all its hosts."""
+
+    def setUp(self):
+        super().setUp()
+        self.host('host-a', HOST)
+        self.host('host-b', OTHER_CORE)
+        self.stub_out('nova.virt.libvirt.driver.LibvirtDriver'
+                      '.migrate_disk_and_power_off',
+                      lambda *args, **kwargs: '{}')
+
+    def test_boots_ask_nothing(self):
+        self._create_server(
+            networks='none', image_uuid=self.image(hw_machine_type='virt'),
+            api=None)
+        body = self._build_server(networks='none')
+        body.update(min_count=3, max_count=3)
+        self.api.post_server({'server': body})
+        for server in self.api.get_servers():
+            self._wait_for_state_change(server, 'ACTIVE')
+        self.assertEqual(4, len(self.api.get_servers()))
+        self.assertEqual(0, self.visits)
+
+    def test_an_unshelved_server_asks_nothing(self):
+        server = self.boot('host-a')
+        server = self._shelve_server(server)
+        self._unshelve_server(server)
+        self.assertEqual(0, self.visits)
+
+    def test_a_rebuild_asks_nothing(self):
+        server = self.boot('host-a')
+        self._rebuild_server(server, self.image(hw_machine_type='virt'))
+        self.assertEqual(0, self.visits)
+
+    def test_a_resize_that_may_stay_asks_nothing(self):
+        self.flags(allow_resize_to_same_host=True)
+        server = self.boot('host-a')
+        self._resize_server(server, self._create_flavor())
+        self.assertEqual(0, self.visits)
+
+    def test_a_cold_migration_goes_where_a_live_one_can_not(self):
+        server = self.boot('host-a')
+        self._migrate_server(server)
+        self.assertEqual('host-b', self.on(server))
+        # Its request looks like a live migration's; its server does not.
+        self.assertEqual(1, self.visits)
+        self.assertEqual([], self.lines())
+
+    def test_an_evacuation_goes_where_a_live_migration_can_not(self):
+        server = self.boot('host-a')
+        self.computes['host-a'].stop()
+        (service,) = self.api.get_services(
+            host='host-a', binary='nova-compute')
+        self.api.put_service(service['id'], {'forced_down': True})
+        self._evacuate_server(server, expected_host='host-b')
+        self.assertEqual(1, self.visits)
+        self.assertEqual([], self.lines())
+
+
+class TestStatus(FilterTestBase):
+    """nova-arm-migrate-status, over the database of a real cloud."""
+
+    def test_computes_without_a_record_are_named(self):
+        for configure in ('nova.db.main.api.configure',
+                          'nova.db.api.api.configure'):
+            self.stub_out(configure, lambda conf: None)
+        self.host('host-a', HOST)
+        self.host('host-b', HOST, compute_driver=base.STOCK)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            code = status.UpgradeCommands().check()
+        text = ' '.join(out.getvalue().replace('|', ' ').split())
+        self.assertEqual(1, code)
+        self.assertIn('1 of 2 Arm64 computes can not be judged', text)
+        self.assertIn('host-b', text)
+        self.assertIn('ArmMigrateFilter is enabled.', text)

@@ -263,14 +263,17 @@ class Services:
                 shutil.copytree(kept / name, self.state / name)
             self._start_database()
             self._queue()
+            places.say('cloud: keystone')
+            self._api('keystone')
         else:
             self._make_database()
             self._queue()
             places.say('cloud: tables')
             self._tables()
+            places.say('cloud: keystone')
+            self._identity()
             self._keep_tables(kept)
-        places.say('cloud: keystone')
-        self._identity()
+        self._wait_api('keystone')
         places.say('cloud: glance, placement, neutron, nova')
         names = ('glance', 'placement', 'neutron', 'nova')
         for name in names:
@@ -292,8 +295,12 @@ class Services:
             'nova-scheduler', '--config-file', self.etc / 'nova/nova.conf'])
 
     def _kept_tables(self) -> pathlib.Path:
-        """Where empty tables are kept: to make them takes a minute."""
-        text = f'{settings.keystone("")} {settings.nova_control("", True)}'
+        """Where the databases are kept as they are with users alone.
+
+        To make them takes a minute on a quiet machine.
+        """
+        conf = (settings.keystone(''), settings.nova_control('', True))
+        text = f'{conf} {settings.CATALOGUE} {_IDENTITY}'
         stamp = hashlib.sha256(text.encode()).hexdigest()[:12]
         return install.folder() / f'tables-{self.environment.name}-{stamp}'
 

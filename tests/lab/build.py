@@ -38,7 +38,7 @@ HOST_INPUTS = (
     'rootfs.py', 'files/init', 'files/agent', 'files/initrd-host',
 )  # fmt: skip
 EMULATOR_INPUTS = (
-    repr((generations.EMULATOR, generations.EMULATOR_PACKAGES)),
+    repr((generations.EMULATOR.suites, generations.EMULATOR_PACKAGES)),
 )
 GUEST_INPUTS = ('rootfs.py', 'files/initrd-guest', 'files/witness.c')
 
@@ -181,7 +181,11 @@ def _host_image(
 ) -> None:
     root = work / 'root'
     places.say(f'{generation.name}: extracting packages')
-    _extract(generation, 'arm64', generations.HOST_PACKAGES, root, mirror)
+    packages = [
+        generation.kernel if one == generations.KERNEL else one
+        for one in generations.HOST_PACKAGES
+    ]
+    _extract(generation, 'arm64', packages, root, mirror)
     # Debian keeps the kernel in /boot up to trixie, with its modules later.
     kernels = [*root.glob('boot/vmlinuz-*'), *root.glob(
         'usr/lib/modules/*/vmlinuz')]  # fmt: skip

@@ -15,6 +15,9 @@
 import dataclasses
 
 
+KERNEL = 'linux-image-arm64'
+
+
 @dataclasses.dataclass(frozen=True)
 class Generation:
     """One kind of Arm64 host.
@@ -22,13 +25,14 @@ class Generation:
     ``suites`` are the Debian suites its packages come from; with more than
     one, the last is preferred. ``stale`` says that the suite's Release file
     may be past its Valid-Until date (a release in the making whose mirror
-    isn't refreshed).
+    isn't refreshed). ``kernel`` is the package of its kernel.
     """
 
     name: str
     suites: tuple[str, ...]
     about: str
     stale: bool = False
+    kernel: str = KERNEL
 
     @property
     def codename(self) -> str:
@@ -45,6 +49,12 @@ GENERATIONS: dict[str, Generation] = {
             'Linux 6.12, QEMU 10.0',
         ),
         Generation('trixie', ('trixie',), 'Linux 6.12, QEMU 10.0'),
+        Generation(
+            'trixie-16k',
+            ('trixie',),
+            'Linux 6.12 with pages of 16 KiB, QEMU 10.0',
+            kernel='linux-image-arm64-16k',
+        ),
         Generation('forky', ('forky',), 'Linux 7, QEMU 11', stale=True),
     )
 }

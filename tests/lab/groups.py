@@ -66,8 +66,8 @@ FULL: tuple[tuple[str, ...], ...] = (
         'neoverse-v1,sve=off@forky',
         'neoverse-v1@forky/guest:sve=off',
     ),
-    # Interrupt controllers.
-    ('neoverse-n1', 'neoverse-n1+gic=2'),
+    # Interrupt controllers, and the host's page size.
+    ('neoverse-n1', 'neoverse-n1+gic=2', 'neoverse-n1@trixie-16k'),
 )
 
 CI_HOSTS: tuple[str, ...] = (

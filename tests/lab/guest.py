@@ -14,7 +14,6 @@
 
 import collections.abc
 import dataclasses
-import pathlib
 import re
 import subprocess
 import tempfile
@@ -169,7 +168,6 @@ class Guest:
 
     def migrate(self, target: hosts.Host) -> str:
         """Move it; return the error's text, nothing if it moved."""
-        console = self.console
         try:
             done = client(
                 self.host, 'migrate', '--live', '--p2p', self.name,
@@ -180,7 +178,7 @@ class Guest:
             return f'not finished in {MIGRATE_PATIENCE} s'
         if done.returncode:
             return last_line(done.stderr)
-        self.before += console()
+        self.before += self.console()
         self.host.channel.sh(f'rm -f {log_path(self.name)}')
         self.host = target
         return ''
@@ -195,12 +193,3 @@ class Guest:
     def destroy(self) -> None:
         client(self.host, 'destroy', self.name)
         self.host.channel.sh(f'rm -f {log_path(self.name)}')
-
-
-def hypervisor_file(text: str) -> pathlib.Path:
-    """A file with *text*, for a command that takes only files."""
-    with tempfile.NamedTemporaryFile(
-        'w', suffix='.xml', delete=False
-    ) as file:
-        file.write(text)
-    return pathlib.Path(file.name)

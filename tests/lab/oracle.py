@@ -19,9 +19,9 @@ records runs here.
 import collections.abc
 import dataclasses
 import json
-import os
 import pathlib
 import re
+import tempfile
 import typing
 import xml.etree.ElementTree
 
@@ -29,7 +29,6 @@ from nova_arm_migrate.core import compare
 from nova_arm_migrate.core import profile
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core import registers
-from nova_arm_migrate.core import tables
 from nova_arm_migrate.core import trial as trials
 from nova_arm_migrate.core import verdict as verdicts
 from tests.lab import errors
@@ -135,10 +134,6 @@ def guest_at(guest: profile.Guest, host: profile.Host) -> profile.Guest:
     return moved
 
 
-def register_name(code: int) -> str:
-    return str(tables.register_of(code).name)
-
-
 def midr(guest: profile.Guest) -> int:
     return guest.values.read(
         registers.code_of(0x603000000013C000) or 0
@@ -179,12 +174,11 @@ def libvirt_words(output: str, failure: str) -> str:
 
 def libvirt_compare(host: hosts.Host, cpu: str) -> tuple[str, str]:
     """What libvirt on *host* says to a CPU: cpu- and hypervisor-compare."""
-    path = guests.hypervisor_file(cpu)
-    try:
+    with tempfile.NamedTemporaryFile('w', suffix='.xml') as file:
+        file.write(cpu)
+        file.flush()
         words = []
         for command in ('cpu-compare', 'hypervisor-cpu-compare'):
-            done = guests.client(host, command, str(path))
+            done = guests.client(host, command, file.name)
             words.append(libvirt_words(done.stdout, done.stderr))
-        return words[0], words[1]
-    finally:
-        os.unlink(path)
+    return words[0], words[1]

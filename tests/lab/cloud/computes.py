@@ -27,6 +27,7 @@ _PID = '/run/nova-compute.pid'
 START_PATIENCE = 600
 
 _START = f"""
+export PATH=/usr/local/bin:$PATH
 ulimit -n 4096
 : > {LOG}
 setsid nova-compute --config-file /etc/nova/nova.conf \

@@ -1,0 +1,132 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import argparse
+import pathlib
+import tempfile
+
+import testtools
+
+from tests.lab.cloud import cli
+from tests.lab.cloud import client
+from tests.lab.cloud import computes
+from tests.lab.cloud import image
+from tests.lab.cloud import scenarios
+from tests.lab.cloud import services
+from tests.lab import errors
+
+
+class TrimmedTest(testtools.TestCase):
+
+    def test_short_text_stays(self):
+        self.assertEqual('a\nb', client.trimmed('a\nb\n'))
+
+    def test_what_was_left_out_is_said(self):
+        text = client.trimmed('\n'.join('abcd'), limit=2)
+        self.assertEqual('a\nb\n... (2 lines more)', text)
+
+    def test_wide_lines_are_cut(self):
+        self.assertEqual('abcd...', client.trimmed('abcdefghij', width=7))
+
+
+class AnswerTest(testtools.TestCase):
+
+    def test_the_last_line_of_the_error_is_what_went_wrong(self):
+        answer = client.Answer(1, '', 'Traceback\n\nNo such server\n\n')
+        self.assertEqual('No such server', answer.words)
+        self.assertEqual('', client.Answer(0, '', '').words)
+
+
+class WaitTest(testtools.TestCase):
+
+    def test_returns_when_it_is_so(self):
+        answers = iter([False, '', 3])
+        client.wait('it', lambda: next(answers), patience=60, pause=0)
+        self.assertEqual([], list(answers))
+
+    def test_names_what_did_not_come(self):
+        wrong = self.assertRaises(
+            errors.LabError, client.wait, 'the server', lambda: False, 0, 0)
+        self.assertIn('the server', str(wrong))
+
+
+class ChosenTest(testtools.TestCase):
+
+    def test_none_means_all_in_order(self):
+        self.assertEqual(list(scenarios.SCENARIOS), scenarios.chosen([]))
+
+    def test_as_named(self):
+        names = ['newer', 'move']
+        self.assertEqual(
+            names, [one.name for one in scenarios.chosen(names)])
+
+    def test_an_unknown_name_is_told_with_the_known(self):
+        wrong = self.assertRaises(
+            errors.LabError, scenarios.chosen, ['mvoe'])
+        self.assertIn('mvoe', str(wrong))
+        self.assertIn('move', str(wrong))
+
+
+class LastWordsTest(testtools.TestCase):
+
+    def test_an_error_is_preferred(self):
+        log = 'INFO a\nERROR b\nINFO c\n'
+        self.assertEqual('INFO c', computes.last_words('INFO a\nINFO c\n\n'))
+        self.assertIn(
+            'b', computes.last_words(log.replace('ERROR', ' ERROR ')))
+        self.assertEqual('nothing', computes.last_words('\n'))
+
+    def test_a_log_that_is_not_there(self):
+        self.assertEqual(
+            'no log', services.last_words(pathlib.Path('/nonexistent/log')))
+
+
+class ConfigureTest(testtools.TestCase):
+
+    def test_the_start_up_file_adds_both_site_folders(self):
+        with tempfile.TemporaryDirectory() as name:
+            root = pathlib.Path(name)
+            image.configure(root)
+            (pth,) = root.rglob('*.pth')
+            lines = pth.read_text().splitlines()
+            script = root / 'usr/local/bin/nova-compute'
+            self.assertEqual(0o755, script.stat().st_mode & 0o777)
+            compile(script.read_text(), 'nova-compute', 'exec')
+        # site executes only single lines that begin with "import".
+        self.assertEqual(1, len(lines))
+        self.assertTrue(lines[0].startswith('import site;'))
+        self.assertIn(image.INSIDE, lines[0])
+        self.assertIn(image.PROJECT_INSIDE, lines[0])
+
+
+class ParserTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.parser = argparse.ArgumentParser()
+        cli.add_to(self.parser.add_subparsers())
+
+    def test_run_takes_scenarios(self):
+        args = self.parser.parse_args(['cloud', 'run', 'move', '--keep'])
+        self.assertEqual((cli.cmd_run, ['move'], True),
+                         (args.function, args.scenario, args.keep))
+
+    def test_the_clients_options_are_its_own(self):
+        args = self.parser.parse_args(
+            ['cloud', 'client', 'server', 'show', '-f', 'json', 'x'])
+        self.assertEqual(
+            ['server', 'show', '-f', 'json', 'x'], args.command)
+
+    def test_our_driver_is_the_default(self):
+        args = self.parser.parse_args(['cloud', 'up', 'neoverse-n1'])
+        self.assertEqual('ours', args.driver)

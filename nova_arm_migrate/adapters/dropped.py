@@ -13,8 +13,10 @@
 
 """The hosts that a request loses, told in one line and in one event."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
+import heapq
 from typing import Any
 
 import nova.conf
@@ -39,16 +41,18 @@ _EVENT_DETAILS = 255
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Dropped:
-    """Hosts by the reason why they can't take a guest.
+    """The hosts that can't take a guest.
 
     :ivar server: its UUID
     :ivar asked: how many hosts were judged
-    :ivar reasons: reason to host names, the most frequent reason first
+    :ivar count: how many of them were dropped
+    :ivar told: why, and which: bounded, the most frequent reason first
     """
 
     server: str
     asked: int
-    reasons: tuple[tuple[str, tuple[str, ...]], ...]
+    count: int
+    told: str
 
     @classmethod
     def of(cls, server: str, hosts: Sequence[str],
@@ -57,45 +61,44 @@ class Dropped:
 
         :param reasons: in the order of ``hosts``
         """
-        groups: dict[str, list[str]] = {}
-        for host, reason in zip(hosts, reasons):
-            if reason is not None:
-                groups.setdefault(reason.removeprefix(_PREFIX),
-                                  []).append(host)
-        ranked = sorted(groups.items(), key=lambda g: (-len(g[1]), g[0]))
-        return cls(server, len(hosts), tuple(
-            (reason, tuple(sorted(names))) for reason, names in ranked))
-
-    @property
-    def count(self) -> int:
-        """How many hosts were dropped."""
-        return sum(len(names) for _, names in self.reasons)
+        told, count = group(hosts, reasons)
+        return cls(server, len(hosts), count, told)
 
     def line(self) -> str:
         """One line for the log, at most some 8000 characters long."""
         return (f'Live migration of server {self.server}: {self.count} of'
-                f' {self.asked} hosts dropped: {self.told()}')
+                f' {self.asked} hosts dropped: {self.told}')
 
     def details(self) -> str:
         """The text of an event, in at most 255 bytes, the reason first."""
         text = (f'{_PREFIX}{self.count} of {self.asked} hosts dropped:'
-                f' {self.told()}').encode()
+                f' {self.told}').encode()
         if len(text) > _EVENT_DETAILS:
             text = text[:_EVENT_DETAILS - 3] + b'...'
         return text.decode(errors='ignore')
 
-    def told(self) -> str:
-        """Reasons and hosts, both bounded."""
-        told = [f'{_cut(reason, _LONGEST_REASON)}: {_names(names)}'
-                for reason, names in self.reasons[:_MOST_REASONS]]
-        if len(self.reasons) > _MOST_REASONS:
-            told.append(f'{len(self.reasons) - _MOST_REASONS} more reasons')
-        return '; '.join(told)
+
+def group(hosts: Iterable[str],
+          reasons: Iterable[str | None]) -> tuple[str, int]:
+    """Return hosts by reason, bounded, and how many have one.
+
+    :param reasons: in the order of ``hosts``
+    """
+    groups: dict[str, list[str]] = {}
+    for host, reason in zip(hosts, reasons):
+        if reason is not None:
+            groups.setdefault(reason, []).append(host)
+    ranked = sorted(groups.items(), key=lambda g: (-len(g[1]), g[0]))
+    told = [f'{_cut(reason.removeprefix(_PREFIX), _LONGEST_REASON)}:'
+            f' {_names(names)}' for reason, names in ranked[:_MOST_REASONS]]
+    if len(ranked) > _MOST_REASONS:
+        told.append(f'{len(ranked) - _MOST_REASONS} more reasons')
+    return '; '.join(told), sum(len(names) for names in groups.values())
 
 
-def _names(names: tuple[str, ...]) -> str:
+def _names(names: list[str]) -> str:
     told = ', '.join(_cut(name, _LONGEST_NAME)
-                     for name in names[:_MOST_HOSTS])
+                     for name in heapq.nsmallest(_MOST_HOSTS, names))
     rest = len(names) - _MOST_HOSTS
     return f'{told} and {rest} more' if rest > 0 else told
 

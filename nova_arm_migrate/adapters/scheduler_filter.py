@@ -28,6 +28,7 @@ conductor one call and one failed check for each host that can't do it.
 
 from collections.abc import Iterable
 import dataclasses
+import functools
 from typing import Any
 
 from nova.compute import task_states
@@ -212,8 +213,13 @@ def _reasons(infos: set[host_cache.CpuInfo], leaving: precheck.Departing,
     return reasons
 
 
+@functools.lru_cache(maxsize=4096)
 def _reason(leaving: precheck.Departing, host: Host | str,
             settings: conf.Settings) -> str | None:
+    """Return why a host can't take a guest; None if it can.
+
+    Remembered by value: the guests of a host that is emptied are alike.
+    """
     outcome = precheck.judge(leaving, host, settings)
     if outcome.action is precheck.Action.REFUSE:
         return outcome.report.summary('host')

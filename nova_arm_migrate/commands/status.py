@@ -134,7 +134,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             return _failure("Nova's databases can not be read:"
                             f' {_one_line(error)}')
         if names:
-            told = dropped.Dropped.of('', names, reasons).told()
+            told, _ = dropped.group(names, reasons)
             return _warning(
                 f'{len(names)} of {arm} Arm64 computes can not be judged,'
                 f' see [arm_migrate] unknown: {told}')

@@ -286,7 +286,9 @@ class TestWhichHosts(FilterTestCase):
         hosts = [state for n in range(20) for state in states(
             a=records.put_host(json.dumps({'model': str(n)}), OTHER_CORE),
             b=HOST)]
-        self.assertEqual(['b'] * 20, self.names(hosts))
+        self.db = Database(HOST, guest_started_on(HOST, memory=1 << 35))
+        for _ in range(2):
+            self.assertEqual(['b'] * 20, self.names(hosts))
         self.assertEqual(2, judge.call_count)
 
 

@@ -95,7 +95,7 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
     threading.excepthook = _log_thread_exception
     started = time.monotonic()
     cloud = demo_cloud.Cloud(
-        directory, scenes.profiles(), scenes.DRIVER, [scenes.FILTER],
+        directory, scenes.fleet(), scenes.DRIVER, [scenes.FILTER],
         arguments.port)
     try:
         cloud.setUp()

@@ -45,6 +45,7 @@ from nova.db import migration
 from nova import objects
 from nova import service
 from nova.tests import fixtures as nova_fixtures
+from nova.tests.fixtures import libvirt as fakelibvirt
 from nova import thread_pool_factory
 import os_brick  # type: ignore[import-untyped]
 import os_vif
@@ -65,6 +66,17 @@ LOG = logging.getLogger(__name__)
 IMAGE_NAME = 'debian-13-arm64'
 
 
+class HostSpec(ty.NamedTuple):
+    """A host of the cloud.
+
+    :ivar profile: what was recorded on the host that it plays.
+    :ivar memory_gib: GiB; the scheduler prefers hosts with more of it free.
+    """
+
+    profile: Host
+    memory_gib: int = 16
+
+
 class Stage(fixtures.Fixture):
     """What Nova's fixtures ask of the test case that uses them."""
 
@@ -80,15 +92,14 @@ class Cloud(fixtures.Fixture):
     """A cloud of simulated Arm64 hosts, served over HTTP on loopback.
 
     :param directory: an empty directory for everything it writes.
-    :param profiles: the hosts by name, as recorded; one nova-compute runs
-        on each.
+    :param specs: the hosts by name; one nova-compute runs on each.
     :param driver: ``compute_driver``.
     :param filters: scheduler filters to add, as full class paths.
     :param port: TCP port of all APIs; 0 takes a free one.
     """
 
     def __init__(self, directory: pathlib.Path,
-                 profiles: collections.abc.Mapping[str, Host],
+                 specs: collections.abc.Mapping[str, HostSpec],
                  driver: str = 'libvirt.LibvirtDriver',
                  filters: collections.abc.Sequence[str] = (),
                  port: int = 0) -> None:
@@ -98,7 +109,7 @@ class Cloud(fixtures.Fixture):
         self.log = directory / 'nova.log'
         self.computes: dict[str, service.Service] = {}
         self._running: list[service.Service] = []
-        self._profiles = profiles
+        self._specs = specs
         self._driver = driver
         self._filters = list(filters)
         self._port = port
@@ -128,7 +139,7 @@ class Cloud(fixtures.Fixture):
         self._serve()
         self.addCleanup(self._stop)
         self._start_controllers()
-        for name in self._profiles:
+        for name in self._specs:
             self.start_compute(name)
         self._map_hosts()
 
@@ -203,8 +214,10 @@ class Cloud(fixtures.Fixture):
                 f'nova.virt.node.{verb}_local_node_uuid')).mock
             for verb in ('get', 'read')]
         arm = self.useFixture(hosts.ArmHostsFixture(copy_seconds=0.5))
-        for name, profile in self._profiles.items():
-            arm.add(name, profile)
+        for name, spec in self._specs.items():
+            arm.add(name, spec.profile, host_info=fakelibvirt.HostInfo(
+                cpu_nodes=1, cpu_sockets=1, cpu_cores=8, cpu_threads=1,
+                kB_mem=spec.memory_gib << 20))
         return arm
 
     def _serve(self) -> None:

@@ -111,7 +111,7 @@ class Guests:
                 output.splitlines()[:4] + output.splitlines()[-1:]))
         self.shell.openstack(
             f'server event show {name} {request} -c events -f json',
-            trim=_trim_events)
+            trim=trim_events)
 
     def reset(self, name: str) -> None:
         """Take a guest out of ERROR, as an administrator has to."""
@@ -135,7 +135,7 @@ def _host(server: terminal.Json) -> str:
     return server['OS-EXT-SRV-ATTR:host'] or ''
 
 
-def _trim_events(output: str) -> str:
+def trim_events(output: str) -> str:
     """Keep of the events what says how they ended, the first one first."""
     lines = []
     for event in reversed(json.loads(output)['events']):

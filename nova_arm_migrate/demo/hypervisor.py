@@ -32,29 +32,7 @@ import urllib.parse
 from lxml import etree
 from nova.tests.fixtures import libvirt as fakelibvirt
 
-VcpuState: ty.TypeAlias = ty.Any
-
-
-class Loaded(ty.NamedTuple):
-    """What became of an incoming vCPU state.
-
-    :ivar refused: one text for each refused register; the load failed
-        unless it is empty.
-    :ivar state: what the vCPU shows the guest from now on.
-    """
-
-    refused: tuple[str, ...]
-    state: VcpuState
-
-
-class Machine(ty.Protocol):
-    """The CPU and KVM of one host, as QEMU meets them."""
-
-    def reset(self, domain_xml: str) -> VcpuState:
-        """Return what a new vCPU of a domain shows."""
-
-    def load(self, state: VcpuState) -> Loaded:
-        """Write a vCPU's state to a new vCPU."""
+from nova_arm_migrate.demo import machine as machines
 
 
 class Network:
@@ -93,7 +71,7 @@ class ArmDomain(fakelibvirt.Domain):
 
     def __init__(self, connection: ArmConnection, xml: str,
                  running: bool = False, transient: bool = False,
-                 vcpu: VcpuState = None) -> None:
+                 vcpu: machines.VcpuState = None) -> None:
         super().__init__(connection, xml, running=running,
                          transient=transient)
         self._xml = _with_addresses(xml)
@@ -186,8 +164,9 @@ class ArmConnection(fakelibvirt.Connection):
         the simulated QEMU refused.
     """
 
-    def __init__(self, hostname: str, machine: Machine, network: Network,
-                 copy_seconds: float = 0.0, **kwargs: ty.Any) -> None:
+    def __init__(self, hostname: str, machine: machines.Machine,
+                 network: Network, copy_seconds: float = 0.0,
+                 **kwargs: ty.Any) -> None:
         super().__init__('qemu:///system', hostname=hostname, **kwargs)
         self.machine = machine
         self.network = network
@@ -195,6 +174,12 @@ class ArmConnection(fakelibvirt.Connection):
         self.copied = threading.Event()
         self.refusals: list[tuple[str, ...]] = []
         network.add(self)
+
+    def getInfo(self) -> list[ty.Any]:
+        # Nova's fake gives KiB for the memory; libvirt-python gives MiB.
+        info = list(super().getInfo())
+        info[1] //= 1024
+        return info
 
     def defineXML(self, xml: str) -> ArmDomain:
         known = next((dom for dom in self._vms.values()
@@ -214,7 +199,7 @@ class ArmConnection(fakelibvirt.Connection):
     def createXML(self, xml: str, flags: int) -> ArmDomain:
         return self.incoming(xml, self.machine.reset(xml), transient=True)
 
-    def incoming(self, xml: str, vcpu: VcpuState,
+    def incoming(self, xml: str, vcpu: machines.VcpuState,
                  transient: bool = False) -> ArmDomain:
         """Run a domain that came with its vCPU state."""
         domain = ArmDomain(self, xml, running=True, transient=transient,

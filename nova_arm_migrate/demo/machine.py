@@ -28,10 +28,35 @@ from nova_arm_migrate.core import profile
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core import vcpu
-from nova_arm_migrate.demo import hypervisor
 from nova_arm_migrate.probe import recorded
 
 _KIB = 1024
+
+VcpuState: ty.TypeAlias = ty.Any
+
+
+class Loaded(ty.NamedTuple):
+    """What became of an incoming vCPU state.
+
+    :ivar refused: one text for each refused register; the load failed
+        unless it is empty.
+    :ivar state: what the vCPU shows the guest from now on.
+    """
+
+    refused: tuple[str, ...]
+    state: VcpuState
+
+
+class Machine(ty.Protocol):
+    """The CPU and KVM of one host, as QEMU meets them."""
+
+    def reset(self, domain_xml: str) -> VcpuState:
+        """Return what a new vCPU of a domain shows."""
+        ...
+
+    def load(self, state: VcpuState) -> Loaded:
+        """Write a vCPU's state to a new vCPU."""
+        ...
 
 
 def read_host(path: pathlib.Path) -> profile.Host:
@@ -56,7 +81,7 @@ def disabled_features(domain_xml: str) -> frozenset[str]:
 
 
 class RecordedMachine:
-    """A `hypervisor.Machine` that is a recorded host.
+    """A `Machine` that is a recorded host.
 
     :ivar host: the profile.
     :ivar probe: the recorded twin of the driver's probe.
@@ -76,7 +101,7 @@ class RecordedMachine:
             gic=int(version) if version and version.isdigit() else None,
             memory=int(tree.findtext('memory') or 0) * _KIB or None)
 
-    def load(self, state: ty.Any) -> hypervisor.Loaded:
+    def load(self, state: VcpuState) -> Loaded:
         """Write a guest's registers to a new vCPU, as QEMU does.
 
         The guest keeps its values.  A register that only this host has
@@ -89,12 +114,12 @@ class RecordedMachine:
                        for code, errno in trial.refused]
             missing = [f'{tables.register_of(code).name}: missing here'
                        for code in (*trial.missing, *trial.unjudged)]
-            return hypervisor.Loaded(
+            return Loaded(
                 (*refused, *missing) or (trial.why_not,), None)
         here = vcpu.offered(self.host, guest.disabled)
         had = guest.listed or frozenset()
         values = {code: value for code, value in here.values.items()
                   if code not in had}
         values.update(guest.values)
-        return hypervisor.Loaded((), dataclasses.replace(
+        return Loaded((), dataclasses.replace(
             guest, listed=here.listed, values=profile.Values(values)))

@@ -37,21 +37,23 @@ BTI = 'ID_AA64PFR1_EL1.BT'
 PROFILES = pathlib.Path(__file__).parent / 'profiles'
 
 FLEET: ty.Final = {
-    'n1-a': 'neoverse-n1-linux-6.12',
-    'n1-b': 'neoverse-n1-linux-6.12',
-    'v1-a': 'neoverse-v1-linux-6.12',
-    'v1-nosve': 'neoverse-v1-no-sve-linux-6.12',
-    'v1-b': 'neoverse-v1-linux-6.12',
-    'old': 'neoverse-n2-no-bti-linux-6.12',
-    'new': 'neoverse-n2-linux-6.12',
+    'n1-a': ('neoverse-n1-linux-6.12', 16),
+    'n1-b': ('neoverse-n1-linux-6.12', 16),
+    'v1-a': ('neoverse-v1-linux-6.12', 8),
+    'v1-nosve': ('neoverse-v1-no-sve-linux-6.12', 16),
+    'v1-b': ('neoverse-v1-linux-6.12', 8),
+    'old': ('neoverse-n2-no-bti-linux-6.12', 16),
+    'new': ('neoverse-n2-linux-6.12', 16),
 }
-"""The hosts, and the recorded profile that each of them plays."""
+"""The hosts: the recorded profile that each of them plays, and its GiB."""
 
 
-def profiles() -> dict[str, Host]:
+def fleet() -> dict[str, demo_cloud.HostSpec]:
     """Read the fleet's profiles, which come with this package."""
-    return {name: machine.read_host(PROFILES / f'{recorded}.json')
-            for name, recorded in FLEET.items()}
+    return {
+        name: demo_cloud.HostSpec(
+            machine.read_host(PROFILES / f'{recorded}.json'), memory_gib)
+        for name, (recorded, memory_gib) in FLEET.items()}
 
 
 class Story:
@@ -87,8 +89,9 @@ class Story:
     def _fleet(self) -> None:
         self._shell.heading('The hosts')
         self._shell.block('\n'.join(
-            f'{name:9} {_describe(host.machine.host)}'
-            for name, host in self._cloud.arm.hosts.items()))
+            f'{name:9} {memory_gib:2} GiB  '
+            f'{_describe(self._cloud.arm.hosts[name].machine.host)}'
+            for name, (_recorded, memory_gib) in FLEET.items()))
         self._shell.openstack(
             'compute service list --service nova-compute '
             '-c Binary -c Host -c Status -c State')
@@ -117,8 +120,8 @@ class Story:
     def _picks(self) -> None:
         """3. The scheduler picks the only host that fits"""
         self._heading(self._picks)
-        self._shell.say('Six other hosts have room for db. One of them can '
-                        'take it.')
+        self._shell.say('Six other hosts have room for db. Only v1-b can '
+                        'take it, though most others have more memory free.')
         moved = self._guests.migrate('db')
         self._guests.show('db')
         self._log(f'{FILTER.rpartition(".")[0]} ')

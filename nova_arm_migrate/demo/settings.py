@@ -18,7 +18,6 @@ Nova is imported and shown nowhere but there.
 
 from __future__ import annotations
 
-import configparser
 import importlib.metadata
 import pathlib
 import typing as ty
@@ -97,6 +96,8 @@ def nova_options(directory: pathlib.Path, url: str, driver: str,
             'vif_plugging_timeout': 0,
             'vif_plugging_is_fatal': False,
             'manager_shutdown_timeout': 0,
+            # A busy machine is no reason to think that a compute is down.
+            'service_down_time': 3600,
             'resume_guests_state_on_host_boot': False,
         },
         'api_database': {
@@ -152,10 +153,3 @@ def write(path: pathlib.Path, options: Options) -> None:
                 lines.append(f'{name} = {str(one).replace("$", "$$")}')
         lines.append('')
     path.write_text('\n'.join(lines))
-
-
-def read(path: pathlib.Path, section: str, name: str) -> str:
-    """Return one single-valued option of a file that `write` wrote."""
-    parser = configparser.RawConfigParser(strict=False, default_section='')
-    parser.read(path)
-    return parser.get(section, name)

@@ -69,11 +69,14 @@ class Terminal:
     """Prints, and runs ``openstack`` commands against one cloud.
 
     :param environment: the ``OS_*`` variables of the cloud.
+    :param out: where to print; standard output by default.
+    :param client: path of the client; found by default.
     """
 
     def __init__(self, environment: collections.abc.Mapping[str, str],
-                 out: ty.TextIO | None = None) -> None:
-        self._client = client_path()
+                 out: ty.TextIO | None = None,
+                 client: str | None = None) -> None:
+        self._client = client or client_path()
         self._out = out or sys.stdout
         inherited = {name: value for name, value in os.environ.items()
                      if not name.startswith('OS_')}
@@ -157,7 +160,7 @@ class Api:
         server: Json = found[0]
         return server
 
-    def settled(self, name: str, timeout: float = 60) -> Json:
+    def settled(self, name: str, timeout: float = 120) -> Json:
         """Wait until nothing is being done to a server, and return it.
 
         :raises SceneFailed: it took longer than ``timeout`` seconds.
@@ -177,7 +180,7 @@ class Api:
                 raise SceneFailed(
                     f'{name} is still {server["status"]} '
                     f'({server["OS-EXT-STS:task_state"]}) after {timeout:g} s')
-            time.sleep(0.2)
+            time.sleep(0.4)
 
     def last_migration(self, server: Json) -> Json:
         """Return the youngest live migration of a server; {} for none."""

@@ -24,7 +24,6 @@ import nova.conf
 from nova import exception
 from nova.objects import fields
 from nova import utils
-from nova.virt.libvirt import driver as libvirt_driver
 from oslo_log import log as logging
 from oslo_utils import versionutils
 
@@ -33,6 +32,7 @@ from nova_arm_migrate.adapters.domain import merged
 from nova_arm_migrate.adapters.domain import read_domain
 from nova_arm_migrate.adapters import guest_record
 from nova_arm_migrate.adapters import instances
+from nova_arm_migrate.adapters import layout_driver
 from nova_arm_migrate.adapters import local
 from nova_arm_migrate.adapters import peers
 from nova_arm_migrate.adapters import precheck
@@ -54,7 +54,7 @@ LOG = logging.getLogger(__name__)
 _EVENT_DETAILS = 255
 
 
-class ArmLibvirtDriver(libvirt_driver.LibvirtDriver):
+class ArmLibvirtDriver(layout_driver.LayoutDriver):
     """LibvirtDriver that judges live migrations of Arm64 KVM guests."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
@@ -186,12 +186,6 @@ class ArmLibvirtDriver(libvirt_driver.LibvirtDriver):
             super()._compare_cpu(guest_cpu, host_cpu_str, instance)
 
     # The rest is ours alone
-
-    def _is_arm_kvm(self) -> bool:
-        return bool(
-            CONF.libvirt.virt_type == 'kvm'
-            and self._host.get_capabilities().host.cpu.arch
-            == fields.Architecture.AARCH64)
 
     def _judges(self, instance: Any) -> bool:
         """Whether it is for us to judge the guest: on KVM, not emulated."""

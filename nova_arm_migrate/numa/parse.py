@@ -111,6 +111,11 @@ def numbers(element: etree._Element, attribute: str) -> frozenset[int]:
             f'{path_of(element)}/@{attribute}', str(error)) from None
 
 
+def text_of(element: etree._Element) -> str:
+    """Write an element as XML."""
+    return etree.tostring(element, encoding='unicode')
+
+
 def path_of(element: etree._Element) -> str:
     """Where an element is, as an XPath."""
     return str(element.getroottree().getpath(element))

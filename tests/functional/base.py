@@ -62,7 +62,7 @@ class ArmServersTestBase(base.ServersTestBase):
         self.flags(compute_driver=compute_driver)
         self.start_compute(name, connection=self.arm.hosts[name].connection)
         expected = driver.ArmLibvirtDriver if compute_driver == OURS \
-            else driver.libvirt_driver.LibvirtDriver
+            else driver.layout_driver.libvirt_driver.LibvirtDriver
         self.assertIs(expected, type(self.computes[name].driver))
         return name
 

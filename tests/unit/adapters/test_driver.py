@@ -86,7 +86,7 @@ class DriverTestCase(unittest.TestCase):
             name='sve', policy='disable')])
         instance = objects.Instance(
             context=mock.Mock(), uuid=UUID, image_ref='',
-            system_metadata={},
+            system_metadata={}, numa_topology=None,
             flavor=objects.Flavor(memory_mb=512, extra_specs={}),
             vcpu_model=guest_record.put(model, record))
         instance.obj_reset_changes(recursive=True)

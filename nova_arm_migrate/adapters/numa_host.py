@@ -1,0 +1,163 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What libvirt and the kernel say of this host and its guests."""
+
+from collections.abc import Iterator
+import pathlib
+from typing import Any
+
+from nova.virt.libvirt import driver as libvirt_driver
+from oslo_log import log as logging
+
+from nova_arm_migrate.numa.domain import layout_of
+from nova_arm_migrate.numa.errors import NumaError
+from nova_arm_migrate.numa.hostcheck import cell_memory_kib
+from nova_arm_migrate.numa.hostcheck import HostNuma
+from nova_arm_migrate.numa.hostcheck import Node
+from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa import procfs
+from nova_arm_migrate.numa import proof
+
+LOG = logging.getLogger(__name__)
+
+_PROC = pathlib.Path('/proc')
+
+
+def libvirt_module() -> Any:
+    """libvirt: Nova loads it late, and its tests put another in place."""
+    return libvirt_driver.libvirt
+
+
+def libvirt_error() -> Any:
+    """The exception of all of libvirt's calls."""
+    return libvirt_module().libvirtError
+
+
+def host_numa(host: Any, uuid: str, online: bool = True) -> HostNuma:
+    """Ask libvirt what this host has at this moment.
+
+    :param host: ``nova.virt.libvirt.host.Host``
+    :param uuid: of the guest that is to come: it does not count
+    :param online: False leaves out which CPUs are online, for the time
+        before Nova has powered them up
+    """
+    topology = host.get_capabilities().host.topology
+    cells = {} if topology is None else {
+        cell.id: cell for cell in topology.cells}
+    free = _free_pages(host, cells)
+    nodes = {
+        number: Node(frozenset(cpu.id for cpu in cell.cpus),
+                     cell.memory or 0, free.get(number))
+        for number, cell in cells.items()}
+    return HostNuma(
+        online=frozenset(host.get_online_cpus()) if online else None,
+        nodes=nodes, held=held_cpus(host, uuid))
+
+
+def _free_pages(host: Any, cells: dict[int, Any]) -> dict[
+        int, dict[int, int]]:
+    """Free pages by node and KiB a page; empty if libvirt can't say."""
+    found = {}
+    connection = host.get_connection()
+    # Of a connection that is not QEMU's, as in Nova's tests.
+    ask = getattr(connection, 'getFreePages', None)
+    for number, cell in cells.items():
+        sizes = sorted(page.size for page in cell.mempages)
+        if ask is None or not sizes:
+            continue
+        try:
+            # Node by node, as the numbers may have gaps.
+            found[number] = ask(sizes, number, 1, 0)[number]
+        except (libvirt_error(), KeyError) as error:
+            LOG.info('libvirt does not say which pages of node %(node)s are'
+                     ' free: %(error)s', {'node': number, 'error': error})
+    return found
+
+
+def held_cpus(host: Any, uuid: str) -> dict[str, frozenset[int]]:
+    """CPUs that running domains have for themselves, by their name.
+
+    :param uuid: of a domain that does not count
+    """
+    held = {}
+    for guest in host.list_guests():
+        if guest.uuid == uuid:
+            continue
+        try:
+            domain = parse.parse_domain(guest.get_xml_desc())
+            cpus = frozenset(layout_of(domain).dedicated.values())
+            if cpus:
+                held[domain.findtext('name') or guest.uuid] = cpus
+        except (libvirt_error(), NumaError) as error:
+            # It may have ended just now.
+            LOG.info('CPUs of domain %(uuid)s are not known: %(error)s',
+                     {'uuid': guest.uuid, 'error': error})
+    return held
+
+
+def live(xml: str, uuid: str) -> Iterator[proof.Live]:
+    """What libvirt and, if its process is found, the kernel have for it.
+
+    :param xml: of the running domain
+    :raises NumaError: if libvirt's XML can't be read
+    """
+    domain = parse.parse_domain(xml)
+    yield proof.live_of_layout(layout_of(domain))
+    pid = process_of(uuid)
+    if pid is None:
+        LOG.info('No QEMU process of domain %s is seen in /proc', uuid)
+        return
+    try:
+        yield proof.live_of_process(
+            pid, dict(_threads(pid)), _mappings(pid),
+            cell_memory_kib(domain))
+    except (OSError, ValueError) as error:
+        LOG.info('QEMU process %(pid)s can not be looked at: %(error)s',
+                 {'pid': pid, 'error': error})
+
+
+def process_of(uuid: str) -> int | None:
+    """Process id of a domain's QEMU, by its command line; None if none."""
+    wanted = ('-uuid', uuid)
+    for path in _PROC.glob('[0-9]*/cmdline'):
+        try:
+            words = path.read_bytes().split(b'\0')
+        except OSError:
+            continue
+        texts = [word.decode(errors='replace') for word in words]
+        if wanted in zip(texts, texts[1:]):
+            return int(path.parent.name)
+    return None
+
+
+def _threads(pid: int) -> Iterator[tuple[int, procfs.Thread]]:
+    for task in (_PROC / str(pid) / 'task').iterdir():
+        try:
+            yield int(task.name), procfs.Thread(
+                (task / 'comm').read_text().rstrip('\n'),
+                procfs.allowed_cpus((task / 'status').read_text()))
+        except FileNotFoundError:
+            continue    # QEMU has ended that thread meanwhile
+
+
+def _mappings(pid: int) -> list[procfs.Mapping]:
+    """Memory of a process; empty if only root may see it."""
+    folder = _PROC / str(pid)
+    try:
+        return list(procfs.mappings((folder / 'numa_maps').read_text(),
+                                    (folder / 'maps').read_text()))
+    except (FileNotFoundError, PermissionError) as error:
+        LOG.info('Where the memory of process %(pid)s is can not be seen:'
+                 ' %(error)s', {'pid': pid, 'error': error})
+        return []

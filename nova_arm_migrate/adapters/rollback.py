@@ -1,0 +1,165 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""How a live migration ends when it fails: on the source, and ACTIVE.
+
+Nova rolls a failed migration back and then puts the instance in ERROR all
+the same, because the thread that talked to libvirt has raised; and it saves,
+from the destination, the numbers that the guest would have had there. Both
+are met here, through what the driver is handed and what it overrides.
+"""
+
+import re
+import threading
+from typing import Any
+
+import nova.conf
+from nova.objects import instance as instance_obj
+import nova.privsep.path
+from nova.virt.libvirt import migration as libvirt_migrate
+from oslo_log import log as logging
+
+from nova_arm_migrate.adapters import events
+from nova_arm_migrate.adapters import numa_host
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+#: Where libvirt has QEMU's messages; not to be set in its configuration.
+_QEMU_LOG = '/var/log/libvirt/qemu/{name}.log'
+_QEMU_LOG_BYTES = 4096
+
+#: ``qemu-system-aarch64: ...``; ``qemu-kvm: ...`` where it is called that.
+_QEMU_SAYS = re.compile(r'\bqemu-(?:system-\w+|kvm): (.+)$')
+
+#: Seconds that libvirt may take to end a job that it has been told to abort.
+_ABORT_PATIENCE = 60
+
+
+class Job:
+    """One live migration of a guest that is on this host.
+
+    Stands between the manager and the driver: the driver is given `post`
+    and `recover` in place of the manager's.
+
+    :param post_method: the manager's, for a guest that has left
+    :param recover_method: the manager's, for one that has not
+    """
+
+    def __init__(self, instance: Any, post_method: Any,
+                 recover_method: Any) -> None:
+        self._instance = instance
+        self._post_method = post_method
+        self._recover_method = recover_method
+        self.ended = threading.Event()
+        self.over = False
+        self.rolled_back = False
+
+    def post(self, *args: Any, **kwargs: Any) -> Any:
+        """The guest has left."""
+        self.over = True
+        return self._post_method(*args, **kwargs)
+
+    def recover(self, context: Any, instance: Any, dest: str,
+                migrate_data: Any, migration_status: str = 'failed') -> None:
+        """The guest has stayed: roll back, and to the end.
+
+        The manager's rollback asks the destination to release its claim
+        before it clears the instance. If the destination is away, and that
+        is why the migration failed, the manager gives up there.
+        """
+        self.over = True
+        try:
+            self._recover_method(context, instance, dest, migrate_data,
+                                 migration_status=migration_status)
+        except Exception as error:
+            LOG.exception('The rollback of a live migration failed; the'
+                          ' guest is on this host, its record is put right'
+                          ' here', instance=instance)
+            events.failed(context, instance, 'rollback',
+                          f'{type(error).__name__}: {error}')
+            _clear(instance, migrate_data.migration, migration_status)
+        self.rolled_back = True
+
+    def settle(self, context: Any, guest: Any, dest: str,
+               block_migration: Any, migrate_data: Any) -> None:
+        """Do what the driver did not get to, when it has raised before.
+
+        :raises Exception: what the manager's own methods raise
+        """
+        if not self.ended.wait(_ABORT_PATIENCE):
+            LOG.error('libvirt has not ended the migration job',
+                      instance=self._instance)
+            return
+        kind = libvirt_migrate.find_job_type(guest, self._instance)
+        if kind == numa_host.libvirt_module().VIR_DOMAIN_JOB_COMPLETED:
+            self.post(context, self._instance, dest, block_migration,
+                      migrate_data)
+        else:
+            self.recover(context, self._instance, dest, migrate_data)
+
+
+def _clear(instance: Any, migration: Any, status: str) -> None:
+    """Take back what the manager put down for the time of a migration."""
+    instance.task_state = None
+    instance.progress = 0
+    instance.drop_migration_context()
+    instance.save()
+    # The destination's tracker counts migrations under way only: this
+    # releases the claim there when it looks next.
+    migration.status = status
+    migration.save()
+
+
+def keep_own_numbers(instance: Any) -> None:
+    """Keep what is the destination's out of the instance's record.
+
+    Nova shows the driver the instance as it would have been here, and the
+    parent's clean-up saves the instance: with the pins of a host that it is
+    not on. What is not marked as changed is not saved.
+    """
+    names = [name for name in instance_obj._MIGRATION_CONTEXT_ATTRS
+             if instance.obj_attr_is_set(name)]
+    for name in names:
+        value = getattr(instance, name)
+        if value is not None:
+            value.obj_reset_changes(recursive=True)
+    instance.obj_reset_changes(names)
+
+
+def qemu_last_line(instance: Any) -> str | None:
+    """Return the last that the guest's QEMU said on this host.
+
+    :returns: None if it can't be read, or has no line
+    """
+    path = _QEMU_LOG.format(name=instance.name)
+    try:
+        data, _ = nova.privsep.path.last_bytes(path, _QEMU_LOG_BYTES)
+    except Exception as error:
+        LOG.debug('%(path)s can not be read: %(error)s',
+                  {'path': path, 'error': error}, instance=instance)
+        return None
+    return last_message(data.decode(errors='replace'))
+
+
+def last_message(text: str) -> str | None:
+    """Return the last line of QEMU in libvirt's log of a domain.
+
+    libvirt writes its own lines there too, among them the command line and
+    the news that QEMU has ended.
+    """
+    for line in reversed(text.splitlines()):
+        match = _QEMU_SAYS.search(line)
+        if match:
+            return match[1].strip() or None
+    return None

@@ -32,7 +32,7 @@ from tests.lab import oracle
 from tests.lab import places
 
 MASK = (1 << 64) - 1
-BATCH = 20000
+BATCH = 100000
 EXAMPLES = 5
 
 Write = tuple[int, int]

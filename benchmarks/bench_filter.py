@@ -1,0 +1,214 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The scheduler filter beside Nova's own, in one run.
+
+10,000 HostStates of 40 different hosts, each with a ``cpu_info`` string of
+its own. The database is left out: what it costs is two queries a request.
+CPU time is measured: other processes do not count.
+"""
+
+import contextlib
+import functools
+import json
+import logging
+import time
+from unittest import mock
+
+from nova import context
+from nova import objects
+from nova.scheduler.filters import compute_capabilities_filter
+from nova.scheduler.filters import io_ops_filter
+from nova.scheduler.filters import num_instances_filter
+from nova.scheduler import host_manager
+from oslo_config import cfg
+import pyperf
+
+import measured_hosts
+from nova_arm_migrate.adapters import host_cache
+from nova_arm_migrate.adapters import scheduler_filter
+
+HOSTS = 10000
+DISTINCT = 40
+UUID = '512650d1-7196-4f8a-b7bc-065e49636f26'
+CELL = '0e82048c-d6d5-4f4f-8415-16e6317b1c1d'
+SPEC = {'capabilities:cpu_info:arch': 'aarch64'}
+
+
+@functools.cache
+def texts(length):
+    """Return the distinct texts. :param length: of each, at least"""
+    return [measured_hosts.cpu_info(host, length)
+            for host in measured_hosts.distinct(DISTINCT)]
+
+
+@functools.cache
+def states():
+    """Return the hosts."""
+    found = []
+    for number in range(HOSTS):
+        name = f'compute-{number:05}'
+        state = host_manager.HostState(name, name, CELL)
+        state.stats = {}
+        found.append(state)
+    return found
+
+
+def renewed(length):
+    """Return the hosts, with new strings as the database gives them."""
+    for state, text in zip(states(), measured_hosts.fresh(
+            texts(length), HOSTS)):
+        state.cpu_info = text
+    return states()
+
+
+def request(extra_specs=None, **changes):
+    """Return a live migration's request."""
+    destination = objects.Destination()
+    destination.cell = objects.CellMapping(uuid=CELL)
+    return objects.RequestSpec(
+        context.RequestContext('user', 'project', is_admin=False),
+        instance_uuid=UUID, scheduler_hints={},
+        flavor=objects.Flavor(memory_mb=1024, extra_specs=extra_specs or {}),
+        **{'ignore_hosts': ['source'], 'requested_destination': destination,
+           **changes})
+
+
+def warm(length):
+    """Return our filter after a request for a guest that is alike."""
+    arm = scheduler_filter.ArmMigrateFilter()
+    arm.filter_all(renewed(length), request())
+    return arm
+
+
+def warm_hosts():
+    """Return our filter after a request for another guest."""
+    arm = warm(0)
+    scheduler_filter._reason.cache_clear()
+    return arm
+
+
+def cold():
+    """Return our filter before its first request."""
+    scheduler_filter._reason.cache_clear()
+    return scheduler_filter.ArmMigrateFilter()
+
+
+#: Name: filter, what is in the request, characters of a cpu_info at least.
+BENCHMARKS = {
+    'IoOpsFilter': (
+        lambda: io_ops_filter.IoOpsFilter(), {}, 0),
+    'NumInstancesFilter': (
+        lambda: num_instances_filter.NumInstancesFilter(), {}, 0),
+    'ComputeCapabilitiesFilter, no specs': (
+        lambda: compute_capabilities_filter.ComputeCapabilitiesFilter(),
+        {}, 0),
+    'ComputeCapabilitiesFilter, a cpu_info spec': (
+        lambda: compute_capabilities_filter.ComputeCapabilitiesFilter(),
+        {'extra_specs': SPEC}, 0),
+    'ComputeCapabilitiesFilter, a cpu_info spec, 9 KB': (
+        lambda: compute_capabilities_filter.ComputeCapabilitiesFilter(),
+        {'extra_specs': SPEC}, 9000),
+    'ArmMigrateFilter, warm': (
+        lambda: warm(0), {}, 0),
+    'ArmMigrateFilter, warm, 9 KB': (
+        lambda: warm(9000), {}, 9000),
+    'ArmMigrateFilter, warm, but for the guest': (warm_hosts, {}, 0),
+    'ArmMigrateFilter, cold': (cold, {}, 0),
+    'ArmMigrateFilter, a boot': (
+        lambda: warm(0), {'ignore_hosts': []}, 0),
+}
+
+
+@contextlib.contextmanager
+def database():
+    """Play the two rows that the filter reads."""
+    instance = mock.Mock(
+        task_state='migrating', host='source', node='source',
+        vcpu_model=objects.VirtCPUModel(features=[]),
+        flavor=objects.Flavor(memory_mb=1024, extra_specs={}),
+        image_meta=objects.ImageMeta.from_dict({'properties': {}}))
+    node = objects.ComputeNode(
+        cpu_info=measured_hosts.cpu_info(measured_hosts.distinct(1)[0]))
+    with contextlib.ExitStack() as stack:
+        for target, name, value in (
+                (objects.Instance, 'get_by_uuid', instance),
+                (objects.ComputeNode, 'get_by_host_and_nodename', node),
+                (objects.InstanceActionEvent, 'create', None),
+                (scheduler_filter.nova_context, 'target_cell',
+                 contextlib.nullcontext(mock.Mock(request_id='req-1')))):
+            stack.enter_context(mock.patch.object(
+                target, name, autospec=True, return_value=value))
+        yield
+
+
+def measure(loops, make, asked, length):
+    """Return the seconds that a filter takes for all hosts, once a loop."""
+    seconds = 0.0
+    spec = request(**asked)
+    with database():
+        for _ in range(loops):
+            tested, hosts = make(), renewed(length)
+            start = time.thread_time()
+            list(tested.filter_all(hosts, spec))
+            seconds += time.thread_time() - start
+    return seconds
+
+
+def count_parses():
+    """Return how many texts a cold filter parses for all hosts."""
+    with database(), mock.patch.object(
+            host_cache, 'read', autospec=True,
+            side_effect=host_cache.read) as read:
+        cold().filter_all(renewed(0), request())
+        return read.call_count
+
+
+def parse_seconds(text):
+    """Return what json.loads takes for a text."""
+    start = time.thread_time()
+    for _ in range(1000):
+        json.loads(text)
+    return (time.thread_time() - start) / 1000
+
+
+def main():
+    """Run all, then print the table."""
+    cfg.CONF([], project='nova', default_config_files=[])
+    objects.register_all()
+    logging.getLogger('nova_arm_migrate').addHandler(logging.NullHandler())
+    logging.getLogger('nova_arm_migrate').setLevel(logging.INFO)
+    logging.getLogger('nova_arm_migrate').propagate = False
+    runner = pyperf.Runner()
+    measured_hosts.few_runs(runner)
+    results = {name: runner.bench_time_func(
+        name, measure, *arguments, inner_loops=HOSTS)
+        for name, arguments in BENCHMARKS.items()}
+    if runner.args.worker:
+        return
+    sizes = [len(text) for text in texts(0)]
+    print(f'\n{HOSTS} hosts, {DISTINCT} distinct cpu_info of {min(sizes)} to'
+          f' {max(sizes)} characters; microseconds a host (CPU time)')
+    for name, result in results.items():
+        print(f'{name:50} {result.mean() * 1e6:8.2f}'
+              f' +- {result.stdev() * 1e6:.2f}')
+    for length in 0, 9000:
+        text = max(texts(length), key=len)
+        print(f'json.loads of {len(text)} characters'
+              f' {parse_seconds(text) * 1e6:8.2f}')
+    print(f'a cold filter parses {count_parses()} texts: the distinct ones'
+          ' and the source\'s')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,92 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""baseline and pools over 100,000 hosts: seconds, memory, and growth.
+
+Times are without tracemalloc, which slows everything down; memory is
+measured in one more run, on top of what holds the records' distinct texts.
+"""
+
+import resource
+import time
+import tracemalloc
+
+import pyperf
+
+import measured_hosts
+from nova_arm_migrate.core.baseline import baseline
+from nova_arm_migrate.core.pools import fleet as pools
+from nova_arm_migrate.core.record import dump_host
+
+SIZES = [(100000, 10), (100000, 40), (100000, 80), (100000, 160),
+         (1000, 40), (10000, 40)]
+
+
+def records(hosts, distinct):
+    """Yield (name, record) of so many hosts, each text a new object."""
+    texts = [dump_host(host) for host in measured_hosts.distinct(distinct)]
+    for number in range(hosts):
+        text = texts[number % distinct]
+        yield f'compute-{number:06}', text[:-1] + '}'
+
+
+def work(hosts, distinct):
+    """What ``nova-arm-migrate baseline`` does once it has read the files."""
+    found = pools(records(hosts, distinct))
+    common = baseline([profile.host for pool in found.pools
+                       for profile in pool.profiles])
+    return found, common
+
+
+def measure(loops, hosts, distinct):
+    """Return the seconds for so many runs."""
+    start = time.thread_time()
+    for _ in range(loops):
+        work(hosts, distinct)
+    return time.thread_time() - start
+
+
+def peak(hosts, distinct):
+    """Return the bytes that Python objects take at most, and the result."""
+    tracemalloc.start()
+    found, common = work(hosts, distinct)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most, found, common
+
+
+def main():
+    """Run all, then print the table."""
+    runner = pyperf.Runner()
+    measured_hosts.few_runs(runner)
+    runner.argparser.set_defaults(processes=3, values=2)
+    results = {}
+    for hosts, distinct in SIZES:
+        name = f'{hosts} hosts, {distinct} profiles'
+        results[name] = runner.bench_time_func(
+            name, measure, hosts, distinct)
+    if runner.args.worker:
+        return
+    print()
+    for (hosts, distinct), (name, result) in zip(SIZES, results.items()):
+        most, found, common = peak(hosts, distinct)
+        print(f'{name:28} {result.mean():6.3f} s +-'
+              f' {result.stdev():.3f}, {most / 2 ** 20:6.1f} MiB,'
+              f' {len(found.pools)} pools,'
+              f' {len(common.conflicts)} conflicts')
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f'peak resident size of this process: {own / 1024:.0f} MiB')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,88 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Hosts to measure with: recorded ones, and made-up relatives of theirs."""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import pathlib
+
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.record import load_host
+
+#: Recorded on real kernels; their README says how.
+PROFILES = (pathlib.Path(__file__).parents[1]
+            / 'tests' / 'fixtures' / 'profiles')
+
+#: What Nova's driver writes on an Arm64 host beside the record.
+NOVA_PART = {
+    'arch': 'aarch64', 'model': 'Neoverse-V1', 'vendor': 'ARM',
+    'topology': {'cells': 2, 'sockets': 1, 'cores': 64, 'threads': 1},
+    'features': sorted(
+        'fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp'
+        ' cpuid asimdrdm jscvt fcma lrcpc dcpop sha3 sm3 sm4 asimddp sha512'
+        ' sve asimdfhm dit uscat ilrcpc flagm ssbs sb paca pacg dcpodp sve2'
+        ' sveaes svepmull svebitperm svesha3 svesm4 flagm2 frint svei8mm'
+        ' svebf16 i8mm bf16 dgh rng bti'.split()),
+}
+
+
+def recorded() -> list[Host]:
+    """Return the recorded profiles."""
+    return [load_host(path.read_text().strip())
+            for path in sorted(PROFILES.glob('*.json'))]
+
+
+def distinct(count: int) -> list[Host]:
+    """Return this many different hosts.
+
+    The recorded ones first, then the same under other versions of QEMU, as
+    a fleet has them in the middle of an upgrade.
+    """
+    hosts = recorded()
+    for release in itertools.count():
+        if len(hosts) >= count:
+            return hosts[:count]
+        hosts += [dataclasses.replace(host, qemu=f'{host.qemu}.{release}')
+                  for host in recorded()]
+    raise AssertionError
+
+
+def cpu_info(host: Host, length: int = 0) -> str:
+    """Return the text that a compute reports of a host.
+
+    :param length: characters, to which Nova's part is stretched
+    """
+    from nova_arm_migrate.adapters.records import put_host
+    text = put_host(json.dumps(NOVA_PART), host)
+    if len(text) < length:
+        text = put_host(json.dumps(
+            NOVA_PART | {'model': 'm' * (length - len(text))}), host)
+    return text
+
+
+def fresh(texts: list[str], count: int) -> list[str]:
+    """Return strings, each an object of its own, as a database gives them.
+
+    CPython keeps a string's hash with the object: these have none yet.
+    """
+    return [(text[:-1] + '}') for text, _ in zip(
+        itertools.cycle(texts), range(count))]
+
+
+def few_runs(runner: object) -> None:
+    """Measure briefly unless told otherwise on the command line."""
+    arguments: argparse.ArgumentParser = runner.argparser  # type: ignore
+    arguments.set_defaults(processes=3, values=3, warmups=1, loops=1)

@@ -155,13 +155,13 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         Before, because the parent leaves a file behind that is cleaned up
         only if no check failed here.
         """
-        judges = self._judges(instance)
-        if judges:
+        if self._judges(instance):
             self._judge(instance, src_compute_info['cpu_info'])
         data = super().check_can_live_migrate_destination(
             context, instance, src_compute_info, dst_compute_info,
             block_migration, disk_over_commit)
-        if judges:
+        if self._is_arm_kvm():
+            # Whatever the options here say: the source's say no more on it.
             peers.mark(data)
         return data
 

@@ -317,7 +317,7 @@ class TestCheck(DriverTestCase):
         self.settings = conf.Settings(
             enforcement=conf.Enforcement.OFF)
         self.check(self.damaged(), 'rubbish')
-        self.assertFalse(peers.is_marked(self.data))
+        self.assertTrue(peers.is_marked(self.data))
         self.driver._compare_cpu(None, CPU_INFO, self.instance())
         self.compare.assert_called_once()
 

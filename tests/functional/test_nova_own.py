@@ -1,0 +1,81 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Nova's own tests of live migration, from its wheel, with our driver.
+
+The tests are Nova's, unchanged, under their own ids; only what
+``nova.virt.libvirt.LibvirtDriver`` is differs while they run. Those are
+chosen that live-migrate with the libvirt driver: tests on Nova's fake driver
+would not meet ours. Nova's fake hosts are x86 ones, so what is shown is that
+there our driver is Nova's.
+"""
+
+import importlib
+import re
+import unittest
+
+from nova_arm_migrate.adapters import driver
+from tests.functional import paste
+
+MODULES = (
+    'libvirt.test_live_migration',
+    'libvirt.test_numa_live_migration',
+    'libvirt.test_pci_sriov_servers',
+    'libvirt.test_power_manage',
+    'libvirt.test_stateless_firmware',
+    'libvirt.test_vgpu',
+    'libvirt.test_vtpm',
+    'regressions.test_bug_1888395',
+    'regressions.test_bug_1899835',
+    'regressions.test_bug_1944619',
+    'regressions.test_bug_2139351',
+    'regressions.test_bug_2152697',
+    'regressions.test_bug_2153425',
+)
+
+#: Of the modules that are about other things as well.
+LIVE_MIGRATION = re.compile(r'live_?migr|regressions', re.IGNORECASE)
+
+
+class OurDriver:
+    """Put before a test class of Nova's."""
+
+    def setUp(self):
+        self.useFixture(paste.PasteFixture())
+        self.stub_out('nova.virt.libvirt.LibvirtDriver',
+                      driver.ArmLibvirtDriver)
+        super().setUp()
+
+    def start_service(self, name, *args, **kwargs):
+        service = super().start_service(name, *args, **kwargs)
+        if name == 'compute':
+            self.assertIsInstance(service.manager.driver,
+                                  driver.ArmLibvirtDriver)
+        return service
+
+
+def load_tests(loader, tests, pattern):
+    """Load Nova's tests in the place of this module's, which has none."""
+    suite = unittest.TestSuite()
+    for name in MODULES:
+        module = importlib.import_module(f'nova.tests.functional.{name}')
+        for theirs in vars(module).values():
+            if (isinstance(theirs, type)
+                    and issubclass(theirs, unittest.TestCase)
+                    and theirs.__module__ == module.__name__):
+                ours = type(theirs.__name__, (OurDriver, theirs), {
+                    '__module__': theirs.__module__,
+                    '__qualname__': theirs.__qualname__})
+                suite.addTests(
+                    test for test in loader.loadTestsFromTestCase(ours)
+                    if LIVE_MIGRATION.search(test.id()))
+    return suite

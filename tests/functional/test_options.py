@@ -1,0 +1,149 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The options of [arm_migrate], each seen at work."""
+
+from unittest import mock
+
+from oslo_config import cfg
+
+from nova_arm_migrate.adapters import conf
+from nova_arm_migrate.probe.interface import Trial
+from tests.functional import base
+from tests.unit.core import synthetic as s
+
+HOST = s.host()
+LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
+OTHER_TIMER = s.host(cntfrq=62500000)
+SHORTER_SVE = s.host(sve_lengths=(128,))
+
+
+class TestOptions(base.ArmServersTestBase):
+
+    def option(self, **options):
+        self.flags(group='arm_migrate', **options)
+
+    def hosts(self, source, destination):
+        self.host('host-a', source)
+        self.host('host-b', destination)
+        return self.boot('host-a')
+
+    def test_warn_lets_it_go_and_says_what_it_thinks(self):
+        server = self.hosts(HOST, OTHER_TIMER)
+        self.option(enforcement='warn')
+        self.assertEqual('host-b', self.migrate(server, 'host-b'))
+        ((host, outcome),) = self.prechecks()
+        self.assertEqual(('host-b', 'warn', 'incompatible'),
+                         (host, outcome['action'], outcome['verdict']))
+        self.assertEqual('CNTFRQ_EL0', outcome['findings'][0]['register'])
+
+    def test_off_leaves_everything_to_nova(self):
+        server = self.hosts(HOST, HOST)
+        self.option(enforcement='off')
+        self.assertEqual('host-a',
+                         self.migrate(server, 'host-b', state='error'))
+        (event,) = self.events(server)
+        self.assertIn('Unacceptable CPU info', event['details'])
+        self.flags(skip_cpu_compare_on_dest=True, group='workarounds')
+        self.assertEqual('host-b', self.migrate(server, 'host-b'))
+        self.assertEqual([], self.prechecks())
+        self.assertIsNotNone(self.record(server))
+
+    def test_the_workaround_of_nova_changes_nothing(self):
+        server = self.hosts(HOST, LESSER)
+        self.flags(skip_cpu_compare_on_dest=True, group='workarounds')
+        self.refused(server, 'host-b', 'arm64: ID_AA64ISAR0_EL1.TS')
+
+    def test_silent_hazards(self):
+        server = self.hosts(HOST, SHORTER_SVE)
+        self.refused(server, 'host-b',
+                     'arm64: SVE_LENGTHS: guest 128,256, host-b 128')
+        self.option(silent_hazards='warn')
+        self.assertEqual('host-b', self.migrate(server, 'host-b'))
+        finding = self.prechecks()[-1][1]['findings'][0]
+        self.assertEqual('silent hazard', finding['severity'])
+
+    def test_an_override_is_audited(self):
+        server = self.hosts(HOST, OTHER_TIMER)
+        self.refused(server, 'host-b', 'arm64: CNTFRQ_EL0')
+        self.option(overrides=['CNTFRQ_EL0', 'CTR_EL0.DIC'])
+        for host in ('host-b', 'host-a', 'host-b'):
+            self.assertEqual(host, self.migrate(server, host))
+        audit = [line for line in self.stdlog.logger.output.splitlines()
+                 if '[arm_migrate] overrides: ' in line]
+        # Each time it takes effect: on the way back it does not.
+        self.assertEqual(2, len(audit), audit)
+        self.assertIn('CNTFRQ_EL0 does not count', audit[0])
+
+    def test_an_override_does_not_stand_against_the_trial(self):
+        server = self.hosts(HOST, LESSER)
+        self.option(overrides=['ID_AA64ISAR0_EL1.TS'])
+        self.refused(server, 'host-b', 'arm64: ID_AA64ISAR0_EL1')
+
+    def test_a_misspelt_override_stops_the_service(self):
+        self.arm.add('host-a', HOST)
+        with mock.patch.object(
+                conf, 'settings', autospec=True,
+                side_effect=cfg.ConfigFileValueError('no such register')):
+            self.assertRaisesRegex(
+                cfg.ConfigFileValueError, 'no such register',
+                self.start_compute, 'host-a',
+                connection=self.arm.hosts['host-a'].connection)
+
+
+class TestTrial(base.ArmServersTestBase):
+
+    def hosts(self, destination, trial):
+        self.host('host-a', HOST)
+        self.host('host-b', destination)
+        # The driver's alone: the simulated QEMU goes by the rule as ever.
+        self.computes['host-b'].driver._arm.trial = trial
+        return self.boot('host-a')
+
+    def test_it_is_made_with_the_guests_registers(self):
+        tried = []
+        server = self.hosts(
+            HOST, lambda guest: tried.append(guest) or Trial(written=1))
+        self.migrate(server, 'host-b')
+        self.assertEqual([self.record(server)], tried)
+
+    def test_kvm_refuses_what_the_rule_lets_pass(self):
+        server = self.hosts(HOST, lambda guest: Trial(
+            refused=((s.CTR, 'EINVAL'),), written=1))
+        self.migrate(server, 'host-b', state='error')
+        (event,) = self.events(server)
+        self.assertIn('arm64: CTR_EL0', event['details'])
+        (difference,) = self.prechecks()[-1][1]['disagreements']
+        self.assertEqual({'register': 'CTR_EL0', 'static': 'accepted',
+                          'trial': 'EINVAL'}, difference)
+
+    def test_kvm_takes_what_the_rule_refuses(self):
+        server = self.hosts(
+            s.host({s.MIDR: s.NEOVERSE_N1}), lambda guest: Trial(written=1))
+        # The simulated QEMU holds with the rule, and fails half-way.
+        self.migrate(server, 'host-b', state='failed')
+        self.assertEqual('accept', self.prechecks()[-1][1]['action'])
+        (difference,) = self.prechecks()[-1][1]['disagreements']
+        self.assertEqual(('MIDR_EL1', 'accepted'),
+                         (difference['register'], difference['trial']))
+
+    def test_without_the_trial_the_rule_decides(self):
+        self.flags(trial=False, group='arm_migrate')
+        server = self.hosts(HOST, None)
+        self.assertEqual('host-b', self.migrate(server, 'host-b'))
+
+    def test_a_trial_that_can_not_be_made_decides_nothing(self):
+        server = self.hosts(HOST, lambda guest: Trial(
+            ran=False, why_not='no memory for a scratch vCPU'))
+        self.assertEqual('host-b', self.migrate(server, 'host-b'))
+        self.assertEqual('not run: no memory for a scratch vCPU',
+                         self.prechecks()[-1][1]['trial'])

@@ -42,12 +42,7 @@ kill $pid 2> /dev/null
 for n in $(seq 60); do kill -0 $pid 2> /dev/null || break; sleep 0.5; done
 kill -9 $pid 2> /dev/null
 rm -f {_PID}
-for pid in /proc/[0-9]*; do
-    if tr '\\0' ' ' < $pid/cmdline 2> /dev/null |
-        grep -q '^/usr/bin/python3 /usr/local/bin/privsep-helper'; then
-        kill -9 "${{pid#/proc/}}" 2> /dev/null
-    fi
-done
+pkill -9 -f '^/usr/bin/python3 /usr/local/bin/privsep-helper'
 exit 0
 """
 

@@ -56,26 +56,30 @@ _CLOSURE = """
 import importlib.metadata, re, sys
 from packaging.requirements import Requirement
 host = {
-    'extra': '', 'implementation_name': 'cpython', 'os_name': 'posix',
+    'implementation_name': 'cpython', 'os_name': 'posix',
     'platform_machine': 'aarch64', 'platform_python_implementation': 'CPython',
     'platform_system': 'Linux', 'sys_platform': 'linux',
     'python_version': sys.argv[1], 'python_full_version': sys.argv[1] + '.5',
 }
-found, todo = {}, sys.argv[2:]
+found, todo = {}, [Requirement(text) for text in sys.argv[2:]]
+seen = set()
 while todo:
-    name = todo.pop()
-    key = re.sub('[-_.]+', '-', name).lower()
-    if key in found:
+    wanted = todo.pop()
+    key = re.sub('[-_.]+', '-', wanted.name).lower()
+    extras = {'', *wanted.extras}
+    if (key, *sorted(extras)) in seen:
         continue
+    seen.add((key, *sorted(extras)))
     try:
-        one = importlib.metadata.distribution(name)
+        one = importlib.metadata.distribution(wanted.name)
     except importlib.metadata.PackageNotFoundError:
         continue
     found[key] = one.version
-    for text in one.requires or ():
-        need = Requirement(text)
-        if need.marker is None or need.marker.evaluate(host):
-            todo.append(need.name)
+    for need in map(Requirement, one.requires or ()):
+        if need.marker is None or any(
+            need.marker.evaluate({**host, 'extra': extra}) for extra in extras
+        ):
+            todo.append(need)
 for key, version in sorted(found.items()):
     print(f'{key}=={version}')
 """

@@ -102,13 +102,14 @@ class Guests:
             f'server show {name} -c name -c status '
             '-c OS-EXT-SRV-ATTR:host')
 
+    def list_events(self, name: str) -> None:
+        """Show which requests were made of a server, the last one first."""
+        self.shell.openstack(
+            f'server event list {name} -c "Request ID" -c Action')
+
     def show_events(self, name: str) -> None:
         """Show what the server's events say of its last request."""
         request = self._last_request(self._api.server(name))
-        self.shell.openstack(
-            f'server event list {name} -c "Request ID" -c Action',
-            trim=lambda output: '\n'.join(
-                output.splitlines()[:4] + output.splitlines()[-1:]))
         self.shell.openstack(
             f'server event show {name} {request} -c events -f json',
             trim=trim_events)

@@ -112,6 +112,7 @@ class Story:
         self._shell.say('db started on a host with SVE. v1-nosve has the '
                         'same core, but its kernel offers no SVE.')
         refused = self._guests.migrate('db', 'v1-nosve')
+        self._guests.list_events('db')
         self._guests.show_events('db')
         self._guests.show('db')
         self._record('db to a host without SVE', refused)

@@ -168,19 +168,17 @@ class Api:
         deadline = time.monotonic() + timeout
         while True:
             server = self.server(name)
-            migrations = self.get(
-                f'/os-migrations?instance_uuid={server["id"]}')['migrations']
             if (server['OS-EXT-STS:task_state'] is None
                     and server['status'] not in ('BUILD', 'MIGRATING')
-                    and not any(migration['status'] in UNFINISHED
-                                for migration in migrations)):
+                    and self.last_migration(server).get('status')
+                    not in UNFINISHED):
                 self._finish()
                 return self.server(name)
             if time.monotonic() > deadline:
                 raise SceneFailed(
                     f'{name} is still {server["status"]} '
                     f'({server["OS-EXT-STS:task_state"]}) after {timeout:g} s')
-            time.sleep(0.4)
+            time.sleep(0.5)
 
     def last_migration(self, server: Json) -> Json:
         """Return the youngest live migration of a server; {} for none."""

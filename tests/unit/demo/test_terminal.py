@@ -130,7 +130,8 @@ class TestApi(unittest.TestCase):
         front.mount('compute', nova)
         front.start()
         self.finished = mock.Mock()
-        sleep = mock.patch.object(terminal.time, 'sleep')
+        sleep = mock.patch.object(
+            terminal.time, 'sleep', autospec=True)
         sleep.start()
         self.addCleanup(sleep.stop)
         return terminal.Api(front.url, 'token', self.finished)

@@ -1,0 +1,99 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The demonstration as a user runs it: a process of its own, real sockets."""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import unittest
+
+import nova_arm_migrate
+
+TOP = str(pathlib.Path(nova_arm_migrate.__file__).parents[1])
+COMMAND = [sys.executable, '-m', 'nova_arm_migrate.demo']
+#: Seconds; it takes about one minute on two idle cores.
+LONGEST = 1200
+
+
+def environment():
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith('OS_')}
+    path = os.pathsep.join(filter(None, [TOP, kept.get('PYTHONPATH')]))
+    return kept | {'PYTHONPATH': path, 'OS_CLOUD': 'somebody-elses'}
+
+
+def run(*arguments):
+    return subprocess.run(
+        [*COMMAND, *arguments], env=environment(), capture_output=True,
+        text=True, timeout=LONGEST, check=False)
+
+
+class TestDemo(unittest.TestCase):
+
+    def remove_log(self, output):
+        log = pathlib.Path(
+            re.search(r'Log of the services: (\S+)', output)[1])
+        self.assertTrue(log.is_file())
+        self.assertEqual([log], list(log.parent.iterdir()))
+        log.unlink()
+        log.parent.rmdir()
+
+    def test_every_scene_shows_what_it_promises(self):
+        done = run()
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.assertEqual('', done.stderr)
+        self.assertIn('Simulated:', done.stdout.splitlines()[0])
+        self.assertNotIn('FAILED', done.stdout)
+        self.assertRegex(
+            done.stdout, r'details: .*ID_AA64PFR0_EL1.SVE: guest 1')
+        table = done.stdout.partition('In short\n')[2]
+        for row in (
+                r'web to .* to n1-b +refused +to n1-a',
+                r'db to .* refused: ID_AA64PFR0_EL1.SVE +refused +ERROR',
+                r'db wherever .* to v1-b +refused +ERROR',
+                r'legacy to .* to new, to old +refused +to new, to old',
+                r'fresh .* refused: ID_AA64PFR1_EL1.BT +refused +ERROR'):
+            self.assertRegex(table, row)
+        self.remove_log(done.stdout)
+
+    def test_a_port_in_use_is_said_in_one_line(self):
+        with socket.socket() as taken:
+            taken.bind(('127.0.0.1', 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            done = run('--port', str(port))
+        self.assertEqual(2, done.returncode)
+        self.assertEqual(
+            f'nova_arm_migrate.demo: cannot listen on 127.0.0.1:{port}: '
+            'in use by another program\n', done.stderr)
+
+    def test_an_interrupt_ends_it_cleanly(self):
+        process = subprocess.Popen(
+            COMMAND, env=environment(), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True)
+        with process:
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if line.startswith('$ openstack'):
+                    os.killpg(process.pid, signal.SIGINT)
+                    break
+            rest, errors = process.communicate(timeout=LONGEST)
+        self.assertEqual(130, process.returncode, rest + errors)
+        self.assertIn('Interrupted.', rest)
+        self.assertEqual('', errors)
+        self.remove_log(rest)

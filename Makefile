@@ -15,22 +15,32 @@ PYTHON ?= python3
 TESTS ?= all
 TOX = .venv-tox/bin/tox
 
-.PHONY: help demo test zipapp docs clean
+.PHONY: help bindep demo test lab zipapp docs clean
 
 help:
 	@echo 'make demo [KEEP=1]  a simulated cloud with Arm64 hosts, in a minute'
 	@echo 'make test           style, types, unit, functional, packaging tests'
+	@echo 'make lab            real migrations between emulated hosts (root)'
+	@echo 'make bindep         the system packages that are missing'
 	@echo 'make zipapp         dist/nova-arm-migrate.pyz: probe and compare'
 	@echo 'make docs           the documentation, into doc/build/html'
 	@echo 'make clean          remove what the above have made'
 
 .venv-tox/.done: constraints.txt
 	$(PYTHON) -m venv .venv-tox
-	.venv-tox/bin/pip install --quiet --constraint constraints.txt tox
+	.venv-tox/bin/pip install --quiet --constraint constraints.txt tox bindep
 	@touch $@
 
 test: .venv-tox/.done
 	$(TOX) run -e $(TESTS)
+
+# What the system lacks; PROFILES is of those in bindep.txt.
+PROFILES ?= test demo
+bindep: .venv-tox/.done
+	@.venv-tox/bin/bindep -b $(PROFILES)
+
+lab: .venv-tox/.done
+	$(TOX) run -e lab
 
 docs: .venv-tox/.done
 	$(TOX) run -e docs,releasenotes

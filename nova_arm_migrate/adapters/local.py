@@ -100,9 +100,8 @@ class ThisHost:
             return guest_started_on(
                 taken.host, disabled=domain.disabled, gic=domain.gic,
                 memory=domain.memory)
-        guest = guest_seen(taken.host, view, disabled=domain.disabled,
-                           gic=domain.gic, memory=domain.memory)
-        return dataclasses.replace(guest, ipa_bits=taken.host.ipa_bits)
+        return guest_seen(taken.host, view, disabled=domain.disabled,
+                          gic=domain.gic, memory=domain.memory)
 
     def trial(self, guest: Guest) -> Trial:
         """Write the guest's registers to a scratch vCPU here."""

@@ -66,8 +66,8 @@ class Dropped:
 
     def line(self) -> str:
         """One line for the log, at most some 8000 characters long."""
-        return (f'Live migration of server {self.server}: {self.count} of'
-                f' {self.asked} hosts dropped: {self.told}')
+        return (f'ArmMigrateFilter: live migration of server {self.server}:'
+                f' {self.count} of {self.asked} hosts dropped: {self.told}')
 
     def details(self) -> str:
         """The text of an event, in at most 255 bytes, the reason first."""

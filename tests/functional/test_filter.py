@@ -18,7 +18,6 @@ The profiles are synthetic: see tests/unit/core/synthetic.py.
 
 import contextlib
 import io
-import time
 
 import fixtures
 from nova import context as nova_context
@@ -64,30 +63,6 @@ class FilterTestBase(base.ArmServersTestBase):
         with nova_context.target_cell(context, cell) as cell_context:
             yield cell_context
 
-    def migrate(self, server, host=None, state='completed', **kwargs):
-        before = {migration['id'] for migration in self.migrations(server)}
-        self.api.post_server_action(server['id'], {'os-migrateLive': {
-            'host': host, 'block_migration': 'auto'} | kwargs})
-        for _ in range(240):
-            ended = [migration['status']
-                     for migration in self.migrations(server)
-                     if migration['id'] not in before
-                     and migration['status'] in (
-                         'completed', 'error', 'failed')]
-            if ended:
-                break
-            time.sleep(0.25)
-        self.assertEqual([state], ended)
-        self._wait_for_server_parameter(
-            server, {'OS-EXT-STS:task_state': None, 'status': 'ACTIVE'},
-            max_retries=60)
-        return self.on(server)
-
-    def migrations(self, server):
-        return self.api.api_get(
-            f"/os-migrations?instance_uuid={server['id']}").body[
-                'migrations']
-
     def on(self, server):
         """The name of the host that a server is on."""
         return self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
@@ -112,8 +87,9 @@ class TestFilter(FilterTestBase):
 
         self.assertEqual(1, self.visits)
         self.assertEqual(
-            [f'Live migration of server {server["id"]}: 3 of 4 hosts dropped:'
-             ' MIDR_EL1: guest 0x410fd400, host 0x413fd0c1: host-b, host-c;'
+            [f'ArmMigrateFilter: live migration of server {server["id"]}:'
+             ' 3 of 4 hosts dropped: MIDR_EL1: guest 0x410fd400, host'
+             ' 0x413fd0c1: host-b, host-c;'
              ' ID_AA64ISAR0_EL1.TS: guest 1, host 0: host-d'], self.lines())
         # No host is asked that would only refuse.
         (check,) = self.events(server, CHECK)
@@ -260,6 +236,24 @@ class TestOtherRequests(FilterTestBase):
         self._evacuate_server(server, expected_host='host-b')
         self.assertEqual(1, self.visits)
         self.assertEqual([], self.lines())
+
+
+class TestCells(FilterTestBase):
+
+    NUMBER_OF_CELLS = 2
+
+    def test_a_guest_in_the_second_cell(self):
+        for name, profile in (('host-a', HOST), ('host-b', OTHER_CORE),
+                              ('host-c', HOST)):
+            connection = self.arm.add(name, profile).connection
+            self.start_compute(name, connection=connection,
+                               cell_name='cell2')
+        self.host('host-d', HOST)
+        server = self.boot('host-a')
+        self.assertEqual('host-c', self.migrate(server))
+        self.assertIn('1 of 2 hosts dropped', self.lines()[0])
+        # Nova's own rule: no live migration to another cell.
+        self.assertEqual('Success', self.events(server, EVENT)[0]['result'])
 
 
 class TestStatus(FilterTestBase):

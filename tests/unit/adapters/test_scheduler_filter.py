@@ -299,9 +299,9 @@ class TestWhatIsSaid(FilterTestCase):
             self.names(states(a=OTHER_CORE, b=LESSER, c=LESSER, d=HOST))
         (line,) = logs.output
         self.assertEqual(
-            f'INFO:{LOG}:Live migration of server {UUID}: 3 of 4 hosts'
-            ' dropped: ID_AA64ISAR0_EL1.TS: guest 1, host 0: b, c;'
-            ' MIDR_EL1: guest 0x410fd400, host 0x413fd0c1: a', line)
+            f'INFO:{LOG}:ArmMigrateFilter: live migration of server {UUID}:'
+            ' 3 of 4 hosts dropped: ID_AA64ISAR0_EL1.TS: guest 1, host 0: b,'
+            ' c; MIDR_EL1: guest 0x410fd400, host 0x413fd0c1: a', line)
 
     def test_nothing_dropped_nothing_said(self):
         with self.assertNoLogs(LOG, 'INFO'):

@@ -33,7 +33,7 @@ from tests.lab import processes
 from tests.lab import qmp
 from tests.lab import spec
 
-BOOT_PATIENCE = 120.0
+BOOT_PATIENCE = 300.0
 MAX_HOSTS = 90
 
 

@@ -80,6 +80,18 @@ def complaint(text: str) -> str:
     return ''
 
 
+def _continues(text: str, one: int, following: int) -> bool:
+    """Whether a report is the next one.
+
+    Reports between them may be there but for a message that the kernel wrote
+    into their lines.
+    """
+    return following > one and all(
+        re.search(rf'^witness {number}\b', text, re.M)
+        for number in range(one + 1, following)
+    )
+
+
 def judge(before: str, after: str = '') -> Health:
     """Whether a guest is well.
 
@@ -101,7 +113,7 @@ def judge(before: str, after: str = '') -> Health:
     if said:
         return Health(f'kernel: {said}')
     for one, following in zip(found, found[1:]):
-        if following.sequence != one.sequence + 1:
+        if not _continues(text, one.sequence, following.sequence):
             return Health(
                 f'report {one.sequence} is followed by {following.sequence}'
             )

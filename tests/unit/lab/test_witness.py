@@ -65,6 +65,11 @@ class JudgeTest(testtools.TestCase):
         self.assertReason('report 5 is followed by 7',
                           lines(0, 5), lines(7, 9))
 
+    def test_a_report_that_the_kernel_wrote_into_is_there(self):
+        self.assertTrue(witness.judge(
+            lines(0, 5), 'witness 6 fp=[9.1] rcu: INFO: self-detected stall'
+            '\n70/0 timer=70/0\n' + lines(7, 9)).well)
+
     def test_a_repeated_report(self):
         self.assertReason('report 5 is followed by 5',
                           lines(0, 5), lines(5, 9))

@@ -230,6 +230,10 @@ class TestWhichHosts(FilterTestCase):
         self.assertEqual(['a'], self.names(
             states(a=HOST, b=LESSER, c=OTHER_CORE)))
 
+    def test_a_guest_whose_cpu_nova_did_not_note(self):
+        self.db.instance.vcpu_model = None
+        self.assertEqual(['a'], self.names(states(a=HOST, b=LESSER)))
+
     def test_a_switched_off_pmu_is_not_in_the_way(self):
         fewer = s.with_field(
             s.host(features=frozenset({'pauth', 'sve'}), listed=frozenset(

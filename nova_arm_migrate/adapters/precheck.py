@@ -39,9 +39,9 @@ from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
 from nova_arm_migrate.probe.interface import Trial
 
-#: The last word on a peer that shows no sign of the extension.
-NO_EXTENSION = ('nova-arm-migrate does not run there, so nothing judges'
-                ' whether it takes the guest')
+#: Why a peer without a sign of the extension judges nothing. Short: a stock
+#: destination puts 100 bytes of its own and two host names before it.
+NO_EXTENSION = 'it does not run nova-arm-migrate'
 
 
 class Action(enum.Enum):

@@ -327,7 +327,7 @@ class TestCheck(DriverTestCase):
         instance = self.instance(self.guest)
         with self.assertRaisesRegex(
                 exception.MigrationPreCheckError,
-                'arm64: unknown: DESTINATION: nova-arm-migrate does not'):
+                'arm64: unknown: DESTINATION: it does not run nova-arm-'):
             self.driver.check_can_live_migrate_source(
                 None, instance, self.data)
         parent.assert_not_called()

@@ -65,9 +65,10 @@ class FieldName(types.ConfigType):
 group = cfg.OptGroup(
     GROUP, title='Live migration of Arm64 guests',
     help="""
-How live migrations of Arm64 KVM guests are judged. The options are read by
-nova-compute with ``compute_driver = arm_migrate.ArmLibvirtDriver`` and by the
-scheduler's ``ArmMigrateFilter``, and have no effect on other hosts.
+How live migrations of Arm64 KVM guests are judged. The options
+are read by nova-compute with ``compute_driver =
+arm_migrate.ArmLibvirtDriver`` and by the scheduler's
+``ArmMigrateFilter``, and have no effect on other hosts.
 """)
 
 enforcement = cfg.StrOpt(
@@ -87,10 +88,11 @@ enforcement = cfg.StrOpt(
     ],
     mutable=True,
     help="""
-What becomes of a live migration that the destination can not take.
+What becomes of a live migration that the destination can not
+take.
 
-Host records, traits and guest records are kept whatever is set here, so that
-``off`` can be turned back on at any time.
+Host records, traits and guest records are kept whatever is set
+here, so that ``off`` can be turned back on at any time.
 """)
 
 unknown = cfg.StrOpt(
@@ -104,19 +106,22 @@ unknown = cfg.StrOpt(
     help="""
 What becomes of a live migration that can not be judged.
 
-A verdict is unknown where a record is missing or can not be read: the other
-compute does not run nova-arm-migrate or runs a version with another record
-schema, its probe failed, or a value could not be read there. The log and the
-server's events say which.
+A verdict is unknown where a record is missing or can not be read:
+the other compute does not run nova-arm-migrate or runs a version
+with another record schema, its probe failed, or a value could not
+be read there. The log and the server's events say which.
 
-The default refuses, because the two mistakes differ in cost: a refused
-migration leaves the server as it was, while one that QEMU refuses half-way
-leaves it in ERROR, and one that breaks the guest is noticed by nobody.
+The default refuses, because the two mistakes differ in cost: a
+refused migration leaves the server as it was, while one that QEMU
+refuses half-way has moved its memory for nothing (and leaves the
+server in ERROR if its host runs Nova's own driver), and one that
+breaks the guest is noticed by nobody.
 
-For a rolling upgrade, install nova-arm-migrate on all computes before moving
-guests: that restarts nova-compute and leaves guests running, and guests that
-run already are then judged by their host's record. Where guests have to move
-while only some computes have it, set ``allow`` for that time.
+For a rolling upgrade, install nova-arm-migrate on all computes
+before moving guests: that restarts nova-compute and leaves guests
+running, and guests that run already are then judged by their
+host's record. Where guests have to move while only some computes
+have it, set ``allow`` for that time.
 
 Has no effect if ``enforcement`` is not ``enforce``.
 """)
@@ -126,14 +131,15 @@ trial = cfg.BoolOpt(
     default=True,
     mutable=True,
     help="""
-Whether the destination tries the guest's registers on a vCPU of its own
-before it accepts a live migration.
+Whether the destination tries the guest's registers on a vCPU of
+its own before it accepts a live migration.
 
-It writes them to a vCPU of a virtual machine that is made for this and never
-runs, which takes some milliseconds. That is what QEMU will do when the guest
-arrives, so what KVM answers is final, and a difference from the rule is
-logged. Switch this off only if nova-compute may not open /dev/kvm; the
-verdict is then the rule's alone.
+It writes them to a vCPU of a virtual machine that is made for
+this and never runs, which takes some milliseconds. That is what
+QEMU will do when the guest arrives, so what KVM answers is final,
+and a difference from the rule is logged. Switch this off only if
+nova-compute may not open /dev/kvm; the verdict is then the rule's
+alone.
 """)
 
 silent_hazards = cfg.StrOpt(
@@ -145,10 +151,10 @@ silent_hazards = cfg.StrOpt(
     ],
     mutable=True,
     help="""
-What becomes of a live migration that neither KVM nor QEMU would refuse, and
-after which the guest breaks: other SVE vector lengths, another timer
-frequency, another cache zeroing block, too few address bits, another page
-size.
+What becomes of a live migration that neither KVM nor QEMU would
+refuse, and after which the guest breaks: other SVE vector
+lengths, another timer frequency, another cache zeroing block, too
+few address bits, another page size.
 """)
 
 overrides = cfg.ListOpt(
@@ -158,14 +164,16 @@ overrides = cfg.ListOpt(
     sample_default=['CTR_EL0.DIC', 'PAGE_SIZE'],
     mutable=True,
     help="""
-Registers, fields (``REGISTER.FIELD``) and hazards in which a difference does
-not count. For an operator who knows better; QEMU may still refuse the guest
-half-way. Each time an override takes effect, a warning says so.
+Registers, fields (``REGISTER.FIELD``) and hazards in which a
+difference does not count. For an operator who knows better; QEMU
+may still refuse the guest half-way. Each time an override takes
+effect, a warning says so.
 
-Names are those of the findings in the log and in the server's events. An
-unknown name stops nova-compute at its start. An override of a field does not
-stand against the trial: if KVM on the destination refuses the register, name
-the whole register, or switch ``trial`` off.
+Names are those of the findings in the log and in the server's
+events. An unknown name stops nova-compute at its start. An
+override of a field does not stand against the trial: if KVM on
+the destination refuses the register, name the whole register, or
+switch ``trial`` off.
 """)
 
 ALL_OPTIONS = [enforcement, unknown, trial, silent_hazards, overrides]

@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as exc:
         # oslo.log's excepthook would write it to the log and nowhere else.
         logging.getLogger(__name__).exception('the demonstration failed')
-        return _cannot(f'{type(exc).__name__}: {exc}; see the log')
+        return _cannot(f'{_first_line(exc)}; see the log')
     finally:
         _leave_log(directory)
 
@@ -92,15 +92,20 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
         return _cannot(f"{exc}: pip install 'nova-arm-migrate[demo]'")
     from nova_arm_migrate import finder
     finder.install()
+    # What is logged before the log is open is not for the screen.
+    logging.lastResort = None
     threading.excepthook = _log_thread_exception
     started = time.monotonic()
-    cloud = demo_cloud.Cloud(
-        directory, scenes.fleet(), scenes.DRIVER, [scenes.FILTER],
-        arguments.port)
     try:
-        cloud.setUp()
-    except (frontend.PortInUse, settings.InstallationIncomplete) as exc:
+        terminal.client_path()
+        settings.api_paste_config()
+        front = frontend.Frontend(arguments.port)
+    except (frontend.PortInUse, settings.InstallationIncomplete,
+            terminal.ClientMissing) as exc:
         return _cannot(str(exc))
+    cloud = demo_cloud.Cloud(
+        directory, front, scenes.fleet(), scenes.DRIVER, [scenes.FILTER])
+    cloud.setUp()
     try:
         shell = terminal.Terminal(cloud.environment)
         api = terminal.Api(cloud.frontend.url, frontend.TOKEN,
@@ -116,8 +121,6 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
             cloud.reconfigure(scenes.DRIVER, [scenes.FILTER])
             _keep(cloud, directory)
         return 1 if story.failures else 0
-    except terminal.ClientMissing as exc:
-        return _cannot(str(exc))
     finally:
         cloud.cleanUp()
 
@@ -136,6 +139,14 @@ def _keep(cloud: ty.Any, directory: pathlib.Path) -> None:
         threading.Event().wait()
     except KeyboardInterrupt:
         print(flush=True)
+
+
+def _first_line(exc: BaseException) -> str:
+    """Name an exception; a fixture wraps those of its setUp."""
+    while exc.args and isinstance(exc.args[0], tuple):
+        exc = exc.args[0][1]
+    text = (str(exc).splitlines() or [''])[0]
+    return f'{type(exc).__name__}: {text}'
 
 
 def _cannot(why: str) -> int:

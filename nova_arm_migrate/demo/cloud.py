@@ -95,14 +95,14 @@ class Cloud(fixtures.Fixture):
     :param specs: the hosts by name; one nova-compute runs on each.
     :param driver: ``compute_driver``.
     :param filters: scheduler filters to add, as full class paths.
-    :param port: TCP port of all APIs; 0 takes a free one.
+    :param front: what its APIs are served by; the cloud starts it, and
+        stops it in the end.
     """
 
-    def __init__(self, directory: pathlib.Path,
+    def __init__(self, directory: pathlib.Path, front: frontend.Frontend,
                  specs: collections.abc.Mapping[str, HostSpec],
                  driver: str = 'libvirt.LibvirtDriver',
-                 filters: collections.abc.Sequence[str] = (),
-                 port: int = 0) -> None:
+                 filters: collections.abc.Sequence[str] = ()) -> None:
         super().__init__()
         self.directory = directory
         self.nova_conf = directory / 'nova.conf'
@@ -112,7 +112,7 @@ class Cloud(fixtures.Fixture):
         self._specs = specs
         self._driver = driver
         self._filters = list(filters)
-        self._port = port
+        self.frontend = front
 
     @property
     def environment(self) -> dict[str, str]:
@@ -131,7 +131,6 @@ class Cloud(fixtures.Fixture):
     def _setUp(self) -> None:
         for name in ('instances', 'locks'):
             (self.directory / name).mkdir()
-        self.frontend = frontend.Frontend(self._port)
         self.addCleanup(self.frontend.stop)
         self._configure()
         self._create_databases()
@@ -327,6 +326,7 @@ class Cloud(fixtures.Fixture):
     def _stop(self) -> None:
         for running in reversed(self._running):
             running.stop()
+            running.wait()
 
     def _map_hosts(self) -> None:
         from nova.objects import host_mapping

@@ -95,7 +95,7 @@ def nova_options(directory: pathlib.Path, url: str, driver: str,
             # A live migration waits for no event of the simulated neutron.
             'vif_plugging_timeout': 0,
             'vif_plugging_is_fatal': False,
-            'manager_shutdown_timeout': 0,
+            'manager_shutdown_timeout': 20,
             # A busy machine is no reason to think that a compute is down.
             'service_down_time': 3600,
             'resume_guests_state_on_host_boot': False,

@@ -164,10 +164,12 @@ class TestRegenerate(unittest.TestCase):
 
     def test_what_was_never_seen_before_is_kept_in_its_place(self):
         xml = domains.read('one-cell-pinned').replace(
-            '  </cputune>', "    <quantumtune qubits='3'/>\n  </cputune>"
-        ).replace("<memory mode='strict' nodeset='1'/>",
-                      "<memory mode='strict' nodeset='1' migratable='yes'/>"
-                      "\n    <far away='1'/>").replace(
+            '  </cputune>', "    <quantumtune qubits='3'/>\n  </cputune>")
+        xml = xml.replace(
+            "<memory mode='strict' nodeset='1'/>",
+            "<memory mode='strict' nodeset='1' migratable='yes'/>"
+            "\n    <far away='1'/>")
+        xml = xml.replace(
             '<os>', '<!-- a note --><wormhole>in</wormhole><os>')
         after = regenerate(xml, PINNED)
         self.assertEqual(('quantumtune', {'qubits': '3'}),

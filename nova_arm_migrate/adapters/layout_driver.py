@@ -116,7 +116,8 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         """Keep a migration that was rolled back from ending in ERROR.
 
         The manager puts the instance in ERROR whenever this raises, and the
-        parent raises for every migration that fails.
+        parent raises for every migration that fails, and for some that do
+        not.
         """
         if not self._is_arm_kvm():
             super().live_migration(
@@ -131,14 +132,15 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
                 block_migration, migrate_data)
         except Exception as error:
             if not job.over:
-                guest = self._host.get_guest(instance)
+                started = instance.uuid in self.active_migrations
+                self.active_migrations.pop(instance.uuid, None)
                 events.failed(context, instance, 'live_migration',
                               f'{type(error).__name__}: {error}')
-                job.settle(context, guest, dest, block_migration,
-                           migrate_data)
-            if not job.rolled_back:
+                job.settle(context, self._host, dest, block_migration,
+                           migrate_data, started)
+            if not job.settled:
                 raise
-            LOG.warning('The live migration failed and was rolled back:'
+            LOG.warning('A live migration has failed, and all is settled:'
                         ' %s', error, instance=instance)
         finally:
             self._jobs.pop(instance.uuid, None)
@@ -174,7 +176,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
             words = rollback.qemu_last_line(instance)
             if words:
                 events.failed(context, instance, 'qemu', words)
-            rollback.keep_own_numbers(instance)
+            rollback.keep_to_itself(instance)
         super().rollback_live_migration_at_destination(
             context, instance, network_info, block_device_info,
             destroy_disks=destroy_disks, migrate_data=migrate_data)

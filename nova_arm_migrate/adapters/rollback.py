@@ -24,7 +24,7 @@ import threading
 from typing import Any
 
 import nova.conf
-from nova.objects import instance as instance_obj
+from nova import exception
 import nova.privsep.path
 from nova.virt.libvirt import migration as libvirt_migrate
 from oslo_log import log as logging
@@ -62,13 +62,16 @@ class Job:
         self._post_method = post_method
         self._recover_method = recover_method
         self.ended = threading.Event()
+        #: The manager has been told how the migration ended.
         self.over = False
-        self.rolled_back = False
+        #: And has done all that it does then.
+        self.settled = False
 
-    def post(self, *args: Any, **kwargs: Any) -> Any:
+    def post(self, *args: Any, **kwargs: Any) -> None:
         """The guest has left."""
         self.over = True
-        return self._post_method(*args, **kwargs)
+        self._post_method(*args, **kwargs)
+        self.settled = True
 
     def recover(self, context: Any, instance: Any, dest: str,
                 migrate_data: Any, migration_status: str = 'failed') -> None:
@@ -89,24 +92,36 @@ class Job:
             events.failed(context, instance, 'rollback',
                           f'{type(error).__name__}: {error}')
             _clear(instance, migrate_data.migration, migration_status)
-        self.rolled_back = True
+        self.settled = True
 
-    def settle(self, context: Any, guest: Any, dest: str,
-               block_migration: Any, migrate_data: Any) -> None:
+    def settle(self, context: Any, host: Any, dest: str,
+               block_migration: Any, migrate_data: Any,
+               started: bool) -> None:
         """Do what the driver did not get to, when it has raised before.
 
+        :param host: ``nova.virt.libvirt.host.Host``
+        :param started: whether there is a thread that talks to libvirt
         :raises Exception: what the manager's own methods raise
         """
-        if not self.ended.wait(_ABORT_PATIENCE):
+        if started and not self.ended.wait(_ABORT_PATIENCE):
             LOG.error('libvirt has not ended the migration job',
                       instance=self._instance)
             return
-        kind = libvirt_migrate.find_job_type(guest, self._instance)
-        if kind == numa_host.libvirt_module().VIR_DOMAIN_JOB_COMPLETED:
+        if self._has_left(host):
             self.post(context, self._instance, dest, block_migration,
                       migrate_data)
         else:
             self.recover(context, self._instance, dest, migrate_data)
+
+    def _has_left(self, host: Any) -> bool:
+        """Whether the guest is gone from here, by the parent's own rule."""
+        try:
+            guest = host.get_guest(self._instance)
+        except exception.InstanceNotFound:
+            return True
+        kind = libvirt_migrate.find_job_type(guest, self._instance)
+        return bool(
+            kind == numa_host.libvirt_module().VIR_DOMAIN_JOB_COMPLETED)
 
 
 def _clear(instance: Any, migration: Any, status: str) -> None:
@@ -121,20 +136,15 @@ def _clear(instance: Any, migration: Any, status: str) -> None:
     migration.save()
 
 
-def keep_own_numbers(instance: Any) -> None:
-    """Keep what is the destination's out of the instance's record.
+def keep_to_itself(instance: Any) -> None:
+    """Keep what the destination was sent out of the instance's record.
 
-    Nova shows the driver the instance as it would have been here, and the
-    parent's clean-up saves the instance: with the pins of a host that it is
-    not on. What is not marked as changed is not saved.
+    Nova shows the destination's driver the instance as it would have been
+    there, and the parent's clean-up saves it: with the pins of a host that
+    it is not on, and with the migration context that the source has dropped
+    meanwhile. What is not marked as changed is not saved.
     """
-    names = [name for name in instance_obj._MIGRATION_CONTEXT_ATTRS
-             if instance.obj_attr_is_set(name)]
-    for name in names:
-        value = getattr(instance, name)
-        if value is not None:
-            value.obj_reset_changes(recursive=True)
-    instance.obj_reset_changes(names)
+    instance.obj_reset_changes(recursive=True)
 
 
 def qemu_last_line(instance: Any) -> str | None:

@@ -1,0 +1,240 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Live migrations that fail, beside what the stock driver leaves behind."""
+
+import time
+from unittest import mock
+
+from nova import exception
+import oslo_messaging
+
+from tests.functional import base
+from tests.functional import numa_base
+from tests.functional import test_numa
+
+QEMU_LOG = b"""\
+-uuid 5fab6043-7e80-4d43-b212-355127881df1 \\
+-msg timestamp=on
+2026-11-25T02:40:13Z qemu-system-aarch64: Failed to put registers after init
+2026-11-25T02:40:14Z qemu-system-aarch64: load of migration failed: Invalid
+2026-11-25 02:40:15.641+0000: shutting down, reason=failed
+"""
+
+
+class RollbackTestBase(numa_base.NumaServersTestBase):
+
+    def setUp(self):
+        super().setUp()
+        self.flags(cpu_dedicated_set='0-7', group='compute')
+        # What makes the destination's driver save the instance, see Nova's
+        # own NUMALiveMigrationBase: here all hosts share one file system.
+        self.stub_out(
+            'nova.compute.manager.ComputeManager'
+            '._live_migration_cleanup_flags', lambda *a, **k: (True, True))
+        self.stub_out('nova.privsep.path.last_bytes',
+                      lambda path, count: (QEMU_LOG, 0))
+
+    def hosts(self, driver=base.OURS):
+        """Two hosts; a naive copy of the pins would collide on the second."""
+        self.numa_host('a', test_numa.CONTIGUOUS, driver)
+        self.numa_host('b', test_numa.INTERLEAVED, driver)
+        self.there = self.pinned('b')
+        self.server = self.pinned('a')
+        self.before = self.pins(self.server)
+
+    def refused_by_qemu(self):
+        """Have QEMU on the second host refuse what arrives, for a while."""
+        machine = self.arm.hosts['b'].machine
+        load = machine.load
+        return mock.patch.object(
+            machine, 'load', lambda state: load(state)._replace(
+                refused=('MIDR_EL1',)))
+
+    def as_it_was(self):
+        """Check that nothing of the migration is left anywhere."""
+        self.wait_for_casts()
+        instance = self.with_context(self.server)
+        self.assertIsNone(instance.migration_context)
+        self.assertEqual(self.before, self.pins(self.server))
+        self.assertEqual('a', instance.host)
+        for _ in range(2):
+            self.assertEqual({*self.before.values()}, self.used_cpus('a'))
+            self.assertEqual({*self.pins(self.there).values()},
+                             self.used_cpus('b'))
+            self._run_periodics()
+        for name, count in (('a', 2), ('b', 2)):
+            self.assertEqual(count, self._get_provider_usages(
+                self.compute_rp_uuids[name])['PCPU'])
+        self.assertEqual(self.before, {
+            vcpu: min(cpus) for vcpu, cpus in self.layout(
+                self.server).vcpus.items()})
+        # The next migration is possible at once, and to there.
+        self.moves(self.server, 'b')
+        self.as_claimed(self.server)
+
+    def wait_for_casts(self):
+        """Wait until the destination's own part of a rollback is done."""
+        for _ in range(100):
+            action = self.api.get_instance_actions(self.server['id'])[0]
+            events = self.api.api_get(
+                f"/servers/{self.server['id']}/os-instance-actions/"
+                f"{action['request_id']}").body['instanceAction']['events']
+            done = [event for event in events if event['event']
+                    == 'compute_rollback_live_migration_at_destination']
+            if not done or done[0]['result'] is not None:
+                return
+            time.sleep(0.1)
+
+
+class TestRollback(RollbackTestBase):
+
+    def test_a_job_that_qemu_refuses(self):
+        self.hosts()
+        with self.refused_by_qemu():
+            self.stays(self.server, 'b', 'failed')
+        self.wait_for_casts()
+        (reason,) = self.details(self.server, 'arm_migrate_live_migration')
+        self.assertIn('QEMU unexpectedly closed the monitor', reason)
+        self.assertEqual(
+            ['load of migration failed: Invalid'],
+            self.details(self.server, 'arm_migrate_qemu'))
+        self.as_it_was()
+
+    def test_a_guest_without_numa(self):
+        self.flags(cpu_dedicated_set='0-3', cpu_shared_set='4-7',
+                   group='compute')
+        self.numa_host('a', test_numa.ONE)
+        self.numa_host('b', test_numa.ONE)
+        self.server = self.boot('a')
+        with self.refused_by_qemu():
+            self.stays(self.server, 'b', 'failed')
+        (reason,) = self.details(self.server, 'arm_migrate_live_migration')
+        self.assertIn('QEMU unexpectedly closed the monitor', reason)
+
+    def test_a_destination_that_is_away(self):
+        self.hosts()
+        rpc = self.computes['a'].manager.compute_rpcapi
+        with self.refused_by_qemu(), mock.patch.object(
+                rpc, 'drop_move_claim_at_destination', autospec=True,
+                side_effect=oslo_messaging.MessagingTimeout('no answer')):
+            self.stays(self.server, 'b', 'failed')
+        self.assertEqual(
+            ['MessagingTimeout: no answer'],
+            self.details(self.server, 'arm_migrate_rollback'))
+        self._run_periodics()
+        self.as_it_was()
+
+    def test_a_failure_before_the_thread_starts(self):
+        self.hosts()
+        self.mock_is_valid_hostname.return_value = False
+        self.stays(self.server, 'b', 'failed')
+        self.mock_is_valid_hostname.return_value = True
+        (details,) = self.details(self.server, 'arm_migrate_live_migration')
+        self.assertIn('InvalidHostname', details)
+        self.as_it_was()
+
+    def test_a_failure_before_the_job(self):
+        self.hosts()
+        error = exception.LiveMigrationURINotAvailable(virt_type='kvm')
+        with mock.patch.object(self.computes['a'].driver,
+                               '_live_migration_uri', autospec=True,
+                               side_effect=error):
+            self.stays(self.server, 'b', 'failed')
+        self.assertEqual([str(error)], self.details(
+            self.server, 'arm_migrate_live_migration'))
+        self.as_it_was()
+
+    def test_a_monitor_that_fails_when_the_guest_has_left(self):
+        self.hosts()
+        with mock.patch.object(
+                self.computes['a'].driver, '_live_migration_monitor',
+                autospec=True, side_effect=OSError('database is away')):
+            self.moves(self.server, 'b')
+        # The manager would make it an ERROR a moment later.
+        self._run_periodics()
+        self.moves(self.server, 'a')
+        self.as_claimed(self.server)
+
+    def test_a_layout_that_does_not_arrive_whole(self):
+        self.hosts()
+        destination = self.computes['b'].driver
+        send = destination._numa.send
+
+        def cut(instance, data):
+            send(instance, data)
+            data.old_vol_attachment_ids = {
+                key: text[:-3]
+                for key, text in data.old_vol_attachment_ids.items()}
+
+        with mock.patch.object(destination._numa, 'send', cut):
+            self.stays(self.server, 'b', 'failed')
+        self.assertEqual(
+            ['layout: is not JSON'],
+            self.details(self.server, 'arm_migrate_live_migration'))
+        self.as_it_was()
+
+    def test_a_guest_that_changes_after_the_check(self):
+        self.hosts()
+        domain = self.domain(self.server)
+        pre = self.computes['b'].driver.pre_live_migration
+
+        def changed(*args, **kwargs):
+            domain._xml = domain._xml.replace(
+                '>2</vcpu>', '>3</vcpu>')
+            return pre(*args, **kwargs)
+
+        with mock.patch.object(self.computes['b'].driver,
+                               'pre_live_migration', changed):
+            self.stays(self.server, 'b', 'failed')
+        domain._xml = domain._xml.replace('>3</vcpu>', '>2</vcpu>')
+        (reason,) = self.details(self.server, 'arm_migrate_live_migration')
+        self.assertIn('/domain/vcpu: the guest has vCPUs 0-2', reason)
+        self.as_it_was()
+
+
+class TestStock(RollbackTestBase):
+    """What Nova does by itself: when this changes, so may `rollback`."""
+
+    def test_a_job_that_qemu_refuses(self):
+        self.hosts(base.STOCK)
+        with self.refused_by_qemu():
+            _status, now = self.start_migration(self.server, 'b')
+        self.assertEqual('ERROR', now['status'])
+        self.wait_for_casts()
+        for name in ('compute_live_migration',
+                     'compute_rollback_live_migration_at_destination'):
+            self.assertEqual([None], self.details(self.server, name))
+        # Saved again by the host that it is not on.
+        self.assertIsNotNone(self.with_context(
+            self.server).migration_context)
+
+    def test_a_destination_that_is_away(self):
+        self.hosts(base.STOCK)
+        rpc = self.computes['a'].manager.compute_rpcapi
+        with self.refused_by_qemu(), mock.patch.object(
+                rpc, 'drop_move_claim_at_destination', autospec=True,
+                side_effect=oslo_messaging.MessagingTimeout('no answer')):
+            _status, now = self.start_migration(self.server, 'b')
+        self.assertEqual('ERROR', now['status'])
+        self.assertIsNotNone(self.with_context(
+            self.server).migration_context)
+
+    def test_a_driver_that_raises_after_the_claim(self):
+        self.hosts(base.STOCK)
+        with mock.patch.object(
+                self.computes['b'].driver, '_get_live_migrate_numa_info',
+                autospec=True, side_effect=exception.Invalid('no')):
+            self.stays(self.server, 'b', 'error')
+        self.assertNotEqual({*self.pins(self.there).values()},
+                            self.used_cpus('b'))

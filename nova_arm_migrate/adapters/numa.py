@@ -146,17 +146,24 @@ class NumaMigration:
     def send(self, instance: Any, migrate_data: Any) -> None:
         """Send the layout, once all is ready here.
 
-        :raises NumaError: if the host has changed since it was tried out
+        :raises nova.exception.MigrationPreCheckError: if the host has
+            changed since it was tried out
         """
-        layout = self._layout(instance)
-        if layout is None:
-            return
-        cells = instance.migration_context.new_numa_topology.cells
-        self._raise_faults(instance, list(hostcheck.faults(
-            layout, numa_host.host_numa(self._driver._host, instance.uuid),
-            {number: cell.memory * units.Ki
-             for number, cell in enumerate(cells)})))
-        channel.put(migrate_data, channel.LAYOUT, wire.dump(layout))
+        try:
+            layout = self._layout(instance)
+            if layout is None:
+                return
+            cells = instance.migration_context.new_numa_topology.cells
+            host = numa_host.host_numa(self._driver._host, instance.uuid)
+            self._raise_faults(instance, list(hostcheck.faults(
+                layout, host,
+                {number: cell.memory * units.Ki
+                 for number, cell in enumerate(cells)})))
+            channel.put(migrate_data, channel.LAYOUT, wire.dump(layout))
+        except NumaError as error:
+            # Of any other exception the server's event has the name only.
+            raise exception.MigrationPreCheckError(
+                reason=f'numa: {error}') from error
 
     def _layout(self, instance: Any) -> Layout | None:
         """Layout of a guest under way to here; None if it has none."""

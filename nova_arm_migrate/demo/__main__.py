@@ -118,7 +118,7 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
         for failure in story.failures:
             print(f'FAILED: {failure}', flush=True)
         if arguments.keep:
-            cloud.reconfigure(scenes.DRIVER, [scenes.FILTER])
+            story.mend()
             _keep(cloud, directory)
         return 1 if story.failures else 0
     finally:
@@ -131,7 +131,7 @@ def _keep(cloud: ty.Any, directory: pathlib.Path) -> None:
     exports = '\n'.join(
         f'export {name}={shlex.quote(value)}'
         for name, value in cloud.environment.items())
-    print('\nThe cloud stays up, with the extension again. To use it:\n\n'
+    print('\nThe cloud stays up, with nova-arm-migrate again. To use it:\n\n'
           f'{exports}\n'
           f'export PATH={shlex.quote(programs)}:$PATH\n\n'
           'Ctrl-C ends it.', flush=True)

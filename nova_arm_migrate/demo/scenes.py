@@ -56,6 +56,13 @@ def fleet() -> dict[str, demo_cloud.HostSpec]:
         for name, (recorded, memory_gib) in FLEET.items()}
 
 
+SAME_CPU = 'web to a host with the same CPU'
+NO_SVE = 'db to a host without SVE'
+ANYWHERE = 'db wherever it fits'
+AND_BACK = 'legacy to a newer host and back'
+OLDER = 'fresh from the newer to the older'
+
+
 class Story:
     """Shows the scenes one by one.
 
@@ -67,7 +74,9 @@ class Story:
         self._cloud = cloud
         self._shell = shell
         self._guests = guests.Guests(shell, api)
-        self._table: list[tuple[str, list[str]]] = []
+        self._table: dict[str, list[str]] = {
+            request: [] for request in (
+                SAME_CPU, NO_SVE, ANYWHERE, AND_BACK, OLDER)}
         self.failures: list[str] = []
 
     def tell(self) -> None:
@@ -83,6 +92,12 @@ class Story:
                 self._shell.say(f'FAILED: {failed}')
             self._shell.say(f'({time.monotonic() - started:.0f} s)')
         self._summary()
+
+    def mend(self) -> None:
+        """Go back to the extension, with every guest in working order."""
+        self._cloud.reconfigure(DRIVER, [FILTER])
+        for name in ('db', 'fresh'):
+            self._guests.reset(name)
 
     # With the extension
 
@@ -102,7 +117,7 @@ class Story:
         self._guests.boot('web', 'n1-a')
         moved = self._guests.migrate('web', 'n1-b')
         self._guests.show('web')
-        self._record('web to a host with the same CPU', moved)
+        self._record(SAME_CPU, moved)
         _expect(moved, guests.MOVED, host='n1-b')
 
     def _refused(self) -> None:
@@ -110,12 +125,12 @@ class Story:
         self._heading(self._refused)
         self._guests.boot('db', 'v1-a')
         self._shell.say('db started on a host with SVE. v1-nosve has the '
-                        'same core, but its kernel offers no SVE.')
+                        'same core, without SVE.')
         refused = self._guests.migrate('db', 'v1-nosve')
         self._guests.list_events('db')
         self._guests.show_events('db')
         self._guests.show('db')
-        self._record('db to a host without SVE', refused)
+        self._record(NO_SVE, refused)
         _expect(refused, guests.REFUSED, host='v1-a', reason=SVE)
 
     def _picks(self) -> None:
@@ -126,7 +141,7 @@ class Story:
         moved = self._guests.migrate('db')
         self._guests.show('db')
         self._log(f'{FILTER.rpartition(".")[0]} ')
-        self._record('db wherever it fits', moved)
+        self._record(ANYWHERE, moved)
         _expect(moved, guests.MOVED, host='v1-b')
 
     def _returns(self) -> None:
@@ -138,7 +153,7 @@ class Story:
         _expect(there, guests.MOVED, host='new')
         back = self._guests.migrate('legacy', 'old')
         self._guests.show('legacy')
-        self._record('legacy to a newer host and back', there, back)
+        self._record(AND_BACK, there, back)
         _expect(back, guests.MOVED, host='old')
         self._shell.say('legacy kept the registers it started with on the '
                         'older host, which offers no branch target '
@@ -147,7 +162,7 @@ class Story:
         self._guests.boot('fresh', 'new')
         refused = self._guests.migrate('fresh', 'old')
         self._guests.show_events('fresh')
-        self._record('fresh from the newer to the older', refused)
+        self._record(OLDER, refused)
         _expect(refused, guests.REFUSED, host='new', reason=BTI)
 
     # Without it
@@ -183,22 +198,22 @@ class Story:
         """Make the requests of scenes 1 to 4 again."""
         made: list[guests.Outcome] = []
 
-        def request(row: int, name: str, *wanted: str) -> None:
+        def request(label: str, name: str, *wanted: str) -> None:
             outcomes = []
             for host in wanted:
                 outcomes.append(self._guests.migrate(name, host))
                 if outcomes[-1].kind != guests.MOVED:
                     break
-            self._fill(row, outcomes)
+            self._record(label, *outcomes)
             made.extend(outcomes)
 
-        request(0, 'web', 'n1-a')
-        request(1, 'db', 'v1-nosve')
+        request(SAME_CPU, 'web', 'n1-a')
+        request(NO_SVE, 'db', 'v1-nosve')
         if made[-1].kind == guests.ERROR:
             self._guests.reset('db')
-        request(2, 'db', '')
-        request(3, 'legacy', 'new', 'old')
-        request(4, 'fresh', 'old')
+        request(ANYWHERE, 'db', '')
+        request(AND_BACK, 'legacy', 'new', 'old')
+        request(OLDER, 'fresh', 'old')
         return made
 
     # How it is shown
@@ -227,18 +242,12 @@ class Story:
                 message, terminal.WIDTH - 6, break_on_hyphens=False))
 
     def _record(self, request: str, *outcomes: guests.Outcome) -> None:
-        self._table.append((request, []))
-        self._fill(len(self._table) - 1, list(outcomes))
-
-    def _fill(self, row: int, outcomes: list[guests.Outcome]) -> None:
-        if row < len(self._table):
-            self._table[row][1].append(
-                ', '.join(map(_in_short, outcomes)))
+        self._table[request].append(', '.join(map(_in_short, outcomes)))
 
     def _summary(self) -> None:
         self._shell.heading('In short')
         rows = [('', 'nova-arm-migrate', 'stock', 'stock, workaround'),
-                *((name, *cells) for name, cells in self._table)]
+                *((name, *cells) for name, cells in self._table.items())]
         self._shell.block('\n'.join(
             ''.join(f'{cell:{width}}' for cell, width in zip(
                 row, (35, 30, 10, 20), strict=False)).rstrip()

@@ -23,6 +23,7 @@ import typing as ty
 
 from nova_arm_migrate.core import cores
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
 from nova_arm_migrate.demo import cloud as demo_cloud
 from nova_arm_migrate.demo import guests
 from nova_arm_migrate.demo import machine
@@ -183,7 +184,8 @@ class Story:
         self._heading(self._stock_workaround)
         self._reconfigure(STOCK_DRIVER, skip_cpu_compare_on_dest=True)
         web, no_sve, anywhere, there, back, older = self._same_requests()
-        self._shell.say('What the user is told of the reason:')
+        self._shell.say('What the user is told of the reason: every event '
+                        'is a success.')
         self._guests.show('fresh')
         self._guests.show_events('fresh')
         for outcome in (web, there, back):
@@ -267,8 +269,10 @@ def _in_short(outcome: guests.Outcome) -> str:
 def _describe(host: Host) -> str:
     names = ', '.join(dict.fromkeys(
         cores.core_name(core.midr) for core in host.cores))
-    features = ' '.join(sorted(host.features))
-    return (f'{names}; vCPU features {features}; Linux {host.kernel}, '
+    features = sorted(host.features)
+    if host.values.get(ID_AA64PFR1_EL1, 0) & 0xF:
+        features.insert(0, 'bti')
+    return (f'{names} with {" ".join(features)}; Linux {host.kernel}, '
             f'QEMU {host.qemu}')
 
 

@@ -11,7 +11,7 @@
 # under the License.
 
 PYTHON ?= python3
-# `make test TESTS=cover` runs the unit tests alone; see tox.ini.
+# `make test TESTS=unit` runs the unit tests alone; see tox.ini.
 TESTS ?= all
 TOX = .venv-tox/bin/tox
 

@@ -206,8 +206,8 @@ def main():
         text = max(texts(length), key=len)
         print(f'json.loads of {len(text)} characters'
               f' {parse_seconds(text) * 1e6:8.2f}')
-    print(f'a cold filter parses {count_parses()} texts: the distinct ones'
-          ' and the source\'s')
+    print(f'a cold filter parses {count_parses()} texts: the distinct ones,'
+          ' the source\'s among them')
 
 
 if __name__ == '__main__':

@@ -69,7 +69,7 @@ def main():
     """Run all, then print the table."""
     runner = pyperf.Runner()
     measured_hosts.few_runs(runner)
-    runner.argparser.set_defaults(processes=3, values=2)
+    runner.argparser.set_defaults(processes=2, values=2)
     results = {}
     for hosts, distinct in SIZES:
         name = f'{hosts} hosts, {distinct} profiles'

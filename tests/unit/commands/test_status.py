@@ -170,3 +170,32 @@ class TestMain(StatusTestCase):
         self.assertEqual(
             (255, 'nova-arm-migrate-status: ValueError: bad file\n'),
             self.main(side_effect=ValueError('bad file\nat line 1')))
+
+
+class TestCpuInfos(unittest.TestCase):
+
+    def test_every_cell_but_the_one_for_failed_boots(self):
+        objects.register_all()
+        cells = [objects.CellMapping(uuid=uuid) for uuid in (
+            objects.CellMapping.CELL0_UUID,
+            '0e82048c-d6d5-4f4f-8415-16e6317b1c1d',
+            '94e03ac6-2c4d-4b0f-9d0c-cf4a8f5a5d3f')]
+        nodes = {cell.uuid: [objects.ComputeNode(
+            hypervisor_hostname=f'host-{place}', cpu_info=str(place))]
+            for place, cell in enumerate(cells)}
+        for target, name, result in (
+                (status.main_db, 'configure', None),
+                (status.api_db, 'configure', None),
+                (objects.CellMappingList, 'get_all', lambda context: cells),
+                (objects.ComputeNodeList, 'get_all',
+                 lambda cell: nodes[cell.uuid]),
+                (status.nova_context, 'target_cell',
+                 lambda context, cell: contextlib.nullcontext(cell))):
+            patched = mock.patch.object(target, name, autospec=True,
+                                        side_effect=result)
+            self.addCleanup(patched.stop)
+            patched.start()
+        self.assertEqual([('host-1', '1'), ('host-2', '2')],
+                         list(status._cpu_infos()))
+        status.main_db.configure.assert_called_once_with(CONF)
+        status.api_db.configure.assert_called_once_with(CONF)

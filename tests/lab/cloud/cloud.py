@@ -169,8 +169,7 @@ class Cloud:
         for host in added:
             host.wait_ready()
             computes.put_project(host, self.project)
-        if added:
-            self.run_driver(added, driver)
+        self.run_driver(added, driver)
         return added
 
     def run_driver(
@@ -182,6 +181,8 @@ class Cloud:
     ) -> None:
         """(Re)start nova-compute on hosts; return when all are known."""
         on = list(on)
+        if not on:
+            return
         for host in on:
             computes.start(
                 host,
@@ -191,14 +192,19 @@ class Cloud:
             )
         names = ' '.join(host.name for host in on)
         places.say(f'cloud: {driver} starts on {names}')
+        self.wait_up(on)
+
+    def wait_up(self, on: collections.abc.Sequence[hosts.Host]) -> None:
+        """Return when Nova knows the started computes of these hosts."""
+        names = ' '.join(host.name for host in on)
         for host in on:
             computes.wait_reported(host)
         self.services.discover()
         clients.wait(
             f'nova-compute up on {names}',
             lambda: {host.name for host in on} <= set(self.computes_up()),
-            300,
-        )
+            computes.START_PATIENCE, computes.POLL_PAUSE,
+        )  # fmt: skip
         places.say(f'cloud: {names} up')
 
     def computes_up(self) -> list[str]:

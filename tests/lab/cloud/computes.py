@@ -24,7 +24,9 @@ from tests.lab import host as hosts
 
 LOG = '/var/log/nova/nova-compute.log'
 _PID = '/run/nova-compute.pid'
-START_PATIENCE = 600
+START_PATIENCE = 1800
+# Every look costs an emulated host what it needs for its start.
+POLL_PAUSE = 8
 
 _START = f"""
 export PATH=/usr/local/bin:$PATH
@@ -95,7 +97,7 @@ def wait_reported(host: hosts.Host, patience: int = START_PATIENCE) -> None:
     while True:
         # Said at the end of the first pass of the resource tracker.
         done = host.channel.sh(
-            f'grep -q "Final resource view\\|Updated inventory" {LOG}'
+            f'grep -q "Final resource view\\|Created resource provider" {LOG}'
         )
         if done.rc == 0:
             return
@@ -108,7 +110,7 @@ def wait_reported(host: hosts.Host, patience: int = START_PATIENCE) -> None:
                 f'nova-compute in {host.name} has not reported after '
                 f'{patience} s: {last_words(log(host))}'
             )
-        time.sleep(1)
+        time.sleep(POLL_PAUSE)
 
 
 def last_words(text: str) -> str:

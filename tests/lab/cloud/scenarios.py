@@ -40,7 +40,7 @@ def _ours(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 
 def boot_and_move(one: scene.Scene, on: list[hosts.Host]) -> None:
-    _ours(one, on)
+    _ours(one, on[:2])
     server = one.boot(on[0])
     server.expect_healthy()
     move = server.migrate(on[1])
@@ -211,6 +211,9 @@ def _hosts(cloud: clouds.Cloud) -> list[hosts.Host]:
         else:
             free.remove(match)
             _remember_driver(cloud, match)
+    there = [host for host in found if host and host.name in cloud.drivers]
+    if there:
+        cloud.wait_up(there)
     started = iter(cloud.add_hosts(*missing) if missing else ())
     return [one or next(started) for one in found]
 

@@ -254,6 +254,10 @@ def nova_compute(
                 'instance_usage_audit_period': 'month',
                 'preallocate_images': 'none',
                 'force_raw_images': False,
+                # It says at this level only that it has reported.
+                'default_log_levels': 'amqp=WARN,oslo_messaging=INFO,'
+                'urllib3=WARN,keystoneauth=WARN,stevedore=WARN,'
+                'os_brick=WARN,nova.compute.resource_tracker=DEBUG',
             },
             'libvirt': {
                 'virt_type': 'kvm',

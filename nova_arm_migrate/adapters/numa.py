@@ -82,6 +82,15 @@ def claimed_layout(driver: Any, topology: Any, flavor: Any,
         scheduler=scheduler)
 
 
+def dedicated_cpus(topology: Any) -> frozenset[int]:
+    """Return the CPUs that a guest has for itself, by Nova's claim.
+
+    :param topology: InstanceNUMATopology
+    """
+    return frozenset(cpu for cell in topology.cells
+                     for cpu in (cell.cpu_pinning or {}).values())
+
+
 class NumaMigration:
     """What one compute does about the layout of guests that come or go.
 
@@ -135,6 +144,7 @@ class NumaMigration:
         # Until pre_live_migration the CPUs may be powered down.
         host = numa_host.host_numa(
             self._driver._host, instance.uuid,
+            dedicated_cpus(claim.claimed_numa_topology),
             online=not CONF.libvirt.cpu_power_management)
         self._raise_faults(instance, [
             *hostcheck.faults(layout, host,
@@ -153,12 +163,13 @@ class NumaMigration:
             layout = self._layout(instance)
             if layout is None:
                 return
-            cells = instance.migration_context.new_numa_topology.cells
-            host = numa_host.host_numa(self._driver._host, instance.uuid)
+            topology = instance.migration_context.new_numa_topology
+            host = numa_host.host_numa(
+                self._driver._host, instance.uuid, dedicated_cpus(topology))
             self._raise_faults(instance, list(hostcheck.faults(
                 layout, host,
                 {number: cell.memory * units.Ki
-                 for number, cell in enumerate(cells)})))
+                 for number, cell in enumerate(topology.cells)})))
             channel.put(migrate_data, channel.LAYOUT, wire.dump(layout))
         except NumaError as error:
             # Of any other exception the server's event has the name only.
@@ -242,7 +253,8 @@ class NumaMigration:
         texts = [str(one) for one in left] + [
             str(fault) for fault in hostcheck.shared_cores(
                 layout, numa_host.held_cpus(
-                    self._driver._host, instance.uuid))]
+                    self._driver._host, instance.uuid, dedicated_cpus(
+                        instance.migration_context.new_numa_topology)))]
         log = LOG.warning if texts or mended else LOG.info
         log('NUMA layout after landing: %(state)s; repaired: %(mended)s',
             {'state': '; '.join(texts) or 'as claimed',

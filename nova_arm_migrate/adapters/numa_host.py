@@ -44,11 +44,13 @@ def libvirt_error() -> Any:
     return libvirt_module().libvirtError
 
 
-def host_numa(host: Any, uuid: str, online: bool = True) -> HostNuma:
+def host_numa(host: Any, uuid: str, claimed: frozenset[int],
+              online: bool = True) -> HostNuma:
     """Ask libvirt what this host has at this moment.
 
     :param host: ``nova.virt.libvirt.host.Host``
     :param uuid: of the guest that is to come: it does not count
+    :param claimed: CPUs that it is to have for itself
     :param online: False leaves out which CPUs are online, for the time
         before Nova has powered them up
     """
@@ -62,7 +64,7 @@ def host_numa(host: Any, uuid: str, online: bool = True) -> HostNuma:
         for number, cell in cells.items()}
     return HostNuma(
         online=frozenset(host.get_online_cpus()) if online else None,
-        nodes=nodes, held=held_cpus(host, uuid))
+        nodes=nodes, held=held_cpus(host, uuid, claimed))
 
 
 def _free_pages(host: Any, cells: dict[int, Any]) -> dict[
@@ -85,10 +87,13 @@ def _free_pages(host: Any, cells: dict[int, Any]) -> dict[
     return found
 
 
-def held_cpus(host: Any, uuid: str) -> dict[str, frozenset[int]]:
+def held_cpus(host: Any, uuid: str,
+              claimed: frozenset[int]) -> dict[str, frozenset[int]]:
     """CPUs that running domains have for themselves, by their name.
 
     :param uuid: of a domain that does not count
+    :param claimed: CPUs that are of interest. From its XML alone, a guest
+        that floats over a node with a single CPU looks like a pinned one
     """
     held = {}
     for guest in host.list_guests():
@@ -96,7 +101,7 @@ def held_cpus(host: Any, uuid: str) -> dict[str, frozenset[int]]:
             continue
         try:
             domain = parse.parse_domain(guest.get_xml_desc())
-            cpus = frozenset(layout_of(domain).dedicated.values())
+            cpus = claimed & {*layout_of(domain).dedicated.values()}
             if cpus:
                 held[domain.findtext('name') or guest.uuid] = cpus
         except (libvirt_error(), NumaError) as error:

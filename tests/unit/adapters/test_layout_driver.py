@@ -83,7 +83,10 @@ class LayoutDriverCase(unittest.TestCase):
         self.connection = self.driver._host.get_connection.return_value
         self.connection.getFreePages = lambda sizes, node, count, flags: {
             node: dict.fromkeys(sizes, 64)}
+        self.topology = numbers(cells=[
+            numbers(memory=128, cpu_pinning={0: 8, 1: 9})])
         self.instance = mock.Mock(uuid=UUID)
+        self.instance.migration_context.new_numa_topology = self.topology
         self.data = objects.LibvirtLiveMigrateData()
         self.xml = domains.read('one-cell-pinned')
         guest = self.driver._host.get_guest.return_value
@@ -121,7 +124,7 @@ class TestDestination(LayoutDriverCase):
 
     def claim(self):
         """Nova has claimed, the source has sent the guest."""
-        claim = mock.Mock()
+        claim = mock.Mock(claimed_numa_topology=self.topology)
         self.parent('post_claim_migrate_data', self.data)
         return claim, lambda: self.driver.post_claim_migrate_data(
             CONTEXT, self.instance, self.data, claim)
@@ -166,8 +169,7 @@ class TestDestination(LayoutDriverCase):
 
     def test_the_layout_is_sent(self):
         self.parent('pre_live_migration', self.data)
-        cells = [numbers(memory=128)]
-        self.instance.migration_context.new_numa_topology.cells = cells
+        cells = self.topology.cells
         arguments = (CONTEXT, self.instance, None, None, None, self.data)
         self.driver.pre_live_migration(*arguments)
         self.assertEqual(self.layout, wire.load(

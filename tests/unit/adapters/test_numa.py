@@ -161,15 +161,17 @@ class TestHost(NumaTestCase):
         host.get_online_cpus.return_value = {1}
         host.list_guests.return_value = []
         with self.logged() as logs:
-            found = numa_host.host_numa(host, UUID)
+            found = numa_host.host_numa(host, UUID, frozenset())
         self.assertIn('node 8', logs.output[0])
         self.assertEqual({1}, found.online)
         self.assertEqual([{4: 0, 64: 0}, None, None],
                          [node.free_pages for node in found.nodes.values()])
         self.assertIsNone(
-            numa_host.host_numa(host, UUID, online=False).online)
+            numa_host.host_numa(
+                host, UUID, frozenset(), online=False).online)
         host.get_capabilities.return_value.host.topology = None
-        self.assertEqual({}, numa_host.host_numa(host, UUID).nodes)
+        self.assertEqual({}, numa_host.host_numa(
+            host, UUID, frozenset()).nodes)
 
     def test_cpus_that_others_hold(self):
         def guest(uuid, **kwargs):
@@ -184,8 +186,8 @@ class TestHost(NumaTestCase):
             guest('d', return_value='<!DOCTYPE domain><domain/>')]
         with self.logged() as logs:
             self.assertEqual(
-                {'two-cells-hugepages': {1, 3}},
-                numa_host.held_cpus(host, UUID))
+                {'two-cells-hugepages': {3}},
+                numa_host.held_cpus(host, UUID, frozenset({2, 3})))
         self.assertEqual(2, len(logs.output))
 
 

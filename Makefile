@@ -26,7 +26,7 @@ help:
 	@echo 'make docs           the documentation, into doc/build/html'
 	@echo 'make clean          remove what the above have made'
 
-.venv-tox/.done: constraints.txt
+.venv-tox/.done: constraints.txt Makefile
 	$(PYTHON) -m venv .venv-tox
 	.venv-tox/bin/pip install --quiet --constraint constraints.txt tox bindep
 	@touch $@

@@ -69,6 +69,12 @@ class NumaServersTestBase(base.ArmServersTestBase):
         # Only the stock driver needs it: libvirt has no comparison on Arm.
         self.flags(group='workarounds', skip_cpu_compare_on_dest=True)
 
+    def _wait_for_server_parameter(self, server, expected_params,
+                                   max_retries=10, **kwargs):
+        # Nova's ten polls are few on a machine with other work to do.
+        return super()._wait_for_server_parameter(
+            server, expected_params, max(max_retries, 120), **kwargs)
+
     def numa_host(self, name, nodes, compute_driver=base.OURS, **kwargs):
         """Start a compute on a host with these nodes."""
         return self.host(name, HOST, compute_driver,

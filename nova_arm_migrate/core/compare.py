@@ -67,9 +67,8 @@ def _registers(guest: Guest, host: Host) -> list[Finding]:
     findings: list[Finding] = []
     listed = host.listed
     limits = host.values
-    for code, value in guest.values.items():
-        if value != limits.read(code) and (
-                listed is None or code in listed):
+    for code, value in sorted(guest.values.items() - limits.items()):
+        if listed is None or code in listed:
             register = REGISTERS.get(code) or register_of(code)
             findings += JUDGES[register.judge](register, value, host)
     for code in _cleared(guest, limits.keys() - guest.values.keys()):

@@ -12,7 +12,9 @@
 
 """What a host offers, and what a guest has: the two values compared."""
 
+from collections.abc import ItemsView
 from collections.abc import Iterator
+from collections.abc import KeysView
 from collections.abc import Mapping
 import dataclasses
 import re
@@ -40,6 +42,16 @@ class Values(Mapping[int, int]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    # The dict's own views: Mapping's call back for each item.
+
+    def keys(self) -> KeysView[int]:
+        """Return the codes, ascending."""
+        return self._items.keys()
+
+    def items(self) -> ItemsView[int, int]:
+        """Return codes and values, by ascending code."""
+        return self._items.items()
 
     def read(self, code: int) -> int:
         """Return a register's value, 0 where none is kept."""

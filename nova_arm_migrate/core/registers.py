@@ -89,6 +89,9 @@ class Rule(enum.Enum):
     table does not have, and what every field is while it is not writable.
     """
 
+    # Members are singletons; Enum would hash their names, in Python.
+    __hash__ = object.__hash__
+
     LOWER_SAFE = "LOWER_SAFE"
     HIGHER_SAFE = "HIGHER_SAFE"
     HIGHER_OR_ZERO_SAFE = "HIGHER_OR_ZERO_SAFE"
@@ -98,6 +101,9 @@ class Rule(enum.Enum):
 
 class Judge(enum.Enum):
     """Which of KVM's checks a write to the register meets."""
+
+    # Members are singletons; Enum would hash their names, in Python.
+    __hash__ = object.__hash__
 
     #: arm64_check_features(): an ID register or CTR_EL0.
     FEATURES = "features"
@@ -169,9 +175,13 @@ class Field:
         return value & ~self.mask | field << self.shift & self.mask
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Register:
-    """One register: its name, code, fields, and the check KVM makes."""
+    """One register: its name, code, fields, and the check KVM makes.
+
+    Each is one entry of a table and equals only itself: hashing all its
+    fields would cost more than comparing them.
+    """
 
     name: str
     code: int

@@ -18,6 +18,7 @@ None is asked about a value that equals the host's: KVM accepts that always.
 """
 
 from collections.abc import Callable
+import functools
 
 from nova_arm_migrate.core.cores import core_name
 from nova_arm_migrate.core.profile import Host
@@ -38,6 +39,9 @@ from nova_arm_migrate.core.verdict import Severity
 
 _CTR = next(register for register in aarch64_id.AARCH64_ID_REGISTERS
             if register.code == CTR_EL0)
+_IDC = _CTR.field("IDC")
+#: By CSSELR_EL1.InD: of data and unified caches, of instruction caches.
+_LEAST_LINE = _CTR.field("DminLine"), _CTR.field("IminLine")
 _NO_MASKS = Values()
 _ALL_BITS = (1 << 64) - 1
 
@@ -91,10 +95,26 @@ def check_features(register: Register, value: int, host: Host
     their rule is. Without the masks of the host's kernel, what would pass
     if it were writable can't be judged.
     """
-    code = register.code
-    limit = host.values.read(code)
     masks = host.writable
-    writable = _ALL_BITS if masks is None else masks.read(code)
+    limit = host.values.read(register.code)
+    if masks is None:
+        return list(_refused(register, value, limit, None,
+                             host.why_absent("writable")))
+    return list(_refused(register, value, limit,
+                         masks.read(register.code), ""))
+
+
+@functools.lru_cache(maxsize=4096)
+def _refused(register: Register, value: int, limit: int, mask: int | None,
+             why: str) -> tuple[Finding, ...]:
+    """Return what of a register's value a host refuses, field by field.
+
+    Remembered, because a fleet has few distinct values of each register.
+
+    :param mask: what is writable, None if that is not known
+    :param why: why it isn't
+    """
+    writable = _ALL_BITS if mask is None else mask
     rest = value ^ limit
     findings = []
     for field in register.fields:
@@ -108,11 +128,11 @@ def check_features(register: Register, value: int, host: Host
         if has == offers:
             continue
         if settable and accepts(field, has, offers):
-            if masks is None:
+            if mask is None:
                 findings.append(Finding(
                     Cause.NOT_RECORDED, Severity.UNKNOWN, register.name,
-                    field.name, has, offers, field.rule.value, code,
-                    host.why_absent("writable")))
+                    field.name, has, offers, field.rule.value,
+                    register.code, why))
             continue
         rule = field.rule if settable else Rule.EQUAL
         cause, severity = _REFUSAL[rule], Severity.BLOCKS
@@ -124,12 +144,12 @@ def check_features(register: Register, value: int, host: Host
             cause = Cause.ABOVE
         findings.append(Finding(
             cause, severity, register.name, field.name, has, offers,
-            rule.value, code))
+            rule.value, register.code))
     if rest:
         findings.append(Finding(
             Cause.RESERVED, Severity.BLOCKS, register.name, "",
-            value, limit, Rule.EQUAL.value, code))
-    return findings
+            value, limit, Rule.EQUAL.value, register.code))
+    return tuple(findings)
 
 
 def check_features_32bit(register: Register, value: int, host: Host
@@ -170,7 +190,7 @@ def check_clidr(register: Register, value: int, host: Host
     """CLIDR_EL1, as set_clidr() does it since Linux 6.3."""
     coherent = not special.CLIDR_LOC.of(value) or not (
         special.CLIDR_LOUIS.of(value) or special.CLIDR_LOUU.of(value))
-    has_idc = _CTR.field("IDC").of(host.values.read(CTR_EL0))
+    has_idc = _IDC.of(host.values.read(CTR_EL0))
     fine = not value & special.CLIDR_RES0 and (has_idc or not coherent)
     return [] if fine and _fabricates_caches(host) \
         else _cache(register, value, host)
@@ -179,9 +199,7 @@ def check_clidr(register: Register, value: int, host: Host
 def check_ccsidr(register: Register, value: int, host: Host
                  ) -> list[Finding]:
     """CCSIDR_EL1, as set_ccsidr() does it since Linux 6.3."""
-    ctr = host.values.read(CTR_EL0)
-    instruction = register.code & 1
-    least = _CTR.field("IminLine" if instruction else "DminLine").of(ctr)
+    least = _LEAST_LINE[register.code & 1].of(host.values.read(CTR_EL0))
     # Line sizes: log2 of 16-byte units here, log2 of 4-byte words in CTR.
     fine = not value >> 32 and (
         special.CCSIDR_LINE_SIZE.of(value) + 4 >= least + 2)

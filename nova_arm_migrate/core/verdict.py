@@ -33,6 +33,9 @@ class Verdict(enum.Enum):
 class Severity(enum.Enum):
     """What a finding means for the verdict."""
 
+    # Members are singletons; Enum would hash their names, in Python.
+    __hash__ = object.__hash__
+
     #: KVM or QEMU refuses the guest.
     BLOCKS = "blocks"
     #: Nobody refuses it, and the guest breaks.
@@ -166,7 +169,9 @@ class Report:
 def report(findings: Iterable[Finding],
            options: Options = Options()) -> Report:
     """Return the report on findings: overrides applied, verdict drawn."""
-    found = [_override(f, options.overrides) for f in findings]
+    found = list(findings)
+    if options.overrides:
+        found = [_override(f, options.overrides) for f in found]
     found.sort(key=lambda f: _ORDER[f.severity])
     severities = {f.severity for f in found}
     if Severity.BLOCKS in severities or (
@@ -180,7 +185,7 @@ def report(findings: Iterable[Finding],
 
 
 def _override(finding: Finding, overrides: frozenset[str]) -> Finding:
-    if overrides and finding.severity is not Severity.NOTE and (
+    if finding.severity is not Severity.NOTE and (
             finding.name in overrides or finding.register in overrides):
         return finding._replace(severity=Severity.NOTE, overridden=True)
     return finding

@@ -1,0 +1,55 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The verdicts again, on the profiles that the truth table was made with."""
+
+import pathlib
+
+import testtools
+
+from nova_arm_migrate.core import compare
+from nova_arm_migrate.core import record
+from nova_arm_migrate.core import vcpu
+from tests.lab import spec
+from tests.lab import table
+from tests.lab import truth
+
+ROOT = pathlib.Path(__file__).parents[3]
+PROFILES = ROOT / 'tests/fixtures/lab'
+TABLE = ROOT / 'doc/lab-truth.tsv'
+MEMORY = 128 << 20
+
+
+def host_of(label):
+    one = spec.parse(label.partition(' #')[0])
+    path = PROFILES / f'{truth.profile_name(one)}.json'
+    return one, record.load_host(path.read_text().strip())
+
+
+class ReplayTest(testtools.TestCase):
+
+    def test_every_verdict_means_what_happened(self):
+        rows = [row for row in table.read(TABLE)
+                if ' via ' not in row.source
+                and row.outcome != table.NOT_TRIED]
+        self.assertGreater(len(rows), 100)
+        for row in rows:
+            one, first = host_of(row.source)
+            off = [name for name, on in one.feature_states.items() if not on]
+            guest = vcpu.guest_started_on(
+                first, disabled=frozenset(off), gic=one.gic, memory=MEMORY)
+            _, host = host_of(row.destination)
+            verdict = compare.compare(guest, host).verdict.value
+            expected = table.COMPATIBLE if row.outcome == table.HEALTHY \
+                else table.INCOMPATIBLE
+            self.assertEqual(
+                expected, verdict, f'{row.source} -> {row.destination}')

@@ -121,19 +121,6 @@ def _reason(report: verdicts.Report) -> str:
     return decisive[0].brief('host') + more
 
 
-def guest_at(guest: profile.Guest, host: profile.Host) -> profile.Guest:
-    """What a guest has that has moved to *host*.
-
-    :raises LabError: without Nova, which this part of the project imports
-    """
-    try:
-        from nova_arm_migrate.adapters import guest_record
-    except ImportError as exc:
-        raise errors.LabError(f'the way back needs Nova: {exc}') from exc
-    moved: profile.Guest = guest_record.at(guest, host)
-    return moved
-
-
 def midr(guest: profile.Guest) -> int:
     return guest.values.read(
         registers.code_of(0x603000000013C000) or 0

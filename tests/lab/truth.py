@@ -22,6 +22,7 @@ import time
 
 from nova_arm_migrate.core import profile
 from nova_arm_migrate.core import record
+from nova_arm_migrate.core import vcpu
 from tests.lab import build
 from tests.lab import errors
 from tests.lab import guest as guests
@@ -276,7 +277,7 @@ class Trial:
         so it may not fit any more.
         """
         via = guest.host
-        now = oracle.guest_at(
+        now = vcpu.carried(
             self.records[source.label], self.known[via.name].profile
         )
         home = self.known[source.host.name].profile

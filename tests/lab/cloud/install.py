@@ -206,7 +206,8 @@ def for_hosts(inside: str) -> pathlib.Path:
     :param inside: where it will be in a host
     """
     environment = native()
-    stamp = _fingerprint(*HOST_ROOTS, *HOST_EXTRA, *HOST_PRUNED, inside,
+    stamp = _fingerprint(*HOST_ROOTS, *HOST_EXTRA, *HOST_PRUNED,
+                         *HOST_FROM_SOURCE, _CLOSURE, inside,
                          environment.name)  # fmt: skip
     final = folder() / f'host-{stamp}'
     log = folder() / 'install.log'

@@ -154,7 +154,7 @@ silent_hazards = cfg.StrOpt(
 What becomes of a live migration that neither KVM nor QEMU would
 refuse, and after which the guest breaks: other SVE vector
 lengths, another timer frequency, another cache zeroing block, too
-few address bits, another page size.
+few address bits, fewer event counters.
 """)
 
 overrides = cfg.ListOpt(

@@ -24,17 +24,13 @@ A compute without the extension that builds the guest's definition anew
 overwrites the list, so no record outlives a restart there through Nova.
 """
 
-import dataclasses
 from typing import Any
 
 from nova import objects
 
 from nova_arm_migrate.core.profile import Guest
-from nova_arm_migrate.core.profile import Host
-from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_guest
 from nova_arm_migrate.core.record import load_guest
-from nova_arm_migrate.core.vcpu import offered
 
 _PREFIX = 'arm_migrate:'
 
@@ -91,25 +87,3 @@ def save(instance: Any) -> None:
     only.vcpu_model = instance.vcpu_model
     only.save()
     instance.obj_reset_changes(['vcpu_model'], recursive=True)
-
-
-def at(guest: Guest, host: Host) -> Guest:
-    """Return what the guest has on the host that it runs on now.
-
-    It keeps the values that it started with. A register that a host on its
-    way added came up with that host's value, and QEMU carries it on from
-    there like any other (``kvm_arm_init_cpreg_list``: the list is the
-    host's); one that a host lacked is gone.
-
-    :param host: the record of the host that it runs on
-    """
-    here = offered(host, guest.disabled)
-    if guest.listed is None or here.listed in (None, guest.listed):
-        return guest
-    assert here.listed is not None
-    values = {code: value for code, value in here.values.items()
-              if code not in guest.listed}
-    values.update((code, value) for code, value in guest.values.items()
-                  if code in here.listed)
-    return dataclasses.replace(guest, values=Values(values),
-                               listed=here.listed)

@@ -24,13 +24,13 @@ from typing import Any
 from nova_arm_migrate.adapters.conf import Enforcement
 from nova_arm_migrate.adapters.conf import Settings
 from nova_arm_migrate.adapters.domain import Domain
-from nova_arm_migrate.adapters import guest_record
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.trial import Disagreement
 from nova_arm_migrate.core.trial import with_trial
+from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Report
@@ -112,7 +112,7 @@ def departing(recorded: Guest | str | None, source: Host | str,
         return Departing(guest_started_on(
             source, disabled=defined.disabled, gic=defined.gic,
             memory=defined.memory, inferred=True))
-    return Departing(guest_record.at(recorded, source))
+    return Departing(carried(recorded, source))
 
 
 def judge(leaving: Departing, destination: Host | str, settings: Settings,

@@ -101,12 +101,14 @@ def _meet(hosts: Sequence[Host]) -> Guest:
                                  [host.values.read(code) for host in seen])
               for code in sorted(codes)}
     ipa_bits = _all_known(host.ipa_bits for host in hosts)
+    pages = _all_known(host.page_size for host in hosts)
     first = hosts[0]
     return Guest(
         values=Values({code: v for code, v in values.items() if v}),
         listed=listed, disabled=disabled, sve_lengths=lengths,
         gic=_common_gic(hosts), ipa_bits=min(ipa_bits) if ipa_bits else None,
-        cntfrq=first.cntfrq, dczid=first.dczid, page_size=first.page_size,
+        cntfrq=first.cntfrq, dczid=first.dczid,
+        page_size=min(pages) if pages else None,
         kernel=first.kernel, qemu=first.qemu)
 
 

@@ -130,13 +130,20 @@ def _addresses(guest: Guest, host: Host) -> Finding | None:
 
 
 def _page_size(guest: Guest, host: Host) -> Finding | None:
-    """The host's base page size."""
+    """The host's base page size: at least that of the hosts before.
+
+    QEMU rounds memory blocks up to pages of its host, and takes no block
+    that is larger than its own (``parse_ramblock`` in ``migration/ram.c``).
+    """
     if guest.page_size is None or host.page_size is None:
         return _unknown("PAGE_SIZE", guest.page_size, host, "page_size")
     if guest.page_size == host.page_size:
         return None
-    return Finding(Cause.PAGE_SIZE, Severity.HAZARD, "PAGE_SIZE",
-                   guest=guest.page_size, host=host.page_size, rule="EQUAL")
+    cause, severity = Cause.SMALLER_PAGES, Severity.BLOCKS
+    if guest.page_size < host.page_size:
+        cause, severity = Cause.LARGER_PAGES, Severity.NOTE
+    return Finding(cause, severity, "PAGE_SIZE", guest=guest.page_size,
+                   host=host.page_size, rule="HIGHER_SAFE")
 
 
 def _gic(guest: Guest, host: Host) -> Finding | None:

@@ -163,7 +163,7 @@ class Guest:
     :ivar ipa_bits: `Host.ipa_bits` of the host it started on
     :ivar cntfrq: CNTFRQ_EL0 of the host it started on, Hz
     :ivar dczid: DCZID_EL0, likewise
-    :ivar page_size: bytes, likewise
+    :ivar page_size: bytes; the largest of the hosts that it ran on
     :ivar kernel: of the host it started on; qemu likewise
     :ivar inferred: not recorded at its start but taken from the host it
         runs on now, which is right unless it came there by live migration

@@ -38,7 +38,8 @@ class Cause(enum.Enum):
     TIMER = "timer frequency"
     CACHE_ZERO = "cache zeroing block"
     ADDRESSES = "guest addresses do not fit"
-    PAGE_SIZE = "page size"
+    SMALLER_PAGES = "smaller pages"
+    LARGER_PAGES = "larger pages"
     GIC = "interrupt controller"
     INFERRED = "taken from the current host"
     NOT_RECORDED = "not recorded"
@@ -133,11 +134,16 @@ _SENTENCES = {
     Cause.ADDRESSES:
         "The guest's memory map needs {guest} address bits, the destination"
         " offers {host}. Choose a destination with a larger IPA size.",
-    Cause.PAGE_SIZE:
-        "The guest started on a host with pages of {guest} bytes, the"
-        " destination has {host}; nothing refuses the move, but memory that"
-        " is shared, huge or registered in pages of the other size is not"
-        " carried over. Choose a destination with the same page size.",
+    Cause.SMALLER_PAGES:
+        "The guest has run on a host with pages of {guest} bytes, the"
+        " destination's have {host}: QEMU has rounded the guest's memory"
+        " blocks up, and refuses them there. Choose a destination with pages"
+        " at least as large, or restart the guest (hard reboot) on one with"
+        " the smaller ones.",
+    Cause.LARGER_PAGES:
+        "The guest has run on hosts with pages of {guest} bytes only, the"
+        " destination's have {host}: it moves, and can't move back before it"
+        " is restarted on a host with the smaller ones.",
     Cause.GIC:
         "The guest has a GICv{guest}, the destination emulates {host}."
         " Choose a destination with that GIC.",

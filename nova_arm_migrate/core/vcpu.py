@@ -92,6 +92,30 @@ def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
         inferred=inferred)
 
 
+def carried(guest: Guest, host: Host) -> Guest:
+    """Return what a guest has on the host that it runs on now.
+
+    It keeps the values that it started with. A register that a host on its
+    way added came up with that host's value, and QEMU carries it on from
+    there like any other (``kvm_arm_init_cpreg_list``: the list is the
+    host's); one that a host lacked is gone. And QEMU has rounded its memory
+    blocks up to the largest pages on its way (``qemu_ram_resize``).
+
+    :param host: the record of the host that it runs on
+    """
+    here = offered(host, guest.disabled)
+    values, listed = guest.values, guest.listed
+    if listed is not None and here.listed is not None:
+        added = {code: value for code, value in here.values.items()
+                 if code not in listed}
+        kept = {code: value for code, value in values.items()
+                if code in here.listed}
+        values, listed = Values(added | kept), here.listed
+    pages = [size for size in (guest.page_size, here.page_size) if size]
+    return dataclasses.replace(guest, values=values, listed=listed,
+                               page_size=max(pages, default=None))
+
+
 def has_32bit_el0(host: Host) -> bool:
     """Whether a guest there can run 32-bit code at EL0.
 

@@ -21,8 +21,6 @@ from nova import objects
 
 from nova_arm_migrate.adapters import guest_record
 from nova_arm_migrate.core.errors import ProfileError
-from nova_arm_migrate.core.profile import Guest
-from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.vcpu import guest_started_on
 from tests.unit.core import synthetic as s
 
@@ -99,42 +97,3 @@ class TestKeeping(unittest.TestCase):
             objects.VirtCPUModel.obj_from_primitive(stored)))
         self.assertEqual({'uuid', 'task_state'},
                          instance.obj_what_changed())
-
-
-class TestOnTheWay(unittest.TestCase):
-    """What a guest has after live migrations."""
-
-    extra = s.TCR2
-
-    def newer(self):
-        return s.host({s.CODES['ID_AA64MMFR3_EL1']: 0x1, s.ISAR0: 0x1},
-                      listed=s.LISTED | {self.extra})
-
-    def test_a_host_like_its_first_changes_nothing(self):
-        guest = guest_started_on(s.host())
-        self.assertIs(guest, guest_record.at(guest, s.host()))
-
-    def test_it_keeps_its_values_and_gains_registers(self):
-        old = s.host(listed=s.LISTED - {s.ZCR, s.CODES['ID_AA64MMFR3_EL1']})
-        guest = guest_started_on(old)
-        there = guest_record.at(guest, self.newer())
-        self.assertEqual(self.newer().listed, there.listed)
-        self.assertEqual(guest.values.read(s.ISAR0),
-                         there.values.read(s.ISAR0))
-        self.assertEqual(
-            1, there.values.read(s.CODES['ID_AA64MMFR3_EL1']))
-        self.assertIs(there, guest_record.at(there, self.newer()))
-
-    def test_a_register_that_is_dropped_is_gone(self):
-        guest = guest_started_on(s.host(listed=s.LISTED | {self.extra}))
-        self.assertEqual(s.LISTED, guest_record.at(guest, s.host()).listed)
-
-    def test_what_the_guest_switched_off_does_not_come(self):
-        guest = guest_started_on(s.host(), disabled=frozenset({'sve'}))
-        self.assertIs(guest, guest_record.at(guest, s.host()))
-
-    def test_without_lists_nothing_is_known(self):
-        guest = Guest(values=Values({s.MIDR: 1}))
-        self.assertIs(guest, guest_record.at(guest, s.host()))
-        guest = guest_started_on(s.host())
-        self.assertIs(guest, guest_record.at(guest, s.host(listed=None)))

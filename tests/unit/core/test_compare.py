@@ -23,6 +23,7 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Severity
@@ -225,13 +226,26 @@ class TestHazards(CompareCase):
     def test_numbers(self):
         for attribute, name, value in (
                 ("cntfrq", "CNTFRQ_EL0", 25000000),
-                ("dczid", "DCZID_EL0", 5),
-                ("page_size", "PAGE_SIZE", 65536)):
+                ("dczid", "DCZID_EL0", 5)):
             other = s.host(**{attribute: value})
             absent = s.host(**{attribute: None})
             self.hazard(name, guest_started_on(s.host()), other)
             self.unknown(guest_started_on(s.host()), absent)
             self.unknown(guest_started_on(absent), s.host())
+
+    def test_pages(self):
+        small, large = s.host(), s.host(page_size=65536)
+        report = self.compatible(guest_started_on(small), large)
+        self.assertEqual([(Cause.LARGER_PAGES, Severity.NOTE)],
+                         [(f.cause, f.severity) for f in report.findings])
+        report = self.incompatible(guest_started_on(large), small)
+        self.assertEqual("arm64: PAGE_SIZE: guest 65536, b 4096",
+                         report.summary("b"))
+        visited = carried(guest_started_on(small), large)
+        self.incompatible(visited, small)
+        self.compatible(visited, large)
+        self.unknown(guest_started_on(small), s.host(page_size=None))
+        self.unknown(guest_started_on(s.host(page_size=None)), small)
 
     def test_zeroing_that_the_guest_must_not_use(self):
         guest = guest_started_on(s.host(dczid=0x14))

@@ -120,6 +120,13 @@ class TestBaseline(unittest.TestCase):
         found = self.of(s.host(gic=(2,)), s.host(gic=(3,)))
         self.assertEqual(["GIC"], [c.finding.name for c in found.conflicts])
 
+    def test_smallest_pages(self):
+        found = self.of(s.host(page_size=65536), s.host())
+        self.assertEqual((4096, ()), (found.guest.page_size,
+                                      found.conflicts))
+        found = self.of(s.host(page_size=None), s.host())
+        self.assertIsNone(found.guest.page_size)
+
     def test_what_is_not_recorded_is_a_conflict(self):
         bare = s.host(listed=None, gic=None, ipa_bits=None)
         found = self.of(s.host(), bare)

@@ -1,0 +1,60 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a host offers a vCPU, and what a guest carries along."""
+
+import unittest
+
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.vcpu import carried
+from nova_arm_migrate.core.vcpu import guest_started_on
+from tests.unit.core import synthetic as s
+
+
+class TestOnTheWay(unittest.TestCase):
+    """What a guest has after live migrations."""
+
+    extra = s.TCR2
+
+    def newer(self):
+        return s.host({s.CODES["ID_AA64MMFR3_EL1"]: 0x1, s.ISAR0: 0x1},
+                      listed=s.LISTED | {self.extra})
+
+    def test_a_host_like_its_first_changes_nothing(self):
+        guest = guest_started_on(s.host())
+        self.assertEqual(guest, carried(guest, s.host()))
+
+    def test_it_keeps_its_values_and_gains_registers(self):
+        old = s.host(listed=s.LISTED - {s.ZCR, s.CODES["ID_AA64MMFR3_EL1"]})
+        guest = guest_started_on(old)
+        there = carried(guest, self.newer())
+        self.assertEqual(self.newer().listed, there.listed)
+        self.assertEqual(guest.values.read(s.ISAR0),
+                         there.values.read(s.ISAR0))
+        self.assertEqual(
+            1, there.values.read(s.CODES["ID_AA64MMFR3_EL1"]))
+        self.assertEqual(there, carried(there, self.newer()))
+
+    def test_a_register_that_is_dropped_is_gone(self):
+        guest = guest_started_on(s.host(listed=s.LISTED | {self.extra}))
+        self.assertEqual(s.LISTED, carried(guest, s.host()).listed)
+
+    def test_what_the_guest_switched_off_does_not_come(self):
+        guest = guest_started_on(s.host(), disabled=frozenset({"sve"}))
+        self.assertEqual(guest, carried(guest, s.host()))
+
+    def test_without_lists_nothing_is_known(self):
+        guest = Guest(values=Values({s.MIDR: 1}), page_size=4096)
+        self.assertEqual(guest, carried(guest, s.host()))
+        guest = guest_started_on(s.host())
+        self.assertEqual(guest, carried(guest, s.host(listed=None)))

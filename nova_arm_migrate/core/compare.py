@@ -21,6 +21,7 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.rules import JUDGES
 from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.tables.aarch32_id import AARCH32_ID_CODES
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.tables import register_of
@@ -67,7 +68,8 @@ def _registers(guest: Guest, host: Host) -> list[Finding]:
     findings: list[Finding] = []
     listed = host.listed
     limits = host.values
-    for code, value in sorted(guest.values.items() - limits.items()):
+    differ = guest.values.items() - limits.items()
+    for code, value in sorted(differ, key=_aarch64_first):
         if listed is None or code in listed:
             register = REGISTERS.get(code) or register_of(code)
             findings += JUDGES[register.judge](register, value, host)
@@ -75,6 +77,12 @@ def _registers(guest: Guest, host: Host) -> list[Finding]:
         register = REGISTERS.get(code) or register_of(code)
         findings += JUDGES[register.judge](register, 0, host)
     return findings
+
+
+def _aarch64_first(item: tuple[int, int]) -> tuple[bool, int]:
+    """Have an operator read PMUVer before its AArch32 copy, PerfMon."""
+    code, _ = item
+    return code in AARCH32_ID_CODES, code
 
 
 def _cleared(guest: Guest, codes: Iterable[int]) -> Iterable[int]:

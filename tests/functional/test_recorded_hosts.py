@@ -27,7 +27,7 @@ PROFILES = pathlib.Path(__file__).parents[1] / 'fixtures' / 'profiles'
 MEASURED = (
     ('neoverse-n1-no-pmu-linux-6.12', 'neoverse-n1-linux-6.12', None),
     ('neoverse-n1-linux-6.12', 'neoverse-n1-no-pmu-linux-6.12',
-     'ID_DFR0_EL1.PerfMon'),
+     'ID_AA64DFR0_EL1.PMUVer'),
     ('neoverse-v1-linux-6.12', 'neoverse-v1-no-sve-linux-6.12', 'SVE'),
     ('neoverse-v1-no-sve-linux-6.12', 'neoverse-v1-linux-6.12', 'SVE'),
     ('neoverse-v1-no-sve256-linux-6.12', 'neoverse-v1-linux-6.12', None),

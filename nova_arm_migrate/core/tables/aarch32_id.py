@@ -130,3 +130,6 @@ AARCH32_ID_REGISTERS = (
         same("nTLBPA", 4), lower("ETS", 0),
     ), Judge.FEATURES_32BIT),
 )
+
+AARCH32_ID_CODES = frozenset(
+    register.code for register in AARCH32_ID_REGISTERS)

@@ -69,6 +69,14 @@ class TestDirection(CompareCase):
         self.compatible(guest, s.host())
         self.compatible(guest, older)
 
+    def test_aarch32_copies_are_named_last(self):
+        lesser = s.with_field(s.host(), "ID_AA64DFR0_EL1.PMUVer", 1)
+        lesser = s.with_field(lesser, "ID_DFR0_EL1.PerfMon", 3)
+        report = self.incompatible(guest_started_on(s.host()), lesser)
+        self.assertEqual(
+            ["ID_AA64DFR0_EL1.PMUVer", "ID_DFR0_EL1.PerfMon"],
+            [f.name for f in report.decisive])
+
     def test_register_that_is_zero_in_the_guest(self):
         code = s.CODES["ID_AA64ZFR0_EL1"]
         guest = guest_started_on(s.host({code: 0}))

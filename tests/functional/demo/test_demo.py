@@ -42,6 +42,11 @@ def run(*arguments):
         text=True, timeout=LONGEST, check=False)
 
 
+def interruptible():
+    """Undo what a shell does to its background jobs, and CI with it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class TestDemo(unittest.TestCase):
 
     def remove_log(self, output):
@@ -84,7 +89,8 @@ class TestDemo(unittest.TestCase):
     def test_an_interrupt_ends_it_cleanly(self):
         process = subprocess.Popen(
             COMMAND, env=environment(), stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True)
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+            preexec_fn=interruptible)
         with process:
             lines = []
             for line in process.stdout:

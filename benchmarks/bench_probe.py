@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""probe: what a probe costs beside the ioctls themselves.
+
+The kernel is the one in memory of the unit tests, which plays a recorded
+host; the time spent in it is taken off. The host is given 80 CPUs, whose
+identification files are read from a real file system. The versions of QEMU
+and libvirt are given, as the driver does.
+"""
+
+import dataclasses
+import fcntl
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+import pyperf
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from nova_arm_migrate.core.record import load_host  # noqa: E402
+from nova_arm_migrate.core.vcpu import guest_started_on  # noqa: E402
+from nova_arm_migrate.probe import el0  # noqa: E402
+from nova_arm_migrate.probe.host import LocalHost  # noqa: E402
+from tests.unit.probe.fake_kvm import FakeKernel  # noqa: E402
+from tests.unit.probe.fake_kvm import write_tree  # noqa: E402
+
+PROFILES = (pathlib.Path(__file__).resolve().parents[1]
+            / 'tests' / 'fixtures' / 'profiles')
+CPUS = 80
+
+
+class TimedKernel(FakeKernel):
+    """Counts the seconds spent in it."""
+
+    spent = 0.0
+
+    def ioctl(self, *arguments):
+        start = time.thread_time()
+        try:
+            return super().ioctl(*arguments)
+        finally:
+            self.spent += time.thread_time() - start
+
+
+def measure(loops, ask, kernel):
+    """Return the seconds of so many calls, those in the kernel left out."""
+    kernel.calls.clear()
+    before = kernel.spent
+    start = time.thread_time()
+    for _ in range(loops):
+        ask()
+    return time.thread_time() - start - (kernel.spent - before)
+
+
+def main():
+    runner = pyperf.Runner()
+    for name in ('max-linux-7.2', 'neoverse-n1-linux-6.1'):
+        host = load_host((PROFILES / f'{name}.json').read_text().strip())
+        host = dataclasses.replace(host, cores=(
+            dataclasses.replace(host.cores[0], cpus=f'0-{CPUS - 1}'),))
+        kernel = TimedKernel(host)
+        fcntl.ioctl = kernel.ioctl
+        el0.read = {el0.CNTFRQ_EL0: host.cntfrq,
+                    el0.DCZID_EL0: host.dczid}.__getitem__
+        guest = guest_started_on(host)
+        with tempfile.TemporaryDirectory() as root:
+            write_tree(root, host)
+            probe = LocalHost(qemu=host.qemu, libvirt=host.libvirt,
+                              root=root, device=os.devnull,
+                              machine='aarch64')
+            assert probe.host() == host
+            for title, ask in (
+                    ('host', probe.host),
+                    ('guest view', lambda: probe.guest_view(frozenset())),
+                    ('trial', lambda: probe.trial(guest))):
+                runner.bench_time_func(
+                    f'probe, {title}, {name}', measure, ask, kernel)
+
+
+if __name__ == '__main__':
+    main()

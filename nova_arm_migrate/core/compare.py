@@ -50,7 +50,7 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     """
     seen = offered_cached(host, guest.disabled) if guest.disabled else host
     findings = _registers(guest, seen)
-    findings += _cores(guest, host)
+    findings += _cores(host)
     findings += _missing(guest, seen)
     findings += find_hazards(guest, seen)
     if guest.inferred:
@@ -97,7 +97,7 @@ def _cleared(guest: Guest, codes: Iterable[int]) -> Iterable[int]:
                   if code in guest.listed and keeps_value(code))
 
 
-def _cores(guest: Guest, host: Host) -> list[Finding]:
+def _cores(host: Host) -> list[Finding]:
     """Hosts with several kinds of cores: which one will the guest see?"""
     midrs = sorted({core.midr for core in host.cores})
     if len(midrs) < 2:

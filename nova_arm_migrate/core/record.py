@@ -168,16 +168,21 @@ def _dump_values(values: Values | None) -> dict[str, str] | None:
     return {f"{code:x}": f"{value:x}" for code, value in values.items()}
 
 
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return numbers as ascending runs: (first, last) of each."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return found
+
+
 def dump_codes(codes: Iterable[int]) -> str:
     """Return a set of codes as ascending runs: ``8004+3 c000 140000+3``."""
-    runs: list[list[int]] = []
-    for code in sorted(codes):
-        if runs and code == runs[-1][1] + 1:
-            runs[-1][1] = code
-        else:
-            runs.append([code, code])
     return " ".join(f"{a:x}" if a == b else f"{a:x}+{b - a:x}"
-                    for a, b in runs)
+                    for a, b in runs(codes))
 
 
 def _quote(value: object) -> str:

@@ -16,6 +16,8 @@
 from collections.abc import Iterable
 import re
 
+from nova_arm_migrate.core.record import runs
+
 #: Above any CPU or node number of Linux (NR_CPUS is at most 8192); a bound
 #: for what others send us.
 LIMIT = 16384
@@ -47,11 +49,5 @@ def parse(text: str) -> frozenset[int]:
 
 def format(numbers: Iterable[int]) -> str:
     """Write the numbers as libvirt does: sorted, with ranges."""
-    ranges: list[list[int]] = []
-    for number in sorted(numbers):
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
     return ','.join(f'{first}' if first == last else f'{first}-{last}'
-                    for first, last in ranges)
+                    for first, last in runs(numbers))

@@ -26,7 +26,6 @@ from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.probe.errors import ProbeError
 
 # include/uapi/linux/auxvec.h
-AT_NULL = 0
 AT_PAGESZ = 6
 AT_HWCAP = (16, 26, 29, 30)
 

@@ -176,7 +176,38 @@ the destination refuses the register, name the whole register, or
 switch ``trial`` off.
 """)
 
-ALL_OPTIONS = [enforcement, unknown, trial, silent_hazards, overrides]
+numa_layout = cfg.BoolOpt(
+    'numa_layout',
+    default=True,
+    mutable=True,
+    help="""
+Whether the destination of a live migration works out where a
+guest with a NUMA topology goes, tries that out before anything
+moves, and compares the guest with it after landing.
+
+Switched off on either side, the guest's XML is left to Nova, and
+the log says so. Migrations that fail are put right in any case.
+""")
+
+fewest_clusters = cfg.BoolOpt(
+    'fewest_clusters',
+    default=False,
+    mutable=True,
+    help="""
+Whether vCPUs that float over several CPUs of a NUMA node are kept
+in as few of the destination's CPU clusters as hold them, one CPU
+for each vCPU, when their guest is live-migrated here.
+
+For guests with a NUMA topology only, and never outside Nova's
+claim. A vCPU with a dedicated CPU has the one that Nova has
+claimed. Nova knows nothing of it: a hard reboot spreads the vCPUs
+over the node again. Has no effect where Linux reports no clusters
+(/sys/devices/system/cpu/cpu*/topology/cluster_cpus_list), or with
+``numa_layout`` switched off.
+""")
+
+ALL_OPTIONS = [enforcement, unknown, trial, silent_hazards, overrides,
+               numa_layout, fewest_clusters]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -187,12 +218,16 @@ class Settings:
     :ivar refuse_unknown: an unknown verdict is a refusal
     :ivar trial: write the guest's registers to a scratch vCPU
     :ivar options: what the comparison takes
+    :ivar numa_layout: work out, try out and prove NUMA layouts
+    :ivar fewest_clusters: narrow floating vCPUs to few clusters
     """
 
     enforcement: Enforcement = Enforcement.ENFORCE
     refuse_unknown: bool = True
     trial: bool = True
     options: Options = Options()
+    numa_layout: bool = True
+    fewest_clusters: bool = False
 
 
 def register_opts(conf: Any) -> None:
@@ -218,4 +253,6 @@ def settings(conf: Any) -> Settings:
         trial=section.trial,
         options=Options(
             hazards_block=section.silent_hazards == 'block',
-            overrides=frozenset(section.overrides)))
+            overrides=frozenset(section.overrides)),
+        numa_layout=section.numa_layout,
+        fewest_clusters=section.fewest_clusters)

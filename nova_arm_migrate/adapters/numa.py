@@ -22,17 +22,21 @@ placed is Nova's decision alone.
 from collections.abc import Iterator
 import contextlib
 from typing import Any
+import uuid
 
 import nova.conf
 from nova import exception
 from oslo_log import log as logging
+from oslo_utils import timeutils
 from oslo_utils import units
 
+from nova_arm_migrate.adapters import conf
 from nova_arm_migrate.adapters import events
 from nova_arm_migrate.adapters import numa_channel as channel
 from nova_arm_migrate.adapters import numa_dry_run
 from nova_arm_migrate.adapters import numa_host
 from nova_arm_migrate.numa import abi
+from nova_arm_migrate.numa import clusters
 from nova_arm_migrate.numa.errors import NumaError
 from nova_arm_migrate.numa import hostcheck
 from nova_arm_migrate.numa.layout import Cell
@@ -45,6 +49,7 @@ from nova_arm_migrate.numa.regenerate import regenerated
 from nova_arm_migrate.numa import wire
 
 CONF = nova.conf.CONF
+conf.register_opts(CONF)
 LOG = logging.getLogger(__name__)
 
 
@@ -101,11 +106,33 @@ class NumaMigration:
         self._driver = driver
         self._schema = numa_dry_run.Schema()
 
+    def _wanted(self, instance: Any) -> bool:
+        """Whether layouts are switched on here; the log says if not."""
+        if conf.settings(CONF).numa_layout:
+            return True
+        if instance.numa_topology is not None:
+            LOG.info('[arm_migrate] numa_layout is off: the guest\'s XML is'
+                     ' left to Nova', instance=instance)
+        return False
+
+    def _claimed_layout(self, instance: Any, topology: Any, flavor: Any,
+                        image_meta: Any) -> Layout:
+        """`claimed_layout`, as the options here have it.
+
+        The same whenever it is asked for one guest: the layout is tried out,
+        sent and compared at three times.
+        """
+        layout = claimed_layout(self._driver, topology, flavor, image_meta)
+        if conf.settings(CONF).fewest_clusters:
+            layout = clusters.narrowed(
+                layout, numa_host.clusters(), uuid.UUID(instance.uuid).int)
+        return layout
+
     # On the destination, before anything moves
 
     def ask(self, instance: Any, migrate_data: Any) -> None:
         """Ask the source for the XML of a guest that has a topology."""
-        if instance.numa_topology is not None:
+        if instance.numa_topology is not None and self._wanted(instance):
             channel.put(migrate_data, channel.ASK, str(wire.VERSION))
 
     @contextlib.contextmanager
@@ -133,12 +160,17 @@ class NumaMigration:
         :raises NumaError: with the element that is in the way
         """
         packed = channel.take(migrate_data, channel.DOMAIN)
+        if not self._wanted(instance):
+            return
         if packed is None:
             LOG.info('The source has no NUMA layouts of nova-arm-migrate:'
                      ' the guest\'s XML is left to Nova', instance=instance)
             return
-        layout = claimed_layout(self._driver, claim.claimed_numa_topology,
-                                claim.flavor, claim.image_meta)
+        watch = timeutils.StopWatch()
+        watch.start()
+        layout = self._claimed_layout(
+            instance, claim.claimed_numa_topology, claim.flavor,
+            claim.image_meta)
         original = parse.parse_domain(channel.unpack(packed))
         domain = regenerated(original, layout)
         # Until pre_live_migration the CPUs may be powered down.
@@ -152,6 +184,8 @@ class NumaMigration:
             self._schema.fault(domain, original),
             numa_dry_run.native_fault(
                 self._driver._host.get_connection(), domain)])
+        LOG.info('NUMA layout: tried out in %.3f s', watch.elapsed(),
+                 instance=instance)
 
     def send(self, instance: Any, migrate_data: Any) -> None:
         """Send the layout, once all is ready here.
@@ -159,6 +193,8 @@ class NumaMigration:
         :raises nova.exception.MigrationPreCheckError: if the host has
             changed since it was tried out
         """
+        if not self._wanted(instance):
+            return
         try:
             layout = self._layout(instance)
             if layout is None:
@@ -182,8 +218,8 @@ class NumaMigration:
         topology = moving.new_numa_topology if moving is not None else None
         if topology is None:
             return None
-        return claimed_layout(
-            self._driver, topology, instance.flavor, instance.image_meta)
+        return self._claimed_layout(
+            instance, topology, instance.flavor, instance.image_meta)
 
     def _raise_faults(self, instance: Any,
                       found: list[hostcheck.Fault | None]) -> None:
@@ -201,7 +237,7 @@ class NumaMigration:
     def answer(self, instance: Any, migrate_data: Any) -> None:
         """Send the guest's XML to a destination that has asked for it."""
         asked = channel.take(migrate_data, channel.ASK)
-        if instance.numa_topology is None:
+        if instance.numa_topology is None or not self._wanted(instance):
             return
         if asked is None:
             LOG.info('The destination has no NUMA layouts of'
@@ -222,6 +258,8 @@ class NumaMigration:
         :raises LayoutError: if the destination's layout is damaged
         """
         text = channel.take(migrate_data, channel.LAYOUT)
+        if not self._wanted(instance):
+            return guest
         if text is None:
             if instance.numa_topology is not None:
                 LOG.info('The destination has sent no layout: the guest\'s'
@@ -234,9 +272,15 @@ class NumaMigration:
     def landed(self, context: Any, instance: Any) -> None:
         """Compare a guest that runs here with its layout; never raises."""
         try:
+            if not self._wanted(instance):
+                return
+            watch = timeutils.StopWatch()
+            watch.start()
             layout = self._layout(instance)
             if layout is not None:
                 self._prove(context, instance, layout)
+                LOG.info('NUMA layout: compared in %.3f s', watch.elapsed(),
+                         instance=instance)
         except Exception:
             # The guest is here and runs: nothing is worth failing it.
             LOG.exception('The NUMA layout of a guest that has landed could'

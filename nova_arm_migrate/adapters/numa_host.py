@@ -20,6 +20,7 @@ from typing import Any
 from nova.virt.libvirt import driver as libvirt_driver
 from oslo_log import log as logging
 
+from nova_arm_migrate.numa import cpuset
 from nova_arm_migrate.numa.domain import layout_of
 from nova_arm_migrate.numa.errors import NumaError
 from nova_arm_migrate.numa.hostcheck import cell_memory_kib
@@ -32,6 +33,7 @@ from nova_arm_migrate.numa import proof
 LOG = logging.getLogger(__name__)
 
 _PROC = pathlib.Path('/proc')
+_CPUS = pathlib.Path('/sys/devices/system/cpu')
 
 
 def libvirt_module() -> Any:
@@ -85,6 +87,22 @@ def _free_pages(host: Any, cells: dict[int, Any]) -> dict[
             LOG.info('libvirt does not say which pages of node %(node)s are'
                      ' free: %(error)s', {'node': number, 'error': error})
     return found
+
+
+def clusters(folder: pathlib.Path = _CPUS) -> frozenset[frozenset[int]]:
+    """CPUs of each cluster, as Linux reports them; empty if it does not.
+
+    :param folder: sysfs's, or a recorded copy of it
+    """
+    found = set()
+    for path in folder.glob('cpu[0-9]*/topology/cluster_cpus_list'):
+        try:
+            found.add(cpuset.parse(path.read_text().strip()))
+        except (OSError, ValueError) as error:
+            # The CPU may just be going offline.
+            LOG.info('%(path)s is not read: %(error)s',
+                     {'path': path, 'error': error})
+    return frozenset(found)
 
 
 def held_cpus(host: Any, uuid: str,

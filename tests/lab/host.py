@@ -170,11 +170,13 @@ def emulator_arguments(
         width = host_spec.cpus // host_spec.numa
         argv[argv.index('-m') + 1] = str(share * host_spec.numa)
         for node in range(host_spec.numa):
-            first = node * width
+            cpus = range(node * width, (node + 1) * width)
+            if host_spec.interleave:
+                cpus = range(node, width * host_spec.numa, host_spec.numa)
             argv += [
                 '-object', f'memory-backend-ram,id=m{node},size={share}M',
                 '-numa', f'node,nodeid={node},memdev=m{node},'
-                         f'cpus={first}-{first + width - 1}',
+                         + ','.join(f'cpus={cpu}' for cpu in cpus),
             ]  # fmt: skip
     return argv
 

@@ -28,6 +28,7 @@ _FEATURE = re.compile(r'([a-z0-9-]+)=(on|off)')
 _LIMITS = {
     'gic': (2, 4),
     'numa': (1, 4),
+    'interleave': (0, 1),
     'hugepages': (0, 1024),
     'ram': (512, 16384),
     'cpus': (1, 16),
@@ -42,6 +43,7 @@ class Spec:
     :ivar cpu: the emulator's ``-cpu`` string
     :ivar gic: version of the host's interrupt controller
     :ivar numa: NUMA nodes; CPUs and memory are split evenly
+    :ivar interleave: 1 deals the CPUs out to the nodes one by one
     :ivar hugepages: 2 MiB pages reserved at boot, over all nodes
     :ivar ram: MiB
     :ivar mte: 1 gives the machine tag memory
@@ -52,6 +54,7 @@ class Spec:
     generation: str = generations.DEFAULT
     gic: int = 3
     numa: int = 1
+    interleave: int = 0
     hugepages: int = 0
     ram: int = 1280
     cpus: int = 2

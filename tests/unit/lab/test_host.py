@@ -52,7 +52,12 @@ class EmulatorTest(testtools.TestCase):
         argv = arguments('neoverse-n1+numa=2+ram=2048')
         self.assertEqual('2048', self.option(argv, '-m'))
         self.assertIn('memory-backend-ram,id=m1,size=1024M', argv)
-        self.assertIn('node,nodeid=1,memdev=m1,cpus=2-3', argv)
+        self.assertIn('node,nodeid=1,memdev=m1,cpus=2,cpus=3', argv)
+
+    def test_cpus_are_dealt_out_to_the_nodes(self):
+        argv = arguments('neoverse-n1+numa=2+interleave=1')
+        self.assertIn('node,nodeid=0,memdev=m0,cpus=0,cpus=2', argv)
+        self.assertIn('node,nodeid=1,memdev=m1,cpus=1,cpus=3', argv)
 
 
 class DomainTest(testtools.TestCase):

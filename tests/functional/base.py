@@ -30,6 +30,7 @@ from nova_arm_migrate.adapters import guest_record
 from nova_arm_migrate.demo import hosts
 from nova_arm_migrate import finder
 from tests.functional import paste
+from tests.functional import threads
 
 STOCK = 'libvirt.LibvirtDriver'
 OURS = 'arm_migrate.ArmLibvirtDriver'
@@ -50,6 +51,7 @@ class ArmServersTestBase(base.ServersTestBase):
         self.api.microversion = self.microversion
         self.flags(compute_driver=OURS)
         self.arm = self.useFixture(hosts.ArmHostsFixture())
+        self.threads = self.useFixture(threads.MigrationThreads())
 
     def host(self, name, profile, compute_driver=OURS, **kwargs):
         """Start a compute on a host that is played back from a profile."""
@@ -98,7 +100,8 @@ class ArmServersTestBase(base.ServersTestBase):
             if newest['status'] in ('completed', 'error', 'failed'):
                 break
             time.sleep(0.25)
-        self.assertEqual(state, newest['status'])
+        self.threads.wait()
+        self.assertEqual(state, self.migrations(server)[-1]['status'])
         server = self._wait_for_server_parameter(
             server, {'OS-EXT-STS:task_state': None, 'status': 'ACTIVE'},
             max_retries=60)

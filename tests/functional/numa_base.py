@@ -100,7 +100,13 @@ class NumaServersTestBase(base.ArmServersTestBase):
         known = {migration['id'] for migration in self.migrations_of(server)}
         self.api.post_server_action(server['id'], {'os-migrateLive': {
             'host': host, 'block_migration': 'auto'}})
-        last = None
+        self._ended(server, known)
+        self.threads.wait()
+        # Nova may have thought again, of both.
+        return self._ended(server, known)
+
+    def _ended(self, server, known):
+        status = None
         for _ in range(600):
             status = [migration['status']
                       for migration in self.migrations_of(server)
@@ -108,10 +114,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
             now = self.api.get_server(server['id'])
             if status and status[0] in ('completed', 'error', 'failed') and (
                     now['OS-EXT-STS:task_state'] is None):
-                # Nova may think again, of both, a moment later.
-                if (status[0], now['status']) == last:
-                    return status[0], now
-                last = status[0], now['status']
+                return status[0], now
             time.sleep(0.3)
         self.fail(f'the migration does not end: {status}')
 

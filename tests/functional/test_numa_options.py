@@ -20,7 +20,7 @@ CONTIGUOUS = {0: range(0, 4), 1: range(4, 8)}
 
 class TestNumaOptions(numa_base.NumaServersTestBase):
 
-    def test_switched_off_on_either_side(self):
+    def test_switched_off_on_all_hosts(self):
         self.flags(cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7',
                    group='compute')
         self.numa_host('a', CONTIGUOUS)

@@ -1,0 +1,82 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Knowing when a live migration has really ended.
+
+Its status in the API says "failed" while the thread on the source may still
+make it an ERROR, and while the destination has not begun to clean up.
+"""
+
+import functools
+import threading
+import typing as ty
+from unittest import mock
+
+import fixtures
+from nova.compute import manager
+from nova.compute import rpcapi
+
+_PATIENCE = 120
+_AT_DESTINATION = 'rollback_live_migration_at_destination'
+
+
+class MigrationThreads(fixtures.Fixture):
+    """Counts what the computes still do for live migrations."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._open = 0
+
+    def _setUp(self) -> None:
+        self._wrap(manager.ComputeManager, '_do_live_migration',
+                   opens=True, closes=True)
+        # A cast: sent by one thread, done some time later by another.
+        self._wrap(rpcapi.ComputeAPI, _AT_DESTINATION, opens=True)
+        self._wrap(manager.ComputeManager, _AT_DESTINATION, closes=True)
+
+    def wait(self) -> None:
+        """Return when there is nothing more to come.
+
+        :raises TimeoutError: it does not end
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._open, _PATIENCE):
+                raise TimeoutError(f'{self._open} live migrations, or the'
+                                   ' cleaning up after them, do not end')
+
+    def _wrap(self, owner: type, name: str, opens: bool = False,
+              closes: bool = False) -> None:
+        method = getattr(owner, name)
+
+        # Nova looks at the names of the parameters.
+        @functools.wraps(method)
+        def wrapper(*args: ty.Any, **kwargs: ty.Any) -> ty.Any:
+            if opens:
+                self._add(1)
+            done = True
+            try:
+                result = method(*args, **kwargs)
+                done = closes
+                return result
+            finally:
+                if done:
+                    self._add(-1)
+
+        patch = mock.patch.object(owner, name, wrapper)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def _add(self, count: int) -> None:
+        with self._changed:
+            self._open += count
+            self._changed.notify_all()

@@ -40,7 +40,6 @@ HOST_INPUTS = (
 EMULATOR_INPUTS = (
     repr((generations.EMULATOR.suites, generations.EMULATOR_PACKAGES)),
 )
-GUEST_INPUTS = ('rootfs.py', 'files/initrd-guest', 'files/witness.c')
 
 # The compiler may use nothing but what every Arm64 CPU has: the program
 # names what else it uses, and only where the guest has it.
@@ -285,9 +284,19 @@ def image(name: str, mirror: str | None = None) -> Image:
     return Image(name, folder)
 
 
-def guest_initrd(image: Image) -> pathlib.Path:
-    """The initrd of the guests that hosts of *image* run."""
-    target = image.folder / f'guest-{fingerprint(GUEST_INPUTS)}.initrd'
+def guest_initrd(
+    image: Image,
+    script: str = 'initrd-guest',
+    modules: pathlib.Path | None = None,
+    wanted: tuple[str, ...] = (),
+) -> pathlib.Path:
+    """The initrd of the guests that hosts of *image* run.
+
+    :param script: its /init, a file of rootfs.FILES
+    :param modules: the kernel's modules, of which those *wanted* get in
+    """
+    inputs = ('rootfs.py', f'files/{script}', 'files/witness.c', repr(wanted))
+    target = image.folder / f'guest-{fingerprint(inputs)}.initrd'
     if target.exists():
         return target
     with places.locked(image.folder / 'guest.lock', 'another build runs'):
@@ -300,9 +309,8 @@ def guest_initrd(image: Image) -> pathlib.Path:
             'compiling the guest program',
         )
         rootfs.initrd(
-            image.busybox, None,
-            (rootfs.FILES / 'initrd-guest').read_text(),
-            work / 'guest.initrd', {'/bin/witness': witness},
+            image.busybox, modules, (rootfs.FILES / script).read_text(),
+            work / 'guest.initrd', {'/bin/witness': witness}, wanted,
         )  # fmt: skip
         os.rename(work / 'guest.initrd', target)
         shutil.rmtree(work)

@@ -85,5 +85,5 @@ INITRD_MODULES: tuple[str, ...] = (
 HOST_MODULES: tuple[str, ...] = INITRD_MODULES + (
     'virtio_net', 'virtio_rng', 'virtio_console', 'tun', 'tap', 'macvtap',
     'bridge', 'veth', 'dummy', 'overlay', 'loop', 'nfs', 'nfsv4', 'vhost_net',
-    'vfio', 'openvswitch', 'fuse',
+    'vfio', 'openvswitch', 'fuse', 'evdev',
 )  # fmt: skip

@@ -65,8 +65,8 @@ class Host:
         return channels.Channel(self.net, self.address, self.name)
 
     @property
-    def tap(self) -> str:
-        return f'tap{self.number}'
+    def taps(self) -> list[str]:
+        return taps(self.spec, self.number)
 
     def virsh(self, *argv: str, timeout: float = 900) -> channels.Result:
         """Run virsh in the host, on its own libvirtd."""
@@ -130,6 +130,12 @@ class Host:
         }
 
 
+def taps(host_spec: spec.Spec, number: int) -> list[str]:
+    """Names of the devices that a host's network cards are plugged into."""
+    return [f'tap{number}' + f'x{card}' * bool(card)
+            for card in range(host_spec.nics)]  # fmt: skip
+
+
 def emulator_arguments(
     host_spec: spec.Spec,
     image: build.Image,
@@ -159,12 +165,16 @@ def emulator_arguments(
         '-drive', f'if=none,id=root,file={folder}/disk.qcow2,'
                   'format=qcow2,cache=unsafe,discard=unmap',
         '-device', 'virtio-blk-pci,drive=root,romfile=',
-        '-netdev', f'tap,id=net,ifname=tap{number},script=no,downscript=no',
-        '-device', 'virtio-net-pci,netdev=net,romfile=,'
-                   f'mac=52:54:00:77:00:{number:02x}',
         '-device', 'virtio-rng-pci',
         '-serial', f'file:{folder}/console.log',
     ]  # fmt: skip
+    for card, tap in enumerate(taps(host_spec, number)):
+        argv += [
+            '-netdev',
+            f'tap,id=net{card},ifname={tap},script=no,downscript=no',
+            '-device', f'virtio-net-pci,netdev=net{card},romfile=,'
+                       f'mac=52:54:00:77:{card:02x}:{number:02x}',
+        ]  # fmt: skip
     if host_spec.numa > 1:
         share = host_spec.ram // host_spec.numa
         width = host_spec.cpus // host_spec.numa
@@ -267,7 +277,8 @@ class Lab:
              '-b', str(image.disk), str(folder / 'disk.qcow2')],
             check=True,
         )  # fmt: skip
-        self.net.add_tap(f'tap{number}')
+        for tap in taps(host_spec, number):
+            self.net.add_tap(tap)
         arguments = emulator_arguments(
             host_spec.host, image, folder, name, number
         )
@@ -313,7 +324,8 @@ class Lab:
         host.process.end()
         self.hosts.pop(host.name, None)
         if self.net.holder.alive():
-            self.net.delete_tap(host.tap)
+            for tap in host.taps:
+                self.net.delete_tap(tap)
         shutil.rmtree(host.folder, ignore_errors=True)
         self._save()
 
@@ -327,6 +339,14 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _spec(text: str) -> spec.Spec:
+    try:
+        return spec.parse(text)
+    except errors.LabError:
+        # Of another version of the lab: enough to end the host by.
+        return spec.Spec(text)
+
+
 def _load(folder: pathlib.Path) -> Lab:
     try:
         state = json.loads((folder / 'state.json').read_text())
@@ -338,7 +358,7 @@ def _load(folder: pathlib.Path) -> Lab:
     for one in state['hosts']:
         lab.hosts[one['name']] = Host(
             one['name'],
-            spec.parse(one['spec']),
+            _spec(one['spec']),
             folder / one['name'],
             one['number'],
             net,

@@ -235,12 +235,14 @@ def initrd(
     init: str,
     target: pathlib.Path,
     extra: collections.abc.Mapping[str, pathlib.Path] | None = None,
+    wanted: collections.abc.Iterable[str] = generations.INITRD_MODULES,
 ) -> None:
     """Write a compressed initrd of busybox, *modules*' drivers and *init*.
 
     :param init: the text of its /init; ``@MODULES@`` becomes the modules'
         paths in load order
     :param extra: more files, by their absolute path in the initrd
+    :param wanted: names of the modules to put in, as far as there
     """
     tree = target.with_suffix('.tree')
     shutil.rmtree(tree, ignore_errors=True)
@@ -251,7 +253,7 @@ def initrd(
     order: list[str] = []
     if modules is not None:
         dep = (modules / 'modules.dep').read_text()
-        for path in dependencies(generations.INITRD_MODULES, dep):
+        for path in dependencies(wanted, dep):
             shutil.copy(modules / path, tree / 'lib')
             order.append('/lib/' + os.path.basename(path))
     for inside, source in (extra or {}).items():

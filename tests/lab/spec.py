@@ -33,6 +33,7 @@ _LIMITS = {
     'ram': (512, 16384),
     'cpus': (1, 16),
     'mte': (0, 1),
+    'nics': (1, 2),
 }
 
 
@@ -47,6 +48,7 @@ class Spec:
     :ivar hugepages: 2 MiB pages reserved at boot, over all nodes
     :ivar ram: MiB
     :ivar mte: 1 gives the machine tag memory
+    :ivar nics: 2 gives it a second network card, for its guests' ports
     :ivar guest: CPU features (``sve=off``) of guests started there
     """
 
@@ -59,6 +61,7 @@ class Spec:
     ram: int = 1280
     cpus: int = 2
     mte: int = 0
+    nics: int = 1
     guest: tuple[str, ...] = ()
 
     @property

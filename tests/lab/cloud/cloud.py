@@ -25,6 +25,7 @@ from tests.lab.cloud import client as clients
 from tests.lab.cloud import computes
 from tests.lab.cloud import image
 from tests.lab.cloud import install
+from tests.lab.cloud import ports
 from tests.lab.cloud import services as service
 from tests.lab.cloud import settings
 from tests.lab import errors
@@ -37,6 +38,8 @@ HOST_RAM = 2048
 # A cloud that is up stays with what it was started from.
 _MADE_OF = 'cloud.json'
 GUEST_COMMAND_LINE = 'console=ttyAMA0 loglevel=5 panic=-1'
+# Name of an image -> what its guests' kernels are told besides.
+IMAGES = {'witness': '', 'busy': 'dirty=24'}
 
 
 def check_machine() -> None:
@@ -126,20 +129,22 @@ class Cloud:
         # Its first request in a fresh process may fail without ports.
         self.client.run('network', 'list')
         kernel = self._image('kernel', self.image.folder / 'kernel', 'aki')
-        initrd = self._image('initrd', build.guest_initrd(self.image), 'ari')
+        initrd = self._image('initrd', image.guest_initrd(self.image), 'ari')
         with tempfile.NamedTemporaryFile() as disk:
             subprocess.run(
                 ['mke2fs', '-q', '-t', 'ext4', '-F', disk.name, '32M'],
                 check=True,
             )
-            self.client.check(
-                'image', 'create', '--disk-format', 'raw',
-                '--container-format', 'bare', '--file', disk.name,
-                '--property', f'kernel_id={kernel}',
-                '--property', f'ramdisk_id={initrd}',
-                '--property', f'os_command_line={GUEST_COMMAND_LINE}',
-                '--property', 'hw_architecture=aarch64', 'witness',
-            )  # fmt: skip
+            for name, more in IMAGES.items():
+                self.client.check(
+                    'image', 'create', '--disk-format', 'raw',
+                    '--container-format', 'bare', '--file', disk.name,
+                    '--property', f'kernel_id={kernel}',
+                    '--property', f'ramdisk_id={initrd}', '--property',
+                    f'os_command_line={GUEST_COMMAND_LINE} {more}'.rstrip(),
+                    '--property', 'hw_architecture=aarch64', name,
+                )  # fmt: skip
+        ports.make_network(self.client)
         self.client.check(
             'flavor', 'create', '--ram', '256', '--disk', '1', '--vcpus', '1',
             'small',
@@ -164,10 +169,12 @@ class Cloud:
                 )
             if one.ram < HOST_RAM:
                 one = dataclasses.replace(one, ram=HOST_RAM)
+            one = dataclasses.replace(one, nics=2)
             places.say(f'cloud: host {one}')
             added.append(self.lab.start(one, image=self.image))
         for host in added:
             host.wait_ready()
+            ports.start_switch(host)
             computes.put_project(host, self.project)
         self.run_driver(added, driver)
         return added

@@ -36,6 +36,9 @@ PACKAGES = (
     'openvswitch-switch', 'ovn-host', 'nfs-common',
 )  # fmt: skip
 
+# What a guest loads: its network card, and its power button.
+GUEST_MODULES = ('virtio_pci', 'virtio_net', 'evdev')
+
 _SCRIPT = """\
 #!/usr/bin/python3
 import sys
@@ -117,12 +120,21 @@ def _make(
     configure(root)
     for name in ('kernel', 'host.initrd', 'busybox', 'about'):
         shutil.copy(base.folder / name, work / name)
+    (modules,) = (root / 'usr/lib/modules').iterdir()
+    shutil.copytree(modules, work / 'modules')
     rootfs.run(
         ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-d', str(root),
          str(work / 'base.raw'), DISK_SIZE],
         'making the disk',
     )  # fmt: skip
     shutil.rmtree(root)
+
+
+def guest_initrd(image: build.Image) -> pathlib.Path:
+    """The initrd of the cloud's guests."""
+    return build.guest_initrd(
+        image, 'initrd-cloud-guest', image.folder / 'modules', GUEST_MODULES
+    )
 
 
 def configure(root: pathlib.Path) -> None:

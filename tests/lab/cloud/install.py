@@ -29,6 +29,7 @@ import tempfile
 
 from tests.lab import errors
 from tests.lab import places
+from tests.lab import rootfs
 
 HERE = pathlib.Path(__file__).parent
 REPOSITORY = HERE.parents[2]
@@ -52,6 +53,11 @@ HOST_PRUNED = ('numpy', 'numpy.libs', 'nova/tests', 'openstack/tests',
                'bin', 'etc', 'share')  # fmt: skip
 
 # Prints name==version of the requirements' closure, for the hosts' Python.
+_ENTRY_POINT = """\
+[neutron.ml2.mechanism_drivers]
+lab = lab_mechanism:LabMechanismDriver
+"""
+
 _CLOSURE = """
 import importlib.metadata, re, sys
 from packaging.requirements import Requirement
@@ -297,3 +303,19 @@ def project(inside: str, target: pathlib.Path) -> None:
             log, 'unpacking nova-arm-migrate for the hosts',
         )  # fmt: skip
     compile_for_host(target, inside)
+
+
+def mechanism(folder: pathlib.Path) -> None:
+    """Put the mechanism driver where Neutron finds it by its entry point.
+
+    :param folder: one that will be in Neutron's path
+    """
+    about = folder / 'lab_mechanism-0.dist-info'
+    about.mkdir(parents=True, exist_ok=True)
+    (about / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: lab_mechanism\nVersion: 0\n'
+    )
+    (about / 'entry_points.txt').write_text(_ENTRY_POINT)
+    (folder / 'lab_mechanism.py').write_bytes(
+        (rootfs.FILES / 'lab_mechanism.py').read_bytes()
+    )

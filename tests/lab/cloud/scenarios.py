@@ -13,6 +13,7 @@
 """What is shown on the cloud, step by step."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import time
 
@@ -20,6 +21,7 @@ from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
+from tests.lab.cloud import storage
 from tests.lab import errors
 from tests.lab import host as hosts
 
@@ -27,6 +29,18 @@ from tests.lab import host as hosts
 HOSTS = ('neoverse-n1', 'neoverse-n1', 'neoverse-n1,pmu=off')
 # The PMU's version, as 64-bit and as 32-bit guests see it.
 FIELDS = ('ID_AA64DFR0_EL1.PMUVer', 'ID_DFR0_EL1.PerfMon')
+# Drivers with skip_cpu_compare_on_dest or not: each where it migrates at all.
+EACH = ((settings.OUR_DRIVER, False), (settings.STOCK_DRIVER, True))
+AUTO_CONVERGE: dict[str, settings.Options] = {
+    'libvirt': {
+        'live_migration_permit_auto_converge': True,
+        'live_migration_bandwidth': 8,
+    }
+}
+WAYS: dict[str, dict[str, settings.Options]] = {
+    'native': {},
+    'tunnelled': {'libvirt': {'live_migration_tunnelled': True}},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +58,9 @@ def boot_and_move(one: scene.Scene, on: list[hosts.Host]) -> None:
     _ours(one, on[:2])
     server = one.boot(on[0])
     server.expect_healthy()
-    move = server.migrate(on[1])
-    one.expect(move.status == 'completed', 'the migration completed')
-    server.expect_at(on[1])
-    server.expect_healthy()
-    move = server.migrate(on[0])
-    one.expect(move.status == 'completed', 'and back')
-    server.expect_at(on[0])
-    server.expect_healthy()
+    server.moves(on[1])
+    one.say('and back')
+    server.moves(on[0])
 
 
 def refused_for_a_field(one: scene.Scene, on: list[hosts.Host]) -> None:
@@ -69,9 +78,7 @@ def refused_for_a_field(one: scene.Scene, on: list[hosts.Host]) -> None:
         server.expect_at(on[0])
         server.expect_healthy()
         one.say('it can still go where it fits')
-        move = server.migrate(on[1])
-        one.expect(move.status == 'completed', 'the migration completed')
-        server.expect_healthy()
+        server.moves(on[1])
     finally:
         one.cloud.services.start_scheduler(with_filter=True)
 
@@ -86,17 +93,8 @@ def scheduler_chooses(one: scene.Scene, on: list[hosts.Host]) -> None:
     server.expect_healthy()
     _show_log(one, 'nova-scheduler', 'ArmMigrateFilter', 'arm64')
     one.say('the only other host that fits is told to take no servers')
-    one.cloud.client.check(
-        'compute', 'service', 'set', '--disable', on[0].name, 'nova-compute',
-        show=True,
-    )  # fmt: skip
-    try:
+    with _disabled(one, on[0]):
         move = server.migrate()
-    finally:
-        one.cloud.client.check(
-            'compute', 'service', 'set', '--enable', on[0].name,
-            'nova-compute', show=True,
-        )  # fmt: skip
     one.expect(move.status != 'completed', 'no host is left')
     server.expect_at(on[1])
     server.expect_healthy()
@@ -107,15 +105,11 @@ def to_newer_and_back(one: scene.Scene, on: list[hosts.Host]) -> None:
     old, new = on[2], on[0]
     server = one.boot(old)
     one.say('to the newer host, and back: it is the guest that counts')
-    for target in (new, old):
-        move = server.migrate(target)
-        one.expect(move.status == 'completed', f'moved to {target.name}')
-        server.expect_at(target)
-        server.expect_healthy()
+    server.moves(new)
+    server.moves(old)
     for kind in ('soft', 'hard'):
         one.say(f'to the newer host, and a {kind} reboot there')
-        move = server.migrate(new)
-        one.expect(move.status == 'completed', f'moved to {new.name}')
+        server.moves(new)
         server.reboot(kind)
         server.expect_healthy()
         move = server.migrate(old)
@@ -131,35 +125,92 @@ def to_newer_and_back(one: scene.Scene, on: list[hosts.Host]) -> None:
             server = one.boot(old)
 
 
-def stock(one: scene.Scene, on: list[hosts.Host]) -> None:
-    """Without and with the workaround, to an equal and to a lesser host."""
-    for skip in (False, True):
-        word = 'with' if skip else 'without'
-        one.say(f'the stock driver {word} skip_cpu_compare_on_dest')
-        one.use_driver(on, settings.STOCK_DRIVER, skip)
-        server = one.boot(on[0])
-        move = server.migrate(on[1])
-        if skip:
-            one.expect(move.status == 'completed', 'moved to an equal host')
-            server.expect_healthy()
-        else:
-            one.expect(
-                move.status == 'error' and move.server_status == 'ACTIVE',
-                'refused even to an equal host',
-            )
-        move = server.migrate(on[2])
-        if skip:
-            one.expect(
-                move.server_status == 'ERROR' and not move.reason,
-                'to a lesser host: the server is in ERROR, no reason given',
-            )
-            server.expect_healthy()
-        else:
-            one.expect(
-                move.status == 'error' and move.server_status == 'ACTIVE',
-                'refused to a lesser host, for the same reason',
-            )
+def busy_guest(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """It writes more than the network takes, until auto-converge slows it."""
+    for driver, skip in EACH:
+        one.say(f'{driver}: live_migration_permit_auto_converge, 8 MiB/s')
+        one.use_driver(on[:2], driver, skip, AUTO_CONVERGE)
+        server = one.boot(on[0], image='busy')
+        move = server.moves(on[1])
+        one.expect(move.throttle > 0, f'throttled by {move.throttle} %')
         one.clean()
+
+
+def shared_storage(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """Over NFS, the data sent by QEMU itself and through libvirtd."""
+    storage.start(one.cloud.services)
+    try:
+        for (driver, skip), way in (
+            (EACH[0], 'native'), (EACH[0], 'tunnelled'),
+            (EACH[1], 'tunnelled'),
+        ):  # fmt: skip
+            one.say(f'{driver}: instances on NFS, {way} transport')
+            one.on_shared(on[:2], driver, skip, WAYS[way])
+            server = one.boot(on[0])
+            server.moves(on[1])
+            one.clean()
+    finally:
+        one.clean()
+        one.off_shared(on[:2])
+
+
+def stock(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """Without the workaround and with it; nobody filters hosts."""
+    one.say('the stock driver without skip_cpu_compare_on_dest')
+    one.use_driver(on, settings.STOCK_DRIVER)
+    server = one.boot(on[0])
+    for target, kind in ((on[1], 'an equal'), (on[2], 'a lesser')):
+        move = server.migrate(target)
+        one.expect(
+            move.status == 'error' and move.server_status == 'ACTIVE',
+            f'refused to {kind} host: {move.reason}',
+        )
+    one.clean()
+    one.say('the stock driver with skip_cpu_compare_on_dest')
+    one.use_driver(on, settings.STOCK_DRIVER, True)
+    one.cloud.services.start_scheduler(with_filter=False)
+    try:
+        server = one.boot(on[0])
+        server.moves(on[1])
+        one.say('no destination is named; the lesser host is the only one')
+        with _disabled(one, on[0]):
+            _into_error(one, server, None)
+        one.clean()
+        one.say('to the newer host and back; and after a reboot there')
+        server = one.boot(on[2])
+        server.moves(on[0])
+        server.moves(on[2])
+        server.moves(on[0])
+        server.reboot('hard')
+        _into_error(one, server, on[2])
+        one.clean()
+    finally:
+        one.cloud.services.start_scheduler(with_filter=True)
+
+
+def _into_error(
+    one: scene.Scene, server: scene.Server, target: hosts.Host | None
+) -> None:
+    move = server.migrate(target)
+    one.expect(
+        move.server_status == 'ERROR' and not move.reason,
+        f'the server is in {move.server_status}, reason given: '
+        f'{move.reason or "none"}',
+    )
+    server.expect_healthy()
+
+
+@contextlib.contextmanager
+def _disabled(
+    one: scene.Scene, host: hosts.Host
+) -> collections.abc.Iterator[None]:
+    """Have Nova send nothing to *host* for the length of a block."""
+    argv = ('compute', 'service', 'set', host.name, 'nova-compute')
+    one.cloud.client.check(*argv, '--disable', show=True)
+    try:
+        yield
+    finally:
+        one.cloud.client.check(*argv, '--enable', show=True)
 
 
 SCENARIOS = (
@@ -171,6 +222,10 @@ SCENARIOS = (
              scheduler_chooses),
     Scenario('newer', 'to a newer host and back; reboots there',
              to_newer_and_back),
+    Scenario('busy', 'a guest that writes a lot, and auto-converge',
+             busy_guest),
+    Scenario('shared', 'shared storage; native and tunnelled transport',
+             shared_storage),
     Scenario('stock', 'the stock driver in the same cases', stock),
 )  # fmt: skip
 
@@ -224,11 +279,10 @@ def _remember_driver(cloud: clouds.Cloud, host: hosts.Host) -> None:
     conf = host.channel.sh('cat /etc/nova/nova.conf').out
     for driver in (settings.OUR_DRIVER, settings.STOCK_DRIVER):
         for skip in (False, True):
-            if (
-                f'compute_driver = {driver}\n' in conf
-                and f'skip_cpu_compare_on_dest = {skip}\n' in conf
-                and computes.running(host)
-            ):
+            sections = settings.nova_compute(
+                host.name, host.address, driver, skip
+            )
+            if conf == settings.ini(sections) and computes.running(host):
                 cloud.drivers[host.name] = settings.nova_compute(
                     '', '', driver, skip
                 )

@@ -12,12 +12,18 @@
 
 """The words that scenarios are told in: servers, moves, expectations."""
 
+import collections.abc
 import dataclasses
+import itertools
+import re
 import time
 
 from tests.lab.cloud import client as clients
 from tests.lab.cloud import cloud as clouds
+from tests.lab.cloud import computes
+from tests.lab.cloud import ports
 from tests.lab.cloud import settings
+from tests.lab.cloud import storage
 from tests.lab import errors
 from tests.lab import host as hosts
 from tests.lab import witness
@@ -27,7 +33,6 @@ BOOT_PATIENCE = 1800
 MOVE_PATIENCE = 1800
 REPORT_PATIENCE = 600
 POLL_PAUSE = 5
-INSTANCES = '/var/lib/nova/instances'
 _ENDED = ('completed', 'error', 'failed', 'cancelled')
 
 
@@ -38,6 +43,8 @@ class Move:
     :ivar status: the migration's: completed, error ...
     :ivar reason: what ``server event show`` says, or nothing
     :ivar error: what the client itself said, if the API refused
+    :ivar silence: what a ping lost meanwhile, of a server with a port
+    :ivar throttle: percent of its time that auto-converge took the guest
     """
 
     status: str
@@ -46,17 +53,25 @@ class Move:
     reason: str
     error: str
     seconds: float
+    silence: ports.Silence | None = None
+    throttle: int = 0
 
     def __str__(self) -> str:
         text = (f'migration {self.status}, server {self.server_status} on '
                 f'{self.host}, {self.seconds:.0f} s')  # fmt: skip
         if self.error:
             text += f', client: {self.error}'
+        if self.silence:
+            text += f', {self.silence}'
+        if self.throttle:
+            text += f', throttled by {self.throttle} %'
         return text + (f', reason: {self.reason}' if self.reason else '')
 
 
 class Scene:
     """One scenario while it runs: what it did, and whether it held."""
+
+    _numbers = itertools.count()
 
     def __init__(self, cloud: clouds.Cloud, name: str) -> None:
         self.cloud = cloud
@@ -72,11 +87,24 @@ class Scene:
         if not held:
             self.failures.append(what)
 
-    def boot(self, on: hosts.Host, name: str = '') -> 'Server':
-        """A server that runs on *on*, its guest reporting."""
+    def boot(
+        self,
+        on: hosts.Host,
+        name: str = '',
+        flavor: str = 'small',
+        image: str = 'witness',
+    ) -> 'Server':
+        """A server that runs on *on*, its guest reporting.
+
+        It has a port if the host has a network card for that.
+        """
         server = Server(self, name or f'{self.name}-{len(self.servers)}', on)
         self.servers.append(server)
-        server.boot()
+        if on.spec.nics > 1:
+            server.port = ports.make_port(
+                self.cloud.client, next(self._numbers)
+            )
+        server.boot(flavor, image)
         return server
 
     def clean(self) -> None:
@@ -86,6 +114,8 @@ class Scene:
                 'server', 'set', '--state', 'active', server.name
             )
             self.cloud.client.run('server', 'delete', '--wait', server.name)
+            if server.port:
+                self.cloud.client.run('port', 'delete', server.port.id)
         self.servers.clear()
 
     def use_driver(
@@ -93,16 +123,43 @@ class Scene:
         on: list[hosts.Host],
         driver: str,
         skip_cpu_compare: bool = False,
+        more: collections.abc.Mapping[str, settings.Options] | None = None,
     ) -> None:
-        """Have *driver* on these hosts; nothing is restarted in vain."""
-        sections = settings.nova_compute('', '', driver, skip_cpu_compare)
+        """Have *driver* on these hosts; nothing is restarted in vain.
+
+        :param more: further options of nova-compute's
+        """
+        sections = settings.nova_compute(
+            '', '', driver, skip_cpu_compare, more
+        )
         wanted = [
             host for host in on
             if self.cloud.drivers.get(host.name) != sections
         ]  # fmt: skip
-        self.cloud.run_driver(wanted, driver, skip_cpu_compare)
+        self.cloud.run_driver(wanted, driver, skip_cpu_compare, more)
         for host in wanted:
             self.cloud.drivers[host.name] = sections
+
+    def on_shared(
+        self,
+        on: list[hosts.Host],
+        driver: str,
+        skip_cpu_compare: bool,
+        more: collections.abc.Mapping[str, settings.Options],
+    ) -> None:
+        """As use_driver, with the instances of these hosts on NFS."""
+        for host in on:
+            computes.stop(host)
+            storage.mount(host)
+            self.cloud.drivers.pop(host.name, None)
+        self.use_driver(on, driver, skip_cpu_compare, more)
+
+    def off_shared(self, on: list[hosts.Host]) -> None:
+        """Back to the hosts' own disks; nova-compute stays ended."""
+        for host in on:
+            computes.stop(host)
+            storage.unmount(host)
+            self.cloud.drivers.pop(host.name, None)
 
 
 class Server:
@@ -113,6 +170,9 @@ class Server:
         self.name = name
         self.host = host
         self.id = ''
+        self.port: ports.Port | None = None
+        self._domain = ''
+        self._busy = False
         self._before = ''
         self._moves = 0
 
@@ -122,17 +182,20 @@ class Server:
 
     @property
     def _console(self) -> str:
-        return f'{INSTANCES}/{self.id}/console.log'
+        return f'{storage.INSTANCES}/{self.id}/console.log'
 
-    def boot(self) -> None:
+    def boot(self, flavor: str = 'small', image: str = 'witness') -> None:
         started = time.monotonic()
+        self._busy = image == 'busy'
+        wired = ['--no-network']
+        if self.port:
+            wired = ['--nic', f'port-id={self.port.id}']
         self._client.check(
-            'server', 'create', '--image', 'witness', '--flavor', 'small',
-            '--no-network', '--host', self.host.name, self.name,
-            '-c', 'id', '-c', 'name', show=True,
+            'server', 'create', '--image', image, '--flavor', flavor, *wired,
+            '--host', self.host.name, self.name, '-c', 'id', '-c', 'name',
+            show=True,
         )  # fmt: skip
-        shown = self.show()
-        self.id = shown['id']
+        self.id = self.show()['id']
         clients.wait(
             f'server {self.name} ACTIVE or ERROR',
             lambda: self.show()['status'] in ('ACTIVE', 'ERROR'),
@@ -146,7 +209,16 @@ class Server:
             raise errors.LabError(
                 f'{self.name}: {shown["status"]}: {shown.get("fault")}'
             )
+        self._domain = shown['OS-EXT-SRV-ATTR:instance_name']
         self.wait_reports(3)
+        if port := self.port:
+            net = self.scene.cloud.lab.net
+            clients.wait(
+                f'an answer from {port.address}',
+                lambda: ports.answers(net, port), REPORT_PATIENCE,
+            )  # fmt: skip
+            print(f'   {self.name} answers at {port.address}, MAC '
+                  f'{port.mac}', flush=True)
 
     def show(self) -> dict[str, str]:
         shown: dict[str, str] = self._client.data('server', 'show', self.name)
@@ -169,7 +241,7 @@ class Server:
             )
 
     def last_line(self) -> str:
-        text = self.host.channel.sh(f'tail -n 3 {self._console}').out
+        text = self._reported()
         lines = [line for line in text.splitlines() if line.strip()]
         return lines[-1] if lines else 'nothing on its console'
 
@@ -186,8 +258,17 @@ class Server:
     def health(self) -> witness.Health:
         """Look at all reports since the last boot, over all hosts."""
         self.wait_reports(4)
+        return witness.judge(self._before, self._reported())
+
+    def _reported(self) -> str:
+        """What the console's file has from the host that the guest is on.
+
+        A shared file is cut to nothing by the QEMU that waits for the guest,
+        and written by both: from the guest's arrival on it begins anew, and
+        then comes a hole, of zeros.
+        """
         text = self.host.channel.sh(f'cat {self._console}').out
-        return witness.judge(self._before, text)
+        return text.partition('\0')[0]
 
     def expect_healthy(self) -> None:
         try:
@@ -223,6 +304,10 @@ class Server:
         """Ask for a live migration and tell what became of it."""
         source = self.host
         kept = self._watch()
+        job = self._watch_job() if self._busy else ''
+        ping = None
+        if self.port:
+            ping = ports.Ping(self.scene.cloud.lab.net, self.port)
         known = {one['Id'] for one in self._migrations()}
         started = time.monotonic()
         argv = ['server', 'migrate', '--live-migration']
@@ -248,12 +333,14 @@ class Server:
             'OS-EXT-SRV-ATTR:host', '-c', 'fault', show=True,
         )  # fmt: skip
         now = shown['OS-EXT-SRV-ATTR:host']
+        silence = ping.stop() if ping else None
         reason = self._reason() if status != 'completed' else ''
         if now != source.name:
-            self._before += source.channel.sh(
+            text = source.channel.sh(
                 f'cat {kept}; '
                 f'kill $(pgrep -f "tail -c .1 -f {self._console}")'
             ).out
+            self._before += text.replace('\0', '')
             self.host = self.scene.cloud.lab.hosts[now]
         else:
             source.channel.sh(
@@ -262,10 +349,44 @@ class Server:
             )
         move = Move(
             status, shown['status'], now, reason, asked.words * bool(asked.rc),
-            seconds,
+            seconds, silence, self._throttle(source, job),
         )  # fmt: skip
         print(f'   {move}', flush=True)
         return move
+
+    def moves(self, target: hosts.Host) -> Move:
+        """Migrate it; expect all to be as it should be after a move."""
+        move = self.migrate(target)
+        self.scene.expect(
+            move.status == 'completed', f'moved to {target.name}'
+        )
+        self.expect_at(target)
+        self.expect_healthy()
+        if self.port and move.silence:
+            self.scene.expect(
+                move.silence.mac == self.port.mac
+                and ports.answers(self.scene.cloud.lab.net, self.port),
+                f'{self.port.address} and {self.port.mac} came with it',
+            )
+        return move
+
+    def _watch_job(self) -> str:
+        """Ask libvirt on the source about the job, until the guest is gone."""
+        kept = f'/tmp/job-{self.id}-{self._moves}'
+        self.host.channel.sh(
+            f'setsid sh -c "while sleep 3; do virsh domjobinfo {self._domain}'
+            f' || exit; done" > {kept} 2> /dev/null < /dev/null &'
+        )
+        return kept
+
+    def _throttle(self, source: hosts.Host, job: str) -> int:
+        if not job:
+            return 0
+        text = source.channel.sh(
+            f'cat {job}; pkill -f "[v]irsh domjobinfo {self._domain}"; true'
+        ).out
+        seen = re.findall(r'Auto converge throttle: +(\d+)', text)
+        return max(map(int, seen), default=0)
 
     def _migrations(self) -> list[dict[str, str]]:
         listed: list[dict[str, str]] = self._client.data(

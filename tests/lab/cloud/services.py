@@ -35,6 +35,9 @@ TOOLS = {
     '/usr/sbin/mariadbd': 'mariadb-server',
     '/usr/lib/rabbitmq/bin/rabbitmq-server': 'rabbitmq-server',
     '/usr/sbin/debugfs': 'e2fsprogs',
+    '/usr/bin/ganesha.nfsd': 'nfs-ganesha',
+    '/usr/lib/x86_64-linux-gnu/ganesha/libfsalvfs.so': 'nfs-ganesha-vfs',
+    '/usr/bin/ping': 'iputils-ping',
 }
 
 # Parts of the state that depend on the installed services alone.
@@ -220,6 +223,7 @@ class Services:
              '--buffer-size', 65535, '--no-orphans', '--log-5xx',
              '--disable-logging', '--need-app', '--http-timeout', 900,
              '--socket-timeout', 120,
+             '--pythonpath', self.state / 'plugins',
              # It ends every connection, so it has to say so.
              '--add-header', 'Connection: close'],
         )  # fmt: skip
@@ -256,6 +260,7 @@ class Services:
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
         self.configure()
+        install.mechanism(self.state / 'plugins')
         kept = self._kept_tables()
         places.say('cloud: database and message queue')
         if kept.is_dir():

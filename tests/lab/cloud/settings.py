@@ -154,7 +154,7 @@ def placement(state: str) -> Sections:
 
 
 def neutron(state: str, environment: str) -> Sections:
-    """Enough for servers without ports: no mechanism carries packets."""
+    """ML2 with the lab's own mechanism driver, and no agents."""
     return merged(
         _common('neutron', state),
         {
@@ -168,8 +168,9 @@ def neutron(state: str, environment: str) -> Sections:
             'ml2': {
                 'type_drivers': 'local,flat',
                 'tenant_network_types': 'local',
-                'mechanism_drivers': '',
+                'mechanism_drivers': 'lab',
             },
+            'ml2_type_flat': {'flat_networks': 'lab'},
             'nova': credentials('nova'),
         },
     )

@@ -34,6 +34,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -124,6 +125,24 @@ static void work_memory(void)
 		seed++;
 		mine->rounds++;
 		usleep(30000);
+	}
+}
+
+/* Rewrite so many MiB over and over, as fast as it goes. */
+static void work_dirty(void)
+{
+	const size_t size = strtoul(getenv("dirty"), NULL, 10) << 20;
+	uint64_t *words = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	fill(words, size, 0);
+	for (uint64_t seed = 0;; seed++) {
+		for (size_t i = 0; i < size / 8; i++) {
+			if (words[i] != mix(seed + i))
+				wrong("word %zu is %lx", i, words[i]);
+			words[i] = mix(seed + i + 1);
+		}
+		mine->rounds++;
 	}
 }
 
@@ -394,6 +413,7 @@ static struct worker {
 	{ "timer", work_timer, 1, 0, 0 },
 	{ "identity", work_identity, 1, 0, 0 },
 	{ "instructions", work_instructions, 1, 0, 0 },
+	{ "dirty", work_dirty, 0, 0, 0 },
 };
 
 #define WORKERS (sizeof(workers) / sizeof(*workers))
@@ -408,6 +428,8 @@ int main(void)
 	setvbuf(stdout, NULL, _IOFBF, 4096);
 	workers[2].wanted = workers[3].wanted = HWCAP(22);
 	workers[4].wanted = HWCAP(30);
+	/* The kernel hands what it does not know on its command line to us. */
+	workers[WORKERS - 1].wanted = getenv("dirty") != NULL;
 	printf("witness starts: hwcap %lx %lx\n", getauxval(AT_HWCAP),
 	       getauxval(AT_HWCAP2));
 	fflush(stdout);

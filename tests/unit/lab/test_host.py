@@ -10,12 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
 import xml.etree.ElementTree
 
+import fixtures
 import testtools
 
 from tests.lab import build
@@ -58,6 +60,16 @@ class EmulatorTest(testtools.TestCase):
         argv = arguments('neoverse-n1+numa=2+interleave=1')
         self.assertIn('node,nodeid=0,memdev=m0,cpus=0,cpus=2', argv)
         self.assertIn('node,nodeid=1,memdev=m1,cpus=1,cpus=3', argv)
+
+    def test_each_network_card_has_a_tap_and_an_address(self):
+        argv = arguments('neoverse-n1+nics=2')
+        self.assertIn('tap,id=net0,ifname=tap7,script=no,downscript=no', argv)
+        self.assertIn('tap,id=net1,ifname=tap7x1,script=no,downscript=no',
+                      argv)
+        cards = [word for word in argv if word.startswith('virtio-net-pci')]
+        self.assertEqual(2, len({card.partition('mac=')[2]
+                                 for card in cards}))
+        self.assertNotIn('tap7x1', ' '.join(arguments('neoverse-n1')))
 
 
 class DomainTest(testtools.TestCase):
@@ -117,3 +129,20 @@ class ProcessTest(testtools.TestCase):
 
     def test_of_this_one(self):
         self.assertTrue(processes.Process.of(os.getpid()).alive())
+
+
+class SweepTest(testtools.TestCase):
+
+    def test_a_lab_of_another_version_is_ended_too(self):
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.useFixture(
+            fixtures.EnvironmentVariable('NOVA_ARM_LAB_DIR', str(folder)))
+        lab = folder / 'run' / 'of-1'
+        lab.mkdir(parents=True)
+        gone = [1 << 30, 1]
+        (lab / 'state.json').write_text(json.dumps({
+            'owner': gone, 'holder': gone, 'hosts': [
+                {'name': 'h1', 'number': 1, 'process': gone,
+                 'spec': 'neoverse-n9+wings=2'}]}))
+        self.assertEqual(['of-1'], host.sweep())
+        self.assertFalse(lab.exists())

@@ -61,7 +61,8 @@ def prepare() -> tuple[pathlib.Path, build.Image]:
 class Cloud:
     """A cloud that is up, in a lab of its own.
 
-    :ivar drivers: which driver each host's nova-compute has
+    :ivar drivers: how each host's nova-compute is configured, but for the
+        host's own name and address
     """
 
     lab: hosts.Lab
@@ -196,6 +197,9 @@ class Cloud:
                 settings.nova_compute(
                     host.name, host.address, driver, skip_cpu_compare, more
                 ),
+            )
+            self.drivers[host.name] = settings.nova_compute(
+                '', '', driver, skip_cpu_compare, more
             )
         names = ' '.join(host.name for host in on)
         places.say(f'cloud: {driver} starts on {names}')

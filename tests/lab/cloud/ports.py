@@ -21,6 +21,7 @@ import dataclasses
 import re
 import signal
 import subprocess
+import tempfile
 
 from tests.lab.cloud import client as clients
 from tests.lab import errors
@@ -146,16 +147,21 @@ class Ping:
     def __init__(self, net: network.Network, port: Port) -> None:
         self._net = net
         self._port = port
+        # A pipe that nobody reads would stop the ping when it is full.
+        self._said = tempfile.TemporaryFile('w+')
         self._child = subprocess.Popen(
             net.command(['ping', '-n', '-D', '-i', str(PING_PAUSE), '-W', '5',
                          port.address]),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
+            stdin=subprocess.DEVNULL, stdout=self._said,
+            stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def stop(self) -> Silence:
         self._child.send_signal(signal.SIGINT)
-        text, _ = self._child.communicate(timeout=60)
+        self._child.wait(60)
+        with self._said:
+            self._said.seek(0)
+            text = self._said.read()
         seen = subprocess.run(
             self._net.command(['ip', 'neighbour', 'show',
                                self._port.address]),

@@ -137,8 +137,6 @@ class Scene:
             if self.cloud.drivers.get(host.name) != sections
         ]  # fmt: skip
         self.cloud.run_driver(wanted, driver, skip_cpu_compare, more)
-        for host in wanted:
-            self.cloud.drivers[host.name] = sections
 
     def on_shared(
         self,
@@ -298,6 +296,12 @@ class Server:
             'server', 'reboot', f'--{kind}', '--wait', self.name, show=True
         )
         self._before = ''
+        if kind == 'soft':
+            words = f'{self.id}.*soft rebooted successfully'
+            done = self.host.channel.sh(f'grep -q "{words}" {computes.LOG}')
+            self.scene.expect(
+                done.rc == 0, 'the guest took the power button itself'
+            )
         self.wait_reports(3)
 
     def migrate(self, target: hosts.Host | None = None) -> Move:

@@ -166,6 +166,11 @@ _SENTENCES = {
         " says {detail}; the trial has the last word.",
 }
 
+#: Causes that say what the destination does not have at all.
+LACKING = frozenset({
+    Cause.MISSING, Cause.DROPPED, Cause.MAY_BE_DROPPED, Cause.TRIAL_MISSING,
+})
+
 #: Causes whose values are whole registers and read best in hexadecimal.
 HEXADECIMAL = frozenset({
     Cause.RESERVED, Cause.IMPLEMENTATION, Cause.FIRMWARE_BITS,

@@ -93,6 +93,8 @@ class Finding(NamedTuple):
 
     def brief(self, host: str) -> str:
         """``ID_AA64PFR0_EL1.SVE: guest 1, host-b 0``."""
+        if self.cause in sentences.LACKING:
+            return f"{self.name}{self.detail}: not on {host}"
         if self.guest is None and self.host is None:
             return f"{self.name}: {self.detail}" if self.detail \
                 else self.name

@@ -55,6 +55,8 @@ STATE_REGISTER_NAMES = {
     sysreg(3, 0, 5, 6, 1): "TFSRE0_EL1",
     sysreg(3, 0, 6, 0, 0): "FAR_EL1",
     sysreg(3, 0, 7, 4, 0): "PAR_EL1",
+    sysreg(3, 0, 9, 14, 1): "PMINTENSET_EL1",
+    sysreg(3, 0, 9, 14, 2): "PMINTENCLR_EL1",
     sysreg(3, 0, 10, 2, 0): "MAIR_EL1",
     sysreg(3, 0, 10, 2, 1): "MAIR2_EL1",
     sysreg(3, 0, 10, 2, 2): "PIRE0_EL1",
@@ -73,11 +75,29 @@ STATE_REGISTER_NAMES = {
     sysreg(3, 3, 2, 5, 1): "GCSPR_EL0",
     sysreg(3, 3, 4, 2, 2): "SVCR",
     sysreg(3, 3, 4, 4, 2): "FPMR",
+    sysreg(3, 3, 9, 12, 0): "PMCR_EL0",
+    sysreg(3, 3, 9, 12, 1): "PMCNTENSET_EL0",
+    sysreg(3, 3, 9, 12, 2): "PMCNTENCLR_EL0",
+    sysreg(3, 3, 9, 12, 3): "PMOVSCLR_EL0",
+    sysreg(3, 3, 9, 12, 4): "PMSWINC_EL0",
+    sysreg(3, 3, 9, 12, 5): "PMSELR_EL0",
+    sysreg(3, 3, 9, 12, 6): "PMCEID0_EL0",
+    sysreg(3, 3, 9, 12, 7): "PMCEID1_EL0",
+    sysreg(3, 3, 9, 13, 0): "PMCCNTR_EL0",
+    sysreg(3, 3, 9, 13, 1): "PMXEVTYPER_EL0",
+    sysreg(3, 3, 9, 13, 2): "PMXEVCNTR_EL0",
+    sysreg(3, 3, 9, 14, 0): "PMUSERENR_EL0",
+    sysreg(3, 3, 9, 14, 3): "PMOVSSET_EL0",
     sysreg(3, 3, 10, 2, 4): "POR_EL0",
     sysreg(3, 3, 13, 0, 2): "TPIDR_EL0",
     sysreg(3, 3, 13, 0, 3): "TPIDRRO_EL0",
     sysreg(3, 3, 13, 0, 5): "TPIDR2_EL0",
     sysreg(3, 3, 13, 0, 7): "SCXTNUM_EL0",
+    sysreg(3, 3, 14, 15, 7): "PMCCFILTR_EL0",
+} | {
+    sysreg(3, 3, 14, crm + n // 8, n % 8): f"{stem}{n}_EL0"
+    for n in range(31)
+    for crm, stem in ((8, "PMEVCNTR"), (12, "PMEVTYPER"))
 } | {
     sysreg(2, 0, 0, n, op2): f"{stem}{n}_EL1"
     for n in range(16)

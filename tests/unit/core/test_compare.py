@@ -118,6 +118,9 @@ class TestFeatures(CompareCase):
         report = self.incompatible(guest, s.host(listed=s.LISTED - {s.PMCR}))
         finding, = report.decisive
         self.assertIn("(and 3 more) of vCPU feature pmu", finding.sentence)
+        self.assertEqual(
+            "arm64: PMCR_EL0 (and 3 more) of vCPU feature pmu: not on h3",
+            report.summary("h3"))
 
     def test_one_missing_register_of_a_feature(self):
         report = self.incompatible(guest_started_on(s.host()),

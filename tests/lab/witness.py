@@ -92,6 +92,26 @@ def _continues(text: str, one: int, following: int) -> bool:
     )
 
 
+def split(before: str, console: str) -> tuple[str, str]:
+    """What was reported before a move, and what after it.
+
+    On shared storage both hosts write into one file, which the destination's
+    libvirtd has cut to nothing: it begins with a hole, of zeros, and what the
+    source still wrote into it is in *before* as well.
+
+    :param before: the console as it was read on the source, to the end
+    :param console: the console as it is now
+    """
+    before, console = before.replace('\0', ''), console.replace('\0', '')
+    last = None
+    for last in _LINE.finditer(before):
+        pass
+    if last is not None and last[0] in console:
+        return (before[: last.end()],
+                console.rpartition(last[0])[2])  # fmt: skip
+    return before, console
+
+
 def judge(before: str, after: str = '') -> Health:
     """Whether a guest is well.
 

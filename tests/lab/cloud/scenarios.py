@@ -164,7 +164,12 @@ def shared_storage(one: scene.Scene, on: list[hosts.Host]) -> None:
             one.on_shared(on[:2], driver, skip, WAYS[way])
             server = one.boot(on[0])
             with _no_filter(one):
-                server.moves(on[1])
+                move = server.moves(on[1])
+            one.expect(
+                move.direct == (way == 'native'),
+                'QEMU sent to QEMU' if move.direct else
+                'libvirtd carried it: no connection from QEMU to QEMU',
+            )
             one.clean()
     finally:
         one.clean()

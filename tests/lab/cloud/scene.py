@@ -33,6 +33,8 @@ BOOT_PATIENCE = 1800
 MOVE_PATIENCE = 1800
 REPORT_PATIENCE = 600
 POLL_PAUSE = 5
+# libvirt's range of ports for migrations.
+_TO_QEMU = "'dport >= :49152 and dport <= :49215'"
 _ENDED = ('completed', 'error', 'failed', 'cancelled')
 
 
@@ -44,6 +46,7 @@ class Move:
     :ivar reason: what ``server event show`` says, or nothing
     :ivar error: what the client itself said, if the API refused
     :ivar silence: what a ping lost meanwhile, of a server with a port
+    :ivar direct: whether QEMU was seen to send to the other QEMU
     :ivar throttle: percent of its time that auto-converge took the guest
     """
 
@@ -54,6 +57,7 @@ class Move:
     error: str
     seconds: float
     silence: ports.Silence | None = None
+    direct: bool = False
     throttle: int = 0
 
     def __str__(self) -> str:
@@ -63,6 +67,8 @@ class Move:
             text += f', client: {self.error}'
         if self.silence:
             text += f', {self.silence}'
+        if self.direct:
+            text += ', from QEMU to QEMU'
         if self.throttle:
             text += f', throttled by {self.throttle} %'
         return text + (f', reason: {self.reason}' if self.reason else '')
@@ -239,7 +245,7 @@ class Server:
             )
 
     def last_line(self) -> str:
-        text = self._reported()
+        text = self._reported().replace('\0', '')
         lines = [line for line in text.splitlines() if line.strip()]
         return lines[-1] if lines else 'nothing on its console'
 
@@ -256,17 +262,13 @@ class Server:
     def health(self) -> witness.Health:
         """Look at all reports since the last boot, over all hosts."""
         self.wait_reports(4)
-        return witness.judge(self._before, self._reported())
+        before, after = witness.split(self._before, self._reported())
+        if before and not witness.reports(after):
+            return witness.Health(f'no report on {self.host.name}')
+        return witness.judge(before, after)
 
     def _reported(self) -> str:
-        """What the console's file has from the host that the guest is on.
-
-        A shared file is cut to nothing by the QEMU that waits for the guest,
-        and written by both: from the guest's arrival on it begins anew, and
-        then comes a hole, of zeros.
-        """
-        text = self.host.channel.sh(f'cat {self._console}').out
-        return text.partition('\0')[0]
+        return self.host.channel.sh(f'cat {self._console}').out
 
     def expect_healthy(self) -> None:
         try:
@@ -308,7 +310,7 @@ class Server:
         """Ask for a live migration and tell what became of it."""
         source = self.host
         kept = self._watch()
-        job = self._watch_job() if self._busy else ''
+        job = self._watch_job()
         ping = None
         if self.port:
             ping = ports.Ping(self.scene.cloud.lab.net, self.port)
@@ -344,7 +346,7 @@ class Server:
                 f'cat {kept}; '
                 f'kill $(pgrep -f "tail -c .1 -f {self._console}")'
             ).out
-            self._before += text.replace('\0', '')
+            self._before += text
             self.host = self.scene.cloud.lab.hosts[now]
         else:
             source.channel.sh(
@@ -353,7 +355,7 @@ class Server:
             )
         move = Move(
             status, shown['status'], now, reason, asked.words * bool(asked.rc),
-            seconds, silence, self._throttle(source, job),
+            seconds, silence, *self._watched(source, job),
         )  # fmt: skip
         print(f'   {move}', flush=True)
         return move
@@ -375,22 +377,25 @@ class Server:
         return move
 
     def _watch_job(self) -> str:
-        """Ask libvirt on the source about the job, until the guest is gone."""
+        """Look at the source's connections, and at libvirt's job."""
         kept = f'/tmp/job-{self.id}-{self._moves}'
+        look = f'ss -Htn {_TO_QEMU}'
+        if self._busy:
+            look += f'; virsh domjobinfo {self._domain}'
         self.host.channel.sh(
-            f'setsid sh -c "while sleep 3; do virsh domjobinfo {self._domain}'
-            f' || exit; done" > {kept} 2> /dev/null < /dev/null &'
+            f'setsid sh -c ": {kept}; while sleep 2; do {look}; done" '
+            f'> {kept} 2> /dev/null < /dev/null &'
         )
         return kept
 
-    def _throttle(self, source: hosts.Host, job: str) -> int:
-        if not job:
-            return 0
+    def _watched(self, source: hosts.Host, job: str) -> tuple[bool, int]:
+        """Whether QEMU sent to QEMU, and how far the guest was throttled."""
+        pattern = job.replace('/tmp', '[/]tmp', 1)
         text = source.channel.sh(
-            f'cat {job}; pkill -f "[v]irsh domjobinfo {self._domain}"; true'
+            f'cat {job}; pkill -f "^sh -c : {pattern}"; true'
         ).out
         seen = re.findall(r'Auto converge throttle: +(\d+)', text)
-        return max(map(int, seen), default=0)
+        return 'ESTAB' in text, max(map(int, seen), default=0)
 
     def _migrations(self) -> list[dict[str, str]]:
         listed: list[dict[str, str]] = self._client.data(

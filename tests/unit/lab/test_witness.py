@@ -95,3 +95,24 @@ class JudgeTest(testtools.TestCase):
         self.assertReason(
             'kernel: [55.5] WARNING: CPU: 0', lines(0, 5),
             '[55.5] WARNING: CPU: 0 PID: 1 at fpsimd.c\n' + lines(6, 9))
+
+
+class SplitTest(testtools.TestCase):
+
+    LINES = tuple(f'witness {n} memory={n}/0\n' for n in range(6))
+
+    def test_each_host_has_a_file_of_its_own(self):
+        before, after = ''.join(self.LINES[:3]), ''.join(self.LINES[3:])
+        self.assertEqual((before, after), witness.split(before, after))
+
+    def test_both_hosts_write_into_one_file(self):
+        before = ''.join(self.LINES[:3]) + 'witness 3 mem'
+        console = '\0' * 40 + ''.join(self.LINES[2:])
+        self.assertEqual(
+            (''.join(self.LINES[:3]), ''.join(self.LINES[3:])),
+            witness.split(before, console))
+        self.assertTrue(
+            witness.judge(*witness.split(before, console)).well)
+
+    def test_nothing_was_reported_yet(self):
+        self.assertEqual(('', 'x'), witness.split('', 'x'))

@@ -42,6 +42,13 @@ _QEMU_LOG_BYTES = 4096
 #: ``qemu-system-aarch64: ...``; ``qemu-kvm: ...`` where it is called that.
 _QEMU_SAYS = re.compile(r'\bqemu-(?:system-\w+|kvm): (.+)$')
 
+#: Why a guest is not taken is in neither: the second is QEMU's word for
+#: libvirt ending it (``qemu_kill_report``), after the reason.
+_NO_REASON = re.compile(r'warning: |terminating on signal \d+')
+
+#: libvirt's line at the start of each QEMU: what is before it was another.
+_QEMU_STARTS = re.compile(r': starting up libvirt version')
+
 #: Seconds that libvirt may take to end a job that it has been told to abort.
 _ABORT_PATIENCE = 60
 
@@ -148,9 +155,9 @@ def keep_to_itself(instance: Any) -> None:
 
 
 def qemu_last_line(instance: Any) -> str | None:
-    """Return the last that the guest's QEMU said on this host.
+    """Return why the guest's QEMU ended on this host, in its own words.
 
-    :returns: None if it can't be read, or has no line
+    :returns: None if its log can't be read, or has none
     """
     path = _QEMU_LOG.format(name=instance.name)
     try:
@@ -163,13 +170,17 @@ def qemu_last_line(instance: Any) -> str | None:
 
 
 def last_message(text: str) -> str | None:
-    """Return the last line of QEMU in libvirt's log of a domain.
+    """Return why QEMU ended, as far as it has said, from a domain's log.
 
-    libvirt writes its own lines there too, among them the command line and
-    the news that QEMU has ended.
+    That is the last line that the last QEMU wrote, warnings and the news of
+    the signal that ended it aside. libvirt writes its own lines there too,
+    among them the command line.
     """
     for line in reversed(text.splitlines()):
+        if _QEMU_STARTS.search(line):
+            return None
         match = _QEMU_SAYS.search(line)
-        if match:
-            return match[1].strip() or None
+        words = match[1].strip() if match else ''
+        if words and not _NO_REASON.match(words):
+            return words
     return None

@@ -41,8 +41,27 @@ class TestLog(unittest.TestCase):
                 'load of migration failed: Invalid argument',
                 rollback.last_message(LOG.format(binary=binary)))
 
+    def test_the_reason_and_not_how_libvirt_ended_it(self):
+        for reaper in ('(libvirtd)', '(/usr/sbin/virtqemud)', '(<unknown '
+                       'process>)'):
+            text = LOG.format(binary='qemu-kvm') + (
+                '2026-11-25T02:40:15.7Z qemu-kvm: terminating on signal 15'
+                f' from pid 197 {reaper}\n')
+            self.assertEqual('load of migration failed: Invalid argument',
+                             rollback.last_message(text))
+
+    def test_nothing_of_an_earlier_stay_on_this_host(self):
+        text = LOG.format(binary='qemu-kvm') + (
+            '2026-11-25 03:40:10.1+0000: starting up libvirt version: 11\n'
+            '2026-11-25T03:40:13.6Z qemu-kvm: warning: one\n'
+            '2026-11-25T03:40:15.7Z qemu-kvm: terminating on signal 15 from'
+            ' pid 197 (libvirtd)\n')
+        self.assertIsNone(rollback.last_message(text))
+
     def test_nothing_that_qemu_said(self):
-        for text in ('', LOG.format(binary='libvirt'), 'qemu-kvm:  \n'):
+        for text in ('', LOG.format(binary='libvirt'), 'qemu-kvm:  \n',
+                     'qemu-kvm: warning: two\n',
+                     'qemu-kvm: terminating on signal 15\n'):
             self.assertIsNone(rollback.last_message(text))
 
     def test_a_log_that_can_not_be_read(self):

@@ -12,24 +12,24 @@
 
 """Guests with a NUMA layout: ``python3 -m tests.lab.cloud.numa [DRIVER]``.
 
-Hosts with other layouts: two nodes of two CPUs, four nodes of one, and two
-nodes with the CPUs dealt out. A guest of two cells on huge pages moves from
-the first to the second, where another guest has the CPU that a copied pin
-would name, and then to the third, whose QEMU refuses it for its CPU. What the
-kernel has is printed beside what Nova's database says. The CPU pre-check is
-off, or nothing would come as far as QEMU.
+A guest of two cells on huge pages, with two I/O threads, moves from two nodes
+of two CPUs dealt out to four nodes of one, past a guest that has a CPU of the
+copied pins; then back; then to a host whose QEMU refuses it for its CPU. A
+guest with a realtime vCPU moves once. What the kernel has is printed beside
+what Nova's database says. The CPU pre-check is off, or nothing would come as
+far as QEMU.
 """
 
-import json
-import re
-import subprocess
+import argparse
 import sys
+import time
 
-from tests.lab.cloud import client as clients
+from nova_arm_migrate.numa import cpuset
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
 from tests.lab.cloud import image
 from tests.lab.cloud import install
+from tests.lab.cloud import numa_look
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
 from tests.lab import errors
@@ -38,147 +38,223 @@ from tests.lab import spec
 
 NAME = 'numa'
 HOSTS = (
-    'neoverse-n1+numa=2+cpus=4+hugepages=300+ram=3072',
+    'neoverse-n1+numa=2+interleave=1+cpus=4+hugepages=300+ram=3072',
     'neoverse-n1+numa=4+cpus=4+hugepages=600+ram=4096',
-    'neoverse-n1,pmu=off+numa=2+interleave=1+cpus=4+hugepages=300+ram=3072',
+    'neoverse-n1,pmu=off+numa=2+cpus=4+hugepages=300+ram=3072',
 )
 MORE: dict[str, settings.Options] = {
     'compute': {'cpu_dedicated_set': '0-3'},
     'arm_migrate': {'enforcement': 'off'},
 }
+CELLS = ('hw:cpu_policy=dedicated', 'hw:numa_nodes=2')
 # name -> vCPUs, MiB, extra specs
 FLAVORS = {
     'pinned': ('1', '256', ('hw:cpu_policy=dedicated',)),
-    'cells': ('2', '512', (
-        'hw:cpu_policy=dedicated', 'hw:numa_nodes=2',
-        'hw:mem_page_size=2048',
+    'cells': ('2', '512', (*CELLS, 'hw:mem_page_size=2048')),
+    'realtime': ('2', '256', (
+        *CELLS, 'hw:cpu_realtime=yes', 'hw:cpu_realtime_mask=^0',
     )),
 }  # fmt: skip
+# [libvirt] realtime_scheduler_priority by vCPU, with the mask above
+REALTIME = {1: 1}
 DRIVERS = {'ours': settings.OUR_DRIVER, 'stock': settings.STOCK_DRIVER}
-
-# Threads of QEMU with their CPUs, then where its huge pages are.
-_LIVE = """
-for p in /proc/[0-9]*; do
-  tr '\\0' ' ' < $p/cmdline 2> /dev/null | grep -q '^[^ ]*qemu.*-uuid UUID' \
-    || continue
-  for t in $p/task/*; do
-    cpus=$(sed -n 's/^Cpus_allowed_list:[^0-9]*//p' $t/status)
-    echo "T $(tr ' ' '_' < $t/comm) $cpus"
-  done
-  grep huge $p/numa_maps
-done
-"""
-_VCPU = re.compile(r'^T CPU_(\d+)/KVM (\S+)$', re.MULTILINE)
-_TOOK = re.compile(r'NUMA layout: (tried out|compared) in ([0-9.]+) s')
-
-
-def live(text: str) -> tuple[dict[int, str], set[int], set[int]]:
-    """CPUs by vCPU, nodes and sizes (KiB) of huge pages, from the host."""
-    maps = [line for line in text.splitlines() if line[:1] != 'T']
-    return (
-        {int(vcpu): cpus for vcpu, cpus in _VCPU.findall(text)},
-        {int(n) for line in maps for n in re.findall(r'\bN(\d+)=', line)},
-        {int(n) for line in maps if re.search(r'\bN\d+=', line)
-         for n in re.findall(r'kernelpagesize_kB=(\d+)', line)},
-    )  # fmt: skip
-
-
-def claimed(text: str) -> tuple[dict[int, str], set[int]]:
-    """CPU by vCPU and nodes, from the topology in Nova's database."""
-    pins: dict[int, str] = {}
-    nodes = set()
-    for cell in json.loads(text)['nova_object.data']['cells']:
-        data = cell['nova_object.data']
-        nodes.add(int(data['id']))
-        for vcpu, cpu in (data.get('cpu_pinning_raw') or {}).items():
-            pins[int(vcpu)] = str(cpu)
-    return pins, nodes
-
-
-def query(cloud: clouds.Cloud, column: str, uuid: str) -> str:
-    """A column of ``instance_extra``."""
-    return subprocess.run(
-        ['mariadb', '--no-defaults', '-u', 'root', '-N', '-r', '-B',
-         f'-S{cloud.services.state}/mariadb.sock', 'nova', '-e',
-         f"select {column} from instance_extra where instance_uuid='{uuid}'"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+# More than two turns of the resource tracker's, 60 s apart.
+TRACKER_PATIENCE = 180
 
 
 class Server(scene.Server):
-    """A server of another flavor than that of the other scenarios."""
+    """A server whose layout is looked at."""
 
-    flavor = 'pinned'
+    iothreads = 1
+    realtime: dict[int, int] = {}
 
-    def boot(self) -> None:
-        self._client.check(
-            'server', 'create', '--image', 'witness', '--flavor', self.flavor,
-            '--no-network', '--host', self.host.name, self.name, '-c', 'id',
-            show=True,
-        )  # fmt: skip
-        self.id = self.show()['id']
-        clients.wait(
-            f'server {self.name} ACTIVE or ERROR',
-            lambda: self.show()['status'] in ('ACTIVE', 'ERROR'),
-            scene.BOOT_PATIENCE, scene.POLL_PAUSE,
-        )  # fmt: skip
-        shown = self.show()
-        if shown['status'] != 'ACTIVE':
-            raise errors.LabError(f'{self.name}: {shown.get("fault")}')
-        self.wait_reports(1)
+    @property
+    def _looks(self) -> numa_look.Looks:
+        return numa_look.Looks(self.scene.cloud)
+
+    def live(self) -> numa_look.Layout:
+        return self._looks.live(self.host, self.id)
 
     def compare(self) -> None:
         """Print what runs beside what Nova has; expect them to be equal."""
-        pins, nodes = claimed(
-            query(self.scene.cloud, 'numa_topology', self.id))
-        text = self.host.channel.sh(_LIVE.replace('UUID', self.id)).out
-        vcpus, on, sizes = live(text)
-        print(f'   layout {self.name}: vCPUs {pins}, nodes {sorted(nodes)}')
-        print(f'   {self.host.name} /proc: vCPUs {vcpus}, huge pages on '
-              f'{sorted(on)}, KiB {sorted(sizes)}')
-        equal = vcpus == pins and (not on or on == nodes)
-        self.scene.expect(equal, 'EQUAL' if equal else 'DIFFERENT')
-
-    def settled(self) -> None:
-        """Expect nothing of a migration that failed to be left."""
-        context = query(self.scene.cloud, 'migration_context', self.id)
+        wanted = numa_look.claimed(
+            self._looks.extra('numa_topology', self.id), self.iothreads,
+            self.realtime,
+        )  # fmt: skip
+        found = self.live()
+        print(f'   {self.name}, Nova: {wanted}')
+        print(f'   {self.name}, /proc on {self.host.name}: {found}')
+        wrong = numa_look.differences(wanted, found)
         self.scene.expect(
-            context in ('', 'NULL', 'null'),
-            f'migration_context: {context[:60] or "none"}')
+            not wrong, f'DIFFERENT: {", ".join(wrong)}' if wrong else 'EQUAL'
+        )
 
+    def add_iothread(self) -> None:
+        """Give it a second one, with the pin of the first.
 
-def took(host: hosts.Host) -> None:
-    for name, seconds in _TOOK.findall(computes.log(host)):
-        print(f'   {host.name}: {name} in {seconds} s')
+        Nova gives a guest one, whatever the flavor says.
+        """
+        cpus = cpuset.format(self.live().iothreads[1])
+        done = self.host.channel.sh(
+            f'virsh iothreadadd {self.id} 2 --live && '
+            f'virsh iothreadpin {self.id} 2 {cpus} --live'
+        )
+        if done.rc:
+            raise errors.LabError(f'iothread 2: {done.err.strip()}')
+        self.iothreads = 2
+
+    def moves_well(self, target: hosts.Host) -> None:
+        """Move it, compare, and say how long what we add has taken."""
+        self.moves(target)
+        self.compare()
+        looks = self._looks
+        whole = looks.migration_seconds(self.id)
+        job = looks.job_seconds(self.host, self.id)
+        print(f'   the migration took {whole} s by its record, the job '
+              f'{job:.1f} s by libvirt')
+        for name, seconds in looks.took(self.host).items():
+            print(f'   {self.host.name}: {name} in {seconds:.3f} s, '
+                  f'{seconds / max(whole, 1):.1%} of the migration')
+
+    def expect_apart(self, others: list['Server']) -> None:
+        """Expect it to share no CPU with others on its host."""
+        mine = self.live().cpus
+        for other in others:
+            common = mine & other.live().cpus
+            self.scene.expect(
+                not common,
+                f'{self.name} shares with {other.name} '
+                + (f'CPU {cpuset.format(common)}' if common else 'no CPU'),
+            )
 
 
 def boot(one: scene.Scene, on: hosts.Host, flavor: str) -> Server:
-    server = Server(one, f'{one.name}-{flavor}', on)
-    server.flavor = flavor
+    server = Server(one, f'{one.name}-{flavor}-{len(one.servers)}', on)
     one.servers.append(server)
-    server.boot()
+    server.boot(flavor)
     return server
 
 
+def in_the_way(
+    one: scene.Scene, server: Server, target: hosts.Host
+) -> list[Server]:
+    """Guests on *target*, one on a CPU that *server* has on its own host."""
+    pins = server.live().cpus
+    others: list[Server] = []
+    for _ in range(2):
+        others.append(boot(one, target, 'pinned'))
+        others[-1].compare()
+        common = pins & others[-1].live().cpus
+        if common:
+            break
+    one.expect(
+        bool(common),
+        f'copied pins {cpuset.format(pins)} of {server.name} would share CPU '
+        f'{cpuset.format(common) or "none"} with {others[-1].name} on '
+        f'{target.name}',
+    )
+    return others
+
+
 def play(one: scene.Scene, on: list[hosts.Host]) -> None:
-    there = boot(one, on[1], 'pinned')
-    there.compare()
-    server = boot(one, on[0], 'cells')
+    dealt, fine, lesser = on
+    server = boot(one, dealt, 'cells')
+    server.add_iothread()
     server.compare()
-    move = server.migrate(on[1])
-    one.expect(move.status == 'completed', 'moved to other nodes')
-    server.compare()
-    there.compare()
-    took(on[1])
+    others = in_the_way(one, server, fine)
+    one.say('to four nodes of one CPU, where a guest is in the way')
+    server.moves_well(fine)
+    server.expect_apart(others)
+    for other in others:
+        other.compare()
+    one.say('back to two nodes with the CPUs dealt out')
+    server.moves_well(dealt)
+    one.say('a guest with a realtime vCPU, to four nodes of one CPU')
+    try:
+        move_realtime(one, dealt, fine, others)
+    except errors.LabError as exc:
+        one.expect(False, str(exc))
     one.say('to a host whose QEMU refuses it')
-    move = server.migrate(on[2])
-    one.expect(move.status == 'failed', f'the migration is {move.status}')
-    one.expect(move.server_status == 'ACTIVE',
-               f'the server is {move.server_status}')
-    one.expect(bool(move.reason), f'the reason given: {move.reason[:200]}')
+    refused(one, server, lesser)
+
+
+def move_realtime(
+    one: scene.Scene, source: hosts.Host, target: hosts.Host,
+    others: list[Server],
+) -> None:  # fmt: skip
+    server = boot(one, source, 'realtime')
+    server.realtime = REALTIME
     server.compare()
-    server.settled()
-    took(on[2])
+    server.moves_well(target)
+    server.expect_apart(others)
+    one.cloud.client.check('server', 'delete', '--wait', server.name)
+    one.servers.remove(server)
+
+
+def refused(one: scene.Scene, server: Server, target: hosts.Host) -> None:
+    source = server.host
+    before = server.live()
+    move = server.migrate(target)
+    one.expect(move.status == 'failed', f'the migration is {move.status}')
+    one.expect(bool(move.reason), f'the reason given: {move.reason or "none"}')
+    server.expect_at(source)
+    server.compare()
+    one.expect(before == server.live(), 'the guest is where it was')
+    looks = numa_look.Looks(one.cloud)
+    context = looks.extra('migration_context', server.id)
+    one.expect(not context, f'migration_context: {context[:80] or "none"}')
+    text = computes.log(target)
+    print(f'   {target.name}: tried out in '
+          f'{numa_look.took(text).get("tried out")} s')
+    expect_placement(one, server, source, target)
+    expect_trackers(one, server, source, target)
+
+
+def expect_placement(
+    one: scene.Scene, server: Server, source: hosts.Host, target: hosts.Host
+) -> None:
+    looks = numa_look.Looks(one.cloud)
+    has = looks.allocations(server.id)
+    one.expect(
+        list(has) == [source.name] and has[source.name].get('PCPU') == 2,
+        f'Placement, allocations of {server.name}: {has}',
+    )
+    for host, wanted in ((source, 2), (target, 0)):
+        usage = looks.usage(host)
+        one.expect(
+            usage.get('PCPU', 0) == wanted,
+            f'Placement, usage of {host.name}: {usage or "none"}',
+        )
+
+
+def expect_trackers(
+    one: scene.Scene, server: Server, source: hosts.Host, target: hosts.Host
+) -> None:
+    """Expect what both trackers save to become, and stay, what runs."""
+    looks = numa_look.Looks(one.cloud)
+    wanted = frozenset[int]().union(*server.live().vcpus.values())
+    started = time.monotonic()
+    while True:
+        there = looks.tracked(source)
+        here = looks.tracked(target)
+        held = (there[0] == wanted and sum(there[1].values()) == 256
+                and not here[0] and not any(here[1].values()))  # fmt: skip
+        waited = time.monotonic() - started
+        if held or waited > TRACKER_PATIENCE:
+            break
+        time.sleep(scene.POLL_PAUSE)
+    for host, (pinned, pages) in ((source, there), (target, here)):
+        print(f'   resource tracker of {host.name}: pinned CPUs '
+              f'{cpuset.format(pinned) or "none"}, huge pages by node {pages}')
+    one.expect(
+        held, f'both trackers are right after {waited:.0f} s' if held
+        else f'after {waited:.0f} s the trackers are not right: '
+        f'{server.name} has CPUs {cpuset.format(wanted)} of {source.name}',
+    )  # fmt: skip
+    count = computes.log(source).count('CPUPinningUnknown')
+    one.expect(
+        not count, f'{source.name} logs CPUPinningUnknown {count} times'
+    )
 
 
 def add_hosts(cloud: clouds.Cloud) -> list[hosts.Host]:
@@ -190,6 +266,12 @@ def add_hosts(cloud: clouds.Cloud) -> list[hosts.Host]:
             host.wait_ready()
     for host in found:
         computes.put_project(host, cloud.project)
+        nodes = host.channel.sh(
+            'cd /sys/devices/system/node; for n in node[0-9]*; do '
+            'echo "$n: CPU $(cat $n/cpulist), $(cat $n/hugepages/'
+            'hugepages-2048kB/nr_hugepages) pages of 2M"; done'
+        ).out
+        print(f'{host.name}: {host.spec}; ' + '; '.join(nodes.splitlines()))
     return found
 
 
@@ -202,37 +284,45 @@ def flavors(cloud: clouds.Cloud) -> None:
         cloud.client.run(*argv)
 
 
-def main(names: list[str]) -> int:
-    """Play it with each driver named, or with both."""
+def play_with(cloud: clouds.Cloud, on: list[hosts.Host], name: str) -> bool:
+    """Play it all with the driver *name*; whether all held."""
+    print(f'=== {name}', flush=True)
+    started = time.monotonic()
+    one = scene.Scene(cloud, name)
+    try:
+        cloud.run_driver(on, DRIVERS[name], True, MORE)
+        play(one, on)
+    except errors.LabError as exc:
+        one.expect(False, str(exc))
+    finally:
+        cloud.save_logs()
+        one.clean()
+    print(f'{name}, {time.monotonic() - started:.0f} s: '
+          f'{"; ".join(one.failures) or "all held"}', flush=True)
+    return not one.failures
+
+
+def main(argv: list[str]) -> int:
+    """Play it with each driver named, or with both; 1 if ours fails."""
+    parser = argparse.ArgumentParser('tests.lab.cloud.numa')
+    parser.add_argument('driver', nargs='*', help='ours, stock; or both')
+    names = parser.parse_args(argv).driver or list(DRIVERS)
+    if unknown := set(names) - set(DRIVERS):
+        parser.error(f'no driver {", ".join(sorted(unknown))}')
     try:
         cloud = clouds.Cloud.open(NAME)
         install.project(image.PROJECT_INSIDE, cloud.project)
     except errors.LabError:
         cloud = clouds.Cloud.create(NAME)
-    failures = []
     try:
         # Its filter would not let the last move come as far as QEMU.
         cloud.services.start_scheduler(with_filter=False)
         flavors(cloud)
         on = add_hosts(cloud)
-        for name in names or list(DRIVERS):
-            print(f'=== {name}', flush=True)
-            one = scene.Scene(cloud, name)
-            cloud.run_driver(on, DRIVERS[name], True, MORE)
-            try:
-                play(one, on)
-            except errors.LabError as exc:
-                one.failures.append(str(exc))
-                print(f'   NOT: {exc}', flush=True)
-            finally:
-                cloud.save_logs()
-                one.clean()
-            print(f'{name}: {"; ".join(one.failures) or "all held"}',
-                  flush=True)
-            failures += one.failures if name == 'ours' else []
+        held = {name: play_with(cloud, on, name) for name in names}
     finally:
         cloud.down()
-    return 1 if failures else 0
+    return 0 if held.get('ours', True) else 1
 
 
 if __name__ == '__main__':

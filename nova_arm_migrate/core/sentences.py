@@ -35,6 +35,7 @@ class Cause(enum.Enum):
     CACHE = "cache description"
     COUNTERS = "event counters missing"
     SVE_LENGTHS = "SVE vector lengths"
+    WIDE_VECTORS = "SVE registers too wide for QEMU"
     TIMER = "timer frequency"
     CACHE_ZERO = "cache zeroing block"
     ADDRESSES = "guest addresses do not fit"
@@ -123,6 +124,11 @@ _SENTENCES = {
         " the guest are killed. Choose a destination with the same lengths"
         " up to the guest's longest, or switch the longer ones off in the"
         " guest.",
+    Cause.WIDE_VECTORS:
+        "The guest has SVE registers of {guest} bits, of which QEMU carries"
+        " {host}: a program that uses the rest computes wrong results after"
+        " the move, and nobody refuses it. Restart the guest without the"
+        " longer vector lengths (sve2048=off and the like).",
     Cause.TIMER:
         "The guest's timer runs at {guest} Hz, the destination's at {host}"
         " Hz; nothing refuses the move, and time runs wrong in the guest."

@@ -219,6 +219,13 @@ class TestHazards(CompareCase):
         gap = guest_started_on(s.host(sve_lengths=(128, 512)))
         self.hazard("SVE_LENGTHS", gap, s.host(sve_lengths=(128, 256, 512)))
 
+    def test_sve_registers_that_qemu_does_not_carry_whole(self):
+        wide = s.host(sve_lengths=(128, 1024, 2048))
+        finding = self.hazard("SVE_LENGTHS", guest_started_on(wide), wide)
+        self.assertEqual((2048, 1024), (finding.guest, finding.host))
+        self.compatible(
+            guest_started_on(wide, disabled=frozenset({"sve2048"})), wide)
+
     def test_longest_length_switched_off_in_the_guest(self):
         guest = guest_started_on(s.host(), disabled=frozenset({"sve256"}))
         self.assertEqual((128,), guest.sve_lengths)

@@ -58,8 +58,8 @@ FLAVORS = {
 # [libvirt] realtime_scheduler_priority by vCPU, with the mask above
 REALTIME = {1: 1}
 DRIVERS = {'ours': settings.OUR_DRIVER, 'stock': settings.STOCK_DRIVER}
-# More than two turns of the resource tracker's, 60 s apart.
-TRACKER_PATIENCE = 180
+# Two turns of the resource tracker, 60 s apart, and a little.
+TRACKER_PATIENCE = 130
 
 
 class Server(scene.Server):

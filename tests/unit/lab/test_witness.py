@@ -107,12 +107,24 @@ class SplitTest(testtools.TestCase):
 
     def test_both_hosts_write_into_one_file(self):
         before = ''.join(self.LINES[:3]) + 'witness 3 mem'
-        console = '\0' * 40 + ''.join(self.LINES[2:])
-        self.assertEqual(
-            (''.join(self.LINES[:3]), ''.join(self.LINES[3:])),
-            witness.split(before, console))
-        self.assertTrue(
-            witness.judge(*witness.split(before, console)).well)
+        for rest in (''.join(self.LINES[3:]),
+                     'ory=3/0\n' + ''.join(self.LINES[4:])):
+            console = '\0' * 40 + ''.join(self.LINES[1:2]) + rest
+            parts = witness.split(before, console)
+            self.assertTrue(parts[0].startswith(before))
+            self.assertNotIn(self.LINES[1], parts[1])
+            self.assertEqual('', witness.judge(*parts).reason)
+
+    def test_a_report_is_missing_in_the_one_file(self):
+        parts = witness.split(
+            ''.join(self.LINES[:3]),
+            '\0' + self.LINES[1] + ''.join(self.LINES[4:]))
+        self.assertEqual('report 2 is followed by 4',
+                         witness.judge(*parts).reason)
+
+    def test_the_destination_says_nothing(self):
+        parts = witness.split(''.join(self.LINES[:3]), '\0' + self.LINES[2])
+        self.assertEqual([], witness.reports(parts[1]))
 
     def test_nothing_was_reported_yet(self):
         self.assertEqual(('', 'x'), witness.split('', 'x'))

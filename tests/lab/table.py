@@ -190,6 +190,10 @@ the file ``lab-truth.tsv``: for one cause it differs from run to run.
 
 *A via B* is a guest that started on A, moved to B and was moved on from there.
 
+A pair that only a silent hazard speaks against is tried until a guest breaks,
+up to eight times: a guest of ``max`` has SVE registers of 2048 bits, of which
+QEMU carries 1024, and it takes a move in the midst of their use to see it.
+
 """
 
 _RST_COLUMNS = (

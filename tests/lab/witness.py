@@ -96,22 +96,22 @@ def split(before: str, console: str) -> tuple[str, str]:
     """What was reported before a move, and what after it.
 
     On shared storage both hosts write into one file, which the destination's
-    libvirtd has cut to nothing: it begins with a hole, of zeros, what the
-    source still wrote into it is in *before* as well, and the line that the
-    move cut in two may be there in halves.
+    libvirtd has cut to nothing: it has a hole, of zeros, before or after what
+    the destination wrote; what the source still wrote into it is in *before*
+    as well; and the line that the move cut in two may be there in halves.
 
     :param before: the console as it was read on the source, to the end
     :param console: the console as it is now
     """
     before, console = before.replace('\0', ''), console.replace('\0', '')
     last = max((one.sequence for one in reports(before)), default=-1)
-    there = [int(line[1]) for line in _LINE.finditer(console)]
+    there = {int(line[1]): line[0] for line in _LINE.finditer(console)}
     if min(there, default=last + 1) > last:
         return before, console
-    for line in _LINE.finditer(console):
-        if int(line[1]) > last:
-            return f'{before}\n', console[line.start():]
-    return f'{before}\n', ''
+    # What is no report, the kernel's complaints, counts as well.
+    rest = _LINE.sub('', console)
+    fresh = [there[number] for number in sorted(there) if number > last]
+    return f'{before}\n{rest}\n', ''.join(fresh)
 
 
 def judge(before: str, after: str = '') -> Health:

@@ -109,11 +109,18 @@ class SplitTest(testtools.TestCase):
         before = ''.join(self.LINES[:3]) + 'witness 3 mem'
         for rest in (''.join(self.LINES[3:]),
                      'ory=3/0\n' + ''.join(self.LINES[4:])):
-            console = '\0' * 40 + ''.join(self.LINES[1:2]) + rest
-            parts = witness.split(before, console)
-            self.assertTrue(parts[0].startswith(before))
-            self.assertNotIn(self.LINES[1], parts[1])
-            self.assertEqual('', witness.judge(*parts).reason)
+            old = 'ess 0 memory=0/0\n' + self.LINES[1]
+            for console in ('\0' * 40 + old + rest, rest + '\0' * 40 + old):
+                parts = witness.split(before, console)
+                self.assertTrue(parts[0].startswith(before))
+                self.assertNotIn(self.LINES[1], parts[1])
+                self.assertEqual('', witness.judge(*parts).reason)
+
+    def test_a_complaint_in_the_one_file(self):
+        parts = witness.split(
+            ''.join(self.LINES[:3]),
+            '\0' + self.LINES[1] + 'BUG: it\n' + ''.join(self.LINES[3:]))
+        self.assertEqual('kernel: BUG: it', witness.judge(*parts).reason)
 
     def test_a_report_is_missing_in_the_one_file(self):
         parts = witness.split(

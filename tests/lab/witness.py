@@ -27,6 +27,7 @@ _COMPLAINT = re.compile(
     re.M,
 )
 # A slow machine, not a wrong one.
+_HOLE = re.compile(r'[\0\r]+')
 _SLOW = re.compile(r'soft lockup|workqueue lockup|rcu.*stall|hung task')
 
 
@@ -98,20 +99,27 @@ def split(before: str, console: str) -> tuple[str, str]:
     On shared storage both hosts write into one file, which the destination's
     libvirtd has cut to nothing: it has a hole, of zeros, before or after what
     the destination wrote; what the source still wrote into it is in *before*
-    as well; and the line that the move cut in two may be there in halves.
+    as well, some of it twice; and the line that the move cut in two may be
+    there in halves.
 
     :param before: the console as it was read on the source, to the end
     :param console: the console as it is now
     """
-    before, console = before.replace('\0', ''), console.replace('\0', '')
-    last = max((one.sequence for one in reports(before)), default=-1)
-    there = {int(line[1]): line[0] for line in _LINE.finditer(console)}
-    if min(there, default=last + 1) > last:
+    before, console = _HOLE.sub('', before), _HOLE.sub('', console)
+    first, then = _numbered(before), _numbered(console)
+    last = max(first, default=-1)
+    if min(then, default=last + 1) > last:
         return before, console
     # What is no report, the kernel's complaints, counts as well.
-    rest = _LINE.sub('', console)
-    fresh = [there[number] for number in sorted(there) if number > last]
-    return f'{before}\n{rest}\n', ''.join(fresh)
+    rest = _LINE.sub('', before) + '\n' + _LINE.sub('', console) + '\n'
+    return (
+        rest + ''.join(first[number] for number in sorted(first)),
+        ''.join(then[number] for number in sorted(then) if number > last),
+    )
+
+
+def _numbered(text: str) -> dict[int, str]:
+    return {int(line[1]): line[0] for line in _LINE.finditer(text)}
 
 
 def judge(before: str, after: str = '') -> Health:

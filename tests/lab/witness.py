@@ -111,9 +111,13 @@ def split(before: str, console: str) -> tuple[str, str]:
     if min(then, default=last + 1) > last:
         return before, console
     # What is no report, the kernel's complaints, counts as well.
-    rest = _LINE.sub('', before) + '\n' + _LINE.sub('', console) + '\n'
+    lines = [line for line in f'{before}\n{console}'.splitlines()
+             if not line.startswith('witness ')]  # fmt: skip
+    lines += [first[number].rstrip('\n') for number in sorted(first)]
+    if re.search(rf'^witness {last + 1}\b', before, re.M):
+        lines.append(f'witness {last + 1} was cut by the move')
     return (
-        rest + ''.join(first[number] for number in sorted(first)),
+        '\n'.join(lines) + '\n',
         ''.join(then[number] for number in sorted(then) if number > last),
     )
 

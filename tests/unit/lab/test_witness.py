@@ -111,7 +111,7 @@ class SplitTest(testtools.TestCase):
         before = ''.join(self.LINES[:3]) + 'witness 3 mem'
         for rest in (''.join(self.LINES[3:]),
                      'ory=3/0\n' + ''.join(self.LINES[4:])):
-            old = 'ess 0 memory=0/0\n' + self.LINES[1]
+            old = 'ess 0 memory=0/0\nwitness 0\n' + self.LINES[1]
             before = ''.join(self.LINES[:2]) + before  # read twice
             for console in ('\0' * 40 + old + rest, rest + '\0' * 40 + old):
                 parts = witness.split(before, console)

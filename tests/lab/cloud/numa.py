@@ -201,9 +201,8 @@ def refused(one: scene.Scene, server: Server, target: hosts.Host) -> None:
     looks = numa_look.Looks(one.cloud)
     context = looks.extra('migration_context', server.id)
     one.expect(not context, f'migration_context: {context[:80] or "none"}')
-    text = computes.log(target)
-    print(f'   {target.name}: tried out in '
-          f'{numa_look.took(text).get("tried out")} s')
+    if tried := looks.took(target).get('tried out'):
+        print(f'   {target.name}: tried out in {tried:.3f} s')
     expect_placement(one, server, source, target)
     expect_trackers(one, server, source, target)
 

@@ -17,10 +17,13 @@ import unittest
 from unittest import mock
 
 from nova import exception
+from nova import objects
 import nova.privsep.path
 
 from nova_arm_migrate.adapters import events
 from nova_arm_migrate.adapters import rollback
+
+objects.register_all()
 
 LOG = """\
 2026-11-25 02:40:10.100+0000: starting up libvirt version: 11.3.0

@@ -1,0 +1,124 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which kind of host's guests can move to which kind, for a whole fleet.
+
+One row a profile, where a guest is started, and one column a profile, where
+it is to go. Hosts with the same record share both. Pools stay together, and
+pools of one core are neighbours: guests do not move between cores.
+"""
+
+import dataclasses
+import enum
+
+from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.pools import Fleet
+from nova_arm_migrate.core.pools import Pool
+from nova_arm_migrate.core.pools import Profile
+from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.verdict import Finding
+from nova_arm_migrate.core.verdict import Options
+from nova_arm_migrate.core.verdict import Report
+from nova_arm_migrate.core.verdict import Severity
+from nova_arm_migrate.core.verdict import Verdict
+
+
+class Mark(enum.Enum):
+    """What a cell shows: the verdict, silent hazards told apart."""
+
+    COMPATIBLE = "compatible"
+    #: KVM or QEMU refuses the guest.
+    INCOMPATIBLE = "incompatible"
+    #: Nobody would refuse it, and it would break.
+    HAZARD = "silent hazard"
+    UNKNOWN = "unknown"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cell:
+    """Whether guests of one profile can move to hosts of another.
+
+    :ivar finding: the first thing in the way, None if nothing is
+    :ivar more: how many others are
+    """
+
+    verdict: Verdict
+    mark: Mark
+    finding: Finding | None
+    more: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Matrix:
+    """The verdicts between all profiles of a fleet.
+
+    :ivar profiles: those of a pool together
+    :ivar pools: the place of each profile's pool in `Fleet.pools`
+    :ivar cells: a row for each profile as the source, a column for each as
+        the destination
+    """
+
+    profiles: tuple[Profile, ...]
+    pools: tuple[int, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+
+    def first(self, most: int) -> "Matrix":
+        """Return the matrix of at most so many profiles, the first ones."""
+        return Matrix(self.profiles[:most], self.pools[:most],
+                      tuple(row[:most] for row in self.cells[:most]))
+
+
+def matrix(fleet: Fleet, options: Options = Options()) -> Matrix:
+    """Judge every profile of a fleet as a source against every other.
+
+    :param options: those that the fleet was partitioned with
+    """
+    hosts: dict[tuple[int, ...], int] = {}
+    for pool in fleet.pools:
+        hosts[_cores(pool)] = hosts.get(_cores(pool), 0) + len(pool.names)
+    # The core of most hosts first; pools are by size already.
+    order = sorted(
+        range(len(fleet.pools)),
+        key=lambda place: (-hosts[_cores(fleet.pools[place])],
+                           _cores(fleet.pools[place])))
+    placed = [(place, profile) for place in order
+              for profile in fleet.pools[place].profiles]
+    guests = [guest_started_on(profile.host) for _, profile in placed]
+    return Matrix(
+        tuple(profile for _, profile in placed),
+        tuple(place for place, _ in placed),
+        tuple(tuple(_cell(compare(guest, there.host, options))
+                    for _, there in placed) for guest in guests))
+
+
+def _cores(pool: Pool) -> tuple[int, ...]:
+    """What the cores of a pool's first hosts are, by MIDR_EL1."""
+    return tuple(sorted({core.midr for core in pool.profiles[0].host.cores}))
+
+
+def _cell(report: Report) -> Cell:
+    hazards = tuple(finding for finding in report.findings
+                    if finding.severity is Severity.HAZARD)
+    match report.verdict:
+        case Verdict.UNKNOWN:
+            mark, reasons = Mark.UNKNOWN, report.decisive
+        case Verdict.INCOMPATIBLE:
+            reasons = report.decisive
+            mark = Mark.HAZARD \
+                if reasons[0].severity is Severity.HAZARD \
+                else Mark.INCOMPATIBLE
+        case _:
+            # Hazards that an operator only wants to be warned of.
+            mark = Mark.HAZARD if hazards else Mark.COMPATIBLE
+            reasons = hazards
+    return Cell(report.verdict, mark, reasons[0] if reasons else None,
+                max(0, len(reasons) - 1))

@@ -19,6 +19,9 @@ import sys
 from typing import Any
 
 from nova_arm_migrate.commands.errors import CommandError
+from nova_arm_migrate.commands.matrix import matrix_dict
+from nova_arm_migrate.commands.matrix import matrix_table
+from nova_arm_migrate.commands import picture
 from nova_arm_migrate.commands.records import add_format
 from nova_arm_migrate.commands.records import host_name
 from nova_arm_migrate.commands.records import read_text
@@ -26,6 +29,7 @@ from nova_arm_migrate.commands.render import fleet_table
 from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.baseline import Baseline
 from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.matrix import matrix
 from nova_arm_migrate.core.pools import Fleet
 from nova_arm_migrate.core.pools import fleet
 from nova_arm_migrate.core.record import dump_guest
@@ -40,12 +44,22 @@ def add_parser(commands: Any) -> None:
         "baseline", help="tell what guests may have to run on all hosts",
         description="Print the most a guest may have that is to run on"
         " every host, what keeps hosts from taking even that, and the"
-        " pools of hosts between which guests move freely. Exit code: 0 if"
+        " pools of hosts between which guests move freely. With --matrix,"
+        " print which hosts' guests can move to which host instead, hosts"
+        " with the same record in one row. Exit code, also then: 0 if"
         " all hosts take the baseline, 1 if not, 3 if that is not known,"
         " 2 bad input.")
     parser.add_argument(
         "hosts", metavar="HOST", nargs="+",
         help="hosts' profiles; a file's name is the host's: a.json")
+    parser.add_argument(
+        "--matrix", action="store_true",
+        help="print the matrix of sources and destinations")
+    parser.add_argument(
+        "--picture", metavar="FILE",
+        help="draw the matrix to FILE besides, by its suffix .png, .svg or"
+        " .pdf; the first 40 rows if there are more; needs matplotlib"
+        " (pip install nova-arm-migrate[picture])")
     add_format(parser, "table")
     parser.set_defaults(run=run)
 
@@ -53,8 +67,11 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compute, print, return the exit code.
 
-    :raises CommandError: if a file holds no host's profile
+    :raises CommandError: if a file holds no host's profile, or the
+        picture can't be drawn or written
     """
+    if arguments.picture is not None:
+        picture.check(arguments.picture)
     hosts: dict[str, Any] = {}
     records: list[tuple[str, str]] = []
     for path in arguments.hosts:
@@ -71,9 +88,18 @@ def run(arguments: argparse.Namespace) -> int:
     names = [name for _, name in hosts.values()]
     common = baseline([host for host, _ in hosts.values()])
     pools = fleet(records)
-    text = json.dumps(_as_dict(common, pools, names), indent=2) \
-        if arguments.format == "json" \
-        else fleet_table(common, pools, names)
+    moves = matrix(pools) \
+        if arguments.matrix or arguments.picture is not None else None
+    if moves is not None and arguments.picture is not None:
+        picture.write(moves, arguments.picture)
+    if arguments.format == "json":
+        text = json.dumps(
+            matrix_dict(moves) if moves is not None and arguments.matrix
+            else _as_dict(common, pools, names), indent=2)
+    elif moves is not None and arguments.matrix:
+        text = matrix_table(moves)
+    else:
+        text = fleet_table(common, pools, names)
     sys.stdout.write(text + "\n")
     return _exit_code(common)
 

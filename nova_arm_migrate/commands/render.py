@@ -43,7 +43,11 @@ def columns() -> int:
     return min(_MOST_COLUMNS, shutil.get_terminal_size().columns)
 
 
-def _wrapped(text: str, indent: str, first: str | None = None) -> str:
+def wrapped(text: str, indent: str, first: str | None = None) -> str:
+    """Return a text in lines as wide as the terminal.
+
+    :param indent: of each line but the first, which has ``first`` if given
+    """
     return textwrap.fill(
         text, max(40, columns()), subsequent_indent=indent,
         initial_indent=indent if first is None else first,
@@ -126,7 +130,7 @@ def host_table(host: Host) -> str:
     absent: dict[str, list[str]] = {}
     for attribute, title, text in _properties(host):
         if text:
-            lines.append(_wrapped(text, " " * 16, f"{title:<16}"))
+            lines.append(wrapped(text, " " * 16, f"{title:<16}"))
         else:
             absent.setdefault(host.why_absent(attribute), []).append(title)
     if host.values:
@@ -134,7 +138,7 @@ def host_table(host: Host) -> str:
                   *_registers(host.values, host.writable)]
     if absent:
         lines += ["", "Absent:"]
-        lines += [_wrapped(f"{', '.join(titles)}: {reason}", "    ", "  ")
+        lines += [wrapped(f"{', '.join(titles)}: {reason}", "    ", "  ")
                   for reason, titles in absent.items()]
     return "\n".join(lines)
 
@@ -148,7 +152,7 @@ def _registers(values: Values, writable: Values | None) -> Iterable[str]:
             text = "*"
         yield f"{register.name:<24}{value:#x}"
         if text:
-            yield _wrapped(text, "    ")
+            yield wrapped(text, "    ")
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[str]:
@@ -168,7 +172,7 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
     for same in kinds.values():
         more = f" (So with {len(same) - 1} more.)" if len(same) > 1 else ""
         yield ""
-        yield _wrapped(same[0].sentence + more, "  ")
+        yield wrapped(same[0].sentence + more, "  ")
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str, str]:
@@ -235,6 +239,6 @@ def fleet_table(common: Baseline, fleet: Fleet,
         there = sorted(j + 1 for i, j in fleet.one_way if i == place)
         onward = f" (one way to pool {', '.join(map(str, there))})" \
             if there else ""
-        lines.append(_wrapped(", ".join(pool.names) + onward, " " * 6,
-                              f"  {place + 1:<4}"))
+        lines.append(wrapped(", ".join(pool.names) + onward, " " * 6,
+                             f"  {place + 1:<4}"))
     return "\n".join(lines)

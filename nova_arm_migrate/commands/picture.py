@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """A fleet's matrix as a picture: ``pip install nova-arm-migrate[picture]``.
 
 matplotlib is imported when a picture is asked for, and not before: the
@@ -20,13 +19,12 @@ people tell apart, and each has its mark besides.
 
 import io
 import itertools
-import os
 import pathlib
 import sys
-import tempfile
 from typing import Any
 
 from nova_arm_migrate.commands.errors import CommandError
+from nova_arm_migrate.commands import files
 from nova_arm_migrate.commands.matrix import label
 from nova_arm_migrate.core.matrix import Cell
 from nova_arm_migrate.core.matrix import Mark
@@ -89,24 +87,10 @@ def write(matrix: Matrix, path: str) -> None:
                 " them")
         sys.stderr.write(f"nova-arm-migrate: --picture: {note}\n")
     data = draw(matrix.first(MOST), _suffix(path)[1:], note)
-    beside = None
     try:
-        with tempfile.NamedTemporaryFile(
-                dir=os.path.dirname(path) or ".", prefix=".picture-",
-                delete=False) as file:
-            beside = file.name
-            file.write(data)
-        # Temporary files are their owner's alone.
-        os.umask(mask := os.umask(0))
-        os.chmod(beside, 0o666 & ~mask)
-        os.replace(beside, path)
-        beside = None
-    except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise CommandError(f"--picture: {path}: {cause}") from None
-    finally:
-        if beside is not None:
-            os.unlink(beside)
+        files.replace(path, data)
+    except CommandError as error:
+        raise CommandError(f"--picture: {error}") from None
 
 
 def draw(matrix: Matrix, form: str, note: str = "") -> bytes:

@@ -14,11 +14,11 @@
 """``nova-arm-migrate probe``: this host's profile."""
 
 import argparse
-import os
 import sys
 from typing import Any
 
 from nova_arm_migrate.commands.errors import CommandError
+from nova_arm_migrate.commands import files
 from nova_arm_migrate.commands.records import add_format
 from nova_arm_migrate.commands.render import host_table
 from nova_arm_migrate.core.record import dump_host
@@ -58,19 +58,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         sys.stdout.write(text + "\n")
     else:
-        _write(arguments.output, text + "\n")
+        files.replace(arguments.output, f"{text}\n".encode("ascii"))
     return 0
-
-
-def _write(path: str, text: str) -> None:
-    """Replace a file; a reader sees the old or the new one, whole."""
-    beside = f"{path}.{os.getpid()}"
-    try:
-        with open(beside, "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(beside, path)
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from None
-    finally:
-        if os.path.exists(beside):
-            os.unlink(beside)

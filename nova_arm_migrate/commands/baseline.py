@@ -88,18 +88,20 @@ def run(arguments: argparse.Namespace) -> int:
     names = [name for _, name in hosts.values()]
     common = baseline([host for host, _ in hosts.values()])
     pools = fleet(records)
-    moves = matrix(pools) \
-        if arguments.matrix or arguments.picture is not None else None
-    if moves is not None and arguments.picture is not None:
-        picture.write(moves, arguments.picture)
+    shown = None
+    if arguments.matrix or arguments.picture is not None:
+        moves = matrix(pools)
+        if arguments.picture is not None:
+            picture.write(moves, arguments.picture)
+        if arguments.matrix:
+            shown = moves
     if arguments.format == "json":
         text = json.dumps(
-            matrix_dict(moves) if moves is not None and arguments.matrix
-            else _as_dict(common, pools, names), indent=2)
-    elif moves is not None and arguments.matrix:
-        text = matrix_table(moves)
+            matrix_dict(shown) if shown else _as_dict(common, pools, names),
+            indent=2)
     else:
-        text = fleet_table(common, pools, names)
+        text = matrix_table(shown) if shown \
+            else fleet_table(common, pools, names)
     sys.stdout.write(text + "\n")
     return _exit_code(common)
 

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """A fleet's matrix as text and as JSON."""
 
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from nova_arm_migrate.core.matrix import Cell
 from nova_arm_migrate.core.matrix import Mark
 from nova_arm_migrate.core.matrix import Matrix
 from nova_arm_migrate.core.pools import Profile
+from nova_arm_migrate.core.record import runs
 
 _MARKS = {Mark.COMPATIBLE: "+", Mark.INCOMPATIBLE: "x",
           Mark.HAZARD: "!", Mark.UNKNOWN: "?"}
@@ -67,20 +67,10 @@ def _reasons(matrix: Matrix) -> Iterator[str]:
                     f"{_MARKS[cell.mark]} {cell.finding.name}",
                     []).append(there + 1)
         for name, numbers in columns.items():
-            yield wrapped(f"{place + 1} to {_ranges(numbers)}: {name}",
-                          " " * 6, "  ")
-
-
-def _ranges(numbers: list[int]) -> str:
-    """Ascending numbers as ``1-3, 5``."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and ranges[-1][-1] == number - 1:
-            ranges[-1].append(number)
-        else:
-            ranges.append([number])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
-                     for run in ranges)
+            listed = ", ".join(
+                f"{first}" if first == last else f"{first}-{last}"
+                for first, last in runs(numbers))
+            yield wrapped(f"{place + 1} to {listed}: {name}", " " * 6, "  ")
 
 
 def matrix_dict(matrix: Matrix) -> dict[str, Any]:

@@ -49,7 +49,7 @@ _LEAST_IPA_BITS = 40
 _DCZID_DZP = 1 << 4
 
 #: What QEMU carries over of an SVE register.
-SVE_CARRIED_BITS = 1024
+_SVE_CARRIED_BITS = 1024
 
 
 def find_hazards(guest: Guest, host: Host) -> list[Finding]:
@@ -97,10 +97,10 @@ def _wide_vectors(guest: Guest, host: Host) -> Finding | None:
     two. Seen in the lab with QEMU 11: between equal hosts, a program that had
     2048 bits in use when the guest was moved found them changed.
     """
-    if guest.sve_lengths and guest.sve_lengths[-1] > SVE_CARRIED_BITS:
+    if guest.sve_lengths and guest.sve_lengths[-1] > _SVE_CARRIED_BITS:
         return Finding(
             Cause.WIDE_VECTORS, Severity.HAZARD, "SVE_LENGTHS",
-            guest=guest.sve_lengths[-1], host=SVE_CARRIED_BITS,
+            guest=guest.sve_lengths[-1], host=_SVE_CARRIED_BITS,
             rule="AT_MOST")
     return None
 

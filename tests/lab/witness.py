@@ -26,8 +26,8 @@ _COMPLAINT = re.compile(
     r'|undefined instruction|Bad mode|SError).*$',
     re.M,
 )
-# A slow machine, not a wrong one.
 _HOLE = re.compile(r'[\0\r]+')
+# A slow machine, not a wrong one.
 _SLOW = re.compile(r'soft lockup|workqueue lockup|rcu.*stall|hung task')
 
 

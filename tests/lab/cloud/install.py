@@ -52,12 +52,12 @@ HOST_FROM_SOURCE = ('ovs',)
 HOST_PRUNED = ('numpy', 'numpy.libs', 'nova/tests', 'openstack/tests',
                'bin', 'etc', 'share')  # fmt: skip
 
-# Prints name==version of the requirements' closure, for the hosts' Python.
 _ENTRY_POINT = """\
 [neutron.ml2.mechanism_drivers]
 lab = lab_mechanism:LabMechanismDriver
 """
 
+# Prints name==version of the requirements' closure, for the hosts' Python.
 _CLOSURE = """
 import importlib.metadata, re, sys
 from packaging.requirements import Requirement

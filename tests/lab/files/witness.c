@@ -34,7 +34,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -108,42 +107,34 @@ static void fill(void *where, size_t bytes, uint64_t seed)
 		words[i] = mix(seed + i);
 }
 
-static void work_memory(void)
+/* Check and rewrite memory over and over, with microseconds of pause. */
+static void rewrite(size_t size, useconds_t pause)
 {
-	const size_t size = 2 << 20;
 	uint64_t *words = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint64_t seed = 1;
 
-	fill(words, size, seed);
-	for (;;) {
+	fill(words, size, 1);
+	for (uint64_t seed = 1;; seed++) {
 		for (size_t i = 0; i < size / 8; i++) {
 			if (words[i] != mix(seed + i))
 				wrong("word %zu is %lx", i, words[i]);
 			words[i] = mix(seed + i + 1);
 		}
-		seed++;
 		mine->rounds++;
-		usleep(30000);
+		if (pause)
+			usleep(pause);
 	}
 }
 
-/* Rewrite so many MiB over and over, as fast as it goes. */
+static void work_memory(void)
+{
+	rewrite(2 << 20, 30000);
+}
+
+/* So many MiB, as fast as it goes. */
 static void work_dirty(void)
 {
-	const size_t size = strtoul(getenv("dirty"), NULL, 10) << 20;
-	uint64_t *words = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	fill(words, size, 0);
-	for (uint64_t seed = 0;; seed++) {
-		for (size_t i = 0; i < size / 8; i++) {
-			if (words[i] != mix(seed + i))
-				wrong("word %zu is %lx", i, words[i]);
-			words[i] = mix(seed + i + 1);
-		}
-		mine->rounds++;
-	}
+	rewrite(strtoul(getenv("dirty"), NULL, 10) << 20, 0);
 }
 
 #define ALL32 \

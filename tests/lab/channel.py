@@ -107,11 +107,24 @@ class Channel:
         self, argv: collections.abc.Sequence[str], data: bytes = b''
     ) -> str:
         """Run *argv*; return its output, raise LabError if it fails."""
-        done = self.run(argv, data)
+        return self.script(argv[0], shlex.join(argv), data)
+
+    def script(
+        self,
+        what: str,
+        command: str,
+        data: bytes = b'',
+        timeout: float = PATIENCE,
+    ) -> str:
+        """Run shell text; return its output.
+
+        :raises LabError: if it fails, naming *what*
+        """
+        done = self.sh(command, data, timeout)
         if done.rc:
             lines = (done.err or done.out).strip().splitlines() or ['']
             raise errors.LabError(
-                f'{argv[0]} in host {self.name}: exit {done.rc}: {lines[-1]}'
+                f'{what} in host {self.name}: exit {done.rc}: {lines[-1]}'
             )
         return done.out
 

@@ -255,16 +255,14 @@ class Trial:
         guest: guests.Guest | None = None
         for target in self.wanted(source):
             with self.awake(target):
-                outcome, detail = table.HEALTHY, ''
                 for _ in range(self._attempts(source, target)):
                     if guest and guest.host is not source.host:
                         guest.destroy()
                         guest = None
                     try:
-                        if guest is None:
-                            guest = guests.Guest.start(
-                                source.host, name, source.spec
-                            )
+                        guest = guest or guests.Guest.start(
+                            source.host, name, source.spec
+                        )
                         outcome, detail = attempt(guest, target)
                     except errors.LabError as exc:
                         outcome, detail = table.NOT_TRIED, str(exc)

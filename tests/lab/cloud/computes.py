@@ -55,24 +55,20 @@ def put_project(host: hosts.Host, project: pathlib.Path) -> None:
     with tarfile.open(fileobj=buffer, mode='w:gz', compresslevel=1) as pack:
         pack.add(project, arcname='.')
     target = image.PROJECT_INSIDE
-    done = host.channel.sh(
+    host.channel.script(
+        'unpacking the project',
         f'rm -rf {target} && mkdir -p {target} && tar -xz -C {target} -f -',
         buffer.getvalue(),
     )
-    if done.rc:
-        raise errors.LabError(
-            f'copying the project to {host.name}: {done.err.strip()}'
-        )
 
 
 def start(host: hosts.Host, sections: settings.Sections) -> None:
     """(Re)start nova-compute in *host* with this configuration."""
     stop(host)
-    done = host.channel.sh(
-        'cat > /etc/nova/nova.conf', settings.ini(sections).encode()
-    )
-    if done.rc:
-        raise errors.LabError(f'{host.name}: {done.err.strip()}')
+    host.channel.script(
+        'writing nova.conf', 'cat > /etc/nova/nova.conf',
+        settings.ini(sections).encode(),
+    )  # fmt: skip
     host.channel.sh(_START)
 
 

@@ -20,10 +20,9 @@ import pathlib
 
 from tests.lab.cloud import services
 from tests.lab.cloud import settings
-from tests.lab import errors
 from tests.lab import host as hosts
 
-INSTANCES = '/var/lib/nova/instances'
+INSTANCES = settings.INSTANCES
 PORT = 2049
 _NAME = 'ganesha'
 
@@ -88,16 +87,12 @@ def configuration_text(state: pathlib.Path, path: pathlib.Path) -> str:
 
 def mount(host: hosts.Host) -> None:
     """Put the shared folder where *host* keeps its instances."""
-    done = host.channel.sh(_MOUNT, timeout=300)
-    if done.rc:
-        words = done.err.strip().splitlines() or ['no text']
-        raise errors.LabError(f'NFS in {host.name}: {words[-1]}')
+    host.channel.script('mounting NFS', _MOUNT)
 
 
 def unmount(host: hosts.Host) -> None:
-    done = host.channel.sh(
+    host.channel.script(
+        'unmounting NFS',
         f'while mountpoint -q {INSTANCES}; do umount {INSTANCES} || exit 1; '
-        'done', timeout=300,
-    )  # fmt: skip
-    if done.rc:
-        raise errors.LabError(f'NFS in {host.name}: {done.err.strip()}')
+        'done',
+    )

@@ -24,13 +24,11 @@ from tests.lab import errors
 from tests.lab import host as hosts
 from tests.lab import places
 
-DRIVERS = {'ours': settings.OUR_DRIVER, 'stock': settings.STOCK_DRIVER}
-
 
 def cmd_up(args: argparse.Namespace) -> int:
     cloud = clouds.Cloud.create(args.name)
     try:
-        cloud.add_hosts(*args.host, driver=DRIVERS[args.driver])
+        cloud.add_hosts(*args.host, driver=settings.DRIVERS[args.driver])
     except BaseException:
         _fail(cloud)
         raise
@@ -111,7 +109,7 @@ def add_to(
 
     sub = add('up', cmd_up, 'start a cloud that stays up')
     sub.add_argument('host', nargs='*', help='such as neoverse-n1')
-    sub.add_argument('--driver', choices=DRIVERS, default='ours')
+    sub.add_argument('--driver', choices=settings.DRIVERS, default='ours')
     add('down', cmd_down, 'end it; nothing is left but logs')
     add('list', cmd_list, 'list the scenarios')
     sub = add('run', cmd_run, 'run scenarios: all, or those named')

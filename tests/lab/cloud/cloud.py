@@ -198,9 +198,10 @@ class Cloud:
                     host.name, host.address, driver, skip_cpu_compare, more
                 ),
             )
-            self.drivers[host.name] = settings.nova_compute(
-                '', '', driver, skip_cpu_compare, more
-            )
+        self.drivers |= dict.fromkeys(
+            (host.name for host in on),
+            settings.nova_compute('', '', driver, skip_cpu_compare, more),
+        )
         names = ' '.join(host.name for host in on)
         places.say(f'cloud: {driver} starts on {names}')
         self.wait_up(on)

@@ -57,7 +57,6 @@ FLAVORS = {
 }  # fmt: skip
 # [libvirt] realtime_scheduler_priority by vCPU, with the mask above
 REALTIME = {1: 1}
-DRIVERS = {'ours': settings.OUR_DRIVER, 'stock': settings.STOCK_DRIVER}
 # Two turns of the resource tracker, 60 s apart, and a little.
 TRACKER_PATIENCE = 130
 
@@ -69,16 +68,16 @@ class Server(scene.Server):
     realtime: dict[int, int] = {}
 
     @property
-    def _looks(self) -> numa_look.Looks:
+    def looks(self) -> numa_look.Looks:
         return numa_look.Looks(self.scene.cloud)
 
     def live(self) -> numa_look.Layout:
-        return self._looks.live(self.host, self.id)
+        return self.looks.live(self.host, self.id)
 
     def compare(self) -> None:
         """Print what runs beside what Nova has; expect them to be equal."""
         wanted = numa_look.claimed(
-            self._looks.extra('numa_topology', self.id), self.iothreads,
+            self.looks.extra('numa_topology', self.id), self.iothreads,
             self.realtime,
         )  # fmt: skip
         found = self.live()
@@ -95,19 +94,18 @@ class Server(scene.Server):
         Nova gives a guest one, whatever the flavor says.
         """
         cpus = cpuset.format(self.live().iothreads[1])
-        done = self.host.channel.sh(
+        self.host.channel.script(
+            'adding iothread 2',
             f'virsh iothreadadd {self.id} 2 --live && '
-            f'virsh iothreadpin {self.id} 2 {cpus} --live'
+            f'virsh iothreadpin {self.id} 2 {cpus} --live',
         )
-        if done.rc:
-            raise errors.LabError(f'iothread 2: {done.err.strip()}')
         self.iothreads = 2
 
     def moves_well(self, target: hosts.Host) -> None:
         """Move it, compare, and say how long what we add has taken."""
         self.moves(target)
         self.compare()
-        looks = self._looks
+        looks = self.looks
         whole = looks.migration_seconds(self.id)
         job = looks.job_seconds(self.host, self.id)
         print(f'   the migration took {whole} s by its record, the job '
@@ -198,10 +196,9 @@ def refused(one: scene.Scene, server: Server, target: hosts.Host) -> None:
     server.expect_at(source)
     server.compare()
     one.expect(before == server.live(), 'the guest is where it was')
-    looks = numa_look.Looks(one.cloud)
-    context = looks.extra('migration_context', server.id)
+    context = server.looks.extra('migration_context', server.id)
     one.expect(not context, f'migration_context: {context[:80] or "none"}')
-    if tried := looks.took(target).get('tried out'):
+    if tried := server.looks.took(target).get('tried out'):
         print(f'   {target.name}: tried out in {tried:.3f} s')
     expect_placement(one, server, source, target)
     expect_trackers(one, server, source, target)
@@ -210,7 +207,7 @@ def refused(one: scene.Scene, server: Server, target: hosts.Host) -> None:
 def expect_placement(
     one: scene.Scene, server: Server, source: hosts.Host, target: hosts.Host
 ) -> None:
-    looks = numa_look.Looks(one.cloud)
+    looks = server.looks
     has = looks.allocations(server.id)
     one.expect(
         list(has) == [source.name] and has[source.name].get('PCPU') == 2,
@@ -228,7 +225,7 @@ def expect_trackers(
     one: scene.Scene, server: Server, source: hosts.Host, target: hosts.Host
 ) -> None:
     """Expect what both trackers save to become, and stay, what runs."""
-    looks = numa_look.Looks(one.cloud)
+    looks = server.looks
     wanted = frozenset[int]().union(*server.live().vcpus.values())
     started = time.monotonic()
     while True:
@@ -287,7 +284,7 @@ def play_with(cloud: clouds.Cloud, on: list[hosts.Host], name: str) -> bool:
     started = time.monotonic()
     one = scene.Scene(cloud, name)
     try:
-        cloud.run_driver(on, DRIVERS[name], True, MORE)
+        cloud.run_driver(on, settings.DRIVERS[name], True, MORE)
         play(one, on)
     except errors.LabError as exc:
         one.expect(False, str(exc))
@@ -303,8 +300,8 @@ def main(argv: list[str]) -> int:
     """Play it with each driver named, or with both; 1 if ours fails."""
     parser = argparse.ArgumentParser('tests.lab.cloud.numa')
     parser.add_argument('driver', nargs='*', help='ours, stock; or both')
-    names = parser.parse_args(argv).driver or list(DRIVERS)
-    if unknown := set(names) - set(DRIVERS):
+    names = parser.parse_args(argv).driver or list(settings.DRIVERS)
+    if unknown := set(names) - set(settings.DRIVERS):
         parser.error(f'no driver {", ".join(sorted(unknown))}')
     try:
         cloud = clouds.Cloud.open(NAME)

@@ -13,6 +13,7 @@
 """Where a guest is: by Nova's database, by Placement, by the kernel."""
 
 import dataclasses
+import functools
 import json
 import re
 import subprocess
@@ -230,6 +231,7 @@ class Looks:
     def took(self, host: hosts.Host) -> dict[str, float]:
         return took(computes.log(host))
 
+    @functools.cached_property
     def providers(self) -> dict[str, str]:
         """Name of each resource provider -> its UUID."""
         listed = self.cloud.client.data('resource', 'provider', 'list')
@@ -237,7 +239,7 @@ class Looks:
 
     def allocations(self, uuid: str) -> dict[str, dict[str, int]]:
         """Name of the provider -> what a consumer has there."""
-        names = {known: name for name, known in self.providers().items()}
+        names = {known: name for name, known in self.providers.items()}
         listed = self.cloud.client.data(
             'resource', 'provider', 'allocation', 'show', uuid
         )
@@ -249,7 +251,7 @@ class Looks:
         """What all consumers have of *host*."""
         listed: list[dict[str, typing.Any]] = self.cloud.client.data(
             'resource', 'provider', 'usage', 'show',
-            self.providers()[host.name],
+            self.providers[host.name],
         )  # fmt: skip
         return {one['resource_class']: int(one['usage']) for one in listed
                 if int(one['usage'])}  # fmt: skip

@@ -38,6 +38,8 @@ CATALOGUE = {
 }
 OUR_DRIVER = 'arm_migrate.ArmLibvirtDriver'
 STOCK_DRIVER = 'libvirt.LibvirtDriver'
+DRIVERS = {'ours': OUR_DRIVER, 'stock': STOCK_DRIVER}
+INSTANCES = '/var/lib/nova/instances'
 OUR_FILTER = 'nova_arm_migrate.adapters.scheduler_filter.ArmMigrateFilter'
 FILTERS = (
     'ComputeFilter', 'ComputeCapabilitiesFilter', 'ImagePropertiesFilter',
@@ -244,7 +246,7 @@ def nova_compute(
                 'host': name,
                 'my_ip': address,
                 'compute_driver': driver,
-                'instances_path': '/var/lib/nova/instances',
+                'instances_path': INSTANCES,
                 'reserved_host_disk_mb': 0,
                 'reserved_host_memory_mb': 256,
                 'initial_disk_allocation_ratio': 10,

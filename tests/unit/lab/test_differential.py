@@ -78,5 +78,22 @@ class CompareTest(testtools.TestCase):
     def test_the_report_sums_up(self):
         lines = differential.report(differential.compare(
             host(), [(ISAR0, 0x10), (ISAR0, 0x30)], [0, 0]))
-        self.assertEqual(['total', '2', '2', '0', '1'], lines[2].split())
-        self.assertIn('rule refuses, kernel accepts', lines[3])
+        self.assertEqual(
+            ['total', '2', '2', '0', '1', '0'], lines[2].split())
+        self.assertEqual(
+            'ID_AA64ISAR0_EL1: 1 times: kernel accepts'
+            ' ID_AA64ISAR0_EL1.AES 3', lines[3])
+        self.assertIn('rule refuses, kernel accepts', lines[4])
+
+    def test_only_what_the_table_explains_is_explained(self):
+        pfr0 = registers.code_of(0x603000000013C020)
+        there = profile.Host(
+            values=profile.Values({pfr0: 0x112}), listed=frozenset([pfr0]),
+            writable=profile.Values({pfr0: 0xfff}), kernel='6.12.1')
+        for value, failure, unexplained in (
+            (0x102, 0, 0), (0x110, 0, 0), (0x100, 0, 0), (0x113, 0, 1),
+            (0x102, 22, 0), (0x111, 22, 1), (0x300, 0, 1),
+        ):
+            tally, = differential.compare(
+                there, [(pfr0, value)], [failure]).values()
+            self.assertEqual(unexplained, tally.unexplained, hex(value))

@@ -41,7 +41,7 @@ FULL: tuple[tuple[str, ...], ...] = (
     (
         'max,pauth-impdef=on@forky',
         'max,pauth-impdef=on,sve=off@forky',
-        'max,pauth-qarma3=on@forky',
+        'max,pauth-qarma3=on,sve-max-vq=4@forky',
         'max,pauth-impdef=on,lpa2=off@forky',
         'max,pauth-impdef=on@forky+mte=1',
         'max,pauth-impdef=on,sve-max-vq=4@forky',
@@ -66,8 +66,13 @@ FULL: tuple[tuple[str, ...], ...] = (
         'neoverse-v1,sve=off@forky',
         'neoverse-v1@forky/guest:sve=off',
     ),
-    # Interrupt controllers, and the host's page size.
-    ('neoverse-n1', 'neoverse-n1+gic=2', 'neoverse-n1@trixie-16k'),
+    # Interrupt controllers, the host's page size, AArch32 at EL0.
+    (
+        'neoverse-n1',
+        'neoverse-n1+gic=2',
+        'neoverse-n1@trixie-16k',
+        'neoverse-n1+aarch32=0',
+    ),
 )
 
 CI_HOSTS: tuple[str, ...] = (

@@ -150,6 +150,8 @@ def emulator_arguments(
         f'lab.name={name} lab.address={network.NETWORK}.{number} '
         f'lab.uuid={uuid.uuid4()} lab.time={int(time.time())}'
     )
+    if not host_spec.aarch32:
+        append += ' arm64.no32bit_el0'
     machine = f'virt,virtualization=on,gic-version={host_spec.gic}'
     if host_spec.mte:
         machine += ',mte=on'

@@ -34,6 +34,7 @@ _LIMITS = {
     'cpus': (1, 16),
     'mte': (0, 1),
     'nics': (1, 2),
+    'aarch32': (0, 1),
 }
 
 
@@ -49,6 +50,7 @@ class Spec:
     :ivar ram: MiB
     :ivar mte: 1 gives the machine tag memory
     :ivar nics: 2 gives it a second network card, for its guests' ports
+    :ivar aarch32: 0 has the host's kernel hide AArch32 at EL0
     :ivar guest: CPU features (``sve=off``) of guests started there
     """
 
@@ -62,6 +64,7 @@ class Spec:
     cpus: int = 2
     mte: int = 0
     nics: int = 1
+    aarch32: int = 1
     guest: tuple[str, ...] = ()
 
     @property

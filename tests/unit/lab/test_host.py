@@ -45,6 +45,12 @@ class EmulatorTest(testtools.TestCase):
                          self.option(argv, '-machine'))
         self.assertEqual('neoverse-v1,sve=off', self.option(argv, '-cpu'))
 
+    def test_a_kernel_that_hides_aarch32(self):
+        for text, there in (('neoverse-n1', False),
+                            ('neoverse-n1+aarch32=0', True)):
+            append = self.option(arguments(text), '-append').split()
+            self.assertEqual(there, 'arm64.no32bit_el0' in append)
+
     def test_two_hosts_have_different_uuids(self):
         one, other = (self.option(arguments('a64fx'), '-append')
                       for _ in range(2))

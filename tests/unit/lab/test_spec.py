@@ -33,7 +33,8 @@ class SpecTest(testtools.TestCase):
 
     def test_text_and_back(self):
         for text in ('neoverse-n1', 'max,pauth-impdef=on@forky+mte=1',
-                     'a64fx@bookworm+gic=2/guest:sve=off,pmu=off'):
+                     'a64fx@bookworm+gic=2/guest:sve=off,pmu=off',
+                     'neoverse-n1+aarch32=0'):
             self.assertEqual(text, str(spec.parse(text)))
 
     def test_numa_nodes_get_two_cpus_each(self):

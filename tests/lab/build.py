@@ -13,6 +13,7 @@
 """Build and cache what the hosts are made of: ``lab build``."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import functools
 import gzip
@@ -133,12 +134,25 @@ def _extract(
     argv += [f'deb {mirror} {suite} main' for suite in generation.suites]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
-        wrong = [
-            line for line in done.stderr.splitlines() if line[:2] == 'E:'
-        ] or done.stderr.splitlines() or ['no text']  # fmt: skip
+        log = places.cache_dir() / 'failed' / f'{generation.name}.log'
+        with contextlib.suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(done.stderr)
         raise errors.LabError(
-            f'extracting {generation.name} from {mirror} failed: {wrong[0]}'
+            f'extracting {generation.name} from {mirror} failed: '
+            f'{what_went_wrong(done.stderr)} (see {log})'
         )
+
+
+def what_went_wrong(text: str) -> str:
+    """The line of mmdebstrap's output that a user can act on.
+
+    What it says last of a full disk is only that tar failed.
+    """
+    lines = text.splitlines() or ['no text']
+    full = [line for line in lines if 'No space left' in line]
+    wrong = [line for line in lines if line.startswith('E:')]
+    return (full or wrong or lines)[0]
 
 
 def _versions(root: pathlib.Path, kernel: str) -> str:

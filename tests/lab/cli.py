@@ -36,6 +36,7 @@ from tests.lab import groups
 from tests.lab import host as hosts
 from tests.lab import oracle
 from tests.lab import places
+from tests.lab import scenarios
 from tests.lab import spec
 from tests.lab import table
 from tests.lab import truth
@@ -187,7 +188,15 @@ def cmd_ci(args: argparse.Namespace) -> int:
         'and migrate guests between them'
     )
     build.build(dict.fromkeys(one.generation for one in specs))
-    return _done(*truth.run(specs, args.tsv, only=groups.CI_PAIRS))
+    pairs = _done(*truth.run(specs, args.tsv, only=groups.CI_PAIRS))
+    return max(pairs, int(scenarios.run()))
+
+
+def cmd_scenarios(args: argparse.Namespace) -> int:
+    specs = [spec.parse(text) for text in scenarios.HOSTS]
+    places.check_machine('start two emulated hosts and migrate guests')
+    build.build({one.generation for one in specs})
+    return int(scenarios.run())
 
 
 def cmd_full(args: argparse.Namespace) -> int:
@@ -300,7 +309,8 @@ def parser() -> argparse.ArgumentParser:
     sub = add('probe', cmd_probe, "print a host's profile")
     sub.add_argument('host')
     sub.add_argument('-o', '--output', type=pathlib.Path)
-    sub = add('ci', cmd_ci, 'six hosts, twelve pairs')
+    add('scenarios', cmd_scenarios, "ways of moving a guest, libvirt's level")
+    sub = add('ci', cmd_ci, 'six hosts, twelve pairs, and the scenarios')
     sub.add_argument('--tsv', type=pathlib.Path)
     sub = add('full', cmd_full, 'the whole truth table')
     sub.add_argument(

@@ -47,11 +47,17 @@ def domain_xml(
     features: collections.abc.Mapping[str, bool],
     gic: int = 3,
     vcpus: int = 1,
+    dirty: int = 0,
+    reboots: bool = False,
 ) -> str:
     """The libvirt domain of a lab guest.
 
     :param features: CPU features to switch, by their names in QEMU
+    :param dirty: MiB that it rewrites over and over
+    :param reboots: whether a reset boots it again; else it ends, as one that
+        was broken by a move should
     """
+    dirties = f' dirty={dirty}' if dirty else ''
     switched = ''.join(
         f"<feature policy='{'require' if on else 'disable'}' "
         f"name={xml.sax.saxutils.quoteattr(feature)}/>"
@@ -66,11 +72,11 @@ def domain_xml(
     <type arch='aarch64' machine='{MACHINE}'>hvm</type>
     <kernel>/lab/kernel</kernel>
     <initrd>/lab/guest.initrd</initrd>
-    <cmdline>console=ttyAMA0 loglevel=5 panic=-1</cmdline>
+    <cmdline>console=ttyAMA0 loglevel=5 panic=-1{dirties}</cmdline>
   </os>
   <features><gic version='{gic}'/></features>
   <cpu mode='host-passthrough' check='none'>{switched}</cpu>
-  <on_reboot>destroy</on_reboot>
+  <on_reboot>{'restart' if reboots else 'destroy'}</on_reboot>
   <on_crash>destroy</on_crash>
   <devices>
     <emulator>/usr/bin/qemu-system-aarch64</emulator>
@@ -114,22 +120,33 @@ class Guest:
 
     :ivar host: where it runs now
     :ivar before: its console up to its last move
+    :ivar skipped: bytes of its present console that it wrote before a reset
     """
 
     name: str
     host: hosts.Host
     before: str = ''
+    skipped: int = 0
 
     @classmethod
     def start(
-        cls, host: hosts.Host, name: str, guest_spec: spec.Spec
+        cls,
+        host: hosts.Host,
+        name: str,
+        guest_spec: spec.Spec,
+        dirty: int = 0,
+        reboots: bool = False,
     ) -> 'Guest':
         """Start it and return when its program has reported.
 
         :raises LabError: if it doesn't start or report
         """
         text = domain_xml(
-            name, guest_spec.feature_states, min(host.spec.gic, 3)
+            name,
+            guest_spec.feature_states,
+            min(host.spec.gic, 3),
+            dirty=dirty,
+            reboots=reboots,
         )
         with tempfile.NamedTemporaryFile('w', suffix='.xml') as file:
             file.write(text)
@@ -164,14 +181,36 @@ class Guest:
 
     def console(self) -> str:
         """What it has written on its present host."""
-        return self.host.channel.sh(f'cat {log_path(self.name)}').out
+        path = log_path(self.name)
+        return self.host.channel.sh(f'tail -c +{self.skipped + 1} {path}').out
 
-    def migrate(self, target: hosts.Host) -> str:
-        """Move it; return the error's text, nothing if it moved."""
+    def reset(self) -> None:
+        """Press its reset button; return when its program has reported.
+
+        :raises LabError: if it doesn't
+        """
+        done = client(self.host, 'reset', self.name)
+        if done.returncode:
+            raise errors.LabError(f'no reset: {last_line(done.stderr)}')
+        self.before = ''
+        size = self.host.channel.sh(f'stat -c %s {log_path(self.name)}').out
+        self.skipped = int(size)
+        if not self.wait_reports(FIRST_REPORTS, START_PATIENCE):
+            raise errors.LabError(
+                f'guest {self.name} does not report after a reset'
+            )
+
+    def migrate(self, target: hosts.Host, *options: str) -> str:
+        """Move it; return the error's text, nothing if it moved.
+
+        :param options: more of virsh's; default: QEMU sends to QEMU
+        """
+        if '--tunnelled' not in options:
+            options += ('--migrateuri', f'tcp://{target.address}')
         try:
             done = client(
                 self.host, 'migrate', '--live', '--p2p', self.name,
-                target.uri, '--migrateuri', f'tcp://{target.address}',
+                target.uri, *options,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             client(self.host, 'domjobabort', self.name)
@@ -181,6 +220,7 @@ class Guest:
         self.before += self.console()
         self.host.channel.sh(f'rm -f {log_path(self.name)}')
         self.host = target
+        self.skipped = 0
         return ''
 
     def health(self) -> witness.Health:

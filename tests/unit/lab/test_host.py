@@ -89,6 +89,31 @@ class DomainTest(testtools.TestCase):
              for one in tree.findall('cpu/feature')})
         self.assertEqual('2', tree.find('features/gic').get('version'))
 
+    def test_a_broken_guest_ends_unless_it_is_to_boot_again(self):
+        for reboots, action in ((False, 'destroy'), (True, 'restart')):
+            tree = xml.etree.ElementTree.fromstring(
+                guest.domain_xml('g', {}, reboots=reboots))
+            self.assertEqual(action, tree.findtext('on_reboot'))
+
+    def test_a_busy_guest_is_told_so_by_its_command_line(self):
+        for dirty, words in ((0, []), (24, ['dirty=24'])):
+            tree = xml.etree.ElementTree.fromstring(
+                guest.domain_xml('g', {}, dirty=dirty))
+            said = tree.findtext('os/cmdline').split()
+            self.assertEqual(
+                words, [one for one in said if one.startswith('dirty')])
+
+
+class BuildTest(testtools.TestCase):
+
+    def test_the_line_that_a_user_can_act_on(self):
+        refused = 'I: running\nE: Failed to fetch x\nE: apt failed\n'
+        full = 'tar: a: Cannot mkdir: No space left on device\nE: tar: 512\n'
+        for text, line in ((refused, 'E: Failed to fetch x'),
+                           (full, full.splitlines()[0]),
+                           ('W: odd\n', 'W: odd'), ('', 'no text')):
+            self.assertEqual(line, build.what_went_wrong(text))
+
 
 class ModulesTest(testtools.TestCase):
 

@@ -1,0 +1,243 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""``lab scenarios``: ways of moving a guest, at libvirt's level.
+
+What the truth table does not show: how a guest's data travel, a guest that
+writes more than the network takes, a move that is broken off, and what a
+reset on another host makes of a guest.
+"""
+
+import collections.abc
+import concurrent.futures
+import dataclasses
+import json
+import re
+import time
+
+from nova_arm_migrate.core import record
+from nova_arm_migrate.core import vcpu
+from tests.lab import errors
+from tests.lab import guest as guests
+from tests.lab import host as hosts
+from tests.lab import oracle
+from tests.lab import places
+from tests.lab import spec
+from tests.lab import table
+
+# The second has a vector length more, and everything that the first has.
+HOSTS = ('neoverse-v1,sve256=off', 'neoverse-v1')
+# libvirt's ports for migration: one QEMU sends to another.
+_TO_QEMU = "'dport >= :49152 and dport <= :49215'"
+_UNDER_WAY = re.compile(r'^Memory processed: +[1-9]', re.M)
+_THROTTLE = re.compile(r'^Auto converge throttle: +(\d+)', re.M)
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """One thing that was seen, and whether it is as it should be."""
+
+    holds: bool
+    text: str
+
+
+Play = collections.abc.Iterator[Seen]
+
+
+@dataclasses.dataclass(frozen=True)
+class Move:
+    """A move that was watched.
+
+    :ivar failure: why it was not moved; empty if it was
+    :ivar direct: QEMU was seen to send to QEMU
+    :ivar throttle: percent of its time that auto-converge took the guest
+    """
+
+    failure: str
+    direct: bool
+    throttle: int
+
+
+def watch(
+    guest: guests.Guest,
+    target: hosts.Host,
+    *options: str,
+    midway: collections.abc.Callable[[], object] | None = None,
+) -> Move:
+    """Move a guest and look at its source meanwhile.
+
+    :param midway: done once, when some of the guest's memory has been sent
+    """
+    source, text = guest.host, ''
+    look = f'ss -Htn {_TO_QEMU}; virsh domjobinfo {guest.name}'
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        moving = pool.submit(guest.migrate, target, *options)
+        while not moving.done():
+            text += source.channel.sh(look).out
+            if midway and _UNDER_WAY.search(text):
+                midway()
+                midway = None
+    throttles = map(int, _THROTTLE.findall(text))
+    return Move(
+        moving.result(), 'ESTAB' in text, max(throttles, default=0)
+    )
+
+
+def _healthy(guest: guests.Guest, where: hosts.Host) -> Seen:
+    if guest.host is not where:
+        return Seen(False, f'the guest is on {guest.host.name}')
+    reason = guest.health().reason
+    if reason:
+        return Seen(False, f'the guest on {where.name} is not well: {reason}')
+    return Seen(True, f'the guest is well on {where.name}')
+
+
+def _judged(guest_host: hosts.Host, target: hosts.Host) -> oracle.Said:
+    """What we say of a guest that starts on one host and goes to another."""
+    view = {
+        'ask': 'view', 'disabled': [], 'gic': guest_host.spec.gic,
+        'memory': oracle.MEMORY,
+    }  # fmt: skip
+    known = oracle.ask(guest_host, [view])[0]['guest']
+    answer = oracle.ask(target, [{'ask': 'trial', 'guest': known}])[0]
+    return oracle.said(
+        record.load_guest(json.dumps(known)),
+        oracle.host_profile(target), answer,
+    )  # fmt: skip
+
+
+def transports(one: hosts.Host, other: hosts.Host) -> Play:
+    """By QEMU itself, and through libvirtd."""
+    guest = guests.Guest.start(one, 'transport', one.spec)
+    move = watch(guest, other, '--bandwidth', '32')
+    yield Seen(not move.failure and move.direct, 'QEMU sent to QEMU')
+    yield _healthy(guest, other)
+    move = watch(guest, one, '--tunnelled', '--bandwidth', '32')
+    yield Seen(
+        not move.failure and not move.direct,
+        'tunnelled: no connection from QEMU to QEMU',
+    )
+    yield _healthy(guest, one)
+    guest.destroy()
+
+
+def busy(one: hosts.Host, other: hosts.Host) -> Play:
+    """It writes more than it may send, until auto-converge slows it."""
+    guest = guests.Guest.start(one, 'busy', one.spec, dirty=24)
+    move = watch(guest, other, '--auto-converge', '--bandwidth', '8')
+    yield Seen(
+        not move.failure and move.throttle > 0,
+        f'throttled by {move.throttle} %',
+    )
+    yield _healthy(guest, other)
+    guest.destroy()
+
+
+def aborted(one: hosts.Host, other: hosts.Host) -> Play:
+    """Broken off midway; then moved after all."""
+    guest = guests.Guest.start(one, 'aborted', one.spec)
+    move = watch(
+        guest, other, '--bandwidth', '4',
+        midway=lambda: guests.client(one, 'domjobabort', guest.name),
+    )  # fmt: skip
+    yield Seen(bool(move.failure), f'broken off: {move.failure}')
+    yield _healthy(guest, one)
+    yield Seen(not watch(guest, other).failure, 'then it moves')
+    yield _healthy(guest, other)
+    guest.destroy()
+
+
+def reboots(old: hosts.Host, new: hosts.Host) -> Play:
+    """A reset on a newer host, with its longer vectors switched off or not.
+
+    Our driver switches them off in every guest that it starts.
+    """
+    off = ','.join(
+        f'{name}=off'
+        for name in vcpu.longer_vectors(oracle.host_profile(old))
+    )
+    pinned = spec.parse(f'{old.spec}/guest:{off}')
+    guest = guests.Guest.start(old, 'pinned', pinned, reboots=True)
+    yield from _reset_on(guest, new)
+    yield Seen(not guest.migrate(old), 'and comes back')
+    yield _healthy(guest, old)
+    guest.destroy()
+    guest = guests.Guest.start(old, 'longer', old.spec, reboots=True)
+    yield from _reset_on(guest, new)
+    detail = guest.migrate(old) or guest.health().reason
+    yield Seen(
+        bool(detail),
+        f'with longer vectors not off it breaks when it comes back: {detail}',
+    )
+    guest.destroy()
+    ours = _judged(new, old)
+    yield Seen(
+        ours.verdict != table.COMPATIBLE,
+        f'a guest that starts on the newer host may not go: {ours.why}',
+    )
+
+
+def _reset_on(guest: guests.Guest, new: hosts.Host) -> Play:
+    yield Seen(not guest.migrate(new), 'moved to the newer host')
+    guest.reset()
+    yield Seen(guest.health().well, 'boots again there')
+
+
+PLAYS = (transports, busy, aborted, reboots)
+
+
+def perform(
+    plays: collections.abc.Iterable[
+        collections.abc.Callable[[hosts.Host, hosts.Host], Play]
+    ],
+    one: hosts.Host,
+    other: hosts.Host,
+) -> list[str]:
+    """Play them on two hosts and print what is seen.
+
+    :return: a line for each, which begins with PASS or FAIL
+    """
+    results = []
+    for play in plays:
+        about = (play.__doc__ or '').splitlines()[0]
+        print(f'== {play.__name__}: {about}', flush=True)
+        started = time.monotonic()
+        failures = []
+        try:
+            for seen in play(one, other):
+                mark = '' if seen.holds else 'NOT: '
+                print(f'   {mark}{seen.text}', flush=True)
+                if not seen.holds:
+                    failures.append(seen.text)
+        except errors.LabError as exc:
+            print(f'   NOT: {exc}', flush=True)
+            failures.append(str(exc))
+        word = 'FAIL' if failures else 'PASS'
+        seconds = f'({time.monotonic() - started:.0f} s)'
+        results.append(
+            f'{word} {play.__name__} {seconds} {"; ".join(failures)}'.strip()
+        )
+    return results
+
+
+def run() -> bool:
+    """Play all of them, in a lab of their own; whether one failed."""
+    with hosts.Lab.create() as lab:
+        one, other = lab.up(*map(spec.parse, HOSTS))
+        for host in (one, other):
+            guests.prepare(host)
+            oracle.prepare(host)
+            places.say(f'{host.name}: {host.spec}')
+        results = perform(PLAYS, one, other)
+    print('\n'.join(results))
+    return any(line.startswith('FAIL') for line in results)

@@ -1,0 +1,100 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import contextlib
+import io
+import threading
+from unittest import mock
+
+import testtools
+
+from tests.lab import channel
+from tests.lab import errors
+from tests.lab import scenarios
+
+
+class Guest:
+    """A guest whose move ends when its source has been looked at."""
+
+    name = 'g'
+
+    def __init__(self, *looks, failure=''):
+        self.looks = list(looks)
+        self.failure = failure
+        self.seen_all = threading.Event()
+        self.options = ()
+        self.host = mock.Mock()
+        self.host.channel.sh.side_effect = self.look
+
+    def look(self, command):
+        text = self.looks.pop(0) if self.looks else ''
+        if not self.looks:
+            self.seen_all.set()
+        return channel.Result(0, text, '')
+
+    def migrate(self, target, *options):
+        self.options = options
+        self.seen_all.wait(30)
+        return self.failure
+
+
+class WatchTest(testtools.TestCase):
+
+    def test_what_was_seen_on_the_source(self):
+        guest = Guest(
+            'Memory processed:   0.000 B\n',
+            'ESTAB 0 0 10.77.0.1:4 10.77.0.2:49152\n'
+            'Auto converge throttle: 20\n',
+            'Auto converge throttle: 30\n')
+        move = scenarios.watch(guest, mock.Mock(), '--bandwidth', '8')
+        self.assertEqual(scenarios.Move('', True, 30), move)
+        self.assertEqual(('--bandwidth', '8'), guest.options)
+
+    def test_nothing_was_seen(self):
+        move = scenarios.watch(Guest('', failure='why'), mock.Mock())
+        self.assertEqual(scenarios.Move('why', False, 0), move)
+
+    def test_midway_is_once_and_not_before_memory_is_sent(self):
+        midway = mock.Mock()
+        guest = Guest('Memory processed:   0.000 B\n', '')
+        scenarios.watch(guest, mock.Mock(), midway=midway)
+        midway.assert_not_called()
+        sent = 'Memory processed:   7.000 MiB\n'
+        scenarios.watch(Guest(sent, sent), mock.Mock(), midway=midway)
+        midway.assert_called_once_with()
+
+
+class PerformTest(testtools.TestCase):
+
+    def perform(self, *plays):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            lines = scenarios.perform(plays, mock.Mock(), mock.Mock())
+        return lines, printed.getvalue()
+
+    def test_each_has_a_line_with_its_failures(self):
+        def good(one, other):
+            """Goes well."""
+            yield scenarios.Seen(True, 'moved')
+
+        def bad(one, other):
+            """Goes badly."""
+            yield scenarios.Seen(False, 'moved')
+            yield scenarios.Seen(True, 'well')
+            raise errors.LabError('no guest')
+
+        lines, printed = self.perform(bad, good)
+        self.assertEqual(['FAIL', 'bad'], lines[0].split()[:2])
+        self.assertTrue(lines[0].endswith('moved; no guest'), lines[0])
+        self.assertEqual(['PASS', 'good'], lines[1].split()[:2])
+        self.assertIn('== good: Goes well.\n   moved\n', printed)
+        self.assertIn('   NOT: moved\n   well\n   NOT: no guest\n', printed)

@@ -176,6 +176,25 @@ the destination refuses the register, name the whole register, or
 switch ``trial`` off.
 """)
 
+pin_sve_lengths = cfg.BoolOpt(
+    'pin_sve_lengths',
+    default=True,
+    mutable=True,
+    help="""
+Whether a guest that starts here gets the SVE vector lengths of
+this host and no others, wherever it is live-migrated later.
+
+Without it, a guest that was migrated to a host with longer
+vectors and reboots there by itself uses them from then on. Nova
+does not learn of that, and the guest breaks when it is migrated
+back.
+
+Longer lengths are switched off in the guest's XML
+(``<feature policy='disable' name='sve512'/>``), with
+``cpu_mode = host-passthrough``, which is Nova's default on Arm,
+and on hosts with SVE only. A guest has this from its next start.
+""")
+
 numa_layout = cfg.BoolOpt(
     'numa_layout',
     default=True,
@@ -207,7 +226,7 @@ over the node again. Has no effect where Linux reports no clusters
 """)
 
 ALL_OPTIONS = [enforcement, unknown, trial, silent_hazards, overrides,
-               numa_layout, fewest_clusters]
+               pin_sve_lengths, numa_layout, fewest_clusters]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -218,6 +237,7 @@ class Settings:
     :ivar refuse_unknown: an unknown verdict is a refusal
     :ivar trial: write the guest's registers to a scratch vCPU
     :ivar options: what the comparison takes
+    :ivar pin_sve_lengths: guests never get longer vectors than at start
     :ivar numa_layout: work out, try out and prove NUMA layouts
     :ivar fewest_clusters: narrow floating vCPUs to few clusters
     """
@@ -226,6 +246,7 @@ class Settings:
     refuse_unknown: bool = True
     trial: bool = True
     options: Options = Options()
+    pin_sve_lengths: bool = True
     numa_layout: bool = True
     fewest_clusters: bool = False
 
@@ -254,5 +275,6 @@ def settings(conf: Any) -> Settings:
         options=Options(
             hazards_block=section.silent_hazards == 'block',
             overrides=frozenset(section.overrides)),
+        pin_sve_lengths=section.pin_sve_lengths,
         numa_layout=section.numa_layout,
         fewest_clusters=section.fewest_clusters)

@@ -24,6 +24,7 @@ import nova.conf
 from nova import exception
 from nova.objects import fields
 from nova import utils
+from nova.virt.libvirt import config as vconfig
 from oslo_log import log as logging
 from oslo_utils import versionutils
 
@@ -42,6 +43,8 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.traits import CUSTOM_PREFIX
 from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import STANDARD_PREFIX
+from nova_arm_migrate.core.vcpu import longer_vectors
+from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.host import LocalHost
 from nova_arm_migrate.probe.interface import HostProbe
@@ -111,6 +114,28 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         provider_tree.add_traits(nodename, *ours)
 
     # What guests start with
+
+    def _get_guest_cpu_config(
+            self, flavor: Any, image_meta: Any, guest_cpu_numa_config: Any,
+            instance_numa_topology: Any) -> Any:
+        """Switch off vector lengths that only a later host would have.
+
+        What the operator says of a length in cpu_model_extra_flags stays.
+        """
+        cpu = super()._get_guest_cpu_config(
+            flavor, image_meta, guest_cpu_numa_config,
+            instance_numa_topology)
+        if (self._is_arm_kvm() and cpu.mode == 'host-passthrough'
+                and conf.settings(CONF).pin_sve_lengths):
+            host = self._arm.host_or_reason()
+            disabled = frozenset(feature.name for feature in cpu.features
+                                 if feature.policy == 'disable')
+            longer = longer_vectors(offered(host, disabled)) \
+                if isinstance(host, Host) else ()
+            for name in longer:
+                cpu.add_feature(vconfig.LibvirtConfigGuestCPUFeature(
+                    name, policy='disable'))
+        return cpu
 
     def _create_guest(self, context: Any, xml: str, instance: Any,
                       power_on: bool = True, pause: bool = False,

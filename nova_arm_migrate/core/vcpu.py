@@ -67,6 +67,24 @@ def _lengths(lengths: tuple[int, ...] | None,
     return tuple(bits for bits in lengths if not cut or bits < min(cut))
 
 
+def longer_vectors(host: Host) -> tuple[str, ...]:
+    """Return the QEMU properties of vector lengths beyond the host's own.
+
+    A guest that starts there with them off never gets them. QEMU makes a
+    vCPU of an incoming guest with all lengths of that host that are not
+    switched off (``arm_cpu_sve_finalize``), and does not send the guest's
+    (``KVM_REG_ARM64_SVE_VLS`` is left out of ``kvm_arm_init_cpreg_list``): a
+    guest that boots again there would use them, unknown to anybody, and
+    break where they are missing.
+
+    :return: shortest first; empty if the host has no SVE, or it is not known
+    """
+    if not host.sve_lengths:
+        return ()
+    return tuple(name for name, bits in SVE_LENGTH_PROPERTIES.items()
+                 if bits > host.sve_lengths[-1])
+
+
 @functools.lru_cache(maxsize=256)
 def offered_cached(host: Host, disabled: frozenset[str]) -> Host:
     """As `offered`, remembered: a filter asks it for every host."""

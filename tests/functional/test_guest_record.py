@@ -16,6 +16,7 @@ It is written whenever QEMU starts from scratch, and only then. What the
 simulated QEMU shows the guest is the truth that it is held against.
 """
 
+import dataclasses
 import pathlib
 from unittest import mock
 
@@ -23,6 +24,7 @@ import nova.conf
 from nova import objects
 
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.vcpu import longer_vectors
 from nova_arm_migrate.demo import hypervisor
 from tests.functional import base
 from tests.unit.core import synthetic as s
@@ -31,6 +33,8 @@ CONF = nova.conf.CONF
 
 HOST = s.host()
 LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
+# Off in every guest with SVE that starts there.
+PINNED = frozenset(longer_vectors(HOST))
 DRIVER = 'nova.virt.libvirt.driver.LibvirtDriver.'
 
 
@@ -63,7 +67,7 @@ class TestStarts(base.ArmServersTestBase):
         flavor = self.instance(server).flavor
         self.assertEqual(
             guest_started_on(LESSER, memory=flavor.memory_mb << 20,
-                             gic=record.gic), record)
+                             disabled=PINNED, gic=record.gic), record)
 
     def test_live_migration_leaves_it_alone(self):
         self.moved()
@@ -178,7 +182,7 @@ class TestContents(base.ArmServersTestBase):
         for kwargs in ({'extra_specs': {'hw:pmu': 'false'}},
                        {'properties': {'hw_pmu': 'false'}}):
             server = self.boot('host-a', **kwargs)
-            self.assertEqual({'pmu'}, self.record(server).disabled)
+            self.assertEqual({'pmu'} | PINNED, self.record(server).disabled)
             self.assertEqual(self.seen(server), self.record(server))
 
     def test_flags_of_the_configuration(self):
@@ -187,6 +191,19 @@ class TestContents(base.ArmServersTestBase):
         server = self.boot('host-a')
         self.assertEqual({'sve', 'pauth'}, self.record(server).disabled)
         self.assertEqual(self.seen(server), self.record(server))
+
+    def test_vectors_that_only_later_hosts_have(self):
+        self.assertIn('sve512', PINNED)
+        record = self.record(self.boot('host-a'))
+        self.assertEqual((128, 256), record.sve_lengths)
+        self.assertEqual(PINNED, record.disabled)
+        self.host('host-b', dataclasses.replace(
+            HOST, sve_lengths=(128, 256, 512)))
+        server = self.boot('host-a')
+        self.migrate(server, 'host-b')
+        self.assertEqual(record, self.record(server))
+        self.flags(pin_sve_lengths=False, group='arm_migrate')
+        self.assertEqual(set(), self.record(self.boot('host-a')).disabled)
 
     def test_a_single_vector_length(self):
         self.flags(cpu_mode='host-passthrough', group='libvirt',

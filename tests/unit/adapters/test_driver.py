@@ -25,6 +25,7 @@ from nova.compute import provider_tree
 import nova.conf
 from nova import exception
 from nova import objects
+from nova.virt.libvirt import config as vconfig
 from nova.virt.libvirt import driver as libvirt_driver
 
 from nova_arm_migrate.adapters import conf
@@ -91,6 +92,48 @@ class DriverTestCase(unittest.TestCase):
             vcpu_model=guest_record.put(model, record))
         instance.obj_reset_changes(recursive=True)
         return instance
+
+
+class TestVectorLengths(DriverTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.cpu = vconfig.LibvirtConfigGuestCPU()
+        self.cpu.mode = 'host-passthrough'
+        self.patch(PARENT, '_get_guest_cpu_config',
+                   side_effect=lambda *a: self.cpu)
+        self.probe = RecordedHost(s.host(sve_lengths=(128, 256)))
+
+    def features(self):
+        cpu = self.driver._get_guest_cpu_config(None, None, None, None)
+        return {one.name: one.policy for one in cpu.features}
+
+    def test_those_beyond_the_longest_are_off(self):
+        self.assertEqual(
+            {f'sve{bits}': 'disable' for bits in range(384, 2049, 128)},
+            self.features())
+
+    def test_what_the_operator_says_stays(self):
+        self.cpu.add_feature(vconfig.LibvirtConfigGuestCPUFeature(
+            'sve384', policy='require'))
+        self.assertEqual('require', self.features()['sve384'])
+
+    def test_a_guest_without_sve_is_left_alone(self):
+        self.cpu.add_feature(vconfig.LibvirtConfigGuestCPUFeature(
+            'sve', policy='disable'))
+        self.assertEqual({'sve': 'disable'}, self.features())
+
+    def test_a_model_of_its_own_is_left_alone(self):
+        self.cpu.mode = 'custom'
+        self.assertEqual({}, self.features())
+
+    def test_it_can_be_switched_off(self):
+        self.settings = conf.Settings(pin_sve_lengths=False)
+        self.assertEqual({}, self.features())
+
+    def test_a_host_that_is_not_known(self):
+        self.driver.probe_factory = mock.Mock(side_effect=ProbeError('no'))
+        self.assertEqual({}, self.features())
 
 
 class TestReport(DriverTestCase):

@@ -44,6 +44,9 @@ OVERRIDDEN = {
     '_get_cpu_feature_traits': '(self)',
     'update_provider_tree':
         '(self, provider_tree, nodename, allocations=None)',
+    '_get_guest_cpu_config':
+        '(self, flavor, image_meta, guest_cpu_numa_config,'
+        ' instance_numa_topology)',
     '_create_guest':
         '(self, context, xml, instance, power_on=True, pause=False,'
         ' post_xml_callback=None)',

@@ -18,7 +18,32 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.vcpu import longer_vectors
+from nova_arm_migrate.core.vcpu import offered
 from tests.unit.core import synthetic as s
+
+
+class TestLongerVectors(unittest.TestCase):
+    """What is switched off in a guest, to keep it as it started."""
+
+    def test_all_beyond_the_longest(self):
+        names = longer_vectors(s.host(sve_lengths=(128, 256, 512)))
+        self.assertEqual(("sve640", "sve768"), names[:2])
+        self.assertEqual((12, "sve2048"), (len(names), names[-1]))
+        self.assertEqual((), longer_vectors(
+            s.host(sve_lengths=tuple(range(128, 2049, 128)))))
+
+    def test_no_sve_or_not_known(self):
+        for lengths in ((), None):
+            self.assertEqual((), longer_vectors(s.host(sve_lengths=lengths)))
+
+    def test_a_guest_that_has_them_off_gains_nothing(self):
+        old = s.host(sve_lengths=(128,))
+        new = s.host(sve_lengths=(128, 256))
+        off = frozenset(longer_vectors(old))
+        self.assertEqual(old.sve_lengths, offered(new, off).sve_lengths)
+        self.assertEqual(guest_started_on(old).sve_lengths,
+                         guest_started_on(new, disabled=off).sve_lengths)
 
 
 class TestOnTheWay(unittest.TestCase):

@@ -57,6 +57,19 @@ def prepare() -> tuple[pathlib.Path, build.Image]:
     return environment, image.host_image()
 
 
+def host_spec(text: str) -> spec.Spec:
+    """The host of the cloud that *text* names: with memory and two cards.
+
+    :raises LabError: if it names none
+    """
+    one = spec.parse(text)
+    if one.generation != image.GENERATION:
+        raise errors.LabError(
+            f'{text}: hosts of the cloud are {image.GENERATION}'
+        )
+    return dataclasses.replace(one, ram=max(one.ram, HOST_RAM), nics=2)
+
+
 @dataclasses.dataclass
 class Cloud:
     """A cloud that is up, in a lab of its own.
@@ -162,15 +175,7 @@ class Cloud:
     ) -> list[hosts.Host]:
         """Boot hosts, start nova-compute there, make Nova know them."""
         added = []
-        for text in texts:
-            one = spec.parse(text)
-            if one.generation != image.GENERATION:
-                raise errors.LabError(
-                    f'{text}: hosts of the cloud are {image.GENERATION}'
-                )
-            if one.ram < HOST_RAM:
-                one = dataclasses.replace(one, ram=HOST_RAM)
-            one = dataclasses.replace(one, nics=2)
+        for one in [host_spec(text) for text in texts]:
             places.say(f'cloud: host {one}')
             added.append(self.lab.start(one, image=self.image))
         for host in added:

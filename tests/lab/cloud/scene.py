@@ -178,6 +178,7 @@ class Server:
         self._domain = ''
         self._busy = False
         self._before = ''
+        self._skipped = 0
         self._moves = 0
 
     @property
@@ -254,7 +255,7 @@ class Server:
         self._moves += 1
         kept = f'/tmp/console-{self.id}-{self._moves}'
         self.host.channel.sh(
-            f'setsid tail -c +1 -f {self._console} > {kept} 2> /dev/null '
+            f'setsid {self._tail} -f {self._console} > {kept} 2> /dev/null '
             '< /dev/null &'
         )
         return kept
@@ -268,7 +269,11 @@ class Server:
         return witness.judge(before, after)
 
     def _reported(self) -> str:
-        return self.host.channel.sh(f'cat {self._console}').out
+        return self.host.channel.sh(f'{self._tail} {self._console}').out
+
+    @property
+    def _tail(self) -> str:
+        return f'tail -c +{self._skipped + 1}'
 
     def expect_healthy(self) -> None:
         try:
@@ -297,13 +302,22 @@ class Server:
         self._client.check(
             'server', 'reboot', f'--{kind}', '--wait', self.name, show=True
         )
-        self._before = ''
+        self._before, self._skipped = '', 0
         if kind == 'soft':
             words = f'{self.id}.*soft rebooted successfully'
             done = self.host.channel.sh(f'grep -q "{words}" {computes.LOG}')
             self.scene.expect(
                 done.rc == 0, 'the guest took the power button itself'
             )
+        self.wait_reports(3)
+
+    def reset(self) -> None:
+        """Press the reset button, which Nova does not notice."""
+        done = self.host.channel.sh(f'virsh reset {self._domain}')
+        if done.rc:
+            raise errors.LabError(f'no reset: {done.err.strip()}')
+        size = self.host.channel.sh(f'stat -c %s {self._console}').out
+        self._before, self._skipped = '', int(size)
         self.wait_reports(3)
 
     def migrate(self, target: hosts.Host | None = None) -> Move:
@@ -344,13 +358,14 @@ class Server:
         if now != source.name:
             text = source.channel.sh(
                 f'cat {kept}; '
-                f'kill $(pgrep -f "tail -c .1 -f {self._console}")'
+                f'kill $(pgrep -f "tail -c .[0-9]* -f {self._console}")'
             ).out
             self._before += text
+            self._skipped = 0
             self.host = self.scene.cloud.lab.hosts[now]
         else:
             source.channel.sh(
-                f'kill $(pgrep -f "tail -c .1 -f {self._console}"); '
+                f'kill $(pgrep -f "tail -c .[0-9]* -f {self._console}"); '
                 f'rm -f {kept}'
             )
         move = Move(

@@ -42,6 +42,7 @@ from tests.lab import table
 from tests.lab import truth
 
 SKIPPED = 77
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 # Each name is a lab of its own, with its own network.
 LAB = os.environ.get('NOVA_ARM_LAB_NAME', 'default')
 
@@ -347,14 +348,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _terminated(number: int, frame: types.FrameType | None) -> None:
+    # The first one takes everything down; a second must not cut that short
+    # (timeout(1) sends one to its child and one to the whole group).
+    for one in ENDING:
+        signal.signal(one, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     # So that "finally" and "with" run, and hosts end with us.
-    signal.signal(signal.SIGTERM, _terminated)
-    signal.signal(signal.SIGHUP, _terminated)
+    for one in ENDING:
+        signal.signal(one, _terminated)
     try:
         return int(args.function(args))
     except errors.LabSkip as exc:

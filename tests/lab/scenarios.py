@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """``lab scenarios``: ways of moving a guest, at libvirt's level.
 
 What the truth table does not show: how a guest's data travel, a guest that
@@ -205,7 +204,8 @@ def perform(
 ) -> list[str]:
     """Play them on two hosts and print what is seen.
 
-    :return: a line for each, which begins with PASS or FAIL
+    :return: a line for each, which begins with PASS, FAIL, or SKIP if it
+        could not be played to its end
     """
     results = []
     for play in plays:
@@ -213,6 +213,7 @@ def perform(
         print(f'== {play.__name__}: {about}', flush=True)
         started = time.monotonic()
         failures = []
+        why = ''
         try:
             for seen in play(one, other):
                 mark = '' if seen.holds else 'NOT: '
@@ -220,13 +221,12 @@ def perform(
                 if not seen.holds:
                     failures.append(seen.text)
         except errors.LabError as exc:
-            print(f'   NOT: {exc}', flush=True)
-            failures.append(str(exc))
-        word = 'FAIL' if failures else 'PASS'
+            why = str(exc)
+            print(f'   not played to its end: {why}', flush=True)
+        word = 'FAIL' if failures else 'SKIP' if why else 'PASS'
         seconds = f'({time.monotonic() - started:.0f} s)'
-        results.append(
-            f'{word} {play.__name__} {seconds} {"; ".join(failures)}'.strip()
-        )
+        words = '; '.join(failures) or why
+        results.append(f'{word} {play.__name__} {seconds} {words}'.strip())
     return results
 
 

@@ -92,9 +92,17 @@ class PerformTest(testtools.TestCase):
             yield scenarios.Seen(True, 'well')
             raise errors.LabError('no guest')
 
-        lines, printed = self.perform(bad, good)
+        def slow(one, other):
+            """Does not come to its end."""
+            yield scenarios.Seen(True, 'moved')
+            raise errors.LabError('too slow')
+
+        lines, printed = self.perform(bad, good, slow)
         self.assertEqual(['FAIL', 'bad'], lines[0].split()[:2])
-        self.assertTrue(lines[0].endswith('moved; no guest'), lines[0])
+        self.assertTrue(lines[0].endswith(' moved'), lines[0])
         self.assertEqual(['PASS', 'good'], lines[1].split()[:2])
+        self.assertEqual(['SKIP', 'slow'], lines[2].split()[:2])
+        self.assertTrue(lines[2].endswith(' too slow'), lines[2])
         self.assertIn('== good: Goes well.\n   moved\n', printed)
-        self.assertIn('   NOT: moved\n   well\n   NOT: no guest\n', printed)
+        self.assertIn('   NOT: moved\n   well\n', printed)
+        self.assertIn('   not played to its end: no guest\n', printed)

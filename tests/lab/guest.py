@@ -31,6 +31,9 @@ MEMORY_MIB = 128
 MACHINE = 'virt-7.2'
 FIRST_REPORTS = 3
 LATER_REPORTS = 6
+# The ports of libvirt's migrations: one QEMU sends to another.
+TO_QEMU = "ss -Htn 'dport >= :49152 and dport <= :49215'"
+_THROTTLE = re.compile(r'^Auto converge throttle: +(\d+)', re.M)
 _TIME = re.compile(r'^\d{4}-\d\d-\d\dT[0-9:.]+Z ')
 START_PATIENCE = 180
 REPORT_PATIENCE = 60
@@ -112,6 +115,16 @@ def last_line(text: str) -> str:
     if not lines:
         return 'no text'
     return _TIME.sub('', lines[-1].removeprefix('error: '))
+
+
+def seen_of_move(text: str) -> tuple[bool, int]:
+    """What was printed on a move's source by TO_QEMU and ``domjobinfo``.
+
+    :return: whether QEMU sent to QEMU, and how many percent of its time
+        auto-converge took the guest
+    """
+    throttles = map(int, _THROTTLE.findall(text))
+    return 'ESTAB' in text, max(throttles, default=0)
 
 
 @dataclasses.dataclass

@@ -34,6 +34,7 @@ from nova_arm_migrate.core import verdict as verdicts
 from tests.lab import errors
 from tests.lab import guest as guests
 from tests.lab import host as hosts
+from tests.lab import spec
 
 PACKAGE = pathlib.Path(__file__).parents[2] / 'nova_arm_migrate'
 MEMORY = guests.MEMORY_MIB << 20
@@ -66,6 +67,22 @@ def ask(
             f'asking host {host.name}: {guests.last_line(done.err)}'
         )
     return answers
+
+
+def view(guest_spec: spec.Spec) -> Answer:
+    """The question what a guest sees that starts there."""
+    states = guest_spec.feature_states
+    return {
+        'ask': 'view',
+        'disabled': [name for name, on in states.items() if not on],
+        'gic': guest_spec.gic,
+        'memory': MEMORY,
+    }
+
+
+def trial(guest: profile.Guest) -> Answer:
+    """The question whether a scratch vCPU takes a guest's registers."""
+    return {'ask': 'trial', 'guest': json.loads(record.dump_guest(guest))}
 
 
 def host_profile(host: hosts.Host) -> profile.Host:

@@ -36,10 +36,7 @@ from tests.lab import table
 
 # The second has a vector length more, and everything that the first has.
 HOSTS = ('neoverse-v1,sve256=off', 'neoverse-v1')
-# libvirt's ports for migration: one QEMU sends to another.
-_TO_QEMU = "'dport >= :49152 and dport <= :49215'"
 _UNDER_WAY = re.compile(r'^Memory processed: +[1-9]', re.M)
-_THROTTLE = re.compile(r'^Auto converge throttle: +(\d+)', re.M)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +75,7 @@ def watch(
     :param midway: done once, when some of the guest's memory has been sent
     """
     source, text = guest.host, ''
-    look = f'ss -Htn {_TO_QEMU}; virsh domjobinfo {guest.name}'
+    look = f'{guests.TO_QEMU}; virsh domjobinfo {guest.name}'
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         moving = pool.submit(guest.migrate, target, *options)
         while not moving.done():
@@ -86,10 +83,7 @@ def watch(
             if midway and _UNDER_WAY.search(text):
                 midway()
                 midway = None
-    throttles = map(int, _THROTTLE.findall(text))
-    return Move(
-        moving.result(), 'ESTAB' in text, max(throttles, default=0)
-    )
+    return Move(moving.result(), *guests.seen_of_move(text))
 
 
 def _healthy(guest: guests.Guest, where: hosts.Host) -> Seen:
@@ -103,16 +97,10 @@ def _healthy(guest: guests.Guest, where: hosts.Host) -> Seen:
 
 def _judged(guest_host: hosts.Host, target: hosts.Host) -> oracle.Said:
     """What we say of a guest that starts on one host and goes to another."""
-    view = {
-        'ask': 'view', 'disabled': [], 'gic': guest_host.spec.gic,
-        'memory': oracle.MEMORY,
-    }  # fmt: skip
-    known = oracle.ask(guest_host, [view])[0]['guest']
-    answer = oracle.ask(target, [{'ask': 'trial', 'guest': known}])[0]
-    return oracle.said(
-        record.load_guest(json.dumps(known)),
-        oracle.host_profile(target), answer,
-    )  # fmt: skip
+    seen = oracle.ask(guest_host, [oracle.view(guest_host.spec)])[0]
+    guest = record.load_guest(json.dumps(seen['guest']))
+    answer = oracle.ask(target, [oracle.trial(guest)])[0]
+    return oracle.said(guest, oracle.host_profile(target), answer)
 
 
 def transports(one: hosts.Host, other: hosts.Host) -> Play:

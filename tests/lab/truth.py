@@ -157,19 +157,7 @@ class Trial:
             if place == self.hosts.index(host)
         ]
         questions: list[oracle.Answer] = [{'ask': 'host'}]
-        questions += [
-            {
-                'ask': 'view',
-                'disabled': [
-                    name
-                    for name, on in source.spec.feature_states.items()
-                    if not on
-                ],
-                'gic': host.spec.gic,
-                'memory': oracle.MEMORY,
-            }
-            for source in mine
-        ]
+        questions += [oracle.view(source.spec) for source in mine]
         answers = oracle.ask(host, questions)
         self.known[host.name] = Known(
             record.load_host(json.dumps(answers[0]['host'])),
@@ -218,15 +206,7 @@ class Trial:
         others = [one for one in self.sources if one.host is not host]
         answers = oracle.ask(
             host,
-            [
-                {
-                    'ask': 'trial',
-                    'guest': json.loads(
-                        record.dump_guest(self.records[one.label])
-                    ),
-                }
-                for one in others
-            ],
+            [oracle.trial(self.records[one.label]) for one in others],
         )
         compared: dict[str, tuple[str, str]] = {}
         for source, answer in zip(others, answers):
@@ -298,12 +278,8 @@ class Trial:
             self.records[source.label], self.known[via.name].profile
         )
         home = self.known[source.host.name].profile
-        question = {
-            'ask': 'trial', 'guest': json.loads(record.dump_guest(now))
-        }  # fmt: skip
-        ours = oracle.said(
-            now, home, oracle.ask(source.host, [question])[0]
-        )
+        answer = oracle.ask(source.host, [oracle.trial(now)])[0]
+        ours = oracle.said(now, home, answer)
         words = oracle.libvirt_compare(
             source.host, self.known[via.name].cpu
         )

@@ -334,6 +334,7 @@ def run(
 ) -> bool:
     """Play them; print PASS or FAIL for each; whether one failed."""
     results = []
+    stay = [clouds.host_spec(text) for text in HOSTS]
     for scenario in scenarios:
         print(f'\n=== {scenario.name}: {scenario.about}', flush=True)
         started = time.monotonic()
@@ -349,7 +350,6 @@ def run(
             print(f'   NOT: {exc}', flush=True)
         finally:
             one.clean()
-            stay = [clouds.host_spec(text) for text in HOSTS]
             for host in on:
                 if host.spec not in stay:
                     cloud.remove_host(host)

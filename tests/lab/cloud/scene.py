@@ -15,7 +15,6 @@
 import collections.abc
 import dataclasses
 import itertools
-import re
 import time
 
 from tests.lab.cloud import client as clients
@@ -25,6 +24,7 @@ from tests.lab.cloud import ports
 from tests.lab.cloud import settings
 from tests.lab.cloud import storage
 from tests.lab import errors
+from tests.lab import guest as guests
 from tests.lab import host as hosts
 from tests.lab import witness
 
@@ -33,8 +33,6 @@ BOOT_PATIENCE = 1800
 MOVE_PATIENCE = 1800
 REPORT_PATIENCE = 600
 POLL_PAUSE = 5
-# libvirt's range of ports for migrations.
-_TO_QEMU = "'dport >= :49152 and dport <= :49215'"
 _ENDED = ('completed', 'error', 'failed', 'cancelled')
 
 
@@ -394,7 +392,7 @@ class Server:
     def _watch_job(self) -> str:
         """Look at the source's connections, and at libvirt's job."""
         kept = f'/tmp/job-{self.id}-{self._moves}'
-        look = f'ss -Htn {_TO_QEMU}'
+        look = guests.TO_QEMU
         if self._busy:
             look += f'; virsh domjobinfo {self._domain}'
         self.host.channel.sh(
@@ -409,8 +407,7 @@ class Server:
         text = source.channel.sh(
             f'cat {job}; pkill -f "^sh -c : {pattern}"; true'
         ).out
-        seen = re.findall(r'Auto converge throttle: +(\d+)', text)
-        return 'ESTAB' in text, max(map(int, seen), default=0)
+        return guests.seen_of_move(text)
 
     def _migrations(self) -> list[dict[str, str]]:
         listed: list[dict[str, str]] = self._client.data(

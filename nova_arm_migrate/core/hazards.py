@@ -78,15 +78,35 @@ def _sve_lengths(guest: Guest, host: Host) -> Finding | None:
             return None
         return _unknown("SVE_LENGTHS", guest.sve_lengths, host,
                         "sve_lengths")
-    if not guest.sve_lengths:
-        return None
-    longest = guest.sve_lengths[-1]
-    if guest.sve_lengths == tuple(
-            bits for bits in host.sve_lengths if bits <= longest):
+    if not guest.sve_lengths or _has_them(host, guest.sve_lengths):
         return None
     return Finding(Cause.SVE_LENGTHS, Severity.HAZARD, "SVE_LENGTHS",
                    guest=_list(guest.sve_lengths),
                    host=_list(host.sve_lengths), rule="SAME_UP_TO_LONGEST")
+
+
+def _has_them(host: Host, lengths: tuple[int, ...]) -> bool:
+    return lengths == tuple(bits for bits in host.sve_lengths or ()
+                            if bits <= lengths[-1])
+
+
+def _passed_vectors(guest: Guest, host: Host) -> Finding | None:
+    """Longer SVE vectors of a host on its way: nobody knows if it has them.
+
+    It does if it booted again there by itself (`vcpu.longer_vectors`).
+    """
+    lengths = guest.sve_passed
+    if not lengths:
+        return None
+    why = ""
+    if host.sve_lengths is not None and not _has_them(host, lengths):
+        why = f"the destination has {_list(host.sve_lengths)}"
+    elif lengths[-1] > _SVE_CARRIED_BITS:
+        why = f"QEMU carries {_SVE_CARRIED_BITS} bits"
+    return Finding(
+        Cause.PASSED_VECTORS, Severity.UNKNOWN, "SVE_LENGTHS",
+        guest=_list(lengths), rule="SAME_UP_TO_LONGEST",
+        detail=why) if why else None
 
 
 def _wide_vectors(guest: Guest, host: Host) -> Finding | None:
@@ -180,5 +200,5 @@ def _gic(guest: Guest, host: Host) -> Finding | None:
 
 
 _CHECKS: tuple[Callable[[Guest, Host], Finding | None], ...] = (
-    _sve_lengths, _wide_vectors, _timer, _cache_zero, _addresses, _page_size,
-    _gic)
+    _sve_lengths, _passed_vectors, _wide_vectors, _timer, _cache_zero,
+    _addresses, _page_size, _gic)

@@ -158,6 +158,9 @@ class Guest:
         stay off on every host, while a feature that the first host merely
         lacked is switched on by the next host's QEMU
     :ivar sve_lengths: bits, ascending; empty without SVE
+    :ivar sve_passed: lengths of hosts on its way that had longer vectors than
+        it started with: it uses those if it booted again there by itself.
+        Bits, ascending; None if there were none
     :ivar gic: version of its GIC
     :ivar memory: bytes, hot-pluggable memory included
     :ivar ipa_bits: `Host.ipa_bits` of the host it started on
@@ -173,6 +176,7 @@ class Guest:
     listed: frozenset[int] | None = None
     disabled: frozenset[str] = frozenset()
     sve_lengths: tuple[int, ...] | None = None
+    sve_passed: tuple[int, ...] | None = None
     gic: int | None = None
     memory: int | None = None
     ipa_bits: int | None = None

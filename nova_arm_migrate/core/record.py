@@ -71,7 +71,7 @@ def dump_guest(guest: Guest) -> str:
     """Return a guest profile as its one canonical JSON text."""
     return _dump(
         ("schema", SCHEMA), ("kind", "guest"), *_common(guest),
-        ("disabled", sorted(guest.disabled)),
+        ("disabled", sorted(guest.disabled)), ("sve_passed", guest.sve_passed),
         ("gic", guest.gic), ("memory", guest.memory),
         ("ipa", guest.ipa_bits),
         ("cntfrq", guest.cntfrq), ("dczid", guest.dczid),
@@ -114,7 +114,7 @@ def host_from(record: object) -> Host:
     r = _Reader(record, "host")
     return Host(
         cores=r.cores(), values=r.values("values") or Values(),
-        listed=r.codes("listed"), sve_lengths=r.sve(),
+        listed=r.codes("listed"), sve_lengths=r.sve("sve"),
         writable=r.values("writable"),
         features=r.names("features", FEATURES),
         capabilities=r.capabilities(),
@@ -135,7 +135,8 @@ def guest_from(record: object) -> Guest:
     r = _Reader(record, "guest")
     return Guest(
         values=r.values("values") or Values(), listed=r.codes("listed"),
-        sve_lengths=r.sve(), disabled=r.names("disabled", DISABLED_NAMES),
+        sve_lengths=r.sve("sve"), sve_passed=r.sve("sve_passed"),
+        disabled=r.names("disabled", DISABLED_NAMES),
         gic=r.number("gic", 0, 15), memory=r.number("memory", 0, 1 << 52),
         ipa_bits=r.number("ipa", 0, 64),
         cntfrq=r.number("cntfrq", 0, 1 << 32),
@@ -262,10 +263,10 @@ class _Reader:
             raise ProfileError(f"{key}: unknown name {_quote(unknown[0])}")
         return names
 
-    def sve(self) -> tuple[int, ...] | None:
-        lengths = self.numbers("sve", SVE_LENGTHS[0], SVE_LENGTHS[-1])
+    def sve(self, key: str) -> tuple[int, ...] | None:
+        lengths = self.numbers(key, SVE_LENGTHS[0], SVE_LENGTHS[-1])
         if lengths and any(bits not in SVE_LENGTHS for bits in lengths):
-            raise ProfileError("sve: a length is not a multiple of 128")
+            raise ProfileError(f"{key}: a length is not a multiple of 128")
         return lengths
 
     def hwcap(self) -> tuple[int, ...] | None:

@@ -35,6 +35,7 @@ class Cause(enum.Enum):
     CACHE = "cache description"
     COUNTERS = "event counters missing"
     SVE_LENGTHS = "SVE vector lengths"
+    PASSED_VECTORS = "longer SVE vectors on the way"
     WIDE_VECTORS = "SVE registers too wide for QEMU"
     TIMER = "timer frequency"
     CACHE_ZERO = "cache zeroing block"
@@ -124,6 +125,11 @@ _SENTENCES = {
         " the guest are killed. Choose a destination with the same lengths"
         " up to the guest's longest, or switch the longer ones off in the"
         " guest.",
+    Cause.PASSED_VECTORS:
+        "The guest has run on a host with SVE vector lengths of {guest} bits,"
+        " and uses them if it booted again there by itself, which nobody"
+        " records; {detail}. Choose a destination with the same lengths, or"
+        " restart the guest (hard reboot).",
     Cause.WIDE_VECTORS:
         "The guest has SVE registers of {guest} bits, of which QEMU carries"
         " {host}: a program that uses the rest computes wrong results after"

@@ -116,8 +116,10 @@ def carried(guest: Guest, host: Host) -> Guest:
     It keeps the values that it started with. A register that a host on its
     way added came up with that host's value, and QEMU carries it on from
     there like any other (``kvm_arm_init_cpreg_list``: the list is the
-    host's); one that a host lacked is gone. And QEMU has rounded its memory
-    blocks up to the largest pages on its way (``qemu_ram_resize``).
+    host's); one that a host lacked is gone. It may have booted again there by
+    itself, and use vector lengths that it did not start with
+    (`longer_vectors`). And QEMU has rounded its memory blocks up to the
+    largest pages on its way (``qemu_ram_resize``).
 
     :param host: the record of the host that it runs on
     """
@@ -130,8 +132,22 @@ def carried(guest: Guest, host: Host) -> Guest:
                 if code in here.listed}
         values, listed = Values(added | kept), here.listed
     pages = [size for size in (guest.page_size, here.page_size) if size]
-    return dataclasses.replace(guest, values=values, listed=listed,
-                               page_size=max(pages, default=None))
+    return dataclasses.replace(
+        guest, values=values, listed=listed, sve_passed=_passed(guest, here),
+        page_size=max(pages, default=None))
+
+
+def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
+    """`Guest.sve_passed` after this host.
+
+    Only the longest host's: where the lengths below differ, the guest was
+    not let there but by somebody who knew better.
+    """
+    if not guest.sve_lengths or not here.sve_lengths:
+        return guest.sve_passed
+    known = guest.sve_passed or guest.sve_lengths
+    return here.sve_lengths if here.sve_lengths[-1] > known[-1] \
+        else guest.sve_passed
 
 
 def has_32bit_el0(host: Host) -> bool:

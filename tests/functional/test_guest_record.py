@@ -202,8 +202,19 @@ class TestContents(base.ArmServersTestBase):
         server = self.boot('host-a')
         self.migrate(server, 'host-b')
         self.assertEqual(record, self.record(server))
+
+    def test_a_guest_without_them_off_that_has_been_on_one(self):
         self.flags(pin_sve_lengths=False, group='arm_migrate')
-        self.assertEqual(set(), self.record(self.boot('host-a')).disabled)
+        for name in ('host-b', 'host-c'):
+            self.host(name, dataclasses.replace(
+                HOST, sve_lengths=(128, 256, 512)))
+        server = self.boot('host-a')
+        self.assertEqual(set(), self.record(server).disabled)
+        self.migrate(server, 'host-b')
+        self.assertIsNone(self.record(server).sve_passed)
+        self.migrate(server, 'host-c')
+        self.assertEqual((128, 256, 512), self.record(server).sve_passed)
+        self.refused(server, 'host-a', 'unknown: SVE_LENGTHS: ')
 
     def test_a_single_vector_length(self):
         self.flags(cpu_mode='host-passthrough', group='libvirt',

@@ -95,10 +95,19 @@ def _healthy(guest: guests.Guest, where: hosts.Host) -> Seen:
     return Seen(True, f'the guest is well on {where.name}')
 
 
-def _judged(guest_host: hosts.Host, target: hosts.Host) -> oracle.Said:
-    """What we say of a guest that starts on one host and goes to another."""
+def _judged(
+    guest_host: hosts.Host,
+    target: hosts.Host,
+    via: hosts.Host | None = None,
+) -> oracle.Said:
+    """What we say of a guest that starts on one host and goes to another.
+
+    :param via: where it has been in between
+    """
     seen = oracle.ask(guest_host, [oracle.view(guest_host.spec)])[0]
     guest = record.load_guest(json.dumps(seen['guest']))
+    if via:
+        guest = vcpu.carried(guest, oracle.host_profile(via))
     answer = oracle.ask(target, [oracle.trial(guest)])[0]
     return oracle.said(guest, oracle.host_profile(target), answer)
 
@@ -161,6 +170,10 @@ def reboots(old: hosts.Host, new: hosts.Host) -> Play:
     guest.destroy()
     guest = guests.Guest.start(old, 'longer', old.spec, reboots=True)
     yield from _reset_on(guest, new)
+    ours = _judged(old, old, via=new)
+    yield Seen(
+        ours.verdict == 'unknown', f'what we say of its way back: {ours.why}'
+    )
     detail = guest.migrate(old) or guest.health().reason
     yield Seen(
         bool(detail),

@@ -274,8 +274,12 @@ class Trial:
         so it may not fit any more.
         """
         via = guest.host
-        now = vcpu.carried(
-            self.records[source.label], self.known[via.name].profile
+        now = dataclasses.replace(
+            vcpu.carried(
+                self.records[source.label], self.known[via.name].profile
+            ),
+            # It did not boot again there, which we know and Nova does not.
+            sve_passed=None,
         )
         home = self.known[source.host.name].profile
         answer = oracle.ask(source.host, [oracle.trial(now)])[0]

@@ -318,6 +318,14 @@ class TestCheck(DriverTestCase):
         self.assertEqual({'sve'}, kept.disabled)
         self.save.assert_called_once_with(instance)
 
+    def test_longer_vectors_on_the_way(self):
+        old, new = (s.host(sve_lengths=lengths)
+                    for lengths in ((128,), (128, 256)))
+        self.probe = RecordedHost(old)
+        self.refused('unknown: SVE_LENGTHS: ',
+                     self.instance(guest_started_on(old)),
+                     records.put_host(CPU_INFO, new))
+
     def test_unknown(self):
         self.refused('unknown: SOURCE', cpu_info=CPU_INFO)
         self.refused('unknown: GUEST', self.damaged())

@@ -226,6 +226,23 @@ class TestHazards(CompareCase):
         self.compatible(
             guest_started_on(wide, disabled=frozenset({"sve2048"})), wide)
 
+    def test_sve_lengths_that_a_reset_on_the_way_would_have_given(self):
+        old, new = (s.host(sve_lengths=lengths)
+                    for lengths in ((128,), (128, 256)))
+        visited = carried(guest_started_on(old), new)
+        self.compatible(visited, new)
+        self.compatible(visited, s.host(sve_lengths=(128, 256, 512)))
+        report = self.unknown(visited, old)
+        self.assertEqual(["SVE_LENGTHS"], [f.name for f in report.findings])
+        self.assertIn("vector lengths of 128,256 bits, and uses them if it"
+                      " booted again there", report.findings[0].sentence)
+        self.unknown(visited, s.host(sve_lengths=(128, 512)))
+        self.compatible(visited, old, overrides=frozenset({"SVE_LENGTHS"}))
+        wide = s.host(sve_lengths=(128, 2048))
+        report = self.unknown(carried(guest_started_on(old), wide), wide)
+        self.assertIn("QEMU carries 1024 bits",
+                      report.findings[0].sentence)
+
     def test_longest_length_switched_off_in_the_guest(self):
         guest = guest_started_on(s.host(), disabled=frozenset({"sve256"}))
         self.assertEqual((128,), guest.sve_lengths)

@@ -79,7 +79,8 @@ hosts = st.builds(
 guests = st.builds(
     Guest, values=_VALUES, listed=_LISTED,
     disabled=st.frozensets(st.sampled_from(sorted(DISABLED_NAMES))),
-    sve_lengths=_LENGTHS, gic=st.none() | st.integers(2, 5),
+    sve_lengths=_LENGTHS, sve_passed=_LENGTHS,
+    gic=st.none() | st.integers(2, 5),
     memory=st.none() | st.integers(0, 1 << 45),
     ipa_bits=st.none() | st.integers(0, 64),
     cntfrq=st.none() | st.integers(0, 1 << 32), dczid=_HEX,

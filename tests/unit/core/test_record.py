@@ -40,7 +40,8 @@ class TestRoundTrip(unittest.TestCase):
     def test_guest(self):
         for guest in (Guest(), guest_started_on(
                 s.host(), disabled=frozenset({"pmu", "sve256"}), gic=3,
-                memory=1 << 32, inferred=True)):
+                memory=1 << 32, inferred=True), Guest(
+                    sve_lengths=(128,), sve_passed=(128, 256))):
             text = record.dump_guest(guest)
             self.assertEqual(guest, record.load_guest(text))
             self.assertEqual(guest, record.load(text))

@@ -78,6 +78,28 @@ class TestOnTheWay(unittest.TestCase):
         guest = guest_started_on(s.host(), disabled=frozenset({"sve"}))
         self.assertEqual(guest, carried(guest, s.host()))
 
+    def test_longer_vectors_that_it_passed_are_remembered(self):
+        old, new = (s.host(sve_lengths=lengths)
+                    for lengths in ((128,), (128, 256)))
+        guest = guest_started_on(old)
+        self.assertIsNone(carried(guest, old).sve_passed)
+        there = carried(guest, new)
+        self.assertEqual(((128,), (128, 256)),
+                         (there.sve_lengths, there.sve_passed))
+        self.assertEqual(there, carried(there, old))
+        longest = carried(there, s.host(sve_lengths=(128, 256, 512)))
+        self.assertEqual((128, 256, 512), longest.sve_passed)
+
+    def test_longer_vectors_that_it_can_not_use_are_not(self):
+        new = s.host(sve_lengths=(128, 256))
+        off = frozenset(longer_vectors(s.host(sve_lengths=(128,))))
+        for guest in (guest_started_on(new, disabled=off),
+                      guest_started_on(s.host(sve_lengths=())),
+                      guest_started_on(s.host(sve_lengths=None))):
+            self.assertIsNone(carried(guest, new).sve_passed)
+        guest = guest_started_on(new)
+        self.assertIsNone(carried(guest, s.host(sve_lengths=None)).sve_passed)
+
     def test_without_lists_nothing_is_known(self):
         guest = Guest(values=Values({s.MIDR: 1}), page_size=4096)
         self.assertEqual(guest, carried(guest, s.host()))

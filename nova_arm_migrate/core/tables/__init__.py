@@ -21,7 +21,7 @@ from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.tables.aarch32_id import AARCH32_ID_REGISTERS
 from nova_arm_migrate.core.tables.aarch64_id import AARCH64_ID_REGISTERS
-from nova_arm_migrate.core.tables.names import STATE_REGISTER_NAMES
+from nova_arm_migrate.core.tables.names import REGISTER_NAMES
 from nova_arm_migrate.core.tables.special import CACHE_REGISTERS
 from nova_arm_migrate.core.tables.special import COUNTER_REGISTERS
 from nova_arm_migrate.core.tables.special import FIRMWARE_REGISTERS
@@ -33,8 +33,10 @@ _ID_SPACE = tuple(sysreg(3, 0, 0, crm, op2)
                   for crm in range(1, 8) for op2 in range(8))
 
 
-def _generic_name(code: int) -> str:
-    """Name a register that no table knows, as assemblers accept it."""
+def _name(code: int) -> str:
+    """Name a register that no table describes; at worst by its encoding."""
+    if code in REGISTER_NAMES:
+        return REGISTER_NAMES[code]
     if code >> 16 == COPROC_FIRMWARE:
         return f"FW_REG({code & 0xFFFF})"
     if code >> 16 == COPROC_BITMAP:
@@ -49,7 +51,7 @@ def _table() -> dict[int, Register]:
     known = (AARCH64_ID_REGISTERS + AARCH32_ID_REGISTERS
              + IMPLEMENTATION_REGISTERS + CACHE_REGISTERS
              + COUNTER_REGISTERS + FIRMWARE_REGISTERS)
-    table = {code: Register(_generic_name(code), code) for code in _ID_SPACE}
+    table = {code: Register(_name(code), code) for code in _ID_SPACE}
     table.update((register.code, register) for register in known)
     return table
 
@@ -75,8 +77,7 @@ def register_of(code: int) -> Register:
     """Return the register with this code; unknown ones are plain state."""
     register = REGISTERS.get(code)
     if register is None:
-        name = STATE_REGISTER_NAMES.get(code) or _generic_name(code)
-        register = Register(name, code, judge=Judge.STATE)
+        register = Register(_name(code), code, judge=Judge.STATE)
     return register
 
 

@@ -10,17 +10,26 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Names of system registers that hold a guest's state, for messages."""
+"""Names, for messages, of system registers that no table describes.
+
+Most hold a guest's state. Two are called by KVM's numbers and not by their
+encodings: "accidentally swapped" and since then part of the interface
+(``KVM_REG_ARM_TIMER_CVAL`` and ``_CNT`` in Linux's ``asm/kvm.h``).
+"""
 
 from nova_arm_migrate.core.registers import sysreg
 
-STATE_REGISTER_NAMES = {
+REGISTER_NAMES = {
     sysreg(2, 0, 0, 0, 2): "OSDTRRX_EL1",
     sysreg(2, 0, 0, 2, 0): "MDCCINT_EL1",
     sysreg(2, 0, 0, 2, 2): "MDSCR_EL1",
     sysreg(2, 0, 0, 3, 2): "OSDTRTX_EL1",
     sysreg(2, 0, 1, 1, 4): "OSLSR_EL1",
+    sysreg(2, 4, 0, 7, 0): "DBGVCR32_EL2",
     sysreg(3, 0, 0, 0, 5): "MPIDR_EL1",
+    sysreg(3, 0, 0, 5, 2): "ID_AA64DFR2_EL1",
+    sysreg(3, 0, 0, 5, 4): "ID_AA64AFR0_EL1",
+    sysreg(3, 0, 0, 5, 5): "ID_AA64AFR1_EL1",
     sysreg(3, 0, 1, 0, 0): "SCTLR_EL1",
     sysreg(3, 0, 1, 0, 1): "ACTLR_EL1",
     sysreg(3, 0, 1, 0, 2): "CPACR_EL1",
@@ -93,7 +102,16 @@ STATE_REGISTER_NAMES = {
     sysreg(3, 3, 13, 0, 3): "TPIDRRO_EL0",
     sysreg(3, 3, 13, 0, 5): "TPIDR2_EL0",
     sysreg(3, 3, 13, 0, 7): "SCXTNUM_EL0",
+    sysreg(3, 3, 14, 0, 1): "CNTPCT_EL0",
+    sysreg(3, 3, 14, 0, 2): "CNTV_CVAL_EL0",    # KVM_REG_ARM_TIMER_CVAL
+    sysreg(3, 3, 14, 2, 1): "CNTP_CTL_EL0",
+    sysreg(3, 3, 14, 2, 2): "CNTP_CVAL_EL0",
+    sysreg(3, 3, 14, 3, 1): "CNTV_CTL_EL0",
+    sysreg(3, 3, 14, 3, 2): "CNTVCT_EL0",       # KVM_REG_ARM_TIMER_CNT
     sysreg(3, 3, 14, 15, 7): "PMCCFILTR_EL0",
+    sysreg(3, 4, 3, 0, 0): "DACR32_EL2",
+    sysreg(3, 4, 5, 0, 1): "IFSR32_EL2",
+    sysreg(3, 4, 5, 3, 0): "FPEXC32_EL2",
 } | {
     sysreg(3, 3, 14, crm + n // 8, n % 8): f"{stem}{n}_EL0"
     for n in range(31)

@@ -13,10 +13,12 @@
 """KVM guests in lab hosts: start one, move it, look at it."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import re
 import subprocess
 import tempfile
+import typing
 import xml.sax.saxutils
 
 from tests.lab import build
@@ -129,7 +131,7 @@ def seen_of_move(text: str) -> tuple[bool, int]:
 
 @dataclasses.dataclass
 class Guest:
-    """One running guest.
+    """One running guest; leaving it as a context ends it.
 
     :ivar host: where it runs now
     :ivar before: its console up to its last move
@@ -177,6 +179,16 @@ class Guest:
                 f'guest {name} on {host.name} does not report: {words}'
             )
         return guest
+
+    def __enter__(self) -> typing.Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, *_: object
+    ) -> None:
+        # What went wrong before says more than that it can't be ended.
+        with contextlib.suppress(*([errors.LabError] if kind else [])):
+            self.destroy()
 
     def wait_reports(self, count: int, patience: int) -> bool:
         """Wait for *count* reports more than there are; False if too long."""

@@ -114,43 +114,40 @@ def _judged(
 
 def transports(one: hosts.Host, other: hosts.Host) -> Play:
     """By QEMU itself, and through libvirtd."""
-    guest = guests.Guest.start(one, 'transport', one.spec)
-    move = watch(guest, other, '--bandwidth', '32')
-    yield Seen(not move.failure and move.direct, 'QEMU sent to QEMU')
-    yield _healthy(guest, other)
-    move = watch(guest, one, '--tunnelled', '--bandwidth', '32')
-    yield Seen(
-        not move.failure and not move.direct,
-        'tunnelled: no connection from QEMU to QEMU',
-    )
-    yield _healthy(guest, one)
-    guest.destroy()
+    with guests.Guest.start(one, 'transport', one.spec) as guest:
+        move = watch(guest, other, '--bandwidth', '32')
+        yield Seen(not move.failure and move.direct, 'QEMU sent to QEMU')
+        yield _healthy(guest, other)
+        move = watch(guest, one, '--tunnelled', '--bandwidth', '32')
+        yield Seen(
+            not move.failure and not move.direct,
+            'tunnelled: no connection from QEMU to QEMU',
+        )
+        yield _healthy(guest, one)
 
 
 def busy(one: hosts.Host, other: hosts.Host) -> Play:
     """It writes more than it may send, until auto-converge slows it."""
-    guest = guests.Guest.start(one, 'busy', one.spec, dirty=24)
-    move = watch(guest, other, '--auto-converge', '--bandwidth', '8')
-    yield Seen(
-        not move.failure and move.throttle > 0,
-        f'throttled by {move.throttle} %',
-    )
-    yield _healthy(guest, other)
-    guest.destroy()
+    with guests.Guest.start(one, 'busy', one.spec, dirty=24) as guest:
+        move = watch(guest, other, '--auto-converge', '--bandwidth', '8')
+        yield Seen(
+            not move.failure and move.throttle > 0,
+            f'throttled by {move.throttle} %',
+        )
+        yield _healthy(guest, other)
 
 
 def aborted(one: hosts.Host, other: hosts.Host) -> Play:
     """Broken off midway; then moved after all."""
-    guest = guests.Guest.start(one, 'aborted', one.spec)
-    move = watch(
-        guest, other, '--bandwidth', '4',
-        midway=lambda: guests.client(one, 'domjobabort', guest.name),
-    )  # fmt: skip
-    yield Seen(bool(move.failure), f'broken off: {move.failure}')
-    yield _healthy(guest, one)
-    yield Seen(not watch(guest, other).failure, 'then it moves')
-    yield _healthy(guest, other)
-    guest.destroy()
+    with guests.Guest.start(one, 'aborted', one.spec) as guest:
+        move = watch(
+            guest, other, '--bandwidth', '4',
+            midway=lambda: guests.client(one, 'domjobabort', guest.name),
+        )  # fmt: skip
+        yield Seen(bool(move.failure), f'broken off: {move.failure}')
+        yield _healthy(guest, one)
+        yield Seen(not watch(guest, other).failure, 'then it moves')
+        yield _healthy(guest, other)
 
 
 def reboots(old: hosts.Host, new: hosts.Host) -> Play:
@@ -163,23 +160,23 @@ def reboots(old: hosts.Host, new: hosts.Host) -> Play:
         for name in vcpu.longer_vectors(oracle.host_profile(old))
     )
     pinned = spec.parse(f'{old.spec}/guest:{off}')
-    guest = guests.Guest.start(old, 'pinned', pinned, reboots=True)
-    yield from _reset_on(guest, new)
-    yield Seen(not guest.migrate(old), 'and comes back')
-    yield _healthy(guest, old)
-    guest.destroy()
-    guest = guests.Guest.start(old, 'longer', old.spec, reboots=True)
-    yield from _reset_on(guest, new)
-    ours = _judged(old, old, via=new)
-    yield Seen(
-        ours.verdict == 'unknown', f'what we say of its way back: {ours.why}'
-    )
-    detail = guest.migrate(old) or guest.health().reason
-    yield Seen(
-        bool(detail),
-        f'with longer vectors not off it breaks when it comes back: {detail}',
-    )
-    guest.destroy()
+    with guests.Guest.start(old, 'pinned', pinned, reboots=True) as guest:
+        yield from _reset_on(guest, new)
+        yield Seen(not guest.migrate(old), 'and comes back')
+        yield _healthy(guest, old)
+    with guests.Guest.start(old, 'longer', old.spec, reboots=True) as guest:
+        yield from _reset_on(guest, new)
+        ours = _judged(old, old, via=new)
+        yield Seen(
+            ours.verdict == 'unknown',
+            f'what we say of its way back: {ours.why}',
+        )
+        detail = guest.migrate(old) or guest.health().reason
+        yield Seen(
+            bool(detail),
+            'with longer vectors not off it breaks when it comes back:'
+            f' {detail}',
+        )
     ours = _judged(new, old)
     yield Seen(
         ours.verdict != table.COMPATIBLE,

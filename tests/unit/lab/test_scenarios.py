@@ -19,6 +19,7 @@ import testtools
 
 from tests.lab import channel
 from tests.lab import errors
+from tests.lab import guest as guests
 from tests.lab import scenarios
 
 
@@ -71,6 +72,30 @@ class WatchTest(testtools.TestCase):
         sent = 'Memory processed:   7.000 MiB\n'
         scenarios.watch(Guest(sent, sent), mock.Mock(), midway=midway)
         midway.assert_called_once_with()
+
+
+class ContextTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.guest = guests.Guest('g', mock.Mock())
+        self.client = self.enterContext(
+            mock.patch.object(guests, 'client', autospec=True))
+
+    def test_it_ends_whatever_happens(self):
+        with testtools.ExpectedException(errors.LabError, 'too slow'):
+            with self.guest:
+                raise errors.LabError('too slow')
+        self.client.assert_called_once_with(self.guest.host, 'destroy', 'g')
+
+    def test_a_host_that_is_gone(self):
+        self.guest.host.channel.sh.side_effect = errors.LabError('gone')
+        with testtools.ExpectedException(errors.LabError, 'too slow'):
+            with self.guest:
+                raise errors.LabError('too slow')
+        with testtools.ExpectedException(errors.LabError, 'gone'):
+            with self.guest:
+                pass
 
 
 class PerformTest(testtools.TestCase):

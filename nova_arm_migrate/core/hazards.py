@@ -98,15 +98,15 @@ def _passed_vectors(guest: Guest, host: Host) -> Finding | None:
     lengths = guest.sve_passed
     if not lengths:
         return None
-    why = ""
+    has = ""
     if host.sve_lengths is not None and not _has_them(host, lengths):
-        why = f"the destination has {_list(host.sve_lengths)}"
+        has = _list(host.sve_lengths)
     elif lengths[-1] > _SVE_CARRIED_BITS:
-        why = f"QEMU carries {_SVE_CARRIED_BITS} bits"
+        has = f"{_SVE_CARRIED_BITS} of them through QEMU"
     return Finding(
         Cause.PASSED_VECTORS, Severity.UNKNOWN, "SVE_LENGTHS",
-        guest=_list(lengths), rule="SAME_UP_TO_LONGEST",
-        detail=why) if why else None
+        guest=f"perhaps {_list(lengths)}", host=has,
+        rule="SAME_UP_TO_LONGEST") if has else None
 
 
 def _wide_vectors(guest: Guest, host: Host) -> Finding | None:

@@ -126,10 +126,11 @@ _SENTENCES = {
         " up to the guest's longest, or switch the longer ones off in the"
         " guest.",
     Cause.PASSED_VECTORS:
-        "The guest has run on a host with SVE vector lengths of {guest} bits,"
-        " and uses them if it booted again there by itself, which nobody"
-        " records; {detail}. Choose a destination with the same lengths, or"
-        " restart the guest (hard reboot).",
+        "The guest's SVE vector lengths are {guest} bits: it has run on a"
+        " host with longer ones, and has those if it booted again there by"
+        " itself, which nobody records. The destination has {host}. Choose a"
+        " destination with the same lengths, or restart the guest (hard"
+        " reboot).",
     Cause.WIDE_VECTORS:
         "The guest has SVE registers of {guest} bits, of which QEMU carries"
         " {host}: a program that uses the rest computes wrong results after"

@@ -234,14 +234,16 @@ class TestHazards(CompareCase):
         self.compatible(visited, s.host(sve_lengths=(128, 256, 512)))
         report = self.unknown(visited, old)
         self.assertEqual(["SVE_LENGTHS"], [f.name for f in report.findings])
-        self.assertIn("vector lengths of 128,256 bits, and uses them if it"
-                      " booted again there", report.findings[0].sentence)
+        self.assertEqual(
+            "arm64: unknown: SVE_LENGTHS: guest perhaps 128,256, host-b 128",
+            report.summary("host-b"))
+        self.assertIn("if it booted again there by itself",
+                      report.findings[0].sentence)
         self.unknown(visited, s.host(sve_lengths=(128, 512)))
         self.compatible(visited, old, overrides=frozenset({"SVE_LENGTHS"}))
         wide = s.host(sve_lengths=(128, 2048))
         report = self.unknown(carried(guest_started_on(old), wide), wide)
-        self.assertIn("QEMU carries 1024 bits",
-                      report.findings[0].sentence)
+        self.assertIn("1024 of them through QEMU", report.summary("host-b"))
 
     def test_longest_length_switched_off_in_the_guest(self):
         guest = guest_started_on(s.host(), disabled=frozenset({"sve256"}))

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from nova_arm_migrate.core.hazards import find_hazards
 from nova_arm_migrate.core.incoming import Fate
-from nova_arm_migrate.core.incoming import fate_of
+from nova_arm_migrate.core.incoming import fates
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.rules import JUDGES
@@ -124,8 +124,11 @@ def _missing(guest: Guest, host: Host) -> list[Finding]:
                 rule="PRESENT", code=gone[0],
                 detail=f"{more} of vCPU feature {feature.name}"))
             missing -= feature.registers
-    for code in sorted(missing):
-        findings.append(_lacking(code, guest, host))
+    findings += [
+        Finding(*_LACKING[fate], register_of(code).name, rule="PRESENT",
+                code=code)
+        for code, fate in fates(guest, host.listed, host.qemu).items()
+        if code in missing]
     return findings
 
 
@@ -134,12 +137,6 @@ _LACKING = {
     Fate.UNKNOWN: (Cause.MAY_BE_DROPPED, Severity.UNKNOWN),
     Fate.DROPPED: (Cause.DROPPED, Severity.NOTE),
 }
-
-
-def _lacking(code: int, guest: Guest, host: Host) -> Finding:
-    fate = fate_of(code, guest.values.read(code), host.qemu)
-    return Finding(*_LACKING[fate], register_of(code).name, rule="PRESENT",
-                   code=code)
 
 
 def _not_recorded(name: str, why: str) -> Finding:

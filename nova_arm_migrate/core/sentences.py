@@ -96,8 +96,8 @@ _SENTENCES = {
         " does not have; its QEMU drops it without harm.",
     Cause.MAY_BE_DROPPED:
         "The guest has the register {name}, which the destination's KVM"
-        " does not have; QEMU 11.1 and newer drop it without harm, but the"
-        " destination's QEMU version is not known.",
+        " does not have; it is not known whether its QEMU drops it without"
+        " harm. Choose a destination with the same or a newer kernel.",
     Cause.FIRMWARE_LEVEL:
         "The guest was told that {name} is at level {guest}, the"
         " destination is at {host}: the guest would run without that"

@@ -48,8 +48,8 @@ class Trial:
         writes; each would fail the load in QEMU
     :ivar missing: codes of registers that the guest has and this host has
         not, and that the QEMU here does not drop; each would fail the load
-    :ivar unjudged: missing ones that a newer QEMU drops, where the version
-        of the QEMU here is not known
+    :ivar unjudged: missing ones that the QEMU here may drop or not: its
+        version is not known, or what that one does
     :ivar written: how many registers were written, refused ones included
     """
 

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
-from nova_arm_migrate.core.tables.qemu import DROPPED
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe import incoming
 from nova_arm_migrate.probe.interface import Trial
@@ -41,7 +40,7 @@ def trial_on(vcpu: kvm.ScratchVCPU, guest: Guest,
     listed = frozenset(code for register in vcpu.register_list()
                        if (code := code_of(register)) is not None)
     version = None
-    if DROPPED.keys() & (guest.listed - listed):
+    if guest.listed - listed:
         try:
             version = qemu()
         except ProbeError:

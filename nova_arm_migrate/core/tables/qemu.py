@@ -15,7 +15,6 @@
 Source: ``target/arm/kvm.c`` and ``target/arm/machine.c`` of QEMU.
 """
 
-import dataclasses
 import enum
 
 from nova_arm_migrate.core.registers import sysreg
@@ -33,24 +32,15 @@ class Tolerance(enum.Enum):
     IF_ZERO = "if zero"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Dropped:
-    """A register that QEMU drops instead of failing the load.
-
-    :ivar since: (major, minor) of the first QEMU that does, on the
-        destination
-    """
-
-    tolerance: Tolerance
-    since: tuple[int, int]
-
-
 #: kvm_arm_set_cpreg_mig_tolerances(): registers that kernels before 6.13
-#: listed without need, and one that 6.15 added. Seen in 11.1, not in 10.0;
-#: the versions between were not at hand, and count as not having it.
-DROPPED = {
-    sysreg(3, 0, 2, 0, 3): Dropped(Tolerance.ALWAYS, (11, 1)),
-    sysreg(3, 0, 10, 2, 2): Dropped(Tolerance.ALWAYS, (11, 1)),
-    sysreg(3, 0, 10, 2, 3): Dropped(Tolerance.ALWAYS, (11, 1)),
-    VENDOR_HYP_BMAP_2: Dropped(Tolerance.IF_ZERO, (11, 1)),
+#: listed without need, and one that 6.15 added.
+TOLERATED = {
+    sysreg(3, 0, 2, 0, 3): Tolerance.ALWAYS,
+    sysreg(3, 0, 10, 2, 2): Tolerance.ALWAYS,
+    sysreg(3, 0, 10, 2, 3): Tolerance.ALWAYS,
+    VENDOR_HYP_BMAP_2: Tolerance.IF_ZERO,
 }
+#: (major, minor): the first QEMU that was seen to have these.
+TOLERANT_SINCE = (11, 1)
+#: The last that was made before them. Those between were not at hand.
+IN_ORDER_UNTIL = (10, 2)

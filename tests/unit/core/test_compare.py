@@ -134,9 +134,40 @@ class TestMissing(CompareCase):
     def test_newer_kernel_to_older(self):
         guest = guest_started_on(s.host(listed=s.LISTED | {bitmap(3)}))
         for qemu, verdict in (("10.0", Verdict.INCOMPATIBLE),
+                              ("11.0", Verdict.UNKNOWN),
                               ("11.1.2", Verdict.COMPATIBLE),
                               (None, Verdict.UNKNOWN)):
             self.verdict(verdict, guest, s.host(qemu=qemu))
+
+    def behind_all(self, *codes):
+        """A guest with these, on a host with as many it has not."""
+        host = s.host(listed=s.LISTED - {s.TCR2} | set(codes))
+        return guest_started_on(host), s.LISTED | {
+            sysreg(3, 0, 10, 2, n) for n in range(2, 2 + len(codes))}
+
+    def test_qemu_does_not_look_behind_its_last_register(self):
+        guest, listed = self.behind_all(bitmap(3))
+        for qemu in ("7.2", "10.2", "11.0", "11.1", None):
+            report = self.compatible(guest, s.host(listed=listed, qemu=qemu))
+            self.assertEqual([Cause.DROPPED],
+                             [f.cause for f in report.findings])
+        guest, listed = self.behind_all(bitmap(9))
+        for qemu, verdict in (("10.2", Verdict.COMPATIBLE),
+                              ("11.0", Verdict.UNKNOWN),
+                              ("11.1", Verdict.INCOMPATIBLE),
+                              (None, Verdict.UNKNOWN)):
+            self.verdict(verdict, guest, s.host(listed=listed, qemu=qemu))
+
+    def test_but_fails_before_if_there_are_too_many(self):
+        guest, listed = self.behind_all(bitmap(9))
+        self.incompatible(guest, s.host(
+            listed=listed - {sysreg(3, 0, 10, 2, 2)}, qemu="10.2"))
+
+    def test_what_it_does_not_look_at_may_be_missed(self):
+        guest, listed = self.behind_all(bitmap(9))
+        guest = dataclasses.replace(
+            guest, values=Values(dict(guest.values) | {bitmap(9): 1}))
+        self.unknown(guest, s.host(listed=listed, qemu="10.2"))
 
     def test_bitmap_in_use_is_never_dropped(self):
         host = s.host({bitmap(3): 1}, listed=s.LISTED | {bitmap(3)})

@@ -21,7 +21,7 @@ from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables import keeps_value
-from nova_arm_migrate.core.tables.qemu import DROPPED
+from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe.interface import Trial
@@ -32,7 +32,7 @@ from tests.unit.probe import base
 TCR2 = 0xc103
 BMAP2 = bitmap(3)
 MIDR = 0xc000
-NEW_QEMU = "{}.{}.0".format(*DROPPED[TCR2].since)
+NEW_QEMU = "{}.{}.0".format(*TOLERANT_SINCE)
 
 
 class TrialTestCase(base.ProbeTestCase):

@@ -24,9 +24,11 @@ import functools
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
+from nova_arm_migrate.core.tables import REGISTERS
 
 
 def offered(host: Host, disabled: frozenset[str]) -> Host:
@@ -113,7 +115,8 @@ def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
 def carried(guest: Guest, host: Host) -> Guest:
     """Return what a guest has on the host that it runs on now.
 
-    It keeps the values that it started with. A register that a host on its
+    It keeps the values that it started with, as far as KVM keeps them
+    (`_kept`). A register that a host on its
     way added came up with that host's value, and QEMU carries it on from
     there like any other (``kvm_arm_init_cpreg_list``: the list is the
     host's); one that a host lacked is gone. It may have booted again there by
@@ -128,13 +131,36 @@ def carried(guest: Guest, host: Host) -> Guest:
     if listed is not None and here.listed is not None:
         added = {code: value for code, value in here.values.items()
                  if code not in listed}
-        kept = {code: value for code, value in values.items()
-                if code in here.listed}
-        values, listed = Values(added | kept), here.listed
+        kept = {code: _kept(code, values.read(code), here)
+                for code in values.keys() | here.values.keys()
+                if code in listed & here.listed}
+        values = Values({code: value for code, value in (added | kept).items()
+                         if value})
+        listed = here.listed
     pages = [size for size in (guest.page_size, here.page_size) if size]
     return dataclasses.replace(
         guest, values=values, listed=listed, sve_passed=_passed(guest, here),
         page_size=max(pages, default=None))
+
+
+def _kept(code: int, value: int, here: Host) -> int:
+    """What KVM gives back of a value that it has accepted.
+
+    Source: ``kvm_arm_get_fw_reg``, which tells of a mitigation what the host
+    has; ``set_id_aa64pfr0_el1`` and the like, which take a field and ignore
+    it (`Field.stale`, `Field.as_zero`).
+    """
+    register = REGISTERS.get(code)
+    if register is None:
+        return value
+    limit = here.values.read(code)
+    if register.judge in (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2):
+        return limit
+    for field in register.fields:
+        if field.of(value) == field.as_zero or (
+                field.stale and not field.of(limit)):
+            value &= ~field.mask
+    return value
 
 
 def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:

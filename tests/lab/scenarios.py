@@ -168,7 +168,7 @@ def reboots(old: hosts.Host, new: hosts.Host) -> Play:
         yield from _reset_on(guest, new)
         ours = _judged(old, old, via=new)
         yield Seen(
-            ours.verdict == 'unknown',
+            ours.verdict == table.UNKNOWN,
             f'what we say of its way back: {ours.why}',
         )
         detail = guest.migrate(old) or guest.health().reason

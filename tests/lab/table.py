@@ -25,6 +25,7 @@ NOT_TRIED = 'not tried'
 
 COMPATIBLE = 'compatible'
 INCOMPATIBLE = 'incompatible'
+UNKNOWN = 'unknown'
 
 # What the outcome of a migration means for a verdict that claimed to know.
 _MEANS = {
@@ -78,11 +79,15 @@ class Row:
 
     @property
     def agreement(self) -> str:
-        """``yes``, ``no``, or ``-`` where nothing was moved."""
+        """``yes``, ``no``, or ``-`` where nothing was moved.
+
+        What the rule leaves to the trial (unknown) is no disagreement.
+        """
         if self.outcome == NOT_TRIED:
             return '-'
         means = _MEANS[self.outcome]
-        return 'yes' if self.static == means == self.verdict else 'no'
+        agrees = self.verdict == means and self.static in (means, UNKNOWN)
+        return 'yes' if agrees else 'no'
 
 
 COLUMNS = (

@@ -16,6 +16,7 @@ import unittest
 
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import longer_vectors
@@ -69,6 +70,28 @@ class TestOnTheWay(unittest.TestCase):
         self.assertEqual(
             1, there.values.read(s.CODES["ID_AA64MMFR3_EL1"]))
         self.assertEqual(there, carried(there, self.newer()))
+
+    def test_a_stale_value_is_taken_and_not_kept(self):
+        guest = guest_started_on(
+            s.with_field(s.host(), "ID_AA64PFR0_EL1.MPAM", 1))
+        self.assertEqual(guest_started_on(s.host()).values,
+                         carried(guest, s.host()).values)
+        same = s.with_field(s.host(), "ID_AA64PFR0_EL1.MPAM", 1)
+        self.assertEqual(guest, carried(guest, same))
+
+    def test_a_pmu_of_another_kind_becomes_none(self):
+        guest = guest_started_on(
+            s.with_field(s.host(), "ID_AA64DFR0_EL1.PMUVer", 15))
+        self.assertEqual(0, carried(guest, s.host()).values.read(
+            s.DFR0) >> 8 & 0xF)
+
+    def test_mitigations_are_those_of_its_host(self):
+        code = firmware(3)
+        old, new = (s.host({code: level}, listed=s.LISTED | {code})
+                    for level in (0, 1))
+        there = carried(guest_started_on(old), new)
+        self.assertEqual(1, there.values.read(code))
+        self.assertEqual(0, carried(there, old).values.read(code))
 
     def test_a_register_that_is_dropped_is_gone(self):
         guest = guest_started_on(s.host(listed=s.LISTED | {self.extra}))

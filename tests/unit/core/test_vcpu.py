@@ -16,6 +16,7 @@ import unittest
 
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -84,6 +85,12 @@ class TestOnTheWay(unittest.TestCase):
             s.with_field(s.host(), "ID_AA64DFR0_EL1.PMUVer", 15))
         self.assertEqual(0, carried(guest, s.host()).values.read(
             s.DFR0) >> 8 & 0xF)
+
+    def test_registers_of_kernels_to_come_are_kept(self):
+        host = s.host({bitmap(9): 5}, listed=s.LISTED | {bitmap(9)})
+        guest = guest_started_on(host)
+        there = carried(guest, s.host({bitmap(9): 7}, listed=host.listed))
+        self.assertEqual(5, there.values.read(bitmap(9)))
 
     def test_mitigations_are_those_of_its_host(self):
         code = firmware(3)

@@ -159,7 +159,13 @@ class TestTrial(HostCommandTestCase):
         result = json.loads(out)
         self.assertEqual("incompatible", result["verdict"])
         self.assertEqual("EINVAL", result["trial"]["refused"]["MIDR_EL1"])
-        self.assertIn("CNTPCT_EL0", result["trial"]["missing"])
+        self.assertEqual(
+            [f"CCSIDR_EL1[{n}]" for n in range(3, 14)] + ["ZCR_EL1"] + [
+                f"AP{key}KEY{half}_EL1"
+                for key in ("IA", "IB", "DA", "DB", "GA")
+                for half in ("LO", "HI")] + [
+                "CNTPCT_EL0", "CNTP_CTL_EL0", "CNTP_CVAL_EL0",
+                "VENDOR_HYP_BMAP_2"], result["trial"]["missing"])
         self.assertEqual([], result["disagreements"])
 
     def test_refused_as_a_table(self):

@@ -38,6 +38,7 @@ class AgreementTest(testtools.TestCase):
             self.assertEqual(agreement, row(outcome, static).agreement)
 
     def test_not_knowing_is_no_agreement(self):
+        self.assertEqual('no', row(static='unknown').agreement)
         self.assertEqual('no', row(verdict='unknown').agreement)
 
     def test_the_trial_settles_what_the_rule_can_not(self):

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from nova_arm_migrate.core.hazards import find_hazards
 from nova_arm_migrate.core.incoming import Fate
-from nova_arm_migrate.core.incoming import fates
+from nova_arm_migrate.core.incoming import fate_of
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.rules import JUDGES
@@ -125,10 +125,9 @@ def _missing(guest: Guest, host: Host) -> list[Finding]:
                 detail=f"{more} of vCPU feature {feature.name}"))
             missing -= feature.registers
     findings += [
-        Finding(*_LACKING[fate], register_of(code).name, rule="PRESENT",
-                code=code)
-        for code, fate in fates(guest, host.listed, host.qemu).items()
-        if code in missing]
+        Finding(*_LACKING[fate_of(code, guest, host.listed, host.qemu)],
+                register_of(code).name, rule="PRESENT", code=code)
+        for code in sorted(missing)]
     return findings
 
 

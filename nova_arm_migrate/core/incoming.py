@@ -20,8 +20,8 @@ fails before that (``cpreg_vmstate_array_len``). Since 11.1 every such register
 fails the load, but for the tolerances in `tables.qemu`.
 """
 
-from collections.abc import Mapping
 import enum
+import functools
 
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import version_of
@@ -41,34 +41,41 @@ class Fate(enum.Enum):
     UNKNOWN = "is not known"
 
 
-def fates(guest: Guest, listed: frozenset[int],
-          qemu: str | None) -> Mapping[int, Fate]:
-    """Return what becomes of each register that the destination lacks.
+def fate_of(code: int, guest: Guest, listed: frozenset[int],
+            qemu: str | None) -> Fate:
+    """Return what becomes of a register that the destination lacks.
 
+    :param code: one of the guest's
     :param listed: the registers that the destination has
     :param qemu: version of the destination's QEMU, None if not known
-    :returns: by code, in QEMU's order; empty if the guest's are not known
     """
-    incoming = guest.listed or frozenset()
-    lacks = sorted(incoming - listed, key=kvm_id)
-    if not lacks:
-        return {}
+    in_order = _in_order(code, guest, listed)
+    tolerant = _tolerant(code, guest)
     version = version_of(qemu)
-    fits = len(incoming) <= len(listed)
-    last = max(map(kvm_id, listed), default=0)
-    found = {}
-    for code in lacks:
-        zero = keeps_value(code) and not guest.values.read(code)
-        in_order = Fate.FAILS
-        if fits and kvm_id(code) > last:
-            # What a guest loses with a value there, nobody has looked at.
-            in_order = Fate.DROPPED if zero else Fate.UNKNOWN
-        tolerance = TOLERATED.get(code)
-        tolerant = Fate.DROPPED if tolerance is Tolerance.ALWAYS or (
-            tolerance is Tolerance.IF_ZERO and zero) else Fate.FAILS
-        if in_order is tolerant or version and version <= IN_ORDER_UNTIL:
-            found[code] = in_order
-        else:
-            found[code] = tolerant if version and version >= TOLERANT_SINCE \
-                else Fate.UNKNOWN
-    return found
+    if version is None or IN_ORDER_UNTIL < version < TOLERANT_SINCE:
+        return in_order if in_order is tolerant else Fate.UNKNOWN
+    return in_order if version <= IN_ORDER_UNTIL else tolerant
+
+
+def _in_order(code: int, guest: Guest, listed: frozenset[int]) -> Fate:
+    if len(guest.listed or ()) > len(listed) or kvm_id(code) < _last(listed):
+        return Fate.FAILS
+    # What a guest loses with a value there, nobody has looked at.
+    return Fate.DROPPED if _is_zero(code, guest) else Fate.UNKNOWN
+
+
+def _tolerant(code: int, guest: Guest) -> Fate:
+    tolerance = TOLERATED.get(code)
+    dropped = tolerance is Tolerance.ALWAYS or (
+        tolerance is Tolerance.IF_ZERO and _is_zero(code, guest))
+    return Fate.DROPPED if dropped else Fate.FAILS
+
+
+def _is_zero(code: int, guest: Guest) -> bool:
+    return keeps_value(code) and not guest.values.read(code)
+
+
+@functools.lru_cache(maxsize=256)
+def _last(listed: frozenset[int]) -> int:
+    """KVM's highest number, remembered: a filter asks it for every host."""
+    return max(map(kvm_id, listed), default=0)

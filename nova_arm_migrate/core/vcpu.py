@@ -25,6 +25,7 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Judge
+from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
@@ -116,13 +117,13 @@ def carried(guest: Guest, host: Host) -> Guest:
     """Return what a guest has on the host that it runs on now.
 
     It keeps the values that it started with, as far as KVM keeps them
-    (`_kept`). A register that a host on its
-    way added came up with that host's value, and QEMU carries it on from
-    there like any other (``kvm_arm_init_cpreg_list``: the list is the
-    host's); one that a host lacked is gone. It may have booted again there by
-    itself, and use vector lengths that it did not start with
-    (`longer_vectors`). And QEMU has rounded its memory blocks up to the
-    largest pages on its way (``qemu_ram_resize``).
+    (`_kept`). A register that a host on its way added came up with that
+    host's value, and QEMU carries it on from there like any other
+    (``kvm_arm_init_cpreg_list``: the list is the host's); one that a host
+    lacked is gone. It may have booted again there by itself, and use vector
+    lengths that it did not start with (`longer_vectors`). And QEMU has
+    rounded its memory blocks up to the largest pages on its way
+    (``qemu_ram_resize``).
 
     :param host: the record of the host that it runs on
     """
@@ -131,9 +132,12 @@ def carried(guest: Guest, host: Host) -> Guest:
     if listed is not None and here.listed is not None:
         added = {code: value for code, value in here.values.items()
                  if code not in listed}
-        kept = {code: _kept(code, values.read(code), here)
-                for code in values.keys() | here.values.keys()
-                if code in listed & here.listed}
+        kept = {code: value for code, value in values.items()
+                if code in here.listed}
+        for register in _NOT_KEPT:
+            if register.code in listed and register.code in here.listed:
+                kept[register.code] = _kept(
+                    register, values.read(register.code), here)
         values = Values({code: value for code, value in (added | kept).items()
                          if value})
         listed = here.listed
@@ -143,18 +147,22 @@ def carried(guest: Guest, host: Host) -> Guest:
         page_size=max(pages, default=None))
 
 
-def _kept(code: int, value: int, here: Host) -> int:
+_LEVELS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2)
+_NOT_KEPT = tuple(
+    register for register in REGISTERS.values()
+    if register.judge in _LEVELS or any(
+        field.stale or field.as_zero is not None for field in register.fields))
+
+
+def _kept(register: Register, value: int, here: Host) -> int:
     """What KVM gives back of a value that it has accepted.
 
     Source: ``kvm_arm_get_fw_reg``, which tells of a mitigation what the host
     has; ``set_id_aa64pfr0_el1`` and the like, which take a field and ignore
     it (`Field.stale`, `Field.as_zero`).
     """
-    register = REGISTERS.get(code)
-    if register is None:
-        return value
-    limit = here.values.read(code)
-    if register.judge in (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2):
+    limit = here.values.read(register.code)
+    if register.judge in _LEVELS:
         return limit
     for field in register.fields:
         if field.of(value) == field.as_zero or (

@@ -18,7 +18,7 @@ that the destination lacks see `core.incoming`.
 """
 
 from nova_arm_migrate.core.incoming import Fate
-from nova_arm_migrate.core.incoming import fates
+from nova_arm_migrate.core.incoming import fate_of
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables import keeps_value
@@ -49,6 +49,12 @@ def missing(guest: Guest, listed: frozenset[int], qemu: str | None
     :returns: codes of the guest's registers that the destination lacks and
         its QEMU does not drop; codes of those that it may drop
     """
-    found = fates(guest, listed, qemu).items()
-    return (tuple(code for code, fate in found if fate is Fate.FAILS),
-            tuple(code for code, fate in found if fate is Fate.UNKNOWN))
+    fails, may_fail = [], []
+    lacks = (guest.listed or frozenset()) - listed
+    for code in sorted(lacks, key=kvm_id):
+        fate = fate_of(code, guest, listed, qemu)
+        if fate is Fate.FAILS:
+            fails.append(code)
+        elif fate is Fate.UNKNOWN:
+            may_fail.append(code)
+    return tuple(fails), tuple(may_fail)

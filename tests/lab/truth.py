@@ -274,13 +274,7 @@ class Trial:
         so it may not fit any more.
         """
         via = guest.host
-        now = dataclasses.replace(
-            vcpu.carried(
-                self.records[source.label], self.known[via.name].profile
-            ),
-            # It did not boot again there, which we know and Nova does not.
-            sve_passed=None,
-        )
+        now = moved(self.records[source.label], self.known[via.name].profile)
         home = self.known[source.host.name].profile
         answer = oracle.ask(source.host, [oracle.trial(now)])[0]
         ours = oracle.said(now, home, answer)
@@ -327,6 +321,14 @@ class Trial:
             why=ours.why,
             detail=detail,
         )
+
+
+def moved(guest: profile.Guest, host: profile.Host) -> profile.Guest:
+    """The guest's record on a host that it has moved to.
+
+    It did not boot again there, which we know and Nova does not.
+    """
+    return dataclasses.replace(vcpu.carried(guest, host), sve_passed=None)
 
 
 def attempt(guest: guests.Guest, target: hosts.Host) -> tuple[str, str]:

@@ -12,7 +12,6 @@
 
 """The verdicts again, on the profiles that the truth table was made with."""
 
-import dataclasses
 import pathlib
 import re
 
@@ -65,9 +64,7 @@ class ReplayTest(testtools.TestCase):
             guest = vcpu.guest_started_on(
                 first, disabled=frozenset(off), gic=one.gic, memory=MEMORY)
             if via:
-                # No guest booted again on its way.
-                guest = dataclasses.replace(
-                    vcpu.carried(guest, host_of(via)[1]), sve_passed=None)
+                guest = truth.moved(guest, host_of(via)[1])
             _, host = host_of(row.destination)
             verdict = compare.compare(guest, host).verdict.value
             expected = table.COMPATIBLE if row.outcome == table.HEALTHY \

@@ -99,6 +99,10 @@ class TestOnTheWay(unittest.TestCase):
         there = carried(guest_started_on(old), new)
         self.assertEqual(1, there.values.read(code))
         self.assertEqual(0, carried(there, old).values.read(code))
+        without = s.host({code: 0}, listed=s.LISTED - {code})
+        self.assertEqual(
+            1, carried(guest_started_on(without), new).values.read(code))
+        self.assertNotIn(code, carried(there, without).values)
 
     def test_a_register_that_is_dropped_is_gone(self):
         guest = guest_started_on(s.host(listed=s.LISTED | {self.extra}))

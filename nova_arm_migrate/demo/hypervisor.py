@@ -156,11 +156,25 @@ class ArmDomain(fakelibvirt.Domain):
         self._stop('CRASHED')
 
     def attachDevice(self, xml: str) -> ty.Any:
-        self._edited = True
+        tree = etree.fromstring(self._xml)
+        devices = tree.find('devices')
+        if devices is None or _same_device(devices, xml) is not None:
+            self._edited = True
+        else:
+            devices.append(etree.fromstring(xml))
+            self._xml = _with_addresses(
+                etree.tostring(tree, encoding='unicode'))
         return super().attachDevice(xml)
 
     def detachDevice(self, xml: str) -> ty.Any:
-        self._edited = True
+        tree = etree.fromstring(self._xml)
+        devices = tree.find('devices')
+        known = None if devices is None else _same_device(devices, xml)
+        if devices is None or known is None:
+            self._edited = True
+        else:
+            devices.remove(known)
+            self._xml = etree.tostring(tree, encoding='unicode')
         return super().detachDevice(xml)
 
     def XMLDesc(self, flags: int) -> str:
@@ -399,6 +413,19 @@ def _with_addresses(xml: str) -> str:
 def _invalid(text: str) -> Exception:
     return jobs.error(f'Requested operation is not valid: {text}',
                       'VIR_ERR_OPERATION_INVALID')
+
+
+def _same_device(devices: ty.Any, xml: str) -> ty.Any:
+    """Find the device among others, by what a guest knows it by."""
+    wanted = etree.fromstring(xml)
+    path, name = {'disk': ('target', 'dev'), 'interface': ('mac', 'address')
+                  }.get(str(wanted.tag), ('source/address', 'uuid'))
+    for device in devices.iterfind(str(wanted.tag)):
+        ours, theirs = device.find(path), wanted.find(path)
+        if (ours is not None and theirs is not None
+                and ours.get(name) == theirs.get(name)):
+            return device
+    return None
 
 
 def _uuid(xml: str) -> str | None:

@@ -173,11 +173,18 @@ class Migration:
         if self._source._active():
             # qemuMigrationSrcPostcopyFailed
             self._source.enter('PAUSED', 'POSTCOPY_FAILED')
+        if not self._knows_recovery(self._here):
+            # qemuMigrationAnyPostcopyFailed, qemuMigrationJobFinish
+            self._source.outgoing = None
         if self._destination._active():
-            # qemuMigrationDstPostcopyFailed; PAUSED before libvirt 8.5.
-            self._destination.enter(
-                'PAUSED' if job.broken == 'paused' else 'RUNNING',
-                'POSTCOPY_FAILED')
+            # qemuMigrationDstPostcopyFailed
+            there = self._destination._connection
+            paused = (job.broken == 'paused'
+                      or not self._knows_recovery(there))
+            self._destination.enter('PAUSED' if paused else 'RUNNING',
+                                    'POSTCOPY_FAILED')
+            if not self._knows_recovery(there):
+                self._destination.incoming = None
         job.broken = job.broken or 'running'
 
     def _recover(self) -> None:
@@ -185,7 +192,7 @@ class Migration:
         source = self._source
         there = self._here.network.find(self._uri)
         for connection in (self._here, there):
-            if connection.getLibVersion() < _KNOWS_RECOVERY:
+            if not self._knows_recovery(connection):
                 # virCheckFlags
                 raise jobs.error(
                     'invalid argument: unsupported flags (0x80000) in'
@@ -213,6 +220,14 @@ class Migration:
         self._landed(job)
 
     # Steps
+
+    @staticmethod
+    def _knows_recovery(connection: ty.Any) -> bool:
+        """Whether libvirt keeps the job of a post-copy that has broken.
+
+        Before, it ended the job, and left the guest paused on both sides.
+        """
+        return bool(connection.getLibVersion() >= _KNOWS_RECOVERY)
 
     def _both_run(self) -> bool:
         return bool(self._source._active() and self._destination._active())

@@ -232,13 +232,23 @@ class TestJobs(test_hosts.HostsTestBase):
         self.assertEqual(2, self.job.recoveries)
 
     def test_a_broken_post_copy_of_an_older_libvirt(self):
+        resume = POSTCOPY | number('VIR_MIGRATE_POSTCOPY_RESUME')
         self.b.fakeLibVersion = 8004000
         self.in_post_copy()
-        self.job.break_post_copy('paused')
+        self.job.break_post_copy()
         self.job.wait_end()
         self.state(self.b, 'PAUSED', 'POSTCOPY_FAILED')
         self.raises('VIR_ERR_INVALID_ARG', self.domain.migrateToURI3, URI,
-                    {}, POSTCOPY | number('VIR_MIGRATE_POSTCOPY_RESUME'))
+                    {}, resume)
+
+    def test_an_older_libvirt_ends_a_broken_post_copy(self):
+        self.a.fakeLibVersion = 8004000
+        self.in_post_copy()
+        self.job.break_post_copy()
+        self.job.wait_end()
+        self.state(self.a, 'PAUSED', 'POSTCOPY_FAILED')
+        self.state(self.b, 'RUNNING', 'POSTCOPY_FAILED')
+        self.assertEqual(fakelibvirt.VIR_DOMAIN_JOB_NONE, self.job_type())
 
     def test_a_destination_that_is_destroyed_in_post_copy(self):
         self.in_post_copy()

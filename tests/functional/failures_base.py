@@ -42,12 +42,19 @@ class Clock:
 
     def __init__(self):
         self._ahead = 0.0
+        self._stopped = False
 
     def time(self):
         return time.time() + self._ahead
 
     def sleep(self, seconds):
+        if self._stopped:
+            raise SystemExit('the clock has been stopped')
         time.sleep(min(seconds, 0.01))
+
+    def stop(self):
+        """Have every loop end that still waits for something."""
+        self._stopped = True
 
     def forward(self, seconds):
         """Have time pass."""
@@ -70,6 +77,10 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         self.flags(cpu_dedicated_set='0-7', group='compute')
         self.clock = Clock()
         self.stub_out('nova.virt.libvirt.driver.time', self.clock)
+        self.stub_out(
+            'nova.virt.libvirt.driver.LibvirtDriver.get_volume_connector',
+            lambda driver, instance: {
+                'host': driver._host.get_connection().hostname})
         self.disks = truth.Disks(self)
         if self.block:
             truth.block_storage(self)
@@ -84,8 +95,6 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
                             ('b', test_numa.INTERLEAVED),
                             ('c', test_numa.CONTIGUOUS)):
             self.numa_host(name, nodes, driver, version=version)
-            self.computes[name].driver.get_volume_connector = (
-                lambda instance, name=name: {'host': name})
         self.there = self.guest('b')
         self.server = self.guest('a')
         self.pins_before = self.pins(self.server)

@@ -14,6 +14,7 @@
 
 ``arm-findings``    every cause of a finding, with its sentence
 ``arm-registers``   every register and field, with KVM's rule
+``arm-job``         what follows a migration job whose libvirt call has raised
 ``arm-command``     the help of a command: ``arm-command:: compare``
 """
 
@@ -24,6 +25,7 @@ from docutils import nodes
 from docutils.parsers import rst
 
 from nova_arm_migrate.commands import main
+from nova_arm_migrate.core import job
 from nova_arm_migrate.core import rules
 from nova_arm_migrate.core import sentences
 from nova_arm_migrate.core import tables
@@ -104,6 +106,23 @@ class Registers(rst.Directive):
         return rule
 
 
+class Job(rst.Directive):
+    def run(self):
+        there = [state for state in job.Domain
+                 if state is not job.Domain.MIGRATED]
+        return [_table(
+            ('On the source', *(state.value for state in there)),
+            (16, *[12] * len(there)),
+            [(_plain(here.value),
+              *(_plain(self._step(here, state)) for state in there))
+             for here in job.Domain])]
+
+    @staticmethod
+    def _step(here, there):
+        return job.next_step(job.Sight(
+            job.Thread.RAISED, source=here, destination=there)).step.value
+
+
 class Command(rst.Directive):
     required_arguments = 0
     optional_arguments = 1
@@ -124,5 +143,6 @@ class Command(rst.Directive):
 def setup(app):
     app.add_directive('arm-findings', Findings)
     app.add_directive('arm-registers', Registers)
+    app.add_directive('arm-job', Job)
     app.add_directive('arm-command', Command)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

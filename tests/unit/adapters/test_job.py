@@ -613,7 +613,7 @@ class TestDomainState(unittest.TestCase):
                 (1, 1): Domain.RUNNING, (1, 2): Domain.RUNNING,
                 (1, 10): Domain.POST_COPY, (1, 11): Domain.POST_COPY_FAILED,
                 (2, 0): Domain.RUNNING, (3, 1): Domain.PAUSED,
-                (3, 2): Domain.HELD, (3, 11): Domain.HELD,
+                (3, 2): Domain.HELD, (3, 11): Domain.HELD, (3, 14): Domain.HELD,
                 (3, 12): Domain.POST_COPY, (3, 13): Domain.POST_COPY_FAILED,
                 (4, 1): Domain.RUNNING, (5, 1): Domain.STOPPED,
                 (5, 4): Domain.MIGRATED, (6, 0): Domain.STOPPED,

@@ -100,7 +100,7 @@ class JobCase(unittest.TestCase):
         self.guest = self.driver._host.get_guest.return_value
         self.state(RUNNING)
         self.instance = mock.Mock(
-            uuid=UUID, vm_state='active', numa_topology=None)
+            uuid=UUID, vm_state='active', numa_topology=None, host='here')
         self.data = objects.LibvirtLiveMigrateData()
         self.post, self.recover = mock.Mock(), mock.Mock()
 
@@ -222,11 +222,11 @@ class TestMonitor(JobCase):
 
     def test_nothing_ends_before_libvirts_call_has_ended(self):
         def play(*args):
-            self.job().spawned()
+            guest = self.watched()
             for kind in JobType:
                 self.info(kind)
                 self.assertIn(
-                    domain_state.job_type(self.watched().get_job_info().type),
+                    domain_state.job_type(guest.get_job_info().type),
                     (JobType.NONE, JobType.UNBOUNDED))
             self.operate()
             self.job().post()
@@ -413,7 +413,7 @@ class TestSettling(JobCase):
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
             self.migrate()
         self.recover.assert_called_once()
-        self.assertEqual([('live_migration', 'ValueError: no such host')],
+        self.assertEqual([('monitor', 'ValueError: no such host')],
                          self.failed)
         self.asked.assert_not_called()
 
@@ -429,7 +429,7 @@ class TestSettling(JobCase):
             self.migrate()
         self.recover.assert_called_once()
         self.assertEqual(
-            [('live_migration', 'OSError: database is away'),
+            [('monitor', 'OSError: database is away'),
              ('live_migration', 'canceled')], self.failed)
 
     def test_the_monitor_fails_and_the_job_lands(self):

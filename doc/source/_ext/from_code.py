@@ -19,14 +19,22 @@
 
 import argparse
 import os
+import pathlib
 
 from docutils import nodes
 from docutils.parsers import rst
 
 from nova_arm_migrate.commands import main
+from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import rules
 from nova_arm_migrate.core import sentences
 from nova_arm_migrate.core import tables
+from tools.kernel_tables import check
+from tools.kernel_tables import facts
+
+_KERNELS = (pathlib.Path(__file__).parents[3] / 'tools' / 'kernel_tables'
+            / 'kernels')
+_BY_FIELD = (registers.Judge.FEATURES, registers.Judge.FEATURES_32BIT)
 
 
 def _table(headings, widths, rows):
@@ -75,19 +83,47 @@ class Findings(rst.Directive):
 
 class Registers(rst.Directive):
     def run(self):
+        self.kernels = sorted(
+            (facts.load(path.read_text('ascii'))
+             for path in _KERNELS.iterdir()),
+            key=lambda kernel: kernel.number)
         rows = []
         for register in tables.REGISTERS.values():
-            if register.fields:
-                rows += [
-                    (_literal(f'{register.name}.{field.name}'),
-                     _plain(self._bits(field)), _plain(self._rule(field)))
-                    for field in register.fields]
+            if register.fields and register.judge in _BY_FIELD:
+                rows += [self._field(register, field)
+                         for field in register.fields]
             elif not register.name.startswith('S3_'):
                 judge = rules.JUDGES[register.judge].__doc__
                 rows.append((_literal(register.name), _plain('all'),
-                             _plain(judge.partition('\n')[0])))
-        return [_table(('Register and field', 'Bits', 'Rule'),
-                       (50, 15, 35), rows)]
+                             _plain(judge.partition('\n')[0]), _plain(''),
+                             _plain('')))
+        return [_table(('Register and field', 'Bits', 'Rule', 'Writable in',
+                        'Other kernels'), (36, 9, 22, 13, 20), rows)]
+
+    def _field(self, register, field):
+        there = [(kernel.series, self._facts(kernel, register, field))
+                 for kernel in self.kernels]
+        known = [(series, found) for series, found in there
+                 if found is not None and found.rule]
+        other = [f'{series}: {check.described(found)}'
+                 for series, found in known
+                 if check.described(found) != check.described(known[-1][1])]
+        lacking = [series for series, found in there
+                   if not (found is not None and found.rule)]
+        if known and lacking:
+            other.append('not in ' + ', '.join(lacking))
+        return (_literal(f'{register.name}.{field.name}'),
+                _plain(self._bits(field)), _plain(self._rule(field)),
+                _plain(', '.join(series for series, found in known
+                                 if found.writable)),
+                _plain('; '.join(other)))
+
+    @staticmethod
+    def _facts(kernel, register, field):
+        found = kernel.register(register.code)
+        return next((one for one in found.fields
+                     if (one.shift, one.width) == (field.shift, field.width)
+                     ), None) if found is not None else None
 
     @staticmethod
     def _bits(field):

@@ -15,6 +15,8 @@
 ``arm-findings``    every cause of a finding, with its sentence
 ``arm-registers``   every register and field, with KVM's rule
 ``arm-command``     the help of a command: ``arm-command:: compare``
+``arm-silicon``     what real CPUs can do: ``arm-silicon:: update``, ``cores``
+                    or ``profiles``
 """
 
 import argparse
@@ -29,6 +31,8 @@ from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import rules
 from nova_arm_migrate.core import sentences
 from nova_arm_migrate.core import tables
+from nova_arm_migrate.core.verdict import Severity
+from tests import silicon
 from tools.kernel_tables import check
 from tools.kernel_tables import facts
 
@@ -157,8 +161,54 @@ class Command(rst.Directive):
         return [nodes.literal_block(text, text, language='none')]
 
 
+class Silicon(rst.Directive):
+    required_arguments = 1
+
+    def run(self):
+        profiles = silicon.profiles()
+        match self.arguments[0]:
+            case 'profiles':
+                return [_table(
+                    ('Core', 'Kernel', 'Writable bits'), (20, 40, 40),
+                    [(_plain(one.core), _plain(one.host.kernel),
+                      _plain(one.host.why_absent('writable')))
+                     for one in profiles])]
+            case 'update':
+                rows = [self._move(start, end,
+                                   start.core, start.kernel, end.kernel)
+                        for start in profiles for end in profiles
+                        if start.core == end.core and start is not end]
+                headings = 'Core', 'From', 'To'
+            case _:
+                newest = max(one.number for one in profiles)
+                last = [one for one in profiles if one.number == newest]
+                rows = [self._move(start, end, start.core, end.core,
+                                   end.kernel)
+                        for start in last for end in last
+                        if start.core != end.core]
+                headings = 'From', 'To', 'Kernel'
+        return [_table((*headings, 'Verdict', 'In the way'),
+                       (14, 12, 8, 14, 52), rows)]
+
+    def _move(self, start, end, *names):
+        report = silicon.judge(start, end)
+        found = [finding for finding in report.findings
+                 if finding.severity is not Severity.NOTE]
+        lacking = [finding for finding in found
+                   if finding.cause in sentences.LACKING]
+        told = [finding.brief('host') for finding in found
+                if finding not in lacking]
+        if lacking:
+            more = f' and {len(lacking) - 1} more' if lacking[1:] else ''
+            told.append(f'{lacking[0].name}{more}: not on host')
+        return (*(_plain(name) for name in names),
+                _plain(report.verdict.value),
+                _plain('; '.join(told) or 'nothing'))
+
+
 def setup(app):
     app.add_directive('arm-findings', Findings)
     app.add_directive('arm-registers', Registers)
     app.add_directive('arm-command', Command)
+    app.add_directive('arm-silicon', Silicon)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

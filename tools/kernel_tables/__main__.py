@@ -14,9 +14,11 @@
 
 Each TREE is an unpacked kernel source, ``GITDIR:REVISION`` of a bare git
 repository, or a file of facts that ``--write`` made of one. Prints one line a
-difference. Exit code: 0 if the tables have nothing missing or wrong (where
-older kernels differ from the newest is told and does not count), 1 if they
-have, 2 for a tree that can't be read.
+difference: what the tables lack or have wrong, and which of KVM's functions
+that judge a write are not those of the newest kernel that is kept here (read
+them, then ``--write``). Exit code: 0 if there is none (where older kernels
+differ from the newest is told and does not count), 1 if there is, 2 for a tree
+that can't be read.
 
 Debian's packages ``linux-source-*`` are such trees::
 
@@ -56,6 +58,11 @@ def facts_of(place: str) -> facts.Facts:
         raise SourceError(f"{place}: {error}") from None
 
 
+def kept() -> list[facts.Facts]:
+    """Return the facts that are kept beside this tool."""
+    return [facts_of(str(path)) for path in sorted(FACTS.iterdir())]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check, print, return the exit code."""
     parser = argparse.ArgumentParser(
@@ -69,17 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--write", metavar="DIRECTORY", type=pathlib.Path,
         help="write the facts of each kernel there")
     parsed = parser.parse_args(arguments)
-    places = parsed.tree or [str(path) for path in sorted(FACTS.iterdir())]
     try:
-        kernels = [facts_of(place) for place in places]
+        kernels = [facts_of(place) for place in parsed.tree] or kept()
     except SourceError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
+    read = max(kept(), key=lambda one: one.number)
     if parsed.write is not None:
         for one in kernels:
             name = parsed.write / f"linux-{one.series}.tsv"
             name.write_text(facts.dump(one), "ascii")
-    found = check.differences(kernels, REGISTERS)
+    found = check.differences(kernels, REGISTERS, read)
     for difference in found:
         print(difference)
     wrong = [d for d in found if d.kind is not check.Kind.OLDER]

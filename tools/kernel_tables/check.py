@@ -46,6 +46,7 @@ class Kind(enum.Enum):
     RULE = "the tables have another rule"
     SAFE = "the tables have another safe value"
     NAME = "the tables have another name"
+    FUNCTION = "KVM's function is not the one that was read last"
     OLDER = "an older kernel has another rule than the newest"
 
 
@@ -70,15 +71,19 @@ class Difference:
 
 
 def differences(kernels: Sequence[facts.Facts],
-                table: Mapping[int, ours.Register]) -> list[Difference]:
+                table: Mapping[int, ours.Register],
+                read: facts.Facts | None = None) -> list[Difference]:
     """Return what the tables lack or have wrong, and where kernels part.
 
-    :param table: `core.tables.REGISTERS`
     :param kernels: at least one
+    :param table: `core.tables.REGISTERS`
+    :param read: the kernel whose functions somebody has read for the rule
     """
     newest, *others = sorted(
         kernels, key=lambda kernel: kernel.number, reverse=True)
     found = list(_against(newest, table))
+    if read is not None:
+        found += _functions(newest, read)
     told = {difference.name for difference in found}
     for kernel in others:
         more = [difference for difference in _registers(kernel, table)
@@ -97,6 +102,21 @@ def _against(kernel: facts.Facts, table: Mapping[int, ours.Register]
             continue
         for field in register.fields:
             yield from _field(kernel.version, register, field, entry)
+
+
+def _functions(newest: facts.Facts, read: facts.Facts
+               ) -> Iterator[Difference]:
+    """Functions that have changed: whether the rule has, somebody reads.
+
+    What they do beside the tables is in `core.registers.Field` (least,
+    or_zero, as_zero, stale) and in `core.rules`.
+    """
+    known = dict(read.functions)
+    for name, digest in newest.functions:
+        if known.pop(name, None) != digest:
+            yield Difference(name, Kind.FUNCTION, newest.version, "", "")
+    for name in known:
+        yield Difference(name, Kind.FUNCTION, newest.version, "", "")
 
 
 def _registers(kernel: facts.Facts, table: Mapping[int, ours.Register]

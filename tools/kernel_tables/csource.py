@@ -129,6 +129,19 @@ def _substituted(macro: Macro, given: list[str]) -> str:
     return re.sub(r"\s*##\s*", "", body)
 
 
+def function(text: str, name: str) -> str:
+    """Return the body of a function, white space evened out.
+
+    :returns: empty if uncommented source does not define it
+    :raises SourceError: if its bracket does not close
+    """
+    match = re.search(rf"\b{name}\([^;{{}}]*\)\s*(?=\{{)", text)
+    if match is None:
+        return ""
+    end = bracketed(text, match.end())
+    return " ".join(text[match.end():end + 1].split())
+
+
 def initialisers(text: str) -> Iterator[str]:
     """Return the inside of each ``{...}`` of an array's initialiser."""
     place = 0

@@ -22,6 +22,7 @@ import dataclasses
 COLUMNS = ("register", "code", "shown", "setter", "field", "bits", "sign",
            "rule", "safe", "writable")
 _HEAD = "# Linux "
+_FUNCTION = "# function "
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,10 +69,13 @@ class Facts:
     """What one kernel says.
 
     :ivar version: ``6.12.117``
+    :ivar functions: of a function that judges what is written, by its name,
+        a digest of its body: enough to see that one has changed
     """
 
     version: str
     registers: tuple[Register, ...]
+    functions: tuple[tuple[str, str], ...] = ()
 
     @property
     def number(self) -> tuple[int, ...]:
@@ -91,7 +95,10 @@ class Facts:
 
 def dump(facts: Facts) -> str:
     """Return facts as a text of tab separated values."""
-    lines = [f"{_HEAD}{facts.version}", "\t".join(COLUMNS)]
+    lines = [f"{_HEAD}{facts.version}",
+             *(f"{_FUNCTION}{name} {digest}"
+               for name, digest in facts.functions),
+             "\t".join(COLUMNS)]
     for register in facts.registers:
         head = (register.name, f"{register.code:x}", register.shown,
                 register.setter)
@@ -115,14 +122,22 @@ def load(text: str) -> Facts:
     lines = text.splitlines()
     if not lines or not lines[0].startswith(_HEAD):
         raise ValueError("not facts of a kernel")
+    functions = []
     rows: dict[tuple[str, str, str, str], list[Field]] = {}
-    for line in lines[2:]:
+    for line in lines[1:]:
+        if line.startswith(_FUNCTION):
+            name, digest = line.removeprefix(_FUNCTION).split()
+            functions.append((name, digest))
+            continue
+        if line.startswith(COLUMNS[0]):
+            continue
         name, code, shown, setter, *rest = line.split("\t")
         fields = rows.setdefault((name, code, shown, setter), [])
         fields += _fields(rest)
     return Facts(lines[0].removeprefix(_HEAD), tuple(
         Register(name, int(code, 16), shown, setter, tuple(fields))
-        for (name, code, shown, setter), fields in rows.items()))
+        for (name, code, shown, setter), fields in rows.items()),
+        tuple(functions))
 
 
 def _fields(columns: list[str]) -> Iterable[Field]:

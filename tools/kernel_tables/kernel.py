@@ -26,6 +26,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
+import hashlib
 import pathlib
 import re
 import subprocess
@@ -56,6 +57,11 @@ _KVM_TABLES = ("sys_reg_descs", "invariant_sys_regs")
 _KEPT_MACROS = ("SYS_DESC",)
 _FIRMWARE = re.compile(
     r"#define\s+KVM_REG_ARM_(\w+)\s+KVM_REG_ARM_FW_(FEAT_BMAP_)?REG\((\d+)\)")
+#: Functions that judge a write, besides the setters of the table.
+_JUDGES = frozenset({
+    "arm64_check_features", "arm64_ftr_safe_value", "demux_c15_set",
+    "kvm_arm64_ftr_safe_value", "set_ccsidr", "kvm_finalize_sys_regs",
+    "kvm_arm_set_fw_reg", "kvm_arm_set_fw_reg_bmap"})
 _VERSION = ("VERSION", "PATCHLEVEL", "SUBLEVEL", "EXTRAVERSION")
 
 
@@ -144,8 +150,21 @@ def read(reader: Reader) -> facts.Facts:
                              for field, low, width, _ in block.fields))
     for register in _firmware(reader):
         found[register.code] = register
-    return facts.Facts(_version(reader), tuple(
-        found[code] for code in sorted(found)))
+    setters = {register.setter for register in found.values()}
+    return facts.Facts(
+        _version(reader), tuple(found[code] for code in sorted(found)),
+        tuple(_functions(reader, source, features, setters)))
+
+
+def _functions(reader: Reader, source: str, features: str,
+               setters: set[str]) -> Iterator[tuple[str, str]]:
+    """Return a digest of each function that judges what is written."""
+    calls = csource.uncommented(reader(f"{_ARM64}/kvm/hypercalls.c"))
+    for name in sorted((setters | _JUDGES) - {""}):
+        text = next((body for text in (source, features, calls)
+                     if (body := csource.function(text, name))), "")
+        if text:
+            yield name, hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _version(reader: Reader) -> str:

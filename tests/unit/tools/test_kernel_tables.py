@@ -17,6 +17,7 @@ each once.
 """
 
 import contextlib
+import dataclasses
 import io
 import pathlib
 import subprocess
@@ -123,6 +124,8 @@ static s64 kvm_arm64_ftr_safe_value(u32 id, s64 new)
     }
     return 0;
 }
+static int set_id_zoo_el1(struct kvm_vcpu *vcpu, u64 val);
+static int set_id_zoo_el1(struct kvm_vcpu *vcpu, u64 val) { return 1; }
 static const struct sys_reg_desc sys_reg_descs[] = {
     ID_FILTERED(ID_ZOO_EL1, id_zoo_el1, ~(ID_ZOO_EL1_RES0 | GENMASK(5, 4) |
                                           ID_ZOO_EL1_DOG_MASK | BIT(56))),
@@ -196,6 +199,19 @@ class TestKernel(unittest.TestCase):
             "PSCI_VERSION": (ours.firmware(0), "listed"),
             "PARROT_BMAP": (ours.bitmap(9), "listed"),
         }, found)
+
+    def test_functions(self):
+        """A body is another one if more than its white space is."""
+        found = dict(made_up().functions)
+        self.assertEqual({"kvm_arm64_ftr_safe_value", "set_id_zoo_el1"},
+                         set(found))
+        for change, same in (
+                (lambda t: t.replace("{ return 1; }", "{\n\treturn 1;\n}"),
+                 True),
+                (lambda t: t.replace("return 1", "return /* one */ 1"), True),
+                (lambda t: t.replace("return 1", "return 2"), False)):
+            changed = dict(made_up(sys_regs=change).functions)
+            self.assertEqual(same, found == changed)
 
     def test_invariant_registers_are_listed(self):
         found = made_up(sys_regs=lambda text: text + """
@@ -367,6 +383,17 @@ class TestCheck(unittest.TestCase):
             "CNTKCTL_EL1", ours.sysreg(3, 0, 14, 1, 0), "listed", "set_it"),))
         self.assert_found(
             [("CNTKCTL_EL1", check.Kind.NOT_JUDGED)], entries, [known])
+
+    def test_functions_that_have_changed(self):
+        now = made_up()
+        read = dataclasses.replace(now, functions=(
+            ("kvm_arm64_ftr_safe_value", "0"), ("set_gone", "0")))
+        kind = check.Kind.FUNCTION
+        found = check.differences([now], table(), read)
+        self.assertEqual([("kvm_arm64_ftr_safe_value", kind),
+                          ("set_id_zoo_el1", kind), ("set_gone", kind)],
+                         [(d.name, d.kind) for d in found])
+        self.assertEqual([], check.differences([now], table(), now))
 
     def test_older_kernels(self):
         """The newest decides; what others have besides is told once."""

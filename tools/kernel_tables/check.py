@@ -12,8 +12,8 @@
 
 """The project's tables against what kernels say.
 
-The newest kernel decides. What an older one says otherwise is told too,
-because hosts with it are judged by the same table.
+The newest kernel decides. Other rules of older kernels are reported too,
+because the same table judges hosts with these.
 """
 
 from collections.abc import Iterator

@@ -161,9 +161,11 @@ class Job:
             raise failure
         end = time.monotonic() + conf.current(CONF).post_copy_recovery
         resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
-        # What libvirt says if it does not know the flag.
+        # What libvirt says if it does not know the flag, and if the
+        # destination has no domain any more.
         final = (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_NO_SUPPORT,
-                 libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED)
+                 libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+                 libvirt.VIR_ERR_NO_DOMAIN)
         while True:
             again = bool(resume) and time.monotonic() < end
             decision = next_step(Sight(

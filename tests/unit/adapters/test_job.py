@@ -369,6 +369,7 @@ class TestThread(JobCase):
         self.post.assert_called_once()
 
     def test_post_copy_breaks_and_libvirt_can_not_continue(self):
+        self.there = Domain.POST_COPY_FAILED
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(LibvirtError('broken'),
                            LibvirtError('unsupported flags', INVALID_ARG))
@@ -376,6 +377,13 @@ class TestThread(JobCase):
         self.assertIn('Keep both domains', dict(self.failed)['guest'])
         self.post.assert_not_called()
         self.recover.assert_not_called()
+
+    def test_post_copy_breaks_and_the_destination_has_ended_the_guest(self):
+        with self.assertRaises(jobs.Unsettled):
+            self.post_copy(LibvirtError('broken'),
+                           LibvirtError('no domain', NO_DOMAIN))
+        self.assertIn('gone from the destination',
+                      dict(self.failed)['guest'])
 
     def test_post_copy_breaks_for_good(self):
         def later(*args):

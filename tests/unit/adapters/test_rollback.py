@@ -13,7 +13,6 @@
 
 """How a migration that fails is ended, where functional tests don't reach."""
 
-import unittest
 from unittest import mock
 
 from nova import exception
@@ -22,6 +21,7 @@ import nova.privsep.path
 
 from nova_arm_migrate.adapters import events
 from nova_arm_migrate.adapters import rollback
+from tests import logs
 
 objects.register_all()
 
@@ -36,7 +36,7 @@ LOG = """\
 """
 
 
-class TestLog(unittest.TestCase):
+class TestLog(logs.TestCase):
 
     def test_the_last_that_qemu_said(self):
         for binary in ('qemu-system-aarch64', 'qemu-kvm'):
@@ -73,7 +73,7 @@ class TestLog(unittest.TestCase):
             self.assertIsNone(rollback.qemu_last_line(mock.Mock()))
 
 
-class TestJob(unittest.TestCase):
+class TestJob(logs.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -110,7 +110,7 @@ class TestJob(unittest.TestCase):
         self.assertFalse(self.job.settled)
 
 
-class TestEvents(unittest.TestCase):
+class TestEvents(logs.TestCase):
 
     def test_an_event_that_can_not_be_written(self):
         with mock.patch.object(

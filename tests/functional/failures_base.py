@@ -85,7 +85,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         if self.block:
             truth.block_storage(self)
 
-    def cloud(self, driver=base.OURS, version=RECOVERS):
+    def cloud(self, driver=base.OURS, version=RECOVERS, names='abc'):
         """Start the hosts and boot the guests.
 
         A naive copy of the first guest's pins would be in the way of the
@@ -94,6 +94,8 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         for name, nodes in (('a', test_numa.CONTIGUOUS),
                             ('b', test_numa.INTERLEAVED),
                             ('c', test_numa.CONTIGUOUS)):
+            if name not in names:
+                continue
             self.numa_host(name, nodes, driver, version=version)
         self.there = self.guest('b')
         self.server = self.guest('a')
@@ -192,9 +194,12 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
     def truth(self):
         """What is the case, once what is done for it now and then is done.
         """
-        for _ in range(2):
+        self._run_periodics()
+        now = truth.look(self, self.server)
+        if now.faults:
             self._run_periodics()
-        return truth.look(self, self.server)
+            now = truth.look(self, self.server)
+        return now
 
     def assert_settled(self, host, status='ACTIVE', server=None):
         """Check that all agree: the guest runs there, once.

@@ -34,7 +34,7 @@ def _test(points):
     def test(self):
         broken, not_reached = [], []
         for point, result in zip(points, campaign.run(points, base.OURS)):
-            if result.broken(point.always):
+            if result.broken(point):
                 broken.append(result)
             if campaign.NOT_REACHED in result.outcome:
                 not_reached.append(result)

@@ -166,10 +166,11 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
     def monitor_fails(self, host='a', error=OSError('database is away')):
         """Have the monitor of a job fail when `fail` is set.
 
-        :returns: the event to set
+        :returns: the event to set; its ``seen`` is set when it has failed
         """
         driver = self.computes[host].driver
         fail = threading.Event()
+        fail.seen = threading.Event()
         get = libvirt_driver.libvirt_guest.Guest.get_job_info
         ours = threading.local()
 
@@ -180,6 +181,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         def info(guest):
             if getattr(ours, 'here', False) and fail.is_set():
                 ours.here = False
+                fail.seen.set()
                 raise error
             return get(guest)
 

@@ -152,12 +152,20 @@ class Job:
             return
         except numa_host.libvirt_error() as error:
             failure = error
-        end = time.monotonic() + conf.current(CONF).post_copy_recovery
         libvirt = numa_host.libvirt_module()
+        if failure.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN and (
+                self._job_type is JobType.NONE
+                and self._look() is Domain.ABSENT):
+            # It was gone when libvirt was asked: there was no job.
+            self._begun = False
+            raise failure
+        end = time.monotonic() + conf.current(CONF).post_copy_recovery
         resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
-        # What libvirt says if it does not know the flag.
+        # What libvirt says if it does not know the flag, and if the
+        # destination has no domain any more.
         final = (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_NO_SUPPORT,
-                 libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED)
+                 libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+                 libvirt.VIR_ERR_NO_DOMAIN)
         while True:
             again = bool(resume) and time.monotonic() < end
             decision = next_step(Sight(
@@ -295,8 +303,7 @@ class Job:
             LOG.warning('The monitor of the migration has failed: %s', error,
                         instance=self.instance)
             if decision.step is not Step.FINISH:
-                self._event('live_migration',
-                            f'{type(error).__name__}: {error}')
+                self._event('monitor', f'{type(error).__name__}: {error}')
         if decision.step is Step.FINISH:
             self._finish()
         elif decision.step is Step.ROLL_BACK:
@@ -346,8 +353,12 @@ class Job:
             getattr(self._recover_method, 'keywords', {}).get('source_bdms'))
 
     def _close(self, problems: list[Problem]) -> None:
+        # Nova finishes an event by its name: one event for each part.
+        texts: dict[str, list[str]] = {}
         for problem in problems:
-            self._event(problem.part, problem.text)
+            texts.setdefault(problem.part, []).append(problem.text)
+        for part, lines in texts.items():
+            self._event(part, '; '.join(lines))
         fatal = [problem for problem in problems if problem.fatal]
         if fatal:
             raise Unsettled(reason='; '.join(one.text for one in fatal))
@@ -370,7 +381,7 @@ class Job:
                 LOG.warning('The guest can not be resumed: %s', error,
                             instance=self.instance)
             state = self._look()
-        host = CONF.host
+        host = self.instance.host
         if state in (Domain.PAUSED, Domain.HELD):
             self.instance.power_state = power_state.PAUSED
             if paused_before:

@@ -32,6 +32,7 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_arm_migrate.adapters import destination
+from nova_arm_migrate.adapters import domain_state
 from nova_arm_migrate.core.job import Domain
 
 LOG = logging.getLogger(__name__)
@@ -258,6 +259,9 @@ class Settlement:
 
     def _interfaces_back(self) -> None:
         """Attach again the passed-through interfaces of the guest."""
+        if domain_state.look(
+                self._driver._host, self._instance) is Domain.ABSENT:
+            return
         self._driver.rollback_live_migration_at_source(
             self._context, self._instance, self._data)
 

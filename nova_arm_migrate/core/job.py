@@ -161,6 +161,11 @@ _POST_COPY = Decision(
     "Post-copy has failed: the memory of the guest is on both hosts. Keep"
     " both domains. Repair the connection, then run virsh migrate"
     " --postcopy-resume on the source")
+_POST_COPY_LOST = Decision(
+    Step.LEAVE, Place.NOWHERE,
+    "Post-copy has failed, and the guest is gone from the destination: it can"
+    " not be continued. Its disks are kept. Restart it with openstack server"
+    " reboot --hard")
 _RUNS_TWICE = Decision(
     Step.LEAVE, Place.BOTH,
     "The guest runs on both hosts. Stop one of them before its disks are"
@@ -245,7 +250,12 @@ def _failed(seen: Sight) -> Decision:
     if seen.source is Domain.UNKNOWN:
         return _WAIT if seen.patient else _SILENT_SOURCE
     if seen.source in _IN_POST_COPY:
-        return _RECOVER if seen.recoverable else _POST_COPY
+        # A destination that had not begun to run the guest ends it when the
+        # connection breaks (seen with libvirt 11.3).
+        if seen.recoverable:
+            return _RECOVER
+        return _POST_COPY_LOST if seen.destination in _GONE else (
+            _POST_COPY if seen.destination is not None else _ASK)
     if seen.destination is None:
         return _ASK
     return _after_failure(seen, seen.destination)

@@ -132,7 +132,7 @@ class TestRollback(RollbackTestBase):
         self.mock_is_valid_hostname.return_value = False
         self.stays(self.server, 'b', 'failed')
         self.mock_is_valid_hostname.return_value = True
-        (details,) = self.details(self.server, 'arm_migrate_live_migration')
+        (details,) = self.details(self.server, 'arm_migrate_monitor')
         self.assertIn('InvalidHostname', details)
         self.as_it_was()
 

@@ -100,7 +100,7 @@ class JobCase(unittest.TestCase):
         self.guest = self.driver._host.get_guest.return_value
         self.state(RUNNING)
         self.instance = mock.Mock(
-            uuid=UUID, vm_state='active', numa_topology=None)
+            uuid=UUID, vm_state='active', numa_topology=None, host='here')
         self.data = objects.LibvirtLiveMigrateData()
         self.post, self.recover = mock.Mock(), mock.Mock()
 
@@ -222,11 +222,11 @@ class TestMonitor(JobCase):
 
     def test_nothing_ends_before_libvirts_call_has_ended(self):
         def play(*args):
-            self.job().spawned()
+            guest = self.watched()
             for kind in JobType:
                 self.info(kind)
                 self.assertIn(
-                    domain_state.job_type(self.watched().get_job_info().type),
+                    domain_state.job_type(guest.get_job_info().type),
                     (JobType.NONE, JobType.UNBOUNDED))
             self.operate()
             self.job().post()
@@ -369,6 +369,7 @@ class TestThread(JobCase):
         self.post.assert_called_once()
 
     def test_post_copy_breaks_and_libvirt_can_not_continue(self):
+        self.there = Domain.POST_COPY_FAILED
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(LibvirtError('broken'),
                            LibvirtError('unsupported flags', INVALID_ARG))
@@ -376,6 +377,13 @@ class TestThread(JobCase):
         self.assertIn('Keep both domains', dict(self.failed)['guest'])
         self.post.assert_not_called()
         self.recover.assert_not_called()
+
+    def test_post_copy_breaks_and_the_destination_has_ended_the_guest(self):
+        with self.assertRaises(jobs.Unsettled):
+            self.post_copy(LibvirtError('broken'),
+                           LibvirtError('no domain', NO_DOMAIN))
+        self.assertIn('gone from the destination',
+                      dict(self.failed)['guest'])
 
     def test_post_copy_breaks_for_good(self):
         def later(*args):
@@ -413,7 +421,7 @@ class TestSettling(JobCase):
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
             self.migrate()
         self.recover.assert_called_once()
-        self.assertEqual([('live_migration', 'ValueError: no such host')],
+        self.assertEqual([('monitor', 'ValueError: no such host')],
                          self.failed)
         self.asked.assert_not_called()
 
@@ -429,7 +437,7 @@ class TestSettling(JobCase):
             self.migrate()
         self.recover.assert_called_once()
         self.assertEqual(
-            [('live_migration', 'OSError: database is away'),
+            [('monitor', 'OSError: database is away'),
              ('live_migration', 'canceled')], self.failed)
 
     def test_the_monitor_fails_and_the_job_lands(self):
@@ -614,6 +622,7 @@ class TestDomainState(unittest.TestCase):
                 (1, 10): Domain.POST_COPY, (1, 11): Domain.POST_COPY_FAILED,
                 (2, 0): Domain.RUNNING, (3, 1): Domain.PAUSED,
                 (3, 2): Domain.HELD, (3, 11): Domain.HELD,
+                (3, 14): Domain.HELD,
                 (3, 12): Domain.POST_COPY, (3, 13): Domain.POST_COPY_FAILED,
                 (4, 1): Domain.RUNNING, (5, 1): Domain.STOPPED,
                 (5, 4): Domain.MIGRATED, (6, 0): Domain.STOPPED,

@@ -84,6 +84,11 @@ class TestBaseline(unittest.TestCase):
             guest.values.read(firmware(1)), guest.values.read(bitmap(2)),
             guest.values.read(s.PMCR) >> 11 & 31))
 
+    def test_slots(self):
+        code = s.CODES["PMMIR_EL1"]
+        found = self.of(s.host({code: 8}), s.host({code: 5}))
+        self.assertEqual(0, found.guest.values.read(code))
+
     def test_fixed_field_is_a_conflict(self):
         other = s.with_field(s.host(), "ID_AA64PFR0_EL1.RAS", 2)
         conflict, = self.of(s.host(), other).conflicts

@@ -101,8 +101,9 @@ class TestEverySight(unittest.TestCase):
         self.check(
             lambda seen, _: seen.begun and seen.thread is Thread.RAISED
             and seen.source in (Domain.POST_COPY, Domain.POST_COPY_FAILED),
-            lambda seen, decision: decision.step is (
-                Step.RECOVER if seen.recoverable else Step.LEAVE))
+            lambda seen, decision: decision.step in (
+                (Step.RECOVER,) if seen.recoverable
+                else (Step.LEAVE, Step.ASK)) or seen.deleting)
 
     def test_it_comes_to_an_end(self):
         self.check(
@@ -176,6 +177,14 @@ class TestCases(unittest.TestCase):
     def test_the_guest_powers_itself_off(self):
         self.assertIs(Step.ROLL_BACK,
                       failed(Domain.STOPPED, Domain.ABSENT).step)
+
+    def test_the_destination_ends_a_guest_in_post_copy(self):
+        decision = failed(Domain.POST_COPY_FAILED, Domain.ABSENT)
+        self.assertEqual((Step.LEAVE, Place.NOWHERE),
+                         (decision.step, decision.guest))
+        self.assertIn('reboot --hard', decision.why)
+        decision = failed(Domain.POST_COPY_FAILED, Domain.POST_COPY_FAILED)
+        self.assertIn('Keep both domains', decision.why)
 
     def test_a_paused_guest_lands(self):
         self.assertIs(Step.FINISH, failed(Domain.ABSENT, Domain.PAUSED).step)

@@ -148,7 +148,7 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         self.assertEqual(('ERROR', 'a', {}),
                          (now.status, now.host, now.domains))
         self.assertNotIn((self.server['id'], 'a'), self.disks.destroyed)
-self.assertEqual(['guest'], now.parts, now)
+        self.assertEqual(['guest'], now.parts, now)
         self.assertRegex(self.said(), 'Domain not found|could not be found')
 
     def test_gone_before_the_job(self):

@@ -63,6 +63,7 @@ class Point:
     :ivar always: fails each time, until the migration has ended
     :ivar lost: the call is made, and its answer is lost
     :ivar after: fails wherever it is called from, once the method has begun
+    :ivar stock: the call is made with the stock driver alone
     :ivar beyond: the manager fails on its own, before it has called the
         driver or anything that catches failures: as with the stock driver
     """
@@ -76,6 +77,7 @@ class Point:
     always: bool = False
     lost: bool = False
     after: bool = False
+    stock: bool = False
     beyond: bool = False
 
     @property
@@ -101,7 +103,7 @@ def _points(method, role, *sites, fails=False):
         yield Point(method, role, name, int(number or 1), error, fails,
                     always='always' in rest or 'away' in rest,
                     lost='lost' in rest, after='away' in rest,
-                    beyond='beyond' in rest)
+                    stock='stock' in rest, beyond='beyond' in rest)
 
 
 #: By group: one cloud, and one test, each.
@@ -198,7 +200,6 @@ GROUPS = {
             'Guest.get_job_info libvirt',
             'Guest.get_job_info#3 libvirt',
             'Guest.get_job_info#3 libvirt always',
-            'Job.find_job_type nova',
             'Job.run_tasks nova',
             'Job.should_trigger_timeout_action nova',
             'Job.update_downtime libvirt',
@@ -209,7 +210,7 @@ GROUPS = {
         *_points(
             '_live_migration_monitor', 'source',
             'Job.run_recover_tasks nova',
-            'Job.find_job_type libvirt',
+            'Job.find_job_type libvirt stock',
             'Driver._clear_empty_migration nova',
             fails=True,
         ),

@@ -96,7 +96,7 @@ class Settlement:
         if raised:
             checks += [
                 ('interfaces', self._interfaces_back),
-                ('destination', self._destination_clean),
+                ('cleanup', self._destination_clean),
                 ('record', self._record_back),
                 ('record', lambda: self._migration_status(status)),
             ]

@@ -64,7 +64,7 @@ def accepts(field: Field, value: int, limit: int) -> bool:
         case Rule.HIGHER_SAFE:
             return value >= limit
         case Rule.HIGHER_OR_ZERO_SAFE:
-            return value == 0 if not limit else value >= limit
+            return value == 0 or limit != 0 and value >= limit
         case Rule.EXACT:
             return value == field.safe
         case _:

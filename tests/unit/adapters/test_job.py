@@ -16,7 +16,6 @@ What it does inside Nova is in tests/functional.
 """
 
 import types
-import unittest
 from unittest import mock
 
 import nova.conf
@@ -38,6 +37,7 @@ from nova_arm_migrate.core.job import Domain
 from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa import wire
+from tests import logs
 
 objects.register_all()
 CONF = nova.conf.CONF
@@ -60,7 +60,7 @@ class LibvirtError(Exception):
         return self._code
 
 
-class JobCase(unittest.TestCase):
+class JobCase(logs.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -586,7 +586,7 @@ class TestDestination(JobCase):
         self.assertEqual(3, parent.call_count)
 
 
-class TestAsk(unittest.TestCase):
+class TestAsk(logs.TestCase):
 
     def ask(self, **said):
         manager = mock.Mock()
@@ -614,7 +614,7 @@ class TestAsk(unittest.TestCase):
         self.assertIsNone(arrivals.arriving('first'))
 
 
-class TestDomainState(unittest.TestCase):
+class TestDomainState(logs.TestCase):
 
     def test_states(self):
         for (state, reason), expected in {

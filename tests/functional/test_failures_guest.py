@@ -72,6 +72,30 @@ class TestAbort(failures_base.FailuresTestBase):
         self.ignored_at_the_switch_over()
         self.assert_settled('b')
 
+    def aborted_by_its_user(self):
+        job = self.job().hold(jobs.COPYING)
+        self.request()
+        job.wait(jobs.COPYING)
+        self.expect(lambda: self.migration()['status'] == 'running',
+                    'the monitor')
+        self.act('abort')
+        self.threads.wait()
+        self.assertEqual([jobs.ACCEPTED], job.aborts)
+        self.assertEqual('cancelled', self.migration()['status'])
+
+    def test_aborted_by_its_user(self):
+        self.cloud()
+        self.aborted_by_its_user()
+        self.assert_settled('a')
+        self.assert_moves_on()
+
+    def test_stock_aborted_by_its_user(self):
+        self.cloud(base.STOCK)
+        self.aborted_by_its_user()
+        # Cancelled is what was asked for, and the server is in ERROR.
+        now = self.truth()
+        self.assertEqual(('ERROR', ['a']), (now.status, now.runs_on))
+
 
 class TestLockedAbort(failures_base.FailuresTestBase):
     """The state change lock is in the way of the abort, storage is shared.

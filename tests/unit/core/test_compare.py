@@ -15,6 +15,7 @@
 import dataclasses
 import unittest
 
+from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
@@ -22,7 +23,7 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import sysreg
-from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.sentences import sentence
 from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
@@ -36,7 +37,7 @@ class CompareCase(unittest.TestCase):
     def verdict(self, expected, guest, host, **options):
         report = compare(guest, host, Options(**options))
         self.assertEqual(expected, report.verdict,
-                         [f.sentence for f in report.findings])
+                         [sentence(f) for f in report.findings])
         return report
 
     def compatible(self, guest, host, **options):
@@ -117,7 +118,7 @@ class TestFeatures(CompareCase):
         guest = guest_started_on(s.host(listed=s.LISTED | pmu))
         report = self.incompatible(guest, s.host(listed=s.LISTED - {s.PMCR}))
         finding, = report.decisive
-        self.assertIn("(and 3 more) of vCPU feature pmu", finding.sentence)
+        self.assertIn("(and 3 more) of vCPU feature pmu", sentence(finding))
         self.assertEqual(
             "arm64: PMCR_EL0 (and 3 more) of vCPU feature pmu: not on h3",
             report.summary("h3"))
@@ -126,7 +127,7 @@ class TestFeatures(CompareCase):
         report = self.incompatible(guest_started_on(s.host()),
                                    s.host(listed=s.LISTED - {s.APIAKEYLO}))
         self.assertIn("APIAKEYLO_EL1 of vCPU feature pauth",
-                      report.findings[0].sentence)
+                      sentence(report.findings[0]))
 
 
 class TestMissing(CompareCase):
@@ -210,12 +211,29 @@ class TestUnknown(CompareCase):
         host = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
                              Core(s.NEOVERSE_N1, 0, 0, "4-7")))
         report = self.unknown(guest_started_on(s.host()), host)
-        self.assertIn("0x413fd0c1", report.findings[0].sentence)
+        self.assertIn("0x413fd0c1", sentence(report.findings[0]))
 
-    def test_revisions_alone_are_one_kind_of_core(self):
+    def test_revisions_alone_are_several_kinds_too(self):
+        for revidr, aidr, told in ((1, 0, "REVIDR 0x1"), (0, 3, "AIDR 0x3")):
+            host = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
+                                 Core(s.NEOVERSE_V1, revidr, aidr, "4-7")))
+            report = self.unknown(guest_started_on(s.host()), host)
+            self.assertIn(told, report.summary("b"))
+
+    def test_revisions_that_are_not_shown_are_no_other_kind(self):
         host = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
-                             Core(s.NEOVERSE_V1, 1, 0, "4-7")))
-        self.compatible(guest_started_on(s.host()), host)
+                             Core(s.NEOVERSE_V1, None, None, "4-7")))
+        self.compatible(guest_started_on(host), host)
+
+    def test_several_kinds_where_the_guest_started(self):
+        mixed = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
+                              Core(s.NEOVERSE_N1, 0, 0, "4-7")))
+        guest = guest_started_on(mixed)
+        report = self.unknown(guest, s.host())
+        self.assertEqual(["CORES"], [f.name for f in report.findings])
+        self.assertIn("first host", report.summary("b"))
+        self.unknown(carried(guest, s.host()), s.host())
+        self.compatible(guest, s.host(), overrides=frozenset({"CORES"}))
 
     def test_what_is_known_to_block_outweighs_the_unknown(self):
         guest = guest_started_on(
@@ -268,8 +286,8 @@ class TestHazards(CompareCase):
         self.assertEqual(
             "arm64: unknown: SVE_LENGTHS: guest perhaps 128,256, host-b 128",
             report.summary("host-b"))
-        self.assertIn("if it booted again there by itself",
-                      report.findings[0].sentence)
+        self.assertIn("If it booted again there by itself",
+                      sentence(report.findings[0]))
         self.unknown(visited, s.host(sve_lengths=(128, 512)))
         self.compatible(visited, old, overrides=frozenset({"SVE_LENGTHS"}))
         wide = s.host(sve_lengths=(128, 2048))
@@ -322,9 +340,9 @@ class TestHazards(CompareCase):
     def test_addresses(self):
         small, large = s.host(ipa_bits=36), s.host(ipa_bits=40)
         self.hazard("IPA_BITS", guest_started_on(s.host()), small)
-        self.compatible(guest_started_on(s.host()), large)
-        self.hazard("IPA_BITS",
-                    guest_started_on(s.host(), memory=1 << 40), large)
+        report = self.compatible(guest_started_on(s.host()), large)
+        self.assertEqual([(Cause.MEMORY_UNKNOWN, Severity.NOTE)],
+                         [(f.cause, f.severity) for f in report.findings])
         self.compatible(guest_started_on(small), small)
         self.unknown(guest_started_on(s.host()), s.host(ipa_bits=None))
         self.compatible(

@@ -16,8 +16,10 @@ import dataclasses
 import unittest
 
 from nova_arm_migrate.core.baseline import baseline
+from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.cores import core_name
+from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.pools import fleet
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Host
@@ -25,7 +27,6 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import firmware
-from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.sentences import sentence
 from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.trial import with_trial
@@ -285,7 +286,8 @@ class TestReport(unittest.TestCase):
         lesser = s.with_field(s.host(), "ID_AA64ISAR0_EL1.AES", 1)
         lesser = s.with_field(lesser, "ID_AA64ISAR0_EL1.SHA2", 1)
         self.assertEqual(
-            "arm64: ID_AA64ISAR0_EL1.SHA2: guest 2, host-b 1 (+1 more)",
+            "arm64: ID_AA64ISAR0_EL1.SHA2: guest 2 (SHA256 and SHA512),"
+            " host-b 1 (SHA256) (+1 more)",
             compare(guest, lesser).summary("host-b"))
         self.assertEqual("arm64: compatible",
                          compare(guest, s.host()).summary("b"))
@@ -312,7 +314,7 @@ class TestReport(unittest.TestCase):
 
     def test_every_cause_has_a_sentence(self):
         for cause in Cause:
-            text = sentence(cause, name="N", guest="1", host="2",
-                            detail="d")
-            self.assertRegex(text, r"\.$")
-            self.assertNotIn("{", text)
+            text = sentence(Finding(cause, Severity.BLOCKS, "N", guest=1,
+                                    host=2, detail="d"))
+            self.assertRegex(text, r"^[A-Zd].*\.$")
+            self.assertNotRegex(text, r"[{}]")

@@ -32,7 +32,7 @@ class SaidTest(testtools.TestCase):
         return profile.Guest(
             values=profile.Values({MIDR: midr}),
             listed=frozenset([MIDR, PFR0]), cntfrq=1, dczid=4,
-            page_size=4096, ipa_bits=48)
+            page_size=4096, ipa_bits=48, steal_time=False)
 
     def host(self, midr):
         return profile.Host(

@@ -19,7 +19,7 @@ def row(outcome=table.HEALTHY, static='compatible', **changes):
     values = {
         'source': 'neoverse-n1', 'destination': 'neoverse-v1',
         'midr': 'differs', 'static': static, 'trial': 'accepts',
-        'verdict': static, 'libvirt': 'identical',
+        'verdict': static, 'scheduler': 'passes', 'libvirt': 'identical',
         'hypervisor': 'error: unsupported', 'outcome': outcome}
     return table.Row(**(values | changes))
 

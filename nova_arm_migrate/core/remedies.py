@@ -253,11 +253,9 @@ def _update_kernel(finding: Finding, pair: Pair) -> bool:
 
 
 def _update_kernel_for_field(finding: Finding, pair: Pair) -> bool:
-    field, code = _field(finding), finding.code
-    if field is None or code is None:
-        return False
-    mask = field.mask & writable.WRITABLE.get(code, 0)
-    return (_same_cores(pair) and mask == field.mask
+    field, code = _field(finding), finding.code or 0
+    return (field is not None and _same_cores(pair)
+            and field.mask & writable.WRITABLE.get(code, 0) == field.mask
             and not _update_kernel(finding, pair)
             and _older(pair.host.kernel, writable.KERNEL)
             and accepts(field, field.of(pair.guest.values.read(code)),
@@ -265,8 +263,8 @@ def _update_kernel_for_field(finding: Finding, pair: Pair) -> bool:
 
 
 def _update_kernel_for_caches(finding: Finding, pair: Pair) -> bool:
-    code = finding.code
-    return (code is not None and _same_cores(pair)
+    code = finding.code or 0
+    return (_same_cores(pair)
             and not _update_kernel(finding, pair)
             and makes_up_caches(pair.host) is False
             and _older(pair.host.kernel, (6, 3))

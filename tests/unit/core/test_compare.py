@@ -22,6 +22,8 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
+from nova_arm_migrate.core.registers import ccsidr
+from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.sentences import sentence
 from nova_arm_migrate.core.vcpu import carried
@@ -185,12 +187,76 @@ class TestMissing(CompareCase):
         report = self.incompatible(guest, s.host(qemu="11.1.2"))
         self.assertEqual("FPMR", report.decisive[0].name)
 
+    def test_registers_of_one_kind_are_one_finding(self):
+        debug = {sysreg(2, 0, 0, n, 4) for n in range(6)}
+        caches = {ccsidr(n) for n in range(3, 14)}
+        guest = guest_started_on(s.host(
+            listed=s.LISTED | debug | caches | {s.TCR2, firmware(9)}))
+        report = self.incompatible(guest, s.host())
+        self.assertEqual(
+            ["DBGBVR0_EL1 (and 5 more)", "TCR2_EL1",
+             "CCSIDR_EL1[3] (and 10 more)", "FW_REG(9)"],
+            [f.label for f in report.findings])
+        told = report.to_dict()["findings"]
+        self.assertEqual(6, len(told[0]["registers"]))
+        self.assertNotIn("registers", told[1])
+
+    def test_an_override_takes_out_its_own_register_only(self):
+        guest = guest_started_on(s.host(
+            listed=s.LISTED | {ccsidr(n) for n in range(2, 5)}))
+        report = self.incompatible(
+            guest, s.host(), overrides=frozenset({"CCSIDR_EL1[3]"}))
+        self.assertEqual(
+            [("CCSIDR_EL1[2] (and 1 more)", False), ("CCSIDR_EL1[3]", True)],
+            [(f.label, f.overridden) for f in report.findings])
+
     def test_value_of_a_missing_register_is_not_judged_too(self):
         code = bitmap(9)
         host = s.host({code: 1}, listed=s.LISTED | {code})
         report = self.incompatible(guest_started_on(host), s.host())
         self.assertEqual(["FW_FEAT_BMAP_REG(9)"],
                          [f.name for f in report.findings])
+
+
+class TestOwnGic(CompareCase):
+    """Records that were made without an interrupt controller."""
+
+    gic, gcie = "ID_AA64PFR0_EL1.GIC", "ID_AA64PFR2_EL1.GCIE"
+
+    def fixed(self, name, value):
+        """A host that lets this field not differ."""
+        return s.with_field(s.host(writable=Values(), gic=(2, 3, 5)), name,
+                            value)
+
+    def test_a_gicv3_guest_never_has_the_field_of_gicv5(self):
+        both = self.fixed(self.gcie, 1)
+        for version, verdict in ((3, Verdict.COMPATIBLE),
+                                 (2, Verdict.COMPATIBLE),
+                                 (5, Verdict.INCOMPATIBLE),
+                                 (None, Verdict.UNKNOWN)):
+            guest = guest_started_on(both, gic=version)
+            self.verdict(verdict, guest, self.fixed(self.gcie, 0))
+        self.assertEqual(0, guest_started_on(both, gic=5).values.read(
+            s.PFR0) >> 24 & 0xF)
+
+    def test_a_gicv2_guest_may_have_lost_the_field(self):
+        shown, hidden = self.fixed(self.gic, 1), self.fixed(self.gic, 0)
+        guest = guest_started_on(shown, gic=2)
+        self.compatible(guest, shown)
+        report = self.unknown(guest, hidden)
+        self.assertEqual([(Cause.GIC_FIELD, False)],
+                         [(f.cause, f.settled_by_trial)
+                          for f in report.findings])
+        # Whatever it has of 0 and 1, neither is 3.
+        self.incompatible(guest, self.fixed(self.gic, 3))
+        self.incompatible(guest_started_on(shown, gic=3), hidden)
+
+    def test_the_trial_gets_what_the_guest_has(self):
+        both = self.fixed(self.gcie, 1)
+        code = s.CODES["ID_AA64PFR2_EL1"]
+        recorded = dataclasses.replace(guest_started_on(both), gic=3)
+        self.assertEqual(1, recorded.values.read(code) >> 12 & 0xF)
+        self.assertEqual(0, carried(recorded, both).values.read(code))
 
 
 class TestUnknown(CompareCase):
@@ -347,6 +413,56 @@ class TestHazards(CompareCase):
         self.unknown(guest_started_on(s.host()), s.host(ipa_bits=None))
         self.compatible(
             guest_started_on(s.host(ipa_bits=None)), s.host())
+
+    def test_large_guests_on_few_addresses(self):
+        gib = 1 << 30
+        wide, narrow = s.host(ipa_bits=48), s.host(ipa_bits=40)
+        self.compatible(guest_started_on(wide, memory=500 * gib), narrow)
+        finding = self.hazard(
+            "IPA_BITS", guest_started_on(wide, memory=600 * gib), narrow)
+        self.assertEqual((Cause.WINDOWS, 41, 40),
+                         (finding.cause, finding.guest, finding.host))
+        # QEMU has left the window out where the guest started.
+        small = guest_started_on(narrow, memory=600 * gib)
+        self.compatible(small, narrow)
+        self.compatible(small, wide)
+        report = self.incompatible(
+            guest_started_on(wide, memory=64 * gib), s.host(ipa_bits=36))
+        self.assertEqual((Cause.MEMORY, Severity.BLOCKS, 37),
+                         (report.findings[0].cause,
+                          report.findings[0].severity,
+                          report.findings[0].guest))
+
+    def test_windows_that_a_reset_on_the_way_would_have_given(self):
+        gib = 1 << 30
+        wide, narrow = s.host(ipa_bits=48), s.host(ipa_bits=40)
+        visited = carried(guest_started_on(narrow, memory=600 * gib), wide)
+        self.compatible(visited, wide)
+        report = self.unknown(visited, narrow)
+        self.assertEqual("arm64: unknown: IPA_BITS: guest perhaps 41, b 40",
+                         report.summary("b"))
+        self.assertEqual(visited, carried(visited, narrow))
+        self.assertEqual(48, carried(visited, s.host(ipa_bits=None))
+                         .ipa_passed)
+        self.incompatible(visited, s.host(ipa_bits=36))
+        small = carried(guest_started_on(narrow, memory=4 * gib), wide)
+        self.compatible(small, narrow)
+        unsized = carried(guest_started_on(narrow), wide)
+        self.compatible(unsized, narrow)
+
+    def test_steal_time(self):
+        steal = s.host(capabilities=(("STEAL_TIME", 1),))
+        report = self.incompatible(guest_started_on(steal), s.host())
+        self.assertEqual(
+            [("STEAL_TIME", Severity.BLOCKS)],
+            [(f.name, f.severity) for f in report.findings])
+        self.compatible(guest_started_on(s.host()), steal)
+        self.compatible(guest_started_on(steal), s.host(),
+                        overrides=frozenset({"STEAL_TIME"}))
+        lost = dataclasses.replace(guest_started_on(steal), steal_time=None)
+        self.compatible(lost, steal)
+        self.unknown(lost, s.host())
+        self.unknown(guest_started_on(steal), s.host(listed=None))
 
     def test_gic(self):
         guest = guest_started_on(s.host(), gic=2)

@@ -45,6 +45,14 @@ class AgreementTest(testtools.TestCase):
         self.assertEqual('yes', row(
             static='unknown', verdict='compatible').agreement)
 
+    def test_the_scheduler_must_not_drop_where_a_guest_moves(self):
+        for outcome, verdict, scheduler, agreement in (
+                (table.HEALTHY, 'compatible', table.DROPS, 'no'),
+                (table.REFUSED, 'incompatible', table.DROPS, 'yes'),
+                (table.REFUSED, 'incompatible', table.PASSES, 'yes')):
+            self.assertEqual(agreement, row(
+                outcome, verdict, scheduler=scheduler).agreement)
+
     def test_rule_and_trial_must_both_agree(self):
         self.assertEqual('no', row(verdict='incompatible').agreement)
 

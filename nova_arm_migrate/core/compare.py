@@ -19,6 +19,7 @@ from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.cores import core_name
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import Pair
+from nova_arm_migrate.core.finding import paired
 from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.hazards import find_hazards
 from nova_arm_migrate.core.incoming import Fate
@@ -69,9 +70,7 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     findings += find_hazards(guest, seen)
     if guest.inferred:
         findings.append(Finding(Cause.INFERRED, Severity.NOTE, "RECORD"))
-    pair = Pair(guest, host)
-    return report([finding._replace(pair=pair) for finding in findings],
-                  options)
+    return report(paired(findings, Pair(guest, host)), options)
 
 
 def _registers(guest: Guest, host: Host) -> list[Finding]:
@@ -170,7 +169,7 @@ def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
     kinds: dict[_Kind, list[int]] = {}
     for code in sorted(guest.listed - host.listed):
         kinds.setdefault(_kind(code, guest, host, options), []).append(code)
-    return [_lacks(kind, codes) for kind, codes in kinds.items()]
+    return [_lacks(kind, codes, host) for kind, codes in kinds.items()]
 
 
 class _Kind(NamedTuple):
@@ -181,8 +180,7 @@ class _Kind(NamedTuple):
     :ivar override: a register's name if an override has it
     """
 
-    cause: Cause
-    severity: Severity
+    fate: Fate
     feature: str
     family: str
     override: str
@@ -193,18 +191,17 @@ _FEATURE_OF = {code: feature.name for feature in FEATURES.values()
 
 
 def _kind(code: int, guest: Guest, host: Host, options: Options) -> _Kind:
-    name = register_of(code).name
-    override = name if name in options.overrides else ""
-    feature = _FEATURE_OF.get(code, "")
+    override = ""
+    if options.overrides:
+        name = register_of(code).name
+        override = name if name in options.overrides else ""
+    feature = _FEATURE_OF.get(code)
     if feature:
-        return _Kind(Cause.MISSING, Severity.BLOCKS, feature, "", override)
+        return _Kind(Fate.FAILS, feature, "", override)
     fate = fate_of(code, guest, host.listed or frozenset(), host.qemu)
-    cause, severity = _LACKING[fate]
-    if fate is Fate.UNKNOWN and version_of(host.qemu) is None:
-        cause = Cause.QEMU_UNKNOWN
     family = "tolerated" if tolerated(code, guest) \
         else _FAMILIES.get(code >> 16, "")
-    return _Kind(cause, severity, "", family, override)
+    return _Kind(fate, "", family, override)
 
 
 _LACKING = {
@@ -217,9 +214,12 @@ _FAMILIES = {COPROC_DEMUX: "caches", COPROC_FIRMWARE: "firmware",
              COPROC_BITMAP: "firmware"}
 
 
-def _lacks(kind: _Kind, codes: list[int]) -> Finding:
+def _lacks(kind: _Kind, codes: list[int], host: Host) -> Finding:
+    cause, severity = _LACKING[kind.fate]
+    if kind.fate is Fate.UNKNOWN and version_of(host.qemu) is None:
+        cause = Cause.QEMU_UNKNOWN
     return Finding(
-        kind.cause, kind.severity, register_of(codes[0]).name,
+        cause, severity, register_of(codes[0]).name,
         rule="PRESENT", code=codes[0], others=tuple(codes[1:]),
         detail=f" of vCPU feature {kind.feature}" if kind.feature else "")
 

@@ -12,6 +12,7 @@
 
 """One thing that the comparison found."""
 
+from collections.abc import Iterable
 import enum
 from typing import Any
 from typing import NamedTuple
@@ -139,3 +140,13 @@ class Finding(NamedTuple):
         """Small numbers stay numbers in JSON, registers are hexadecimal."""
         return f"{value:#x}" if isinstance(value, int) \
             and self.cause in HEXADECIMAL else value
+
+
+def paired(findings: Iterable[Finding], pair: Pair) -> list[Finding]:
+    """Return findings with the records that they come from.
+
+    Not by ``_replace``, which takes as long as the comparison of a field.
+    """
+    last = (pair,)
+    return [tuple.__new__(Finding, finding[:-1] + last)
+            for finding in findings]

@@ -36,6 +36,9 @@ from nova_arm_migrate.core.tables.qemu import TOLERATED
 class Fate(enum.Enum):
     """What becomes of an incoming register."""
 
+    # Members are singletons; Enum would hash their names, in Python.
+    __hash__ = object.__hash__
+
     FAILS = "fails the load"
     DROPPED = "is dropped without harm"
     UNKNOWN = "is not known"

@@ -103,8 +103,9 @@ def departing(recorded: Guest | str | None, source: Host | str,
         recorded
     """
     if isinstance(recorded, str):
-        return Departing(None, (_unknown(
-            'GUEST', f'its record can not be read: {recorded}'),))
+        return Departing(None, (Finding(
+            Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, 'GUEST',
+            detail=f'its record can not be read: {recorded}'),))
     if isinstance(source, str):
         # It may have been restarted there without anyone recording it.
         return Departing(recorded, (_unknown('SOURCE', source),))

@@ -70,7 +70,7 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     findings += find_hazards(guest, seen)
     if guest.inferred:
         findings.append(Finding(Cause.INFERRED, Severity.NOTE, "RECORD"))
-    return report(paired(findings, Pair(guest, host)), options)
+    return report(paired(findings, Pair(guest, seen)), options)
 
 
 def _registers(guest: Guest, host: Host) -> list[Finding]:

@@ -72,8 +72,9 @@ class Remedy(enum.Enum):
     STEAL_TIME = ("boot the destination with a kernel that accounts for the"
                   " time tasks wait (CONFIG_SCHEDSTATS), which KVM needs for"
                   " steal time")
-    TRIAL = ("let the destination try it ([arm_migrate] trial, or"
-             " nova-arm-migrate trial there)")
+    TRIAL = ("let the destination try it: with [arm_migrate] trial on and"
+             " /dev/kvm open to nova-compute there, or by nova-arm-migrate"
+             " trial")
     SAME_CORES = ("choose a destination with the same cores, the revision"
                   " included")
     SAME_VALUE = "choose a destination with the same value"

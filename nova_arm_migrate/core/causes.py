@@ -43,6 +43,7 @@ class Cause(enum.Enum):
     SVE_LENGTHS = "SVE vector lengths"
     PASSED_VECTORS = "longer SVE vectors on the way"
     WIDE_VECTORS = "SVE registers too wide for QEMU"
+    SME = "SME not judged"
     TIMER = "timer frequency"
     CACHE_ZERO = "cache zeroing block"
     MEMORY = "guest memory does not fit"

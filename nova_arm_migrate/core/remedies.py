@@ -149,6 +149,7 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
         Remedy.SHORTER_VECTORS, Remedy.FEATURE_OFF, Remedy.COLD),
     Cause.PASSED_VECTORS: (Remedy.COLD,),
     Cause.WIDE_VECTORS: (Remedy.SHORTER_VECTORS,),
+    Cause.SME: (),
     Cause.TIMER: (Remedy.SAME_VALUE, Remedy.COLD),
     Cause.CACHE_ZERO: (Remedy.SAME_VALUE, Remedy.COLD),
     Cause.MEMORY: (Remedy.MORE_ADDRESSES,),

@@ -64,7 +64,7 @@ def accepts(field: Field, value: int, limit: int) -> bool:
         case Rule.HIGHER_SAFE:
             return value >= limit
         case Rule.HIGHER_OR_ZERO_SAFE:
-            return value == 0 if not limit else value >= limit
+            return value == 0 or limit != 0 and value >= limit
         case Rule.EXACT:
             return value == field.safe
         case _:
@@ -296,6 +296,16 @@ def check_counters(register: Register, value: int, host: Host
                     has, limit, Rule.LOWER_SAFE.value)]
 
 
+def check_slots(register: Register, value: int, host: Host
+                ) -> list[Finding]:
+    """PMMIR_EL1, as set_pmmir() does it since Linux 7.3: 0 or the host's."""
+    if not value:
+        return []
+    return [Finding(Cause.FIXED, Severity.BLOCKS, register.name, "", value,
+                    host.values.read(register.code), Rule.EQUAL.value,
+                    register.code)]
+
+
 def accept_state(register: Register, value: int, host: Host
                  ) -> list[Finding]:
     """State of the running guest: any value goes."""
@@ -314,6 +324,7 @@ JUDGES: dict[Judge, Check] = {
     Judge.LEVEL: check_level,
     Judge.LEVEL_WORKAROUND_2: check_level_workaround_2,
     Judge.BITMAP: check_bitmap,
+    Judge.SLOTS: check_slots,
     Judge.COUNTERS: check_counters,
     Judge.STATE: accept_state,
 }

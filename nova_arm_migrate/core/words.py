@@ -92,6 +92,8 @@ WORDS = {
         "The guest has SVE registers of {guest} bits, and QEMU carries"
         " {host} of them. Nothing refuses the move, and programs that use"
         " the rest compute wrong results.",
+    Cause.SME:
+        "{name} can't be judged: {detail}. No released QEMU carries them.",
     Cause.TIMER:
         "The guest's timer runs at {guest} Hz, the destination's at {host}"
         " Hz. Nothing refuses the move, and time runs wrong in the guest.",

@@ -16,7 +16,6 @@
 import concurrent.futures
 import contextlib
 import json
-import unittest
 from unittest import mock
 
 from nova import context
@@ -31,6 +30,7 @@ from nova_arm_migrate.adapters import guest_record
 from nova_arm_migrate.adapters import records
 from nova_arm_migrate.adapters import scheduler_filter
 from nova_arm_migrate.core.vcpu import guest_started_on
+from tests import logs
 from tests.unit.core import synthetic as s
 
 UUID = '512650d1-7196-4f8a-b7bc-065e49636f26'
@@ -124,9 +124,10 @@ class Database:
                 if not isinstance(query, str)]
 
 
-class FilterTestCase(unittest.TestCase):
+class FilterTestCase(logs.TestCase):
 
     def setUp(self):
+        super().setUp()
         objects.register_all()
         self.settings = conf.Settings()
         self.db = Database()
@@ -379,7 +380,7 @@ class TestWhatIsSaid(FilterTestCase):
             scheduler_filter.ArmMigrateFilter()
 
 
-class TestDropped(unittest.TestCase):
+class TestDropped(logs.TestCase):
 
     def test_lines_are_bounded(self):
         names = [f'{"rack." * 50}{n:05}' for n in range(10000)]

@@ -210,6 +210,9 @@ CASES = (
     Case(Cause.WIDE_VECTORS, s.host(sve_lengths=(128, 1024, 2048)),
          s.host(sve_lengths=(128, 1024, 2048)), {
              Remedy.SHORTER_VECTORS: None}),
+    # Nothing can be done about it.
+    Case(Cause.SME, field("ID_AA64PFR1_EL1.SME", 1),
+         field("ID_AA64PFR1_EL1.SME", 1), {}),
     Case(Cause.TIMER, s.host(), s.host(cntfrq=25000000), {
         Remedy.SAME_VALUE: s.host(), **COLD}),
     Case(Cause.CACHE_ZERO, s.host(), s.host(dczid=5), {

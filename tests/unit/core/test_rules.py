@@ -13,6 +13,7 @@
 """The rule, field by field: tables of (what, guest, host, refused)."""
 
 import dataclasses
+import itertools
 import unittest
 from unittest import mock
 
@@ -28,6 +29,7 @@ from nova_arm_migrate.core.tables import qemu
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.special import ALL_CCSIDR
 from nova_arm_migrate.core.verdict import Severity
+from tests.unit.core import kvm_rule
 from tests.unit.core import synthetic as s
 
 
@@ -57,7 +59,7 @@ class TestAccepts(unittest.TestCase):
 
     def test_higher_or_zero_safe(self):
         field = Field("F", 0, rule=Rule.HIGHER_OR_ZERO_SAFE)
-        self.check(field, (4, 5), (0, 3), 4)
+        self.check(field, (0, 4, 5), (1, 3), 4)
         self.check(field, (0,), (1, 15), 0)
 
     def test_exact(self):
@@ -66,6 +68,19 @@ class TestAccepts(unittest.TestCase):
 
     def test_equal(self):
         self.check(Field("F", 0, rule=Rule.EQUAL), (3,), (0, 2, 4), 3)
+
+    def test_every_value_as_the_kernel_has_it(self):
+        for rule, signed, least, or_zero in itertools.product(
+                Rule, (False, True), (0, 1, 6), (False, True)):
+            field = Field("F", 0, rule=rule, signed=signed, safe=2,
+                          least=least, or_zero=or_zero)
+            values = kvm_rule.every_value(field)
+            for value, limit in itertools.product(values, values):
+                if least and signed:
+                    continue    # no field has both
+                self.assertEqual(kvm_rule.takes(field, value, limit),
+                                 accepts(field, value, limit),
+                                 (field, value, limit))
 
     def test_least(self):
         self.check(Field("F", 0, least=6), (6, 7, 8), (0, 5, 9), 8)
@@ -322,6 +337,9 @@ class TestFirmware(unittest.TestCase):
         finding, = judge(s.PMCR, 8 << 11, host)
         self.assertEqual((Severity.HAZARD, 8, 6),
                          (finding.severity, finding.guest, finding.host))
+
+    def test_slots_are_none_or_the_hosts(self):
+        self.check("PMMIR_EL1", 8, (0,), (4, 9, 0x108))
 
     def test_state_is_never_judged(self):
         register = dataclasses.replace(REGISTERS[s.MIDR], judge=Judge.STATE)

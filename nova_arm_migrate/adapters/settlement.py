@@ -55,6 +55,14 @@ class Problem:
     fatal: bool = True
 
 
+#: What to do about a part that can not even be looked at.
+_REMEDIES = {
+    'allocations': '. Run nova-manage placement heal_allocations',
+    'cleanup': '. Remove what is left of the server at the destination',
+    'ports': '. Compare the hosts that the ports are bound to',
+    'volumes': '. Compare the attachments of the volumes with Cinder',
+}
+
 #: Puts one part right, and tells what it could not put right.
 Check = Callable[[], Iterator[Problem] | None]
 
@@ -135,7 +143,8 @@ class Settlement:
             except Exception as error:
                 LOG.exception('The %s of a live migration can not be put'
                               ' right', part, instance=self._instance)
-                yield Problem(part, f'{type(error).__name__}: {error}')
+                yield Problem(part, f'{type(error).__name__}: {error}'
+                              f'{_REMEDIES.get(part, "")}')
 
     # Volumes
 

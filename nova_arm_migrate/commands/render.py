@@ -20,13 +20,16 @@ import shutil
 import textwrap
 
 from nova_arm_migrate.core.baseline import Baseline
+from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.cores import core_name
 from nova_arm_migrate.core.pools import Fleet
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Register
-from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.remedies import remedies
+from nova_arm_migrate.core.remedies import Remedy
+from nova_arm_migrate.core.sentences import sentence
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Report
@@ -182,25 +185,29 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
         yield "  ".join(
             cell.ljust(width)
             for cell, width in zip(row, widths, strict=True)).rstrip()
-    kinds: dict[Cause, list[Finding]] = {}
+    kinds: dict[tuple[Cause, tuple[Remedy, ...]], list[Finding]] = {}
     for finding in findings:
-        kinds.setdefault(finding.cause, []).append(finding)
+        kinds.setdefault((finding.cause, remedies(finding)),
+                         []).append(finding)
     for same in kinds.values():
-        more = f" (So with {len(same) - 1} more.)" if len(same) > 1 else ""
+        more = f" The same holds for {len(same) - 1} more." \
+            if len(same) > 1 else ""
         yield ""
-        yield wrapped(same[0].sentence + more, "  ")
+        yield wrapped(sentence(same[0]) + more, "  ")
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str, str]:
-    shown = finding.to_dict()
     severity = "overridden" if finding.overridden \
         else finding.severity.value
-    return (severity, finding.name, _plain(shown["guest"]),
-            _plain(shown["host"]), finding.rule)
+    return (severity, finding.label, _cell(finding, finding.guest),
+            _cell(finding, finding.host), finding.rule)
 
 
-def _plain(value: object) -> str:
-    text = _NONE if value is None else str(value)
+def _cell(finding: Finding, value: int | str | None) -> str:
+    """A value by its name, or by its number where the name is too long."""
+    text = _NONE if value is None else finding.shown(value)
+    if len(text) > _LONGEST_CELL:
+        text = text.partition(" (")[0]
     return text if len(text) <= _LONGEST_CELL \
         else text[:_LONGEST_CELL - 3] + "..."
 

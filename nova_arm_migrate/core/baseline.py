@@ -35,6 +35,7 @@ from nova_arm_migrate.core.rules import JUDGES
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import has_32bit_el0
+from nova_arm_migrate.core.vcpu import has_steal_time
 from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Severity
@@ -103,11 +104,13 @@ def _meet(hosts: Sequence[Host]) -> Guest:
               for code in sorted(codes)}
     ipa_bits = _all_known(host.ipa_bits for host in hosts)
     pages = _all_known(host.page_size for host in hosts)
+    steal_time = _all_known(has_steal_time(host) for host in hosts)
     first = hosts[0]
     return Guest(
         values=Values({code: v for code, v in values.items() if v}),
         listed=listed, disabled=disabled, sve_lengths=lengths,
         gic=_common_gic(hosts), ipa_bits=min(ipa_bits) if ipa_bits else None,
+        steal_time=None if steal_time is None else all(steal_time),
         cntfrq=first.cntfrq, dczid=first.dczid,
         page_size=min(pages) if pages else None,
         kernel=first.kernel, qemu=first.qemu)

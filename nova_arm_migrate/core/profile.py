@@ -162,8 +162,16 @@ class Guest:
         it started with: it uses those if it booted again there by itself.
         Bits, ascending; None if there were none
     :ivar gic: version of its GIC
+    :ivar cores: of the host it started on if those are of several kinds:
+        its values are of one of them, and nobody knows of which. Empty if
+        they are of one kind
     :ivar memory: bytes, hot-pluggable memory included
     :ivar ipa_bits: `Host.ipa_bits` of the host it started on
+    :ivar ipa_passed: the largest of hosts on its way that had more: it uses
+        their address space if it booted again there by itself. None if there
+        were none
+    :ivar steal_time: whether its QEMU keeps a RAM block for steal time
+        (``pvtime``); None if that is not known
     :ivar cntfrq: CNTFRQ_EL0 of the host it started on, Hz
     :ivar dczid: DCZID_EL0, likewise
     :ivar page_size: bytes; the largest of the hosts that it ran on
@@ -178,8 +186,11 @@ class Guest:
     sve_lengths: tuple[int, ...] | None = None
     sve_passed: tuple[int, ...] | None = None
     gic: int | None = None
+    cores: tuple[Core, ...] = ()
     memory: int | None = None
     ipa_bits: int | None = None
+    ipa_passed: int | None = None
+    steal_time: bool | None = None
     cntfrq: int | None = None
     dczid: int | None = None
     page_size: int | None = None

@@ -61,8 +61,7 @@ def dump_host(host: Host) -> str:
     """Return a host profile as its one canonical JSON text."""
     return _dump(
         ("schema", SCHEMA), ("kind", "host"),
-        ("cores", [[_hex(c.midr), _hex(c.revidr), _hex(c.aidr), c.cpus]
-                   for c in host.cores]),
+        ("cores", _dump_cores(host.cores)),
         *_common(host),
         ("writable", _dump_values(host.writable)),
         ("features", sorted(host.features)),
@@ -81,8 +80,10 @@ def dump_guest(guest: Guest) -> str:
     return _dump(
         ("schema", SCHEMA), ("kind", "guest"), *_common(guest),
         ("disabled", sorted(guest.disabled)), ("sve_passed", guest.sve_passed),
-        ("gic", guest.gic), ("memory", guest.memory),
-        ("ipa", guest.ipa_bits),
+        ("gic", guest.gic),
+        ("cores", _dump_cores(guest.cores) or None),
+        ("memory", guest.memory), ("ipa", guest.ipa_bits),
+        ("ipa_passed", guest.ipa_passed), ("steal", guest.steal_time),
         ("cntfrq", guest.cntfrq), ("dczid", guest.dczid),
         ("page", guest.page_size),
         ("kernel", guest.kernel), ("qemu", guest.qemu),
@@ -146,8 +147,11 @@ def guest_from(record: object) -> Guest:
         values=r.values("values") or Values(), listed=r.codes("listed"),
         sve_lengths=r.sve("sve"), sve_passed=r.sve("sve_passed"),
         disabled=r.names("disabled", DISABLED_NAMES),
-        gic=r.number("gic", 2, 15), memory=r.number("memory", 0, 1 << 52),
+        gic=r.number("gic", 2, 15), cores=r.cores(),
+        memory=r.number("memory", 0, 1 << 52),
         ipa_bits=r.number("ipa", _LEAST_IPA_BITS, 64),
+        ipa_passed=r.number("ipa_passed", _LEAST_IPA_BITS, 64),
+        steal_time=r.maybe_flag("steal"),
         cntfrq=r.number("cntfrq", 0, _U32),
         dczid=r.number("dczid", 0, _U64),
         page_size=r.page(),
@@ -166,6 +170,11 @@ def _dump(*items: tuple[str, Any]) -> str:
     """Write the items in their order; what is None is left out."""
     return json.dumps({key: value for key, value in items
                        if value is not None}, separators=(",", ":"))
+
+
+def _dump_cores(cores: Iterable[Core]) -> list[list[str | None]]:
+    return [[_hex(c.midr), _hex(c.revidr), _hex(c.aidr), c.cpus]
+            for c in cores]
 
 
 def _hex(value: int | None) -> str | None:
@@ -272,7 +281,11 @@ class _Reader:
         return None if value is None else _match(key, value, _TEXT)
 
     def flag(self, key: str) -> bool:
-        return bool(self._take(key, bool, "true or false"))
+        return bool(self.maybe_flag(key))
+
+    def maybe_flag(self, key: str) -> bool | None:
+        value: bool | None = self._take(key, bool, "true or false")
+        return value
 
     def names(self, key: str, known: Iterable[str]) -> frozenset[str]:
         names = frozenset(_ascending(key, [

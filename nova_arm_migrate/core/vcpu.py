@@ -18,16 +18,22 @@ derives both from the same sanitised registers (``tables.features`` names
 the functions); the lab compares the two on real kernels.
 """
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
 import functools
 
+from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
+from nova_arm_migrate.core.tables.features import ID_AA64PFR2_EL1
+from nova_arm_migrate.core.tables.features import ID_PFR1_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.core.tables import REGISTERS
 
@@ -105,12 +111,38 @@ def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
     :param inferred: as `Guest.inferred`
     """
     seen = offered(host, disabled)
-    return Guest(
+    return with_own_gic(Guest(
         values=seen.values, listed=seen.listed, disabled=disabled,
-        sve_lengths=seen.sve_lengths, gic=gic, memory=memory,
-        ipa_bits=host.ipa_bits, cntfrq=host.cntfrq, dczid=host.dczid,
+        sve_lengths=seen.sve_lengths, gic=gic,
+        cores=host.cores if several_kinds(host.cores) else (),
+        memory=memory, ipa_bits=host.ipa_bits,
+        steal_time=has_steal_time(host),
+        cntfrq=host.cntfrq, dczid=host.dczid,
         page_size=host.page_size, kernel=host.kernel, qemu=host.qemu,
-        inferred=inferred)
+        inferred=inferred))
+
+
+def several_kinds(cores: Iterable[Core]) -> bool:
+    """Whether cores differ in what a guest sees of their implementation.
+
+    A number that the kernel does not show (None) differs from none.
+    """
+    return any(len({number for number in numbers if number is not None}) > 1
+               for numbers in (
+                   [core.midr for core in cores],
+                   [core.revidr for core in cores],
+                   [core.aidr for core in cores]))
+
+
+def has_steal_time(host: Host) -> bool | None:
+    """Whether a guest has steal time there; None if that is not recorded.
+
+    Source: ``kvm_arm_steal_time_finalize`` in QEMU's ``target/arm/kvm.c``.
+    """
+    if host.listed is None:
+        # KVM was not asked for anything.
+        return None
+    return host.capability("STEAL_TIME") > 0
 
 
 def carried(guest: Guest, host: Host) -> Guest:
@@ -121,9 +153,10 @@ def carried(guest: Guest, host: Host) -> Guest:
     host's value, and QEMU carries it on from there like any other
     (``kvm_arm_init_cpreg_list``: the list is the host's); one that a host
     lacked is gone. It may have booted again there by itself, and use vector
-    lengths that it did not start with (`longer_vectors`). And QEMU has
-    rounded its memory blocks up to the largest pages on its way
-    (``qemu_ram_resize``).
+    lengths that it did not start with (`longer_vectors`), or more of the
+    address space (`memmap`). QEMU has rounded its memory blocks up to the
+    largest pages on its way (``qemu_ram_resize``), and has the RAM block for
+    steal time if this host has steal time.
 
     :param host: the record of the host that it runs on
     """
@@ -142,10 +175,22 @@ def carried(guest: Guest, host: Host) -> Guest:
                          if value})
         listed = here.listed
     pages = [size for size in (guest.page_size, here.page_size) if size]
-    return dataclasses.replace(
+    steal_time = has_steal_time(host)
+    return with_own_gic(dataclasses.replace(
         guest, values=values, listed=listed, sve_passed=_passed(guest, here),
-        page_size=max(pages, default=None))
+        ipa_passed=_ipa_passed(guest, here),
+        steal_time=guest.steal_time if steal_time is None else steal_time,
+        page_size=max(pages, default=None)))
 
+
+_GIC_FIELD = REGISTERS[ID_AA64PFR0_EL1].field("GIC")
+_GCIE_FIELD = REGISTERS[ID_AA64PFR2_EL1].field("GCIE")
+#: Register code, field, and the field's value by the version of the GIC.
+_OWN_GIC: tuple[tuple[int, Field, dict[int | None, int]], ...] = (
+    (ID_AA64PFR0_EL1, _GIC_FIELD, {5: 0}),
+    (ID_AA64PFR2_EL1, _GCIE_FIELD, {2: 0, 3: 0}),
+    (ID_PFR1_EL1, REGISTERS[ID_PFR1_EL1].field("GIC"), {5: 0}),
+)
 
 _LEVELS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2)
 _NOT_KEPT = tuple(
@@ -182,6 +227,53 @@ def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
     known = guest.sve_passed or guest.sve_lengths
     return here.sve_lengths if here.sve_lengths[-1] > known[-1] \
         else guest.sve_passed
+
+
+def _ipa_passed(guest: Guest, here: Host) -> int | None:
+    """`Guest.ipa_passed` after this host."""
+    if guest.ipa_bits is None or here.ipa_bits is None:
+        return guest.ipa_passed
+    longest = max(guest.ipa_passed or 0, here.ipa_bits)
+    return longest if longest > guest.ipa_bits else None
+
+
+def with_own_gic(guest: Guest) -> Guest:
+    """Return the guest with the fields that its own GIC decides.
+
+    Records are made without an interrupt controller, and KVM then shows
+    what the host could emulate. A GICv3 guest never has GICv5's field, a
+    GICv5 guest has that alone; what a GICv2 guest has depends on the kernel
+    (`gic_doubts`).
+
+    Source: ``kvm_vgic_finalize_idregs`` in ``arch/arm64/kvm/vgic/
+    vgic-init.c``, ``kvm_finalize_sys_regs``.
+    """
+    changed = {}
+    for code, field, by_version in _OWN_GIC:
+        value = guest.values.get(code)
+        own = by_version.get(guest.gic)
+        if value is not None and own is not None and field.of(value) != own:
+            changed[code] = field.into(value, own)
+    if not changed:
+        return guest
+    return dataclasses.replace(guest, values=Values({
+        code: value for code, value in (dict(guest.values) | changed).items()
+        if value}))
+
+
+def gic_doubts(guest: Guest) -> Iterator[tuple[int, Field, int]]:
+    """What the guest may have in place of a recorded field of its GIC.
+
+    :return: the register's code, the field and its other value
+    """
+    gic = _GIC_FIELD.of(guest.values.read(ID_AA64PFR0_EL1))
+    gcie = _GCIE_FIELD.of(guest.values.read(ID_AA64PFR2_EL1))
+    if guest.gic == 2 and gic:
+        # Kernels of before 6.12 left the field of a GICv2 guest as it is.
+        yield ID_AA64PFR0_EL1, _GIC_FIELD, 0
+    elif guest.gic is None and gic and gcie:
+        # No guest has both.
+        yield ID_AA64PFR2_EL1, _GCIE_FIELD, 0
 
 
 def has_32bit_el0(host: Host) -> bool:

@@ -19,6 +19,8 @@ import typing
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.vcpu import with_own_gic
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,8 +107,7 @@ def guest_seen(host: Host, view: GuestView, *, disabled: frozenset[str],
     :param gic: version of its GIC; None if not known
     :param memory: bytes; None if not known
     """
-    return Guest(
-        values=view.values, listed=view.listed, disabled=disabled,
-        sve_lengths=view.sve_lengths, gic=gic, memory=memory,
-        cntfrq=host.cntfrq, dczid=host.dczid, page_size=host.page_size,
-        ipa_bits=host.ipa_bits, kernel=host.kernel, qemu=host.qemu)
+    return with_own_gic(dataclasses.replace(
+        guest_started_on(host, disabled=disabled, gic=gic, memory=memory),
+        values=view.values, listed=view.listed,
+        sve_lengths=view.sve_lengths))

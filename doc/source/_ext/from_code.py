@@ -12,7 +12,7 @@
 
 """Directives that print what the code has, so that the pages stay true.
 
-``arm-findings``    every cause of a finding, with its sentence
+``arm-findings``    every cause of a finding, with its words and remedies
 ``arm-registers``   every register and field, with KVM's rule
 ``arm-job``         what follows a migration job whose libvirt call has raised
 ``arm-command``     the help of a command: ``arm-command:: compare``
@@ -28,8 +28,11 @@ from docutils import nodes
 from docutils.parsers import rst
 
 from nova_arm_migrate.commands import main
+from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core import finding
 from nova_arm_migrate.core import job
 from nova_arm_migrate.core import registers
+from nova_arm_migrate.core import remedies
 from nova_arm_migrate.core import rules
 from nova_arm_migrate.core import sentences
 from nova_arm_migrate.core import tables
@@ -80,11 +83,19 @@ def _literal(text):
 class Findings(rst.Directive):
     def run(self):
         return [_table(
-            ('Finding', 'What it says'), (20, 80),
-            [(_plain(cause.value), _plain(sentences.sentence(
-                cause, name='REGISTER.FIELD', guest='G', host='H',
-                detail='…')))
-             for cause in sentences.Cause])]
+            ('Finding', 'What it says', 'What may help'), (15, 40, 45),
+            [self._row(cause) for cause in Cause])]
+
+    @staticmethod
+    def _row(cause):
+        # Its register has no entry in the tables, and no pair of records
+        # says which of the remedies helps.
+        found = finding.Finding(
+            cause, finding.Severity.BLOCKS, 'REGISTER', 'FIELD', guest='G',
+            host='H', detail='…')
+        return (_plain(cause.value), _plain(sentences.words(found)),
+                _plain('; '.join(remedy.text(found)
+                                 for remedy in remedies.remedies(found))))
 
 
 class Registers(rst.Directive):

@@ -53,6 +53,8 @@ from tests.functional import failures_base
 
 #: The guest does not run exactly once.
 LOST = 'lost'
+#: It does, and not where the database says.
+MISPLACED = 'misplaced'
 #: Nova does not come to an end.
 HANGS = 'hangs'
 #: ACTIVE, or on its way for ever, and something disagrees.
@@ -67,7 +69,7 @@ SETTLED = 'settled'
 NOT_REACHED = 'not reached'
 
 #: The worst first.
-OUTCOMES = (LOST, HANGS, SILENT, WRONG, TOLD, SETTLED)
+OUTCOMES = (LOST, MISPLACED, HANGS, SILENT, WRONG, TOLD, SETTLED)
 
 ERRORS = {
     campaign_points.DB: db_exceptions.DBConnectionError(
@@ -112,7 +114,7 @@ class Result:
         if self.outcome in (SETTLED, NOT_REACHED):
             return False
         if point.beyond:
-            return self.outcome in (LOST, HANGS)
+            return self.outcome in (LOST, MISPLACED, HANGS)
         return not (self.outcome == TOLD
                     and (point.always or not self.faults))
 
@@ -331,6 +333,8 @@ class Campaign(failures_base.FailuresTestBase):
             if event['details'])
         if len(now.runs_on) != 1 or len(now.processes_on) != 1:
             outcome = LOST
+        elif now.runs_on != [now.host]:
+            outcome = MISPLACED
         elif now.status == 'ACTIVE':
             outcome = SILENT if faults else SETTLED
         elif now.status != 'ERROR' or now.task_state is not None:

@@ -27,6 +27,7 @@ from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.vcpu import offered_cached
+from nova_arm_migrate.core.vcpu import with_gic
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
@@ -68,12 +69,13 @@ def _registers(guest: Guest, host: Host) -> list[Finding]:
     findings: list[Finding] = []
     listed = host.listed
     limits = host.values
-    differ = guest.values.items() - limits.items()
+    values = with_gic(guest.values, guest.gic)
+    differ = values.items() - limits.items()
     for code, value in sorted(differ, key=_aarch64_first):
         if listed is None or code in listed:
             register = REGISTERS.get(code) or register_of(code)
             findings += JUDGES[register.judge](register, value, host)
-    for code in _cleared(guest, limits.keys() - guest.values.keys()):
+    for code in _cleared(guest, limits.keys() - values.keys()):
         register = REGISTERS.get(code) or register_of(code)
         findings += JUDGES[register.judge](register, 0, host)
     return findings

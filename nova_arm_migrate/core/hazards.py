@@ -18,6 +18,7 @@ register QEMU carries over.
 
 from collections.abc import Callable
 
+from nova_arm_migrate.core import gic
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.sentences import Cause
@@ -29,7 +30,7 @@ from nova_arm_migrate.core.verdict import Severity
 #: Names of what is compared besides registers, for overrides.
 HAZARD_NAMES = frozenset({
     "SVE_LENGTHS", "CNTFRQ_EL0", "DCZID_EL0", "IPA_BITS", "PAGE_SIZE",
-    "GIC", "PMCR_EL0.N"})
+    "GIC", "PMCR_EL0.N"}) | gic.NAMES
 
 
 def check_override(name: str) -> str:
@@ -57,7 +58,8 @@ def find_hazards(guest: Guest, host: Host) -> list[Finding]:
 
     :param host: as the guest's vCPU features let it be seen
     """
-    return [finding for check in _CHECKS if (finding := check(guest, host))]
+    found = [finding for check in _CHECKS if (finding := check(guest, host))]
+    return found + gic.find_gic(guest, host)
 
 
 def _unknown(name: str, guest: object, host: Host,

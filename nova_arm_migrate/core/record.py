@@ -30,11 +30,18 @@ from nova_arm_migrate.core.profile import DISABLED_NAMES
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.record_tried import dump_tried
+from nova_arm_migrate.core.record_tried import dump_vgics
+from nova_arm_migrate.core.record_tried import load_tried
+from nova_arm_migrate.core.record_tried import load_vgics
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
 
-#: Of the records this code writes. A reader refuses any other one.
-SCHEMA = 1
+#: Of the records this code writes.
+SCHEMA = 2
+#: Of those it reads. 1 had no tries, and its registers were of a machine
+#: without a GIC: the attributes that hold these are None.
+READ = (1, SCHEMA)
 #: Characters; a host of the newest kernel takes fewer than 4096.
 LONGEST = 16384
 _MOST_REGISTERS = 2048
@@ -58,7 +65,10 @@ def dump_host(host: Host) -> str:
         ("writable", _dump_values(host.writable)),
         ("features", sorted(host.features)),
         ("caps", dict(sorted(host.capabilities))),
-        ("gic", host.gic), ("ipa", host.ipa_bits),
+        ("gic", host.gic), ("vgic", dump_vgics(host.vgics)),
+        ("tried", dump_tried(host.tried)),
+        ("hvc", _dump_values(host.hypercalls)),
+        ("caches", host.own_caches), ("ipa", host.ipa_bits),
         ("page", host.page_size), ("huge", host.huge_page_sizes),
         ("cntfrq", host.cntfrq), ("dczid", host.dczid),
         ("hwcap", host.hwcap and [_hex(h) for h in host.hwcap]),
@@ -72,7 +82,9 @@ def dump_guest(guest: Guest) -> str:
     return _dump(
         ("schema", SCHEMA), ("kind", "guest"), *_common(guest),
         ("disabled", sorted(guest.disabled)), ("sve_passed", guest.sve_passed),
-        ("gic", guest.gic), ("memory", guest.memory),
+        ("gic", guest.gic),
+        ("vgic", dump_vgics(guest.vgic and (guest.vgic,))),
+        ("memory", guest.memory),
         ("ipa", guest.ipa_bits),
         ("cntfrq", guest.cntfrq), ("dczid", guest.dczid),
         ("page", guest.page_size),
@@ -118,7 +130,9 @@ def host_from(record: object) -> Host:
         writable=r.values("writable"),
         features=r.names("features", FEATURES),
         capabilities=r.capabilities(),
-        gic=r.numbers("gic", 0, 15), ipa_bits=r.number("ipa", 0, 64),
+        gic=r.numbers("gic", 0, 15), vgics=load_vgics(r.raw("vgic")),
+        tried=load_tried(r.raw("tried")), hypercalls=r.values("hvc"),
+        own_caches=r.maybe("caches"), ipa_bits=r.number("ipa", 0, 64),
         page_size=r.number("page", 4096, 1 << 20),
         huge_page_sizes=r.numbers("huge", 4096, 1 << 48),
         cntfrq=r.number("cntfrq", 0, 1 << 32),
@@ -137,7 +151,9 @@ def guest_from(record: object) -> Guest:
         values=r.values("values") or Values(), listed=r.codes("listed"),
         sve_lengths=r.sve("sve"), sve_passed=r.sve("sve_passed"),
         disabled=r.names("disabled", DISABLED_NAMES),
-        gic=r.number("gic", 0, 15), memory=r.number("memory", 0, 1 << 52),
+        gic=r.number("gic", 0, 15),
+        vgic=next(iter(load_vgics(r.raw("vgic")) or ()), None),
+        memory=r.number("memory", 0, 1 << 52),
         ipa_bits=r.number("ipa", 0, 64),
         cntfrq=r.number("cntfrq", 0, 1 << 32),
         dczid=r.number("dczid", 0, _U64),
@@ -210,9 +226,9 @@ class _Reader:
         if not isinstance(record, dict):
             raise ProfileError("record is not a JSON object")
         schema = record.get("schema")
-        if schema != SCHEMA or isinstance(schema, bool):
-            raise ProfileError(f"record has schema {_quote(schema)},"
-                               f" this version reads {SCHEMA}")
+        if schema not in READ or isinstance(schema, bool):
+            raise ProfileError(f"record has schema {_quote(schema)}, this"
+                               f" version reads {READ[0]} to {SCHEMA}")
         if record.get("kind") != kind:
             raise ProfileError(f"record is a {_quote(record.get('kind'))},"
                                f" not a {kind} profile")
@@ -254,6 +270,13 @@ class _Reader:
 
     def flag(self, key: str) -> bool:
         return bool(self._take(key, bool, "true or false"))
+
+    def maybe(self, key: str) -> bool | None:
+        value: bool | None = self._take(key, bool, "true or false")
+        return value
+
+    def raw(self, key: str) -> object:
+        return self._record.get(key)
 
     def names(self, key: str, known: Iterable[str]) -> frozenset[str]:
         value = self._list(key) or []

@@ -43,6 +43,8 @@ class Cause(enum.Enum):
     SMALLER_PAGES = "smaller pages"
     LARGER_PAGES = "larger pages"
     GIC = "interrupt controller"
+    GIC_INTERFACE = "interrupt controller's interface"
+    GIC_REVISION = "interrupt controller's revision"
     INFERRED = "taken from the current host"
     NOT_RECORDED = "not recorded"
     TRIAL_REFUSED = "refused in the trial"
@@ -160,6 +162,14 @@ _SENTENCES = {
     Cause.GIC:
         "The guest has a GICv{guest}, the destination emulates {host}."
         " Choose a destination with that GIC.",
+    Cause.GIC_INTERFACE:
+        "The guest's interrupt controller has {name} = {guest}, the"
+        " destination's {host}; KVM refuses it there, and QEMU ends. Choose"
+        " a destination with the same interrupt controller.",
+    Cause.GIC_REVISION:
+        "{name} was {guest} where the guest started and is {host} on the"
+        " destination; QEMU does not carry it over, and the guest reads it"
+        " when it boots only.",
     Cause.INFERRED:
         "The guest has no record of its own (it started before"
         " nova-arm-migrate): it is judged by its current host's profile. A"
@@ -187,8 +197,8 @@ LACKING = frozenset({
 #: Causes whose values are whole registers and read best in hexadecimal.
 HEXADECIMAL = frozenset({
     Cause.RESERVED, Cause.IMPLEMENTATION, Cause.FIRMWARE_BITS,
-    Cause.PSCI_VERSION, Cause.CACHE, Cause.CACHE_ZERO, Cause.TRIAL_REFUSED,
-    Cause.TRIAL_ACCEPTED,
+    Cause.PSCI_VERSION, Cause.CACHE, Cause.CACHE_ZERO, Cause.GIC_REVISION,
+    Cause.TRIAL_REFUSED, Cause.TRIAL_ACCEPTED,
 })
 
 

@@ -19,6 +19,7 @@ import typing
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.vcpu import guests_vgic
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,10 +81,12 @@ class HostProbe(typing.Protocol):
         """
         ...
 
-    def guest_view(self, disabled: frozenset[str]) -> GuestView:
+    def guest_view(self, disabled: frozenset[str],
+                   gic: int | None = None) -> GuestView:
         """Return what KVM shows a guest that starts here now.
 
         :param disabled: as `Guest.disabled`
+        :param gic: version of its GIC; None for the newest that KVM has
         :raises ProbeError: if KVM can't be asked
         """
         ...
@@ -107,6 +110,7 @@ def guest_seen(host: Host, view: GuestView, *, disabled: frozenset[str],
     """
     return Guest(
         values=view.values, listed=view.listed, disabled=disabled,
-        sve_lengths=view.sve_lengths, gic=gic, memory=memory,
+        sve_lengths=view.sve_lengths, gic=gic,
+        vgic=guests_vgic(host.vgic(gic)), memory=memory,
         cntfrq=host.cntfrq, dczid=host.dczid, page_size=host.page_size,
         ipa_bits=host.ipa_bits, kernel=host.kernel, qemu=host.qemu)

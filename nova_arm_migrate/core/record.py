@@ -37,11 +37,10 @@ from nova_arm_migrate.core.record_tried import load_vgics
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
 
-#: Of the records this code writes.
-SCHEMA = 2
-#: Of those it reads. 1 had no tries, and its registers were of a machine
-#: without a GIC: the attributes that hold these are None.
-READ = (1, SCHEMA)
+#: Of the records this code reads. Those of 1 have no tries and no GIC, and
+#: their registers are of a machine without one. A profile without these is
+#: written as 1: so it comes out as it came in, and older code reads it.
+SCHEMAS = (1, 2)
 #: Characters; a host of the newest kernel takes fewer than 4096.
 LONGEST = 16384
 _MOST_REGISTERS = 2048
@@ -57,8 +56,9 @@ _CPUS = re.compile(r"[0-9,\-]{1,400}")
 
 def dump_host(host: Host) -> str:
     """Return a host profile as its one canonical JSON text."""
+    old = host.vgics is None and host.tried is None
     return _dump(
-        ("schema", SCHEMA), ("kind", "host"),
+        ("schema", SCHEMAS[not old]), ("kind", "host"),
         ("cores", [[_hex(c.midr), _hex(c.revidr), _hex(c.aidr), c.cpus]
                    for c in host.cores]),
         *_common(host),
@@ -80,7 +80,8 @@ def dump_host(host: Host) -> str:
 def dump_guest(guest: Guest) -> str:
     """Return a guest profile as its one canonical JSON text."""
     return _dump(
-        ("schema", SCHEMA), ("kind", "guest"), *_common(guest),
+        ("schema", SCHEMAS[guest.vgic is not None]), ("kind", "guest"),
+        *_common(guest),
         ("disabled", sorted(guest.disabled)), ("sve_passed", guest.sve_passed),
         ("gic", guest.gic),
         ("vgic", dump_vgics(guest.vgic and (guest.vgic,))),
@@ -226,9 +227,10 @@ class _Reader:
         if not isinstance(record, dict):
             raise ProfileError("record is not a JSON object")
         schema = record.get("schema")
-        if schema not in READ or isinstance(schema, bool):
+        if schema not in SCHEMAS or isinstance(schema, bool):
             raise ProfileError(f"record has schema {_quote(schema)}, this"
-                               f" version reads {READ[0]} to {SCHEMA}")
+                               f" version reads {SCHEMAS[0]} and"
+                               f" {SCHEMAS[1]}")
         if record.get("kind") != kind:
             raise ProfileError(f"record is a {_quote(record.get('kind'))},"
                                f" not a {kind} profile")

@@ -29,7 +29,8 @@ _MOST_REGISTERS = 256
 _MOST_GICS = 8
 _CODE = (1 << 28) - 1
 _U64 = (1 << 64) - 1
-_HEX = re.compile(r"[0-9a-f]{1,16}")
+#: As this code writes it: a number has one form only.
+_HEX = re.compile(r"0|[1-9a-f][0-9a-f]{0,15}")
 _ANSWER = re.compile(r"([0-9a-f]{1,2})\+([0-9a-f]):([0-9a-f]{1,16})"
                      r"(?::([0-9a-f]{1,16}))?")
 #: Characters: every field of a register.
@@ -105,7 +106,13 @@ def load_tried(value: object) -> Tried | None:
 def _answers(text: object) -> list[Answer]:
     if type(text) is not str or not text or len(text) > _LONGEST:
         raise ProfileError(f"tried: {_quote(text)} is not a list of answers")
-    return [_answer(item) for item in text.split()]
+    answers = [_answer(item) for item in text.split()]
+    end = 0
+    for answer in answers:
+        if answer.shift < end:
+            raise ProfileError("tried: answers that are not in their order")
+        end = answer.shift + answer.width
+    return answers
 
 
 def _answer(text: str) -> Answer:

@@ -34,7 +34,8 @@ N1_61 = "neoverse-n1-linux-6.1"
 
 #: What the emulated cores have, and KVM hides from guests, by host: QEMU's
 #: TCG gives Neoverse-V1 and newer ones FEAT_NV2 (ID_AA64MMFR2_EL1.NV = 2).
-HIDDEN = {}
+HIDDEN = {name: {0xc03a: 2 << 24}
+          for name in ("max-linux-7.2", "neoverse-v1-linux-7.2")}
 
 
 def recorded_names():

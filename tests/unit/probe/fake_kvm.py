@@ -20,6 +20,7 @@ does with values is in `fake_rule`, with its interrupt controller in
 `fake_vgic`; both are held against real kernels by the recorded hosts.
 """
 
+import collections
 import ctypes
 import errno
 import os
@@ -50,6 +51,8 @@ class FakeKernel:
     :ivar hardware: register code to what the kernel has of a register of
         which it hides a part from guests
     :ivar interface: ICC_CTLR_EL1 of a new GICv3
+    :ivar enabled: numbers of the capabilities that were enabled
+    :ivar machines: the last few that were made
     :ivar steal_time: whether a vCPU has KVM_ARM_VCPU_PVTIME_CTRL
     :ivar fails: called with each request's number in the order (from 1);
         returns an errno to fail it with, or 0
@@ -65,6 +68,7 @@ class FakeKernel:
         self.interface = 0x8c00
         self.steal_time = bool(host.capability("STEAL_TIME"))
         self.enabled = []
+        self.machines = collections.deque(maxlen=8)
         self._number = 0
         self._vms = {}
         self._vcpus = {}
@@ -97,8 +101,9 @@ class FakeKernel:
     def _create_vm(self, descriptor, ipa_bits):
         if ipa_bits > self.profile.ipa_bits:
             raise OSError(errno.EINVAL, "IPA size")
-        return self._give(descriptor, self._vms,
-                          {"values": {}, "vgic": None, "vcpus": 0})
+        machine = {"values": {}, "vgic": None, "vcpus": 0}
+        self.machines.append(machine)
+        return self._give(descriptor, self._vms, machine)
 
     def _give(self, descriptor, table, state):
         """Give out a new descriptor; its number may have had another use."""

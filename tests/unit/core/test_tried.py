@@ -321,7 +321,8 @@ class TestRecord(unittest.TestCase):
                 {f"{code:x}": "4+4:1" for code in range(300)})
         ] + [
             ("vgic", value) for value in (
-                [], {"3": 1}, {"10": {}}, {"03": {}}, {"x": {}}, {"3": {"ctlr": 1}},
+                [], {"3": 1}, {"10": {}}, {"03": {}}, {"x": {}},
+                {"3": {"ctlr": 1}},
                 {"3": {"dist": "xyz"}}, {"3": {"shown": []}},
                 {"3": {"shown": {"c020": 1}}},
                 {"3": {f"k{n}": "1" for n in range(20)}},

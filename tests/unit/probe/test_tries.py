@@ -14,6 +14,7 @@
 import dataclasses
 import errno
 
+from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import load_host
@@ -21,7 +22,9 @@ from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.special import CLIDR_EL1
 from nova_arm_migrate.core.tables.special import VENDOR_HYP_BMAP_2
 from nova_arm_migrate.core.tried import Answer
+from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.verdict import Verdict
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe.recorded import RecordedHost
 from tests.unit.probe import base
@@ -105,6 +108,46 @@ class TestIgnored(TriesTestCase):
             text = dump_host(host)
             self.assertLessEqual(len(text), 4096, name)
             self.assertEqual(host, load_host(text))
+
+
+class TestKernelUpdate(TriesTestCase):
+    """Records alone: what the scheduler has."""
+
+    def verdict(self, guest, host):
+        return compare(guest, host).verdict
+
+    def test_recorded_hosts(self):
+        for old, new in (
+                ("neoverse-v1-linux-6.12", V1_72),
+                ("neoverse-n1-linux-6.1", "neoverse-n1-linux-6.12"),
+                ("neoverse-n1-linux-6.12", "neoverse-n1-linux-7.2"),
+                ("neoverse-n1-gic2-linux-6.12",
+                 "neoverse-n1-gic2-linux-7.2")):
+            there = base.recorded(new)
+            guest = guest_started_on(base.recorded(old), gic=there.gic[-1])
+            self.assertIs(Verdict.COMPATIBLE, self.verdict(guest, there),
+                          compare(guest, there).findings)
+            # And on from there, as it is then.
+            self.assertIs(Verdict.COMPATIBLE, self.verdict(
+                carried(guest, there), there))
+
+    def test_a_core_with_mpam(self):
+        """Old kernels show it to guests; those of today hide it."""
+        started = base.recorded(base.V1_612)
+        guest = guest_started_on(dataclasses.replace(started, values=Values(
+            dict(started.values) | {PFR0: started.values[PFR0] | MPAM})))
+        hidden = {PFR0: MPAM, MMFR2: 2 << 24}
+        for hardware, verdict in (
+                (hidden, Verdict.COMPATIBLE),
+                (hidden | {PFR0: 2 << 40}, Verdict.INCOMPATIBLE),
+                ({}, Verdict.INCOMPATIBLE)):
+            there = self.host(V1_72, hardware)
+            self.assertIs(verdict, self.verdict(guest, there))
+        there = self.host(V1_72, hidden)
+        self.assertEqual(0, carried(
+            guest, there).values[PFR0] >> 40 & 15)
+        self.assertIs(Verdict.UNKNOWN,
+                      self.verdict(guest, schema_1(V1_72)))
 
 
 class TestOthers(TriesTestCase):

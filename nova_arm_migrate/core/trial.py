@@ -25,6 +25,7 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Options
@@ -108,6 +109,8 @@ def _refused(code: int, why: str, guest: Guest) -> Finding:
     if why == "missing":
         return Finding(Cause.TRIAL_MISSING, Severity.BLOCKS, name,
                        rule="PRESENT", code=code)
-    return Finding(Cause.TRIAL_REFUSED, Severity.BLOCKS, name, "",
-                   guest.values.read(code), None, Rule.EQUAL.value, code,
-                   why)
+    value: int | None = guest.values.read(code)
+    if code == ICC_CTLR_EL1.code:
+        value = guest.vgic.ctlr if guest.vgic is not None else None
+    return Finding(Cause.TRIAL_REFUSED, Severity.BLOCKS, name, "", value,
+                   None, Rule.EQUAL.value, code, why)

@@ -24,6 +24,8 @@ from nova_arm_migrate.core import record
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
+from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
@@ -188,6 +190,26 @@ class TestGic(TriedTestCase):
             self.compatible(
                 guest, s.host(vgics=(V3,)), Cause.GIC_INTERFACE,
                 options=Options(overrides=frozenset({name})))
+
+    def test_the_trial_has_the_last_word(self):
+        code = ICC_CTLR_EL1.code
+        guest, host = self.guest(ctlr=0x8d00), s.host(vgics=(V3,))
+        static = compare(guest, host)
+        for refused, unjudged, verdict, cause in (
+                ({code: "EINVAL"}, (), Verdict.INCOMPATIBLE,
+                 Cause.GIC_INTERFACE),
+                ({}, (code,), Verdict.INCOMPATIBLE, Cause.GIC_INTERFACE),
+                ({}, (), Verdict.COMPATIBLE, Cause.TRIAL_ACCEPTED)):
+            report, _ = with_trial(static, guest, refused=refused,
+                                   unjudged=unjudged)
+            self.assertIs(verdict, report.verdict)
+            self.assertEqual([cause], [f.cause for f in report.findings])
+        for guest, value in ((self.guest(), 0x8c00),
+                             (guest_started_on(s.host(), gic=3), None)):
+            report, _ = with_trial(compare(guest, host), guest,
+                                   refused={code: "EINVAL"})
+            self.assertEqual(("ICC_CTLR_EL1", value), (
+                report.findings[0].name, report.findings[0].guest))
 
     def test_revisions_are_told_and_change_nothing(self):
         guest = self.guest(distributor=0x4b00243b)

@@ -33,7 +33,10 @@ from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.rules import JUDGES
 from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.tried import Vgic
+from nova_arm_migrate.core.vcpu import guests_vgic
 from nova_arm_migrate.core.vcpu import has_32bit_el0
 from nova_arm_migrate.core.vcpu import has_steal_time
 from nova_arm_migrate.core.vcpu import offered
@@ -105,11 +108,13 @@ def _meet(hosts: Sequence[Host]) -> Guest:
     ipa_bits = _all_known(host.ipa_bits for host in hosts)
     pages = _all_known(host.page_size for host in hosts)
     steal_time = _all_known(has_steal_time(host) for host in hosts)
+    gic = _common_gic(hosts)
     first = hosts[0]
     return Guest(
         values=Values({code: v for code, v in values.items() if v}),
         listed=listed, disabled=disabled, sve_lengths=lengths,
-        gic=_common_gic(hosts), ipa_bits=min(ipa_bits) if ipa_bits else None,
+        gic=gic, vgic=_meet_vgics(hosts, gic),
+        ipa_bits=min(ipa_bits) if ipa_bits else None,
         steal_time=None if steal_time is None else all(steal_time),
         cntfrq=first.cntfrq, dczid=first.dczid,
         page_size=min(pages) if pages else None,
@@ -139,6 +144,21 @@ def _common_gic(hosts: Sequence[Host]) -> int | None:
     return max(common or gics[0], default=None)
 
 
+def _meet_vgics(hosts: Sequence[Host], version: int | None) -> Vgic | None:
+    """What all hosts take of a GIC's interface.
+
+    None if a host's record does not have it. The revisions are the first
+    host's: nothing refuses another one.
+    """
+    vgics = _all_known(host.vgic(version) for host in hosts)
+    if vgics is None:
+        return None
+    interfaces = _all_known(vgic.ctlr for vgic in vgics)
+    met = None if interfaces is None \
+        else _meet_fields(ICC_CTLR_EL1, interfaces)
+    return guests_vgic(vgics[0]._replace(ctlr=met))
+
+
 def _features_to_switch_off(hosts: Sequence[Host]) -> frozenset[str]:
     some = frozenset().union(*(host.features for host in hosts))
     return frozenset(name for name in some & FEATURES.keys()
@@ -166,10 +186,7 @@ def _meet_values(register: Register, hosts: Sequence[Host]) -> int:
         return first
     match register.judge:
         case Judge.FEATURES | Judge.FEATURES_32BIT:
-            for field in register.fields:
-                met = _meet_field(field, [field.of(v) for v in values])
-                first = field.into(first, met)
-            return first
+            return _meet_fields(register, values)
         case Judge.LEVEL | Judge.LEVEL_WORKAROUND_2 | Judge.PSCI_VERSION:
             return min(values)
         case Judge.SLOTS:
@@ -191,6 +208,14 @@ def _taken_by_all(register: Register, value: int,
     return all(value == host.values.read(register.code)
                or not JUDGES[register.judge](register, value, host)
                for host in hosts)
+
+
+def _meet_fields(register: Register, values: Sequence[int]) -> int:
+    met = values[0]
+    for field in register.fields:
+        met = field.into(
+            met, _meet_field(field, [field.of(value) for value in values]))
+    return met
 
 
 def _meet_field(field: Field, values: Sequence[int]) -> int:

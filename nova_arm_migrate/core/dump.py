@@ -53,7 +53,8 @@ _COUNTS = {
     sysreg(3, 3, 14, 0, 2): (sysreg(3, 3, 14, 3, 2), "CNTVCT_EL0"),
     sysreg(3, 3, 14, 2, 2): (sysreg(3, 3, 14, 0, 1), "CNTPCT_EL0"),
 }
-_NOT_TOLD = ("sve_lengths", "capabilities", "gic", "ipa_bits", "page_size",
+_NOT_TOLD = ("sve_lengths", "capabilities", "gic", "vgics", "tried",
+             "hypercalls", "own_caches", "ipa_bits", "page_size",
              "huge_page_sizes", "cntfrq", "dczid", "hwcap", "qemu",
              "libvirt")
 

@@ -25,7 +25,38 @@ from nova_arm_migrate.core.errors import ProfileError
 #: ID_AA64MMFR0_EL1 knows of no others: TGran4, TGran16, TGran64.
 _PAGE_SIZES = (4096, 16384, 65536)
 
+U32 = (1 << 32) - 1
+U64 = (1 << 64) - 1
+#: The largest register code.
+CODE = (1 << 28) - 1
+_HEX = re.compile(r"0|[1-9a-f][0-9a-f]{0,15}")
 _CPU_RUN = re.compile(r"(0|[1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?")
+
+
+def quote(value: object) -> str:
+    """Return a value as an error names it: short, one line."""
+    return repr(value)[:40]
+
+
+def match(key: str, value: object, pattern: re.Pattern[str]) -> str:
+    """Return a text of a form.
+
+    :raises ProfileError: if it is another one, or no text
+    """
+    if type(value) is not str or not pattern.fullmatch(value):
+        raise ProfileError(f"{key}: {quote(value)} is not allowed there")
+    return value
+
+
+def unhex(key: str, value: object, most: int = U64) -> int:
+    """Return the number of a text that is lower-case hexadecimal.
+
+    :raises ProfileError: if it is not, has zeros before it, or is too large
+    """
+    number = int(match(key, value, _HEX), 16)
+    if number > most:
+        raise ProfileError(f"{key}: {quote(value)} is too large")
+    return number
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -34,22 +34,28 @@ from nova_arm_migrate.core.profile import DISABLED_NAMES
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.record_tried import dump_tried
+from nova_arm_migrate.core.record_tried import dump_vgics
+from nova_arm_migrate.core.record_tried import load_tried
+from nova_arm_migrate.core.record_tried import load_vgics
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
+from nova_arm_migrate.core.tried import Tried
+from nova_arm_migrate.core.tried import Vgic
 
 _T = TypeVar("_T", int, str)
 
-#: Of the records this code writes. A reader refuses any other one.
-SCHEMA = 1
+#: Of the records this code reads. Those of 1 have no tries and no GIC, and
+#: their registers are of a machine without one. A profile without these is
+#: written as 1: so it comes out as it came in, and older code reads it.
+SCHEMAS = (1, 2)
+#: The keys that a record of 2 has one of, by its kind.
+_SINCE_2 = {"host": ("vgic", "tried", "hvc", "caches"), "guest": ("vgic",)}
 #: Characters; a host of the newest kernel takes fewer than 4096.
 LONGEST = 16384
 _MOST_REGISTERS = 2048
 _MOST_ITEMS = 64
-_U32 = (1 << 32) - 1
-_U64 = (1 << 64) - 1
-_CODE = (1 << 28) - 1
 _RUN = re.compile(r"(0|[1-9a-f][0-9a-f]{0,6})(?:\+([1-9a-f][0-9a-f]{0,2}))?")
-_HEX = re.compile(r"0|[1-9a-f][0-9a-f]{0,15}")
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
 _TEXT = re.compile(r"[\x20-\x7e]{0,120}")
 _CPUS = re.compile(r"[0-9,\-]{1,400}")
@@ -60,13 +66,16 @@ _LEAST_IPA_BITS = 32
 def dump_host(host: Host) -> str:
     """Return a host profile as its one canonical JSON text."""
     return _dump(
-        ("schema", SCHEMA), ("kind", "host"),
+        ("schema", SCHEMAS[_is_probed(host)]), ("kind", "host"),
         ("cores", _dump_cores(host.cores)),
         *_common(host),
         ("writable", _dump_values(host.writable)),
         ("features", sorted(host.features)),
         ("caps", dict(sorted(host.capabilities))),
-        ("gic", host.gic), ("ipa", host.ipa_bits),
+        ("gic", host.gic), ("vgic", dump_vgics(host.vgics)),
+        ("tried", dump_tried(host.tried)),
+        ("hvc", _dump_values(host.hypercalls)),
+        ("caches", host.own_caches), ("ipa", host.ipa_bits),
         ("page", host.page_size), ("huge", host.huge_page_sizes),
         ("cntfrq", host.cntfrq), ("dczid", host.dczid),
         ("hwcap", host.hwcap and [_hex(h) for h in host.hwcap]),
@@ -78,9 +87,11 @@ def dump_host(host: Host) -> str:
 def dump_guest(guest: Guest) -> str:
     """Return a guest profile as its one canonical JSON text."""
     return _dump(
-        ("schema", SCHEMA), ("kind", "guest"), *_common(guest),
+        ("schema", SCHEMAS[guest.vgic is not None]), ("kind", "guest"),
+        *_common(guest),
         ("disabled", sorted(guest.disabled)), ("sve_passed", guest.sve_passed),
         ("gic", guest.gic),
+        ("vgic", dump_vgics(guest.vgic and (guest.vgic,))),
         ("cores", _dump_cores(guest.cores) or None),
         ("memory", guest.memory), ("ipa", guest.ipa_bits),
         ("ipa_passed", guest.ipa_passed), ("steal", guest.steal_time),
@@ -128,11 +139,13 @@ def host_from(record: object) -> Host:
         writable=r.values("writable"),
         features=r.names("features", FEATURES),
         capabilities=r.capabilities(),
-        gic=r.numbers("gic", 2, 15),
+        gic=r.numbers("gic", 2, 15), vgics=r.vgics(),
+        tried=r.tried(), hypercalls=r.values("hvc"),
+        own_caches=r.maybe_flag("caches"),
         ipa_bits=r.number("ipa", _LEAST_IPA_BITS, 64),
         page_size=r.page(), huge_page_sizes=r.huge_pages(),
-        cntfrq=r.number("cntfrq", 0, _U32),
-        dczid=r.number("dczid", 0, _U64), hwcap=r.hwcap(),
+        cntfrq=r.number("cntfrq", 0, forms.U32),
+        dczid=r.number("dczid", 0, forms.U64), hwcap=r.hwcap(),
         kernel=r.text("kernel"), qemu=r.text("qemu"),
         libvirt=r.text("libvirt"), absent=r.absent())
 
@@ -143,20 +156,27 @@ def guest_from(record: object) -> Guest:
     :raises ProfileError: if the object is not a guest profile
     """
     r = _Reader(record, "guest")
+    gic = r.number("gic", 2, 15)
     return Guest(
         values=r.values("values") or Values(), listed=r.codes("listed"),
         sve_lengths=r.sve("sve"), sve_passed=r.sve("sve_passed"),
         disabled=r.names("disabled", DISABLED_NAMES),
-        gic=r.number("gic", 2, 15), cores=r.cores(),
+        gic=gic, vgic=r.vgic(gic), cores=r.cores(),
         memory=r.number("memory", 0, 1 << 52),
         ipa_bits=r.number("ipa", _LEAST_IPA_BITS, 64),
         ipa_passed=r.number("ipa_passed", _LEAST_IPA_BITS, 64),
         steal_time=r.maybe_flag("steal"),
-        cntfrq=r.number("cntfrq", 0, _U32),
-        dczid=r.number("dczid", 0, _U64),
+        cntfrq=r.number("cntfrq", 0, forms.U32),
+        dczid=r.number("dczid", 0, forms.U64),
         page_size=r.page(),
         kernel=r.text("kernel"), qemu=r.text("qemu"),
         inferred=r.flag("inferred"))
+
+
+def _is_probed(host: Host) -> bool:
+    """Whether a host's profile has something of schema 2."""
+    return any(value is not None for value in (
+        host.vgics, host.tried, host.hypercalls, host.own_caches))
 
 
 def _common(profile: Host | Guest) -> tuple[tuple[str, Any], ...]:
@@ -204,10 +224,6 @@ def dump_codes(codes: Iterable[int]) -> str:
                     for a, b in runs(codes))
 
 
-def _quote(value: object) -> str:
-    return repr(value)[:40]
-
-
 def _parse(text: str) -> dict[str, Any]:
     if len(text) > LONGEST:
         raise ProfileError(
@@ -231,18 +247,27 @@ class _Reader:
         if not isinstance(record, dict):
             raise ProfileError("record is not a JSON object")
         schema = record.get("schema")
-        if type(schema) is not int or schema != SCHEMA:
-            raise ProfileError(f"record has schema {_quote(schema)},"
-                               f" this version reads {SCHEMA}")
+        if type(schema) is not int or schema not in SCHEMAS:
+            raise ProfileError(
+                f"record has schema {forms.quote(schema)}, this version reads"
+                f" {SCHEMAS[0]} and {SCHEMAS[1]}")
         if record.get("kind") != kind:
-            raise ProfileError(f"record is a {_quote(record.get('kind'))},"
-                               f" not a {kind} profile")
+            raise ProfileError(
+                f"record is a {forms.quote(record.get('kind'))}, not a {kind}"
+                " profile")
+        since_2 = [key for key in _SINCE_2[kind]
+                   if record.get(key) is not None]
+        if (schema > 1) is not bool(since_2):
+            raise ProfileError(
+                f"record has schema {schema} and "
+                + (f"{since_2[0]}, which is of schema 2" if since_2
+                   else "nothing of it"))
         self._record = record
 
     def _take(self, key: str, kind: type, what: str) -> Any:
         value = self._record.get(key)
         if value is not None and type(value) is not kind:
-            raise ProfileError(f"{key}: {_quote(value)} is not {what}")
+            raise ProfileError(f"{key}: {forms.quote(value)} is not {what}")
         return value
 
     def _list(self, key: str, most: int = _MOST_ITEMS) -> list[Any] | None:
@@ -270,7 +295,7 @@ class _Reader:
                                 for item in value])
 
     def page(self) -> int | None:
-        return forms.page_size("page", self.number("page", 0, _U32))
+        return forms.page_size("page", self.number("page", 0, forms.U32))
 
     def huge_pages(self) -> tuple[int, ...] | None:
         return forms.huge_page_sizes("huge", self.numbers(
@@ -278,7 +303,7 @@ class _Reader:
 
     def text(self, key: str) -> str | None:
         value = self._take(key, str, "a text")
-        return None if value is None else _match(key, value, _TEXT)
+        return None if value is None else forms.match(key, value, _TEXT)
 
     def flag(self, key: str) -> bool:
         return bool(self.maybe_flag(key))
@@ -287,12 +312,27 @@ class _Reader:
         value: bool | None = self._take(key, bool, "true or false")
         return value
 
+    def vgics(self) -> tuple[Vgic, ...] | None:
+        return load_vgics(self._record.get("vgic"))
+
+    def vgic(self, version: int | None) -> Vgic | None:
+        vgics = self.vgics()
+        if vgics is None:
+            return None
+        if [vgic.version for vgic in vgics] != [version]:
+            raise ProfileError("vgic: not the one of the guest's GIC")
+        return vgics[0]
+
+    def tried(self) -> Tried | None:
+        return load_tried(self._record.get("tried"))
+
     def names(self, key: str, known: Iterable[str]) -> frozenset[str]:
         names = frozenset(_ascending(key, [
-            _match(key, item, _NAME) for item in self._list(key) or []]))
+            forms.match(key, item, _NAME) for item in self._list(key) or []]))
         unknown = sorted(names.difference(known))
         if unknown:
-            raise ProfileError(f"{key}: unknown name {_quote(unknown[0])}")
+            raise ProfileError(
+                f"{key}: unknown name {forms.quote(unknown[0])}")
         return names
 
     def sve(self, key: str) -> tuple[int, ...] | None:
@@ -304,14 +344,15 @@ class _Reader:
     def hwcap(self) -> tuple[int, ...] | None:
         value = self._list("hwcap")
         return None if value is None else tuple(
-            _unhex("hwcap", item) for item in value)
+            forms.unhex("hwcap", item) for item in value)
 
     def values(self, key: str) -> Values | None:
         value = self._object(key, _MOST_REGISTERS)
         if value is None:
             return None
-        return Values({_unhex(key, code, _CODE): _unhex(key, item)
-                       for code, item in value.items()})
+        return Values({
+            forms.unhex(key, code, forms.CODE): forms.unhex(key, item)
+            for code, item in value.items()})
 
     def codes(self, key: str) -> frozenset[int] | None:
         value = self._take(key, str, "a text")
@@ -324,22 +365,23 @@ class _Reader:
                 raise ProfileError("cores: not [MIDR, REVIDR, AIDR, CPUs]")
             midr, revidr, aidr, cpus = item
             cores.append(Core(
-                _unhex("cores", midr), _maybe(revidr), _maybe(aidr),
-                _match("cores", cpus, _CPUS)))
+                forms.unhex("cores", midr), _maybe(revidr), _maybe(aidr),
+                forms.match("cores", cpus, _CPUS)))
         forms.check_cpus("cores", [core.cpus for core in cores])
         return tuple(cores)
 
     def capabilities(self) -> tuple[tuple[str, int], ...]:
         value = self._object("caps", _MOST_ITEMS) or {}
         return tuple(sorted(
-            (_match("caps", name, _NAME),
+            (forms.match("caps", name, _NAME),
              _int("caps", number, 0, (1 << 31) - 1))
             for name, number in value.items()))
 
     def absent(self) -> tuple[tuple[str, str], ...]:
         value = self._object("absent", _MOST_ITEMS) or {}
         return tuple(sorted(
-            (_match("absent", name, _NAME), _match("absent", why, _TEXT))
+            (forms.match("absent", name, _NAME),
+             forms.match("absent", why, _TEXT))
             for name, why in value.items()))
 
 
@@ -354,13 +396,14 @@ def load_codes(key: str, text: str) -> frozenset[int]:
     for run in text.split(" ") if text else ():
         match = _RUN.fullmatch(run)
         if match is None:
-            raise ProfileError(f"{key}: {_quote(run)} is not a run of codes")
+            raise ProfileError(
+                f"{key}: {forms.quote(run)} is not a run of codes")
         start = int(match[1], 16)
         if start < last + 2:
             raise ProfileError(f"{key}: not in ascending runs")
         last = start + int(match[2] or "0", 16)
-        if last > _CODE:
-            raise ProfileError(f"{key}: {_quote(run)} is too large")
+        if last > forms.CODE:
+            raise ProfileError(f"{key}: {forms.quote(run)} is too large")
         codes.update(range(start, last + 1))
         if len(codes) > _MOST_REGISTERS:
             raise ProfileError(f"{key}: more than {_MOST_REGISTERS} codes")
@@ -369,7 +412,7 @@ def load_codes(key: str, text: str) -> frozenset[int]:
 
 def _int(key: str, value: object, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
-        raise ProfileError(f"{key}: {_quote(value)} is not a number from"
+        raise ProfileError(f"{key}: {forms.quote(value)} is not a number from"
                            f" {least} to {most}")
     return value
 
@@ -380,18 +423,5 @@ def _ascending(key: str, items: list[_T]) -> tuple[_T, ...]:
     return tuple(items)
 
 
-def _match(key: str, value: object, pattern: re.Pattern[str]) -> str:
-    if type(value) is not str or not pattern.fullmatch(value):
-        raise ProfileError(f"{key}: {_quote(value)} is not allowed there")
-    return value
-
-
-def _unhex(key: str, value: object, most: int = _U64) -> int:
-    number = int(_match(key, value, _HEX), 16)
-    if number > most:
-        raise ProfileError(f"{key}: {_quote(value)} is too large")
-    return number
-
-
 def _maybe(value: object) -> int | None:
-    return None if value is None else _unhex("cores", value)
+    return None if value is None else forms.unhex("cores", value)

@@ -32,6 +32,7 @@ from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.rules import cache_is_fine
 from nova_arm_migrate.core.rules import makes_up_caches
 from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import special
@@ -159,6 +160,8 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.SMALLER_PAGES: (Remedy.AS_LARGE_PAGES, Remedy.COLD),
     Cause.LARGER_PAGES: (),
     Cause.GIC: (Remedy.SAME_GIC, Remedy.COLD),
+    Cause.GIC_INTERFACE: (Remedy.SAME_VALUE, Remedy.COLD),
+    Cause.GIC_REVISION: (),
     Cause.GIC_FIELD: (Remedy.COLD,),
     Cause.STEAL_TIME: (Remedy.STEAL_TIME, Remedy.COLD),
     Cause.INFERRED: (Remedy.RECORD_GUEST,),
@@ -204,6 +207,9 @@ def _older(kernel: str | None, than: tuple[int, int] | None) -> bool:
 def _field(finding: Finding) -> Field | None:
     if finding.code is None or not finding.field:
         return None
+    if finding.code == ICC_CTLR_EL1.code:
+        # No register of the vCPU: KVM has it behind the GIC's own device.
+        return ICC_CTLR_EL1.field(finding.field)
     return register_of(finding.code).field(finding.field)
 
 

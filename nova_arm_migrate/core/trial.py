@@ -28,6 +28,7 @@ from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Rule
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
@@ -115,7 +116,7 @@ def with_trial(static: Report, guest: Guest, *,
             if why != "missing":
                 findings.append(Finding(
                     Cause.TRIAL_REFUSED, Severity.BLOCKS,
-                    register_of(code).name, "", guest.values.read(code),
+                    register_of(code).name, "", _value(code, guest),
                     None, Rule.EQUAL.value, code, why, pair=pair))
     if lacking:
         findings.append(Finding(
@@ -131,3 +132,10 @@ def _of(finding: Finding, codes: list[int]) -> Finding:
         return finding
     return finding._replace(register=register_of(codes[0]).name,
                             code=codes[0], others=tuple(codes[1:]))
+
+
+def _value(code: int, guest: Guest) -> int | None:
+    """The guest's value of a register; None if it is not recorded."""
+    if code == ICC_CTLR_EL1.code:
+        return None if guest.vgic is None else guest.vgic.ctlr
+    return guest.values.read(code)

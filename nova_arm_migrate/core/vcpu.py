@@ -30,12 +30,17 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
+from nova_arm_migrate.core.tables.features import Feature
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import ID_AA64PFR2_EL1
 from nova_arm_migrate.core.tables.features import ID_PFR1_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.tried import answer_on
+from nova_arm_migrate.core.tried import Tried
+from nova_arm_migrate.core.tried import Vgic
 
 
 def offered(host: Host, disabled: frozenset[str]) -> Host:
@@ -59,7 +64,17 @@ def offered(host: Host, disabled: frozenset[str]) -> Host:
         values=Values({c: v for c, v in values.items() if v}),
         listed=listed,
         features=host.features - {feature.name for feature in off},
+        tried=_tried(host.tried, off),
         sve_lengths=_lengths(host.sve_lengths, disabled))
+
+
+def _tried(tried: Tried | None, off: list[Feature]) -> Tried | None:
+    """The answers that hold without some features."""
+    if tried is None:
+        return None
+    for feature in off:
+        tried = tried.without(feature.bits)
+    return tried
 
 
 def _lengths(lengths: tuple[int, ...] | None,
@@ -114,12 +129,13 @@ def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
     return with_own_gic(Guest(
         values=seen.values, listed=seen.listed, disabled=disabled,
         sve_lengths=seen.sve_lengths, gic=gic,
+        vgic=guests_vgic(host.vgic(gic)),
         cores=host.cores if several_kinds(host.cores) else (),
         memory=memory, ipa_bits=host.ipa_bits,
         steal_time=has_steal_time(host),
         cntfrq=host.cntfrq, dczid=host.dczid,
         page_size=host.page_size, kernel=host.kernel, qemu=host.qemu,
-        inferred=inferred))
+        inferred=inferred), host)
 
 
 def several_kinds(cores: Iterable[Core]) -> bool:
@@ -145,6 +161,11 @@ def has_steal_time(host: Host) -> bool | None:
     return host.capability("STEAL_TIME") > 0
 
 
+def guests_vgic(vgic: Vgic | None) -> Vgic | None:
+    """Return what a guest's record keeps of its host's GIC."""
+    return None if vgic is None else vgic._replace(shown=(), revisions=None)
+
+
 def carried(guest: Guest, host: Host) -> Guest:
     """Return what a guest has on the host that it runs on now.
 
@@ -167,7 +188,7 @@ def carried(guest: Guest, host: Host) -> Guest:
                  if code not in listed}
         kept = {code: value for code, value in values.items()
                 if code in here.listed}
-        for register in _NOT_KEPT:
+        for register in (*_NOT_KEPT, *_ignoring(here)):
             if register.code in listed and register.code in here.listed:
                 kept[register.code] = _kept(
                     register, values.read(register.code), here)
@@ -177,10 +198,10 @@ def carried(guest: Guest, host: Host) -> Guest:
     pages = [size for size in (guest.page_size, here.page_size) if size]
     steal_time = has_steal_time(host)
     return with_own_gic(dataclasses.replace(
-        guest, values=values, listed=listed, sve_passed=_passed(guest, here),
-        ipa_passed=_ipa_passed(guest, here),
+        guest, values=values, listed=listed, vgic=_vgic(guest, here),
+        sve_passed=_passed(guest, here), ipa_passed=_ipa_passed(guest, here),
         steal_time=guest.steal_time if steal_time is None else steal_time,
-        page_size=max(pages, default=None)))
+        page_size=max(pages, default=None)), host)
 
 
 _GIC_FIELD = REGISTERS[ID_AA64PFR0_EL1].field("GIC")
@@ -199,21 +220,47 @@ _NOT_KEPT = tuple(
         field.stale or field.as_zero is not None for field in register.fields))
 
 
+def _ignoring(here: Host) -> list[Register]:
+    """Registers whose fields the host was seen to take and to ignore."""
+    return [register_of(code) for code, answers in (here.tried or {}).items()
+            if any(answer.ignored for answer in answers)]
+
+
 def _kept(register: Register, value: int, here: Host) -> int:
     """What KVM gives back of a value that it has accepted.
 
     Source: ``kvm_arm_get_fw_reg``, which tells of a mitigation what the host
     has; ``set_id_aa64pfr0_el1`` and the like, which take a field and ignore
-    it (`Field.stale`, `Field.as_zero`).
+    it: the host's record says so (`Answer.ignored`), or else the tables
+    (`Field.stale`, `Field.as_zero`).
     """
     limit = here.values.read(register.code)
     if register.judge in _LEVELS:
         return limit
+    answers = here.tried.of(register.code) if here.tried is not None else ()
     for field in register.fields:
-        if field.of(value) == field.as_zero or (
-                field.stale and not field.of(limit)):
+        answer = answer_on(field, answers)
+        if field.of(value) == field.as_zero:
+            value &= ~field.mask
+        elif answer is not None:
+            if answer.ignores(field, value):
+                value = field.into(value, field.raw(limit))
+        elif field.stale and not field.of(limit):
             value &= ~field.mask
     return value
+
+
+def _vgic(guest: Guest, here: Host) -> Vgic | None:
+    """The guest's GIC after this host.
+
+    KVM keeps ICC_CTLR_EL1 as it came in (``set_gic_ctlr``); QEMU does not
+    send GICD_IIDR and GICR_IIDR, which are those of the host.
+    """
+    vgic = here.vgic(guest.gic)
+    if guest.vgic is None or vgic is None:
+        return guest.vgic
+    return guest.vgic._replace(distributor=vgic.distributor,
+                               redistributor=vgic.redistributor)
 
 
 def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
@@ -237,23 +284,34 @@ def _ipa_passed(guest: Guest, here: Host) -> int | None:
     return longest if longest > guest.ipa_bits else None
 
 
-def with_own_gic(guest: Guest) -> Guest:
+def with_own_gic(guest: Guest, host: Host | None = None) -> Guest:
     """Return the guest with the fields that its own GIC decides.
 
-    Records are made without an interrupt controller, and KVM then shows
-    what the host could emulate. A GICv3 guest never has GICv5's field, a
-    GICv5 guest has that alone; what a GICv2 guest has depends on the kernel
-    (`gic_doubts`).
+    A host's record has them for each version of the GIC (`Vgic.shown`). One
+    of schema 1 was made without an interrupt controller, and KVM then shows
+    what the host could emulate. Of a guest from such a record the version of
+    its GIC tells: a GICv3 guest never has GICv5's field, a GICv5 guest has
+    that alone; what a GICv2 guest has depends on the kernel (`gic_doubts`).
 
     Source: ``kvm_vgic_finalize_idregs`` in ``arch/arm64/kvm/vgic/
     vgic-init.c``, ``kvm_finalize_sys_regs``.
+
+    :param host: where the guest runs, with all features of that host; None
+        if only the guest's record is at hand
     """
     changed = {}
-    for code, field, by_version in _OWN_GIC:
-        value = guest.values.get(code)
-        own = by_version.get(guest.gic)
-        if value is not None and own is not None and field.of(value) != own:
-            changed[code] = field.into(value, own)
+    if guest.vgic is None:
+        for code, field, by_version in _OWN_GIC:
+            value = guest.values.read(code)
+            own = by_version.get(guest.gic)
+            if own is not None and field.of(value) != own:
+                changed[code] = field.into(value, own)
+    vgic = host.vgic(guest.gic) if host is not None else None
+    if host is not None and vgic is not None:
+        for code, shown in vgic.shown:
+            bits = shown ^ host.values.read(code)
+            value = changed.get(code, guest.values.read(code))
+            changed[code] = value & ~bits | shown & bits
     if not changed:
         return guest
     return dataclasses.replace(guest, values=Values({
@@ -264,8 +322,12 @@ def with_own_gic(guest: Guest) -> Guest:
 def gic_doubts(guest: Guest) -> Iterator[tuple[int, Field, int]]:
     """What the guest may have in place of a recorded field of its GIC.
 
+    Nothing if it started on a host whose record has the guest's GIC.
+
     :return: the register's code, the field and its other value
     """
+    if guest.vgic is not None:
+        return
     gic = _GIC_FIELD.of(guest.values.read(ID_AA64PFR0_EL1))
     gcie = _GCIE_FIELD.of(guest.values.read(ID_AA64PFR2_EL1))
     if guest.gic == 2 and gic:

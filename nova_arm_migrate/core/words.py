@@ -125,6 +125,14 @@ WORDS = {
         " until it is restarted on a host with the smaller pages.",
     Cause.GIC:
         "The guest has a GICv{guest}. The destination emulates {host}.",
+    Cause.GIC_INTERFACE:
+        "The guest's interrupt controller has {name} = {guest}, the"
+        " destination's has {host}. The destination's KVM refuses that, and"
+        " QEMU does not load the guest.",
+    Cause.GIC_REVISION:
+        "{name} is {guest} in the guest and {host} on the destination. QEMU"
+        " does not carry it over, and nothing refuses the move. A guest reads"
+        " it when it boots.",
     Cause.GIC_FIELD:
         "{name} is {guest} in the guest's record and {host} on the"
         " destination. The record was made without an interrupt controller:"

@@ -28,6 +28,7 @@ from docutils import nodes
 from docutils.parsers import rst
 
 from nova_arm_migrate.commands import main
+from nova_arm_migrate.core import causes
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core import finding
 from nova_arm_migrate.core import job
@@ -225,7 +226,7 @@ class Silicon(rst.Directive):
         found = [finding for finding in report.findings
                  if finding.severity is not Severity.NOTE]
         lacking = [finding for finding in found
-                   if finding.cause in sentences.LACKING]
+                   if finding.cause in causes.LACKING]
         told = [finding.brief('host') for finding in found
                 if finding not in lacking]
         if lacking:

@@ -14,7 +14,8 @@
 
 Fields: Arm ARM (DDI 0487), D24.2, where a value means more than "not
 implemented" (0) and "implemented" (1). Levels of firmware: KVM's
-``Documentation/virt/kvm/arm/fw-pseudo-registers.rst``.
+``Documentation/virt/kvm/arm/fw-pseudo-registers.rst``. The GIC's interface:
+Arm GIC architecture specification (IHI 0069), 12.2.
 """
 
 from nova_arm_migrate.core.cores import core_name
@@ -121,6 +122,11 @@ NAMES: dict[tuple[str, str], dict[int, str]] = {
         0: "not implemented", 1: "NV", 2: "NV2"},
     ("ID_AA64MMFR2_EL1", "VARange"): {
         0: "48 bits", 1: "52 bits", 2: "56 bits"},
+    ("ICC_CTLR_EL1", "A3V"): {
+        0: "affinity level 3 is 0", 1: "any affinity level 3"},
+    ("ICC_CTLR_EL1", "SEIS"): {0: "not supported", 1: "supported"},
+    ("ICC_CTLR_EL1", "IDbits"): {0: "16 bits", 1: "24 bits"},
+    ("ICC_CTLR_EL1", "PRIbits"): {n: f"{n + 1} bits" for n in range(8)},
     ("CTR_EL0", "L1Ip"): {
         0: "VPIPT", 1: "AIVIVT", 2: "VIPT", 3: "PIPT"},
     ("CTR_EL0", "IDC"): {

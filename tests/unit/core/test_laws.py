@@ -33,6 +33,10 @@ from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
 from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.tried import Answer
+from nova_arm_migrate.core.tried import Tried
+from nova_arm_migrate.core.tried import Vgic
+from nova_arm_migrate.core.tried import WIDEST
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.core.verdict import Verdict
@@ -56,6 +60,31 @@ def _ascending(least, most):
             lambda numbers: tuple(sorted(numbers)))
 
 
+_vgics = st.builds(
+    Vgic, version=st.integers(2, 5),
+    shown=st.dictionaries(_CODES, _U64, max_size=3).map(
+        lambda shown: tuple(sorted(shown.items()))),
+    ctlr=_HEX, distributor=st.none() | st.integers(0, _U32),
+    redistributor=st.none() | st.integers(0, _U32),
+    revisions=st.none() | st.integers(0, 0xFFFF))
+
+
+@st.composite
+def _answers(draw):
+    """Fields beside each other; what is ignored is accepted."""
+    answers = []
+    for place in sorted(draw(st.sets(
+            st.integers(0, 7), min_size=1, max_size=3))):
+        width = draw(st.integers(1, WIDEST))
+        accepted = draw(st.integers(0, (1 << (1 << width)) - 1))
+        answers.append(Answer(8 * place + draw(st.integers(0, 8 - width)),
+                              width, accepted, accepted & draw(_U64)))
+    return answers
+
+
+_TRIED = st.none() | st.dictionaries(
+    _CODES, _answers(), max_size=5).map(Tried)
+
 hosts = st.builds(
     Host,
     cores=st.tuples(*(
@@ -68,7 +97,13 @@ hosts = st.builds(
     capabilities=st.dictionaries(
         st.sampled_from(["SVE", "MTE", "IPA_SIZE"]),
         st.integers(0, 64)).map(lambda caps: tuple(sorted(caps.items()))),
-    gic=_ascending(2, 5), ipa_bits=st.none() | st.integers(32, 64),
+    gic=_ascending(2, 5),
+    vgics=st.none() | st.lists(
+        _vgics, max_size=3, unique_by=lambda vgic: vgic.version).map(
+            lambda vgics: tuple(sorted(vgics))),
+    tried=_TRIED, hypercalls=st.none() | _VALUES,
+    own_caches=st.none() | st.booleans(),
+    ipa_bits=st.none() | st.integers(32, 64),
     page_size=st.none() | st.sampled_from([4096, 16384, 65536]),
     huge_page_sizes=_ascending(12, 40).map(
         lambda shifts: shifts and tuple(1 << shift for shift in shifts)),
@@ -79,7 +114,7 @@ hosts = st.builds(
         st.sampled_from(["gic", "listed", "values"]), st.just("no")).map(
             lambda why: tuple(sorted(why.items()))))
 
-guests = st.builds(
+_unprobed_guests = st.builds(
     Guest, values=_VALUES, listed=_LISTED,
     disabled=st.frozensets(st.sampled_from(sorted(DISABLED_NAMES))),
     sve_lengths=_LENGTHS, sve_passed=_LENGTHS,
@@ -89,6 +124,10 @@ guests = st.builds(
     cntfrq=st.none() | st.integers(0, _U32), dczid=_HEX,
     page_size=st.none() | st.sampled_from([4096, 65536]),
     kernel=_TEXT, qemu=_TEXT, inferred=st.booleans())
+#: With the GIC of a host's record too, which is of the guest's version.
+guests = _unprobed_guests | st.builds(
+    lambda guest, vgic: dataclasses.replace(
+        guest, gic=vgic.version, vgic=vgic), _unprobed_guests, _vgics)
 
 #: ID register fields for the lattice laws: any that the rule orders.
 _ORDERED = sorted(
@@ -195,7 +234,14 @@ WRITTEN = [
         absent=(("cntfrq", "no device"),))),
     record.dump_guest(guest_started_on(
         s.host(), disabled=frozenset({"pmu", "sve256"}), gic=3,
-        memory=1 << 32, inferred=True))]
+        memory=1 << 32, inferred=True)),
+    record.dump_host(s.host(
+        vgics=(Vgic(2, ((s.PFR0, 0x11),), None, 0x4B00343B),
+               Vgic(3, (), 0x8C00, 0x4B00343B, 0x4B00043B, 0b1100)),
+        tried=Tried({s.PFR0: [Answer(40, 4, 3, 2), Answer(4, 4, 3, 0)]}),
+        hypercalls=Values({0x160003: 3}), own_caches=True)),
+    record.dump_guest(guest_started_on(s.host(
+        vgics=(Vgic(3, (), 0x8C00, 0x4B00343B, 0x4B00043B),)), gic=3))]
 
 
 class TestRobust(unittest.TestCase):

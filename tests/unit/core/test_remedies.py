@@ -41,6 +41,7 @@ from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.special import ALL_CCSIDR
 from nova_arm_migrate.core.tables import writable
 from nova_arm_migrate.core.trial import with_trial
+from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Verdict
@@ -102,6 +103,11 @@ class Case:
 def field(name, value, host=None, **changes):
     return dataclasses.replace(s.with_field(host or s.host(), name, value),
                                **changes)
+
+
+def gicv3(ctlr):
+    """A host with this ICC_CTLR_EL1."""
+    return s.host(vgics=(Vgic(3, (), ctlr),))
 
 
 COLD = {Remedy.COLD: None}
@@ -231,6 +237,11 @@ CASES = (
         Remedy.AS_LARGE_PAGES: s.host(page_size=65536), **COLD}),
     Case(Cause.GIC, s.host(), s.host(gic=(3,)), {
         Remedy.SAME_GIC: s.host(), **COLD}, gic=2),
+    # One more bit of priority than the destination has; another SEIS.
+    Case(Cause.GIC_INTERFACE, gicv3(0x8D00), gicv3(0x8C00), {
+        Remedy.SAME_VALUE: gicv3(0x8D00), **COLD}, gic=3),
+    Case(Cause.GIC_INTERFACE, gicv3(0xCC00), gicv3(0x8C00), {
+        Remedy.SAME_VALUE: gicv3(0xCC00), **COLD}, gic=3),
     Case(Cause.GIC_FIELD, field("ID_AA64PFR2_EL1.GCIE", 1), s.host(), COLD),
     Case(Cause.STEAL_TIME, s.host(capabilities=STEAL), s.host(), {
         Remedy.STEAL_TIME: s.host(capabilities=STEAL), **COLD}),
@@ -246,7 +257,8 @@ CASES = (
 )
 
 #: Causes of notes, which change nothing.
-NOTES = {Cause.DROPPED, Cause.LARGER_PAGES, Cause.MEMORY_UNKNOWN,
+NOTES = {Cause.DROPPED, Cause.GIC_REVISION, Cause.LARGER_PAGES,
+         Cause.MEMORY_UNKNOWN,
          Cause.INFERRED, Cause.TRIAL_ACCEPTED}
 
 

@@ -28,7 +28,7 @@ from typing import Any
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
-from nova_arm_migrate.core.job import Domain
+from nova_arm_migrate.core.job import Presence
 
 LOG = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Answer:
         nor cleaned up; None if it does not say
     """
 
-    domain: Domain = Domain.UNKNOWN
+    domain: Presence = Presence.UNKNOWN
     arriving: bool | None = None
 
 
@@ -65,9 +65,9 @@ def ask(manager: Any, context: Any, instance: Any, host: str) -> Answer:
     if not isinstance(said, dict):
         return Answer()
     try:
-        domain = Domain(said.get('domain'))
+        domain = Presence(said.get('domain'))
     except ValueError:
-        domain = Domain.UNKNOWN
+        domain = Presence.UNKNOWN
     arriving = said.get('arriving')
     return Answer(domain, arriving if isinstance(arriving, bool) else None)
 
@@ -83,7 +83,7 @@ def asked(data: Any) -> str | None:
     return uuid if isinstance(uuid, str) else None
 
 
-def answer(domain: Domain, arriving: bool | None) -> dict[str, Any]:
+def answer(domain: Presence, arriving: bool | None) -> dict[str, Any]:
     """Return the answer for `ask`."""
     return {'domain': domain.value, 'arriving': arriving}
 

@@ -159,18 +159,18 @@ class Registers(rst.Directive):
 
 class Job(rst.Directive):
     def run(self):
-        there = [state for state in job.Domain
-                 if state is not job.Domain.MIGRATED]
+        there = [state for state in job.Presence
+                 if state is not job.Presence.MIGRATED]
         return [_table(
             ('On the source', *(state.value for state in there)),
             (16, *[12] * len(there)),
             [(_plain(here.value),
               *(_plain(self._step(here, state)) for state in there))
-             for here in job.Domain])]
+             for here in job.Presence])]
 
     @staticmethod
     def _step(here, there):
-        return job.next_step(job.Sight(
+        return job.next_step(job.Observation(
             job.Thread.RAISED, source=here, destination=there)).step.value
 
 

@@ -216,6 +216,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
             return super().check_instance_shared_storage_remote(
                 context, data)
         return destination.answer(
+            self._host,
             presence.look(self._host, objects.Instance(uuid=uuid)),
             self._arrivals.arriving(uuid))
 

@@ -107,7 +107,6 @@ class Job:
         self._begun = False
         self._job_type = JobType.NONE
         self._monitored = True
-        self._destination: destination.Answer | None = None
         self._ended = threading.Event()
         self._ended_at = float('-inf')
 
@@ -156,7 +155,23 @@ class Job:
             # It was gone when libvirt was asked: there was no job.
             self._begun = False
             raise failure
+        self._recover(guest, uri, kwargs, failure)
+
+    def _recover(self, guest: Any, uri: str, kwargs: dict[str, Any],
+                 failure: Exception) -> None:
+        """Continue the job if it is in post-copy, again and again.
+
+        Only while the destination can be reached, and no more once libvirt
+        there has restarted meanwhile: libvirt 11.3 ends with a segmentation
+        fault when it is asked to continue (``qemuProcessIncomingDefNew``).
+
+        :param failure: why post-copy has broken
+        :raises Exception: the same, when there is nothing more to try
+        """
+        LOG.warning('The migration has failed: %s', failure,
+                    instance=self.instance)
         end = time.monotonic() + conf.current(CONF).post_copy_recovery
+        libvirt = numa_host.libvirt_module()
         resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
         # What libvirt says if it does not know the flag, and if the
         # destination has no domain any more.
@@ -170,18 +185,26 @@ class Job:
                 patient=again))
             if decision.step not in (Step.RECOVER, Step.WAIT):
                 raise failure
-            LOG.warning('Post-copy has failed: %s. It is continued in'
-                        ' %s seconds', failure, _RECOVERY_INTERVAL,
-                        instance=self.instance)
             time.sleep(_RECOVERY_INTERVAL)
+            before = self._ask()
+            if not before.reached or decision.step is Step.WAIT:
+                continue
             try:
                 guest.migrate(uri, **kwargs | {
                     'flags': kwargs.get('flags', 0) | resume})
                 return
             except numa_host.libvirt_error() as error:
+                LOG.warning('Post-copy can not be continued: %s', error,
+                            instance=self.instance)
                 if error.get_error_code() in final:
                     raise failure from error
-                failure = error
+            after = self._ask()
+            if before.libvirt is None or (
+                    after.reached and after.libvirt != before.libvirt):
+                LOG.error('libvirt on %s has restarted, or does not say so:'
+                          ' post-copy is not continued again', self._dest,
+                          instance=self.instance)
+                raise failure
 
     # What the monitor sees
 
@@ -239,10 +262,7 @@ class Job:
             patient=time.monotonic() - self._ended_at < _SILENCE)
         decision = next_step(seen)
         if decision.step is Step.ASK:
-            self._destination = destination.ask(
-                self._manager, self._context, self.instance, self._dest)
-            seen = dataclasses.replace(
-                seen, destination=self._destination.domain)
+            seen = dataclasses.replace(seen, destination=self._ask().domain)
             decision = next_step(seen)
         if decision.guest is Place.NOWHERE and self._is_deleted():
             decision = next_step(dataclasses.replace(seen, deleting=True))
@@ -250,6 +270,10 @@ class Job:
 
     def _look(self) -> Presence:
         return presence.look(self._driver._host, self.instance)
+
+    def _ask(self) -> destination.Answer:
+        return destination.ask(
+            self._manager, self._context, self.instance, self._dest)
 
     def _is_deleted(self) -> bool:
         """Whether the server is deleted, or about to be."""

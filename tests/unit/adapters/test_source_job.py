@@ -79,9 +79,11 @@ class JobCase(logs.TestCase):
         self.patch(events, 'failed', lambda context, instance, name, details:
                    self.failed.append((name, details)))
         self.there = Presence.ABSENT
+        self.libvirt, self.reached = 'first', True
         self.asked = self.patch(
             destination, 'ask', mock.Mock(
-                side_effect=lambda *args: destination.Answer(self.there)))
+                side_effect=lambda *args: destination.Answer(
+                    self.there, libvirt=self.libvirt, reached=self.reached)))
         self.settlement = self.patch(jobs, 'Settlement', mock.Mock())()
         self.settlement.at_source.return_value = []
         self.settlement.at_destination.return_value = []
@@ -386,6 +388,31 @@ class TestThread(JobCase):
         self.assertIn('gone from the destination',
                       dict(self.failed)['guest'])
 
+    def test_libvirt_there_restarts_when_it_is_asked_to_continue(self):
+        def crash(*args):
+            self.libvirt = 'second'
+
+        self.there = Presence.POST_COPY_FAILED
+        error = LibvirtError('client socket is closed')
+        error.get_error_code = lambda: crash() or 38
+        with self.assertRaises(jobs.Unsettled):
+            self.post_copy(LibvirtError('broken'), error)
+        self.assertIn('Keep both domains', dict(self.failed)['guest'])
+
+    def test_a_stock_destination_is_tried_once(self):
+        self.there, self.libvirt = Presence.UNKNOWN, None
+        with self.assertRaises(jobs.Unsettled):
+            self.post_copy(LibvirtError('broken'), LibvirtError('again'))
+
+    def test_no_attempt_while_the_destination_is_away(self):
+        def later(*args):
+            self.now += 400
+
+        jobs.time.sleep.side_effect = later
+        self.reached = False
+        with self.assertRaises(jobs.Unsettled):
+            self.post_copy(LibvirtError('broken'))
+
     def test_post_copy_breaks_for_good(self):
         def later(*args):
             self.now += 400
@@ -567,7 +594,12 @@ class TestDestination(JobCase):
             return self.driver.check_instance_shared_storage_remote(
                 CONTEXT, {'filename': '/x', 'arm_migrate': {'uuid': UUID}})
 
-        self.assertEqual({'domain': 'running', 'arriving': None}, answer())
+        said = answer()
+        self.assertEqual(('running', None), (said['domain'],
+                                             said['arriving']))
+        self.assertEqual(said['libvirt'], answer()['libvirt'])
+        self.driver._host.get_connection.return_value = object()
+        self.assertNotEqual(said['libvirt'], answer()['libvirt'])
         self.parent('pre_live_migration', return_value=self.data)
         self.instance.migration_context = None
         self.driver.pre_live_migration(
@@ -596,14 +628,18 @@ class TestAsk(logs.TestCase):
         return destination.ask(manager, CONTEXT, mock.Mock(uuid=UUID), 'b')
 
     def test_answers(self):
+        said = destination.answer(mock.Mock(), Presence.RUNNING, True)
         self.assertEqual(
-            destination.Answer(Presence.RUNNING, True),
-            self.ask(return_value=destination.answer(Presence.RUNNING, True)))
-        unknown = destination.Answer()
+            destination.Answer(Presence.RUNNING, True, said['libvirt'], True),
+            self.ask(return_value=said))
+        self.assertIsNone(destination.answer(
+            mock.Mock(), Presence.UNKNOWN, None)['libvirt'])
+        unknown = destination.Answer(reached=True)
         for value in (False, None, 'x', {}, {'domain': 7}, {'domain': 'x'}):
             self.assertEqual(unknown, self.ask(return_value=value))
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
-            self.assertEqual(unknown, self.ask(side_effect=OSError('away')))
+            self.assertEqual(destination.Answer(),
+                             self.ask(side_effect=OSError('away')))
 
     def test_arrivals_are_forgotten(self):
         arrivals = destination.Arrivals()

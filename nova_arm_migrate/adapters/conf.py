@@ -351,3 +351,17 @@ def current(conf: Any) -> Settings:
         and no settings were read before
     """
     return _last_good.read(conf)
+
+
+def start(conf: Any) -> None:
+    """Check the options when a service starts, and each time they change.
+
+    :raises oslo_config.cfg.ConfigFileValueError: if a value is not allowed
+    """
+    settings(conf)
+    current(conf)
+    conf.register_mutate_hook(_changed)
+
+
+def _changed(conf: Any, _fresh: Any) -> None:
+    current(conf)

@@ -69,8 +69,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
 
     def init_host(self, host: str) -> None:
         """Have a misspelt option stop the service here, not a migration."""
-        conf.settings(CONF)
-        conf.current(CONF)
+        conf.start(CONF)
         self._name = host
         super().init_host(host)
 

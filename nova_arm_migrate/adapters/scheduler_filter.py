@@ -66,8 +66,7 @@ class ArmMigrateFilter(filters.BaseHostFilter):
 
     def __init__(self) -> None:
         # A misspelt option stops the scheduler here, not a migration.
-        conf.settings(CONF)
-        conf.current(CONF)
+        conf.start(CONF)
         self._cache = host_cache.HostCache()
 
     def host_passes(self, host_state: Any, spec_obj: Any) -> bool:

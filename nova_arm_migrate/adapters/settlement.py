@@ -376,9 +376,9 @@ class Settlement:
 
     def _migration_status(self, status: str) -> None:
         migration = self._data.migration
-        if migration.status != status:
-            migration.status = status
-            migration.save()
+        # Whatever the object says: the manager's own save may have failed.
+        migration.status = status
+        migration.save()
 
 
 def _binding(client: Any, port: str, host: str) -> Any:

@@ -53,6 +53,8 @@ class Cause(enum.Enum):
     SMALLER_PAGES = "smaller pages"
     LARGER_PAGES = "larger pages"
     GIC = "interrupt controller"
+    GIC_INTERFACE = "interrupt controller's interface"
+    GIC_REVISION = "interrupt controller's revision"
     GIC_FIELD = "recorded without an interrupt controller"
     STEAL_TIME = "steal time missing"
     INFERRED = "taken from the current host"
@@ -80,5 +82,5 @@ LACKING = frozenset({
 HEXADECIMAL = frozenset({
     Cause.RESERVED, Cause.IMPLEMENTATION, Cause.FIRMWARE_BITS,
     Cause.PSCI_VERSION, Cause.CACHE, Cause.CACHE_UNKNOWN, Cause.CACHE_ZERO,
-    Cause.TRIAL_REFUSED, Cause.TRIAL_ACCEPTED,
+    Cause.GIC_REVISION, Cause.TRIAL_REFUSED, Cause.TRIAL_ACCEPTED,
 })

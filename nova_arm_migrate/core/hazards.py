@@ -21,6 +21,7 @@ from collections.abc import Callable
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import Severity
+from nova_arm_migrate.core import gic
 from nova_arm_migrate.core import memmap
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
@@ -33,7 +34,7 @@ from nova_arm_migrate.core.vcpu import has_steal_time
 #: Names of what is compared besides registers, for overrides.
 HAZARD_NAMES = frozenset({
     "SVE_LENGTHS", "SME_LENGTHS", "CNTFRQ_EL0", "DCZID_EL0", "IPA_BITS",
-    "PAGE_SIZE", "GIC", "PMCR_EL0.N", "CORES", "STEAL_TIME"})
+    "PAGE_SIZE", "GIC", "PMCR_EL0.N", "CORES", "STEAL_TIME"}) | gic.NAMES
 
 
 def check_override(name: str) -> str:
@@ -58,7 +59,8 @@ def find_hazards(guest: Guest, host: Host) -> list[Finding]:
 
     :param host: as the guest's vCPU features let it be seen
     """
-    return [finding for check in _CHECKS if (finding := check(guest, host))]
+    found = [finding for check in _CHECKS if (finding := check(guest, host))]
+    return found + gic.find_gic(guest, host)
 
 
 def _unknown(name: str, guest: object, host: Host,

@@ -34,13 +34,19 @@ from nova_arm_migrate.core.profile import DISABLED_NAMES
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.record_tried import dump_tried
+from nova_arm_migrate.core.record_tried import dump_vgics
+from nova_arm_migrate.core.record_tried import load_tried
+from nova_arm_migrate.core.record_tried import load_vgics
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
 
 _T = TypeVar("_T", int, str)
 
-#: Of the records this code writes. A reader refuses any other one.
-SCHEMA = 1
+#: Of the records this code reads. Those of 1 have no tries and no GIC, and
+#: their registers are of a machine without one. A profile without these is
+#: written as 1: so it comes out as it came in, and older code reads it.
+SCHEMAS = (1, 2)
 #: Characters; a host of the newest kernel takes fewer than 4096.
 LONGEST = 16384
 _MOST_REGISTERS = 2048
@@ -59,14 +65,18 @@ _LEAST_IPA_BITS = 32
 
 def dump_host(host: Host) -> str:
     """Return a host profile as its one canonical JSON text."""
+    old = host.vgics is None and host.tried is None
     return _dump(
-        ("schema", SCHEMA), ("kind", "host"),
+        ("schema", SCHEMAS[not old]), ("kind", "host"),
         ("cores", _dump_cores(host.cores)),
         *_common(host),
         ("writable", _dump_values(host.writable)),
         ("features", sorted(host.features)),
         ("caps", dict(sorted(host.capabilities))),
-        ("gic", host.gic), ("ipa", host.ipa_bits),
+        ("gic", host.gic), ("vgic", dump_vgics(host.vgics)),
+        ("tried", dump_tried(host.tried)),
+        ("hvc", _dump_values(host.hypercalls)),
+        ("caches", host.own_caches), ("ipa", host.ipa_bits),
         ("page", host.page_size), ("huge", host.huge_page_sizes),
         ("cntfrq", host.cntfrq), ("dczid", host.dczid),
         ("hwcap", host.hwcap and [_hex(h) for h in host.hwcap]),
@@ -78,9 +88,11 @@ def dump_host(host: Host) -> str:
 def dump_guest(guest: Guest) -> str:
     """Return a guest profile as its one canonical JSON text."""
     return _dump(
-        ("schema", SCHEMA), ("kind", "guest"), *_common(guest),
+        ("schema", SCHEMAS[guest.vgic is not None]), ("kind", "guest"),
+        *_common(guest),
         ("disabled", sorted(guest.disabled)), ("sve_passed", guest.sve_passed),
         ("gic", guest.gic),
+        ("vgic", dump_vgics(guest.vgic and (guest.vgic,))),
         ("cores", _dump_cores(guest.cores) or None),
         ("memory", guest.memory), ("ipa", guest.ipa_bits),
         ("ipa_passed", guest.ipa_passed), ("steal", guest.steal_time),
@@ -128,7 +140,9 @@ def host_from(record: object) -> Host:
         writable=r.values("writable"),
         features=r.names("features", FEATURES),
         capabilities=r.capabilities(),
-        gic=r.numbers("gic", 2, 15),
+        gic=r.numbers("gic", 2, 15), vgics=load_vgics(r.raw("vgic")),
+        tried=load_tried(r.raw("tried")), hypercalls=r.values("hvc"),
+        own_caches=r.maybe("caches"),
         ipa_bits=r.number("ipa", _LEAST_IPA_BITS, 64),
         page_size=r.page(), huge_page_sizes=r.huge_pages(),
         cntfrq=r.number("cntfrq", 0, _U32),
@@ -147,11 +161,12 @@ def guest_from(record: object) -> Guest:
         values=r.values("values") or Values(), listed=r.codes("listed"),
         sve_lengths=r.sve("sve"), sve_passed=r.sve("sve_passed"),
         disabled=r.names("disabled", DISABLED_NAMES),
-        gic=r.number("gic", 2, 15), cores=r.cores(),
-        memory=r.number("memory", 0, 1 << 52),
+        gic=r.number("gic", 2, 15),
+        vgic=next(iter(load_vgics(r.raw("vgic")) or ()), None),
+        cores=r.cores(), memory=r.number("memory", 0, 1 << 52),
         ipa_bits=r.number("ipa", _LEAST_IPA_BITS, 64),
         ipa_passed=r.number("ipa_passed", _LEAST_IPA_BITS, 64),
-        steal_time=r.maybe_flag("steal"),
+        steal_time=r.maybe("steal"),
         cntfrq=r.number("cntfrq", 0, _U32),
         dczid=r.number("dczid", 0, _U64),
         page_size=r.page(),
@@ -231,9 +246,10 @@ class _Reader:
         if not isinstance(record, dict):
             raise ProfileError("record is not a JSON object")
         schema = record.get("schema")
-        if type(schema) is not int or schema != SCHEMA:
-            raise ProfileError(f"record has schema {_quote(schema)},"
-                               f" this version reads {SCHEMA}")
+        if type(schema) is not int or schema not in SCHEMAS:
+            raise ProfileError(f"record has schema {_quote(schema)}, this"
+                               f" version reads {SCHEMAS[0]} and"
+                               f" {SCHEMAS[1]}")
         if record.get("kind") != kind:
             raise ProfileError(f"record is a {_quote(record.get('kind'))},"
                                f" not a {kind} profile")
@@ -281,11 +297,14 @@ class _Reader:
         return None if value is None else _match(key, value, _TEXT)
 
     def flag(self, key: str) -> bool:
-        return bool(self.maybe_flag(key))
+        return bool(self.maybe(key))
 
-    def maybe_flag(self, key: str) -> bool | None:
+    def maybe(self, key: str) -> bool | None:
         value: bool | None = self._take(key, bool, "true or false")
         return value
+
+    def raw(self, key: str) -> object:
+        return self._record.get(key)
 
     def names(self, key: str, known: Iterable[str]) -> frozenset[str]:
         names = frozenset(_ascending(key, [

@@ -45,7 +45,7 @@ class Remedy(enum.Enum):
                    f" {TOLERANT_SINCE[0]}.{TOLERANT_SINCE[1]} or newer, which"
                    " drops what is missing")
     UPDATE_KERNEL = ("update the destination's kernel ({host_kernel}) to"
-                     " {guest_kernel}, under which the guest started, or"
+                     " that of the guest's first host ({guest_kernel}) or"
                      " newer")
     UPDATE_KERNEL_FOR_FIELD = (
         "update the destination's kernel ({host_kernel}) to"
@@ -159,6 +159,8 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.SMALLER_PAGES: (Remedy.AS_LARGE_PAGES, Remedy.COLD),
     Cause.LARGER_PAGES: (),
     Cause.GIC: (Remedy.SAME_GIC, Remedy.COLD),
+    Cause.GIC_INTERFACE: (Remedy.SAME_VALUE, Remedy.COLD),
+    Cause.GIC_REVISION: (),
     Cause.GIC_FIELD: (Remedy.COLD,),
     Cause.STEAL_TIME: (Remedy.STEAL_TIME, Remedy.COLD),
     Cause.INFERRED: (Remedy.RECORD_GUEST,),
@@ -204,7 +206,8 @@ def _older(kernel: str | None, than: tuple[int, int] | None) -> bool:
 def _field(finding: Finding) -> Field | None:
     if finding.code is None or not finding.field:
         return None
-    return register_of(finding.code).field(finding.field)
+    return next((field for field in register_of(finding.code).fields
+                 if field.name == finding.field), None)
 
 
 def _feature(finding: Finding) -> str:

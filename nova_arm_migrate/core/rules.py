@@ -35,6 +35,7 @@ from nova_arm_migrate.core.tables import aarch64_id
 from nova_arm_migrate.core.tables.features import CTR_EL0
 from nova_arm_migrate.core.tables import qemu
 from nova_arm_migrate.core.tables import special
+from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.vcpu import has_32bit_el0
 
 _CTR = next(register for register in aarch64_id.AARCH64_ID_REGISTERS
@@ -78,6 +79,24 @@ def _too_low(field: Field, value: int) -> bool:
     return value < field.least
 
 
+def expects(field: Field, value: int, limit: int, mask: int) -> bool:
+    """Whether the tables expect KVM to take a field.
+
+    :param value: of the whole register, as the guest has it
+    :param limit: of the whole register, as the host has it
+    :param mask: what the host lets be written of the register
+    """
+    has, offers = _taken_for(field, value), field.of(limit)
+    return has == offers or (
+        field.mask & mask == field.mask and accepts(field, has, offers))
+
+
+def _taken_for(field: Field, value: int) -> int:
+    """What KVM takes a field for."""
+    has = field.of(value)
+    return 0 if has == field.as_zero else has
+
+
 _REFUSAL = {
     Rule.LOWER_SAFE: Cause.ABOVE,
     Rule.HIGHER_SAFE: Cause.BELOW,
@@ -93,26 +112,30 @@ def check_features(register: Register, value: int, host: Host
 
     Only fields that differ are looked at: KVM accepts the others whatever
     their rule is. Without the masks of the host's kernel, what would pass
-    if it were writable can't be judged.
+    if it were writable can't be judged. What the host's KVM answered when
+    it was tried there goes before all that the tables say.
     """
-    masks = host.writable
+    masks, tried = host.writable, host.tried
     limit = host.values.read(register.code)
+    answers = None if tried is None else tried.of(register.code)
     if masks is None:
         return list(_refused(register, value, limit, None,
-                             host.why_absent("writable")))
+                             host.why_absent("writable"), answers))
     return list(_refused(register, value, limit,
-                         masks.read(register.code), ""))
+                         masks.read(register.code), "", answers))
 
 
 @functools.lru_cache(maxsize=4096)
 def _refused(register: Register, value: int, limit: int, mask: int | None,
-             why: str) -> tuple[Finding, ...]:
+             why: str, answers: tuple[Answer, ...] | None
+             ) -> tuple[Finding, ...]:
     """Return what of a register's value a host refuses, field by field.
 
     Remembered, because a fleet has few distinct values of each register.
 
     :param mask: what is writable, None if that is not known
     :param why: why it isn't
+    :param answers: KVM's own, None if it was not asked
     """
     writable = _ALL_BITS if mask is None else mask
     rest = value ^ limit
@@ -121,14 +144,14 @@ def _refused(register: Register, value: int, limit: int, mask: int | None,
         if not rest & field.mask:
             continue
         rest &= ~field.mask
-        has, offers = field.of(value), field.of(limit)
-        if has == field.as_zero:
-            has = 0
+        has, offers = _taken_for(field, value), field.of(limit)
         settable = field.mask & writable == field.mask
-        if has == offers:
-            continue
-        if settable and accepts(field, has, offers):
-            if mask is None:
+        answer = _answer(field, answers or ())
+        if answer is not None:
+            if answer.accepts(field, value):
+                continue
+        elif expects(field, value, limit, writable):
+            if mask is None and has != offers:
                 findings.append(Finding(
                     Cause.MASK_UNKNOWN, Severity.UNKNOWN, register.name,
                     field.name, has, offers, field.rule.value,
@@ -138,7 +161,7 @@ def _refused(register: Register, value: int, limit: int, mask: int | None,
         cause, severity = _REFUSAL[rule], Severity.BLOCKS
         if _too_low(field, has):
             cause = Cause.NOT_ALLOWED
-        elif field.stale and not offers:
+        elif field.stale and not offers and answers is None:
             cause, severity = Cause.STALE, Severity.UNKNOWN
         elif not settable and has > offers and field.rule is Rule.LOWER_SAFE:
             cause = Cause.ABOVE
@@ -150,6 +173,13 @@ def _refused(register: Register, value: int, limit: int, mask: int | None,
             Cause.RESERVED, Severity.BLOCKS, register.name, "",
             value, limit, Rule.EQUAL.value, register.code))
     return tuple(findings)
+
+
+def _answer(field: Field, answers: tuple[Answer, ...]) -> Answer | None:
+    for answer in answers:
+        if answer.is_of(field):
+            return answer
+    return None
 
 
 def check_features_32bit(register: Register, value: int, host: Host
@@ -227,6 +257,8 @@ def makes_up_caches(host: Host) -> bool | None:
 
     :returns: None if the list is not recorded
     """
+    if host.own_caches is not None:
+        return host.own_caches
     if host.listed is None:
         return None
     return host.listed >= special.ALL_CCSIDR
@@ -277,7 +309,9 @@ def check_bitmap(register: Register, value: int, host: Host
                  ) -> list[Finding]:
     """Hypercall bitmaps: no bit that the host lacks."""
     limit = host.values.read(register.code)
-    if register.code == special.VENDOR_HYP_BMAP_2:
+    if host.hypercalls is not None:
+        limit |= host.hypercalls.read(register.code)
+    elif register.code == special.VENDOR_HYP_BMAP_2:
         limit |= special.VENDOR_HYP_BMAP_2_BITS
     if not value & ~limit:
         return []

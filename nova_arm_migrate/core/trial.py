@@ -28,6 +28,7 @@ from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Rule
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
@@ -115,7 +116,7 @@ def with_trial(static: Report, guest: Guest, *,
             if why != "missing":
                 findings.append(Finding(
                     Cause.TRIAL_REFUSED, Severity.BLOCKS,
-                    register_of(code).name, "", guest.values.read(code),
+                    register_of(code).name, "", _value(code, guest),
                     None, Rule.EQUAL.value, code, why, pair=pair))
     if lacking:
         findings.append(Finding(
@@ -123,6 +124,12 @@ def with_trial(static: Report, guest: Guest, *,
             register_of(lacking[0]).name, rule="PRESENT", code=lacking[0],
             others=tuple(lacking[1:]), pair=pair))
     return report(findings, options), tuple(differ.values())
+
+
+def _value(code: int, guest: Guest) -> int | None:
+    if code == ICC_CTLR_EL1.code:
+        return guest.vgic.ctlr if guest.vgic is not None else None
+    return guest.values.read(code)
 
 
 def _of(finding: Finding, codes: list[int]) -> Finding:

@@ -30,12 +30,15 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
+from nova_arm_migrate.core.tables.features import Feature
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import ID_AA64PFR2_EL1
-from nova_arm_migrate.core.tables.features import ID_PFR1_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.tried import Tried
+from nova_arm_migrate.core.tried import Vgic
 
 
 def offered(host: Host, disabled: frozenset[str]) -> Host:
@@ -59,7 +62,17 @@ def offered(host: Host, disabled: frozenset[str]) -> Host:
         values=Values({c: v for c, v in values.items() if v}),
         listed=listed,
         features=host.features - {feature.name for feature in off},
+        tried=_tried(host.tried, off),
         sve_lengths=_lengths(host.sve_lengths, disabled))
+
+
+def _tried(tried: Tried | None, off: list[Feature]) -> Tried | None:
+    """The answers that hold without some features."""
+    if tried is None:
+        return None
+    for feature in off:
+        tried = tried.without(feature.bits)
+    return tried
 
 
 def _lengths(lengths: tuple[int, ...] | None,
@@ -114,12 +127,13 @@ def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
     return with_own_gic(Guest(
         values=seen.values, listed=seen.listed, disabled=disabled,
         sve_lengths=seen.sve_lengths, gic=gic,
+        vgic=guests_vgic(host.vgic(gic)),
         cores=host.cores if several_kinds(host.cores) else (),
         memory=memory, ipa_bits=host.ipa_bits,
         steal_time=has_steal_time(host),
         cntfrq=host.cntfrq, dczid=host.dczid,
         page_size=host.page_size, kernel=host.kernel, qemu=host.qemu,
-        inferred=inferred))
+        inferred=inferred), host)
 
 
 def several_kinds(cores: Iterable[Core]) -> bool:
@@ -145,6 +159,40 @@ def has_steal_time(host: Host) -> bool | None:
     return host.capability("STEAL_TIME") > 0
 
 
+def with_gic(values: Values, gic: int | None, host: Host | None = None
+             ) -> Values:
+    """Return the registers of a guest that runs with a GIC of a version.
+
+    KVM shows a machine without a GIC, as records of schema 1 have it, all
+    that its GIC could be, and makes it what it is before the guest first
+    runs (``kvm_finalize_sys_regs``, ``kvm_vgic_finalize_idregs``): a guest
+    with a GICv2 or GICv3 has no GCIE. What else a GICv2 guest has depends on
+    the kernel (`gic_doubts`).
+
+    :param gic: its version, None if not known
+    :param host: where it runs, with all its features; None if not known
+    """
+    changed: dict[int, int] = {}
+    vgic = host.vgic(gic) if host is not None else None
+    if host is not None and vgic is not None:
+        for code, shown in vgic.shown:
+            bits = shown ^ host.values.read(code)
+            changed[code] = values.read(code) & ~bits | shown & bits
+    if gic in (2, 3):
+        value = changed.get(ID_AA64PFR2_EL1, values.read(ID_AA64PFR2_EL1))
+        if value & _GCIE_FIELD.mask:
+            changed[ID_AA64PFR2_EL1] = value & ~_GCIE_FIELD.mask
+    if not changed:
+        return values
+    changed = dict(values) | changed
+    return Values({code: value for code, value in changed.items() if value})
+
+
+def guests_vgic(vgic: Vgic | None) -> Vgic | None:
+    """Return what a guest's record keeps of its host's GIC."""
+    return None if vgic is None else vgic._replace(shown=(), revisions=None)
+
+
 def carried(guest: Guest, host: Host) -> Guest:
     """Return what a guest has on the host that it runs on now.
 
@@ -167,30 +215,26 @@ def carried(guest: Guest, host: Host) -> Guest:
                  if code not in listed}
         kept = {code: value for code, value in values.items()
                 if code in here.listed}
-        for register in _NOT_KEPT:
+        for register in (*_NOT_KEPT, *_ignoring(here)):
             if register.code in listed and register.code in here.listed:
                 kept[register.code] = _kept(
                     register, values.read(register.code), here)
         values = Values({code: value for code, value in (added | kept).items()
                          if value})
+        values = with_gic(values, guest.gic, host)
         listed = here.listed
     pages = [size for size in (guest.page_size, here.page_size) if size]
     steal_time = has_steal_time(host)
-    return with_own_gic(dataclasses.replace(
-        guest, values=values, listed=listed, sve_passed=_passed(guest, here),
+    return dataclasses.replace(
+        guest, values=values, listed=listed,
+        vgic=_vgic(guest, here), sve_passed=_passed(guest, here),
         ipa_passed=_ipa_passed(guest, here),
         steal_time=guest.steal_time if steal_time is None else steal_time,
-        page_size=max(pages, default=None)))
+        page_size=max(pages, default=None))
 
 
 _GIC_FIELD = REGISTERS[ID_AA64PFR0_EL1].field("GIC")
 _GCIE_FIELD = REGISTERS[ID_AA64PFR2_EL1].field("GCIE")
-#: Register code, field, and the field's value by the version of the GIC.
-_OWN_GIC: tuple[tuple[int, Field, dict[int | None, int]], ...] = (
-    (ID_AA64PFR0_EL1, _GIC_FIELD, {5: 0}),
-    (ID_AA64PFR2_EL1, _GCIE_FIELD, {2: 0, 3: 0}),
-    (ID_PFR1_EL1, REGISTERS[ID_PFR1_EL1].field("GIC"), {5: 0}),
-)
 
 _LEVELS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2)
 _NOT_KEPT = tuple(
@@ -199,21 +243,45 @@ _NOT_KEPT = tuple(
         field.stale or field.as_zero is not None for field in register.fields))
 
 
+def _ignoring(here: Host) -> list[Register]:
+    """Registers whose fields the host was seen to take and to ignore."""
+    return [register_of(code) for code, answers in (here.tried or {}).items()
+            if any(answer.ignored for answer in answers)]
+
+
 def _kept(register: Register, value: int, here: Host) -> int:
     """What KVM gives back of a value that it has accepted.
 
     Source: ``kvm_arm_get_fw_reg``, which tells of a mitigation what the host
     has; ``set_id_aa64pfr0_el1`` and the like, which take a field and ignore
-    it (`Field.stale`, `Field.as_zero`).
+    it: the host's record says so (`Answer.ignored`), or else the tables
+    (`Field.stale`, `Field.as_zero`).
     """
     limit = here.values.read(register.code)
     if register.judge in _LEVELS:
         return limit
+    answers = here.tried.of(register.code) if here.tried is not None else ()
     for field in register.fields:
         if field.of(value) == field.as_zero or (
                 field.stale and not field.of(limit)):
             value &= ~field.mask
+        elif any(answer.is_of(field) and answer.ignores(field, value)
+                 for answer in answers):
+            value = field.into(value, field.raw(limit))
     return value
+
+
+def _vgic(guest: Guest, here: Host) -> Vgic | None:
+    """The guest's GIC after this host.
+
+    KVM keeps ICC_CTLR_EL1 as it came in (``set_gic_ctlr``); QEMU does not
+    send GICD_IIDR and GICR_IIDR, which are those of the host.
+    """
+    vgic = here.vgic(guest.gic)
+    if guest.vgic is None or vgic is None:
+        return guest.vgic
+    return guest.vgic._replace(distributor=vgic.distributor,
+                               redistributor=vgic.redistributor)
 
 
 def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
@@ -237,28 +305,14 @@ def _ipa_passed(guest: Guest, here: Host) -> int | None:
     return longest if longest > guest.ipa_bits else None
 
 
-def with_own_gic(guest: Guest) -> Guest:
+def with_own_gic(guest: Guest, host: Host | None = None) -> Guest:
     """Return the guest with the fields that its own GIC decides.
 
-    Records are made without an interrupt controller, and KVM then shows
-    what the host could emulate. A GICv3 guest never has GICv5's field, a
-    GICv5 guest has that alone; what a GICv2 guest has depends on the kernel
-    (`gic_doubts`).
-
-    Source: ``kvm_vgic_finalize_idregs`` in ``arch/arm64/kvm/vgic/
-    vgic-init.c``, ``kvm_finalize_sys_regs``.
+    :param host: as for `with_gic`
     """
-    changed = {}
-    for code, field, by_version in _OWN_GIC:
-        value = guest.values.get(code)
-        own = by_version.get(guest.gic)
-        if value is not None and own is not None and field.of(value) != own:
-            changed[code] = field.into(value, own)
-    if not changed:
-        return guest
-    return dataclasses.replace(guest, values=Values({
-        code: value for code, value in (dict(guest.values) | changed).items()
-        if value}))
+    values = with_gic(guest.values, guest.gic, host)
+    return guest if values is guest.values \
+        else dataclasses.replace(guest, values=values)
 
 
 def gic_doubts(guest: Guest) -> Iterator[tuple[int, Field, int]]:
@@ -268,6 +322,9 @@ def gic_doubts(guest: Guest) -> Iterator[tuple[int, Field, int]]:
     """
     gic = _GIC_FIELD.of(guest.values.read(ID_AA64PFR0_EL1))
     gcie = _GCIE_FIELD.of(guest.values.read(ID_AA64PFR2_EL1))
+    if guest.vgic is not None:
+        # The record was made with the guest's own.
+        return
     if guest.gic == 2 and gic:
         # Kernels of before 6.12 left the field of a GICv2 guest as it is.
         yield ID_AA64PFR0_EL1, _GIC_FIELD, 0

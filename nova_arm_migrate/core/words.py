@@ -125,6 +125,13 @@ WORDS = {
         " until it is restarted on a host with the smaller pages.",
     Cause.GIC:
         "The guest has a GICv{guest}. The destination emulates {host}.",
+    Cause.GIC_INTERFACE:
+        "The guest's interrupt controller has {name} = {guest}, the"
+        " destination's has {host}. KVM refuses it there, and QEMU ends.",
+    Cause.GIC_REVISION:
+        "{name} was {guest} where the guest started and is {host} on the"
+        " destination. QEMU does not carry it over, and the guest reads it"
+        " only when it boots.",
     Cause.GIC_FIELD:
         "{name} is {guest} in the guest's record and {host} on the"
         " destination. The record was made without an interrupt controller:"

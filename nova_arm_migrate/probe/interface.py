@@ -82,10 +82,12 @@ class HostProbe(typing.Protocol):
         """
         ...
 
-    def guest_view(self, disabled: frozenset[str]) -> GuestView:
+    def guest_view(self, disabled: frozenset[str],
+                   gic: int | None = None) -> GuestView:
         """Return what KVM shows a guest that starts here now.
 
         :param disabled: as `Guest.disabled`
+        :param gic: version of its GIC; None for the newest that KVM has
         :raises ProbeError: if KVM can't be asked
         """
         ...

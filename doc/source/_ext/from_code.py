@@ -29,6 +29,7 @@ from docutils.parsers import rst
 
 from nova_arm_migrate.commands import main
 from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.causes import LACKING
 from nova_arm_migrate.core import finding
 from nova_arm_migrate.core import job
 from nova_arm_migrate.core import registers
@@ -225,11 +226,12 @@ class Silicon(rst.Directive):
         found = [finding for finding in report.findings
                  if finding.severity is not Severity.NOTE]
         lacking = [finding for finding in found
-                   if finding.cause in sentences.LACKING]
+                   if finding.cause in LACKING]
         told = [finding.brief('host') for finding in found
                 if finding not in lacking]
         if lacking:
-            more = f' and {len(lacking) - 1} more' if lacking[1:] else ''
+            others = sum(len(finding.codes) for finding in lacking) - 1
+            more = f' and {others} more' if others else ''
             told.append(f'{lacking[0].name}{more}: not on host')
         return (*(_plain(name) for name in names),
                 _plain(report.verdict.value),

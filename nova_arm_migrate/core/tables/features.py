@@ -36,6 +36,10 @@ ID_DFR0_EL1 = sysreg(3, 0, 0, 1, 2)
 CTR_EL0 = sysreg(3, 3, 0, 0, 1)
 
 
+#: Registers that depend on the machine's GIC (kvm_vgic_finalize_idregs).
+GIC_REGISTERS = (ID_PFR1_EL1, ID_AA64PFR0_EL1, ID_AA64PFR2_EL1)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Feature:
     """A vCPU feature that ``-cpu host,NAME=off`` switches off.

@@ -40,10 +40,10 @@ class Probe(RecordedHost):
             raise self.error
         return super().host()
 
-    def guest_view(self, disabled):
+    def guest_view(self, disabled, gic=None):
         if self.error:
             raise self.error
-        return super().guest_view(disabled)
+        return super().guest_view(disabled, gic)
 
 
 class TestThisHost(logs.TestCase):

@@ -82,7 +82,7 @@ class TestTake(unittest.TestCase):
                      "read: 'gic': the key is there twice")
 
     def test_another_schema(self):
-        for schema in (0, 2, 999, '1', None):
+        for schema in (0, 3, 999, '1', None):
             record = json.loads(records.put_host(CPU_INFO, Host()))
             record['arm_migrate']['schema'] = schema
             with self.subTest(schema):

@@ -125,7 +125,7 @@ class TestBadInput(base.CommandTestCase):
         for content in (
                 b"", b"{", b"[]", b"null", b"12", b"[" * 9000, b"\xff\xfe",
                 b"\0" * 64, os.urandom(4096), b"{}", b'{"schema": 1}',
-                b'{"schema": 2, "kind": "host"}',
+                b'{"schema": 3, "kind": "host"}',
                 b'{"schema": 1, "kind": "host", "values": {"zz": "1"}}',
                 b'{"schema": 1, "kind": "host", "page": 1e99}',
                 "{\u2028}".encode()):

@@ -33,6 +33,10 @@ from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
 from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.tried import Answer
+from nova_arm_migrate.core.tried import Tried
+from nova_arm_migrate.core.tried import Vgic
+from nova_arm_migrate.core.tried import WIDEST
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.core.verdict import Verdict
@@ -56,6 +60,29 @@ def _ascending(least, most):
             lambda numbers: tuple(sorted(numbers)))
 
 
+_vgics = st.builds(
+    Vgic, version=st.integers(2, 5),
+    shown=st.dictionaries(_CODES, _U64, max_size=3).map(
+        lambda shown: tuple(sorted(shown.items()))),
+    ctlr=_HEX, distributor=_HEX, redistributor=_HEX, revisions=_HEX)
+
+
+@st.composite
+def _answers(draw):
+    """Fields beside each other; what is ignored is accepted."""
+    answers = []
+    for place in sorted(draw(st.sets(
+            st.integers(0, 7), min_size=1, max_size=3))):
+        width = draw(st.integers(1, WIDEST))
+        accepted = draw(st.integers(0, (1 << (1 << width)) - 1))
+        answers.append(Answer(8 * place + draw(st.integers(0, 8 - width)),
+                              width, accepted, accepted & draw(_U64)))
+    return answers
+
+
+_TRIED = st.none() | st.dictionaries(
+    _CODES, _answers(), max_size=5).map(Tried)
+
 hosts = st.builds(
     Host,
     cores=st.tuples(*(
@@ -68,7 +95,13 @@ hosts = st.builds(
     capabilities=st.dictionaries(
         st.sampled_from(["SVE", "MTE", "IPA_SIZE"]),
         st.integers(0, 64)).map(lambda caps: tuple(sorted(caps.items()))),
-    gic=_ascending(2, 5), ipa_bits=st.none() | st.integers(32, 64),
+    gic=_ascending(2, 5),
+    vgics=st.none() | st.lists(
+        _vgics, max_size=3, unique_by=lambda vgic: vgic.version).map(
+            lambda vgics: tuple(sorted(vgics))),
+    tried=_TRIED, hypercalls=st.none() | _VALUES,
+    own_caches=st.none() | st.booleans(),
+    ipa_bits=st.none() | st.integers(32, 64),
     page_size=st.none() | st.sampled_from([4096, 16384, 65536]),
     huge_page_sizes=_ascending(12, 40).map(
         lambda shifts: shifts and tuple(1 << shift for shift in shifts)),
@@ -83,7 +116,7 @@ guests = st.builds(
     Guest, values=_VALUES, listed=_LISTED,
     disabled=st.frozensets(st.sampled_from(sorted(DISABLED_NAMES))),
     sve_lengths=_LENGTHS, sve_passed=_LENGTHS,
-    gic=st.none() | st.integers(2, 5),
+    gic=st.none() | st.integers(2, 5), vgic=st.none() | _vgics,
     memory=st.none() | st.integers(0, 1 << 45),
     ipa_bits=st.none() | st.integers(32, 64),
     cntfrq=st.none() | st.integers(0, _U32), dczid=_HEX,

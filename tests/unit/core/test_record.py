@@ -110,7 +110,7 @@ class TestBadRecords(unittest.TestCase):
                 record.host_from(thing)
 
     def test_schema_and_kind(self):
-        self.refused('{"schema":2,"kind":"host"}', "has schema 2")
+        self.refused('{"schema":3,"kind":"host"}', "has schema 3")
         self.refused('{"schema":true,"kind":"host"}', "has schema True")
         self.refused('{"schema":1.0,"kind":"host"}', "has schema 1.0")
         self.refused('{"kind":"host"}', "has schema None")

@@ -41,6 +41,7 @@ from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.special import ALL_CCSIDR
 from nova_arm_migrate.core.tables import writable
 from nova_arm_migrate.core.trial import with_trial
+from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Verdict
@@ -232,6 +233,10 @@ CASES = (
     Case(Cause.GIC, s.host(), s.host(gic=(3,)), {
         Remedy.SAME_GIC: s.host(), **COLD}, gic=2),
     Case(Cause.GIC_FIELD, field("ID_AA64PFR2_EL1.GCIE", 1), s.host(), COLD),
+    Case(Cause.GIC_INTERFACE, s.host(vgics=(Vgic(3, ctlr=0x400),)),
+         s.host(vgics=(Vgic(3, ctlr=0x300),)), {
+             Remedy.SAME_VALUE: s.host(vgics=(Vgic(3, ctlr=0x400),)),
+             **COLD}, gic=3),
     Case(Cause.STEAL_TIME, s.host(capabilities=STEAL), s.host(), {
         Remedy.STEAL_TIME: s.host(capabilities=STEAL), **COLD}),
     Case(Cause.GUEST_NOT_RECORDED, s.host(), s.host(), {
@@ -247,7 +252,7 @@ CASES = (
 
 #: Causes of notes, which change nothing.
 NOTES = {Cause.DROPPED, Cause.LARGER_PAGES, Cause.MEMORY_UNKNOWN,
-         Cause.INFERRED, Cause.TRIAL_ACCEPTED}
+         Cause.GIC_REVISION, Cause.INFERRED, Cause.TRIAL_ACCEPTED}
 
 
 class TestRemedies(unittest.TestCase):

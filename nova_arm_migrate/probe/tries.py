@@ -14,11 +14,13 @@
 """Write values to a scratch vCPU, to see where KVM departs from the tables.
 
 A vCPU that has never run lets a value be set back, so all of it is done on
-one, a field at a time; it is left as it was.
+one, a field at a time; it is left as it was. Each try is a call of KVM: the
+fields that the kernel says are writable are taken by its word.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 
 from nova_arm_migrate.core.profile import Values
@@ -38,6 +40,9 @@ from nova_arm_migrate.probe.interface import GuestView
 from nova_arm_migrate.probe import kvm
 
 _ID_REGISTERS = (Judge.FEATURES, Judge.FEATURES_32BIT)
+#: Fields that KVM shows as the machine's GIC has them, and judges as the
+#: host's (kvm_vgic_finalize_idregs).
+_OF_THE_GIC = ("GIC", "GCIE")
 #: Of CLIDR_EL1, a cache of the seventh level; of CCSIDR_EL1, a bit of the
 #: number of ways: set_clidr() and set_ccsidr() do not look at either.
 _CLIDR_CTYPE7 = 1 << 18
@@ -71,20 +76,50 @@ def answers(vcpu: kvm.ScratchVCPU, seen: GuestView,
     tried: dict[int, list[Answer]] = {}
     for register in _id_registers(seen):
         limit = seen.values.read(register.code)
-        asked = [(field, answer) for field in register.fields
-                 if field.width <= WIDEST
-                 for answer in [_field(vcpu, register, field, limit)]]
+        known = None if masks is None else masks.get(register.code, 0)
+        asked = [(field, raws, _field(vcpu, register, field, limit, raws))
+                 for field in register.fields
+                 if (raws := _to_try(register, field, limit, known))]
         if masks is None:
-            mask = sum(field.mask for field, answer in asked
+            mask = sum(field.mask for field, _, answer in asked
                        if _is_writable(field, answer, limit))
             if mask:
                 writable[register.code] = mask
-        other = [answer for field, answer in asked if not _is_expected(
-            field, answer, limit, writable.get(register.code, 0))]
+        mask = writable.get(register.code, 0)
+        other = [answer if raws == _all(field) else _field(
+            vcpu, register, field, limit, _all(field))
+            for field, raws, answer in asked
+            if not _is_expected(field, raws, answer, limit, mask)]
         if other:
             tried[register.code] = other
     return Answers(Values(writable), Tried(tried),
                    Values(_hypercalls(vcpu, seen)), _caches(vcpu, seen))
+
+
+def _all(field: Field) -> range:
+    return range(1 << field.width)
+
+
+def _to_try(register: Register, field: Field, limit: int, mask: int | None
+            ) -> Sequence[int]:
+    """Return the values of a field that are worth a call of KVM.
+
+    Where the kernel tells that a field is writable, and no kernel is known
+    to judge it by more than its type: none. All values of the others; but
+    a few of the registers for 32-bit code where the kernel tells nothing,
+    which are as many again.
+    """
+    judged = (field.least or field.as_zero is not None or field.stale
+              or field.name in _OF_THE_GIC)
+    if field.width > WIDEST or (
+            mask is not None and field.mask & mask == field.mask
+            and not judged):
+        return ()
+    if mask is None and register.judge is Judge.FEATURES_32BIT \
+            and not judged:
+        raw, most = field.raw(limit), (1 << field.width) - 1
+        return sorted({0, max(raw - 1, 0), raw, min(raw + 1, most), most})
+    return _all(field)
 
 
 def _id_registers(seen: GuestView) -> Iterator[Register]:
@@ -101,13 +136,13 @@ def _id_registers(seen: GuestView) -> Iterator[Register]:
 
 
 def _field(vcpu: kvm.ScratchVCPU, register: Register, field: Field,
-           limit: int) -> Answer:
-    """Write every value of a field, the rest as the host has it."""
+           limit: int, raws: Sequence[int]) -> Answer:
+    """Write values of a field, the rest as the host has it."""
     number = kvm_id(register.code)
     write = vcpu.writer(number)
     accepted, ignored = 1 << field.raw(limit), 0
     changed = False
-    for raw in range(1 << field.width):
+    for raw in raws:
         value = field.into(limit, raw)
         if value == limit or write(value):
             continue
@@ -126,15 +161,15 @@ def _is_writable(field: Field, answer: Answer, limit: int) -> bool:
     return answer.accepted & ~answer.ignored != 1 << field.raw(limit)
 
 
-def _is_expected(field: Field, answer: Answer, limit: int,
-                 mask: int) -> bool:
+def _is_expected(field: Field, raws: Sequence[int], answer: Answer,
+                 limit: int, mask: int) -> bool:
     """Whether KVM did what the tables say of it."""
     if answer.ignored & ~_as_zero(field):
         return False
     return all(
         expects(field, field.into(limit, raw), limit, mask)
         is bool(answer.accepted >> raw & 1)
-        for raw in range(1 << field.width))
+        for raw in raws)
 
 
 def _as_zero(field: Field) -> int:
@@ -145,7 +180,8 @@ def _as_zero(field: Field) -> int:
 def _hypercalls(vcpu: kvm.ScratchVCPU, seen: GuestView) -> dict[int, int]:
     """Return all bits of each hypercall bitmap that KVM takes.
 
-    Only where they are more than it shows (``kvm_arm_set_fw_reg_bmap``).
+    Only where they are more than it shows. Each kernel has those up to some
+    bit, without gaps (KVM_ARM_SMCCC_STD_FEATURES and the like).
     """
     found = {}
     for code in sorted(seen.listed):
@@ -153,11 +189,15 @@ def _hypercalls(vcpu: kvm.ScratchVCPU, seen: GuestView) -> dict[int, int]:
             continue
         shown = seen.values.read(code)
         write = vcpu.writer(kvm_id(code))
-        bits = [bit for bit in range(64) if not shown >> bit & 1
-                and not write(shown | 1 << bit)]
-        if bits:
+        taken = shown
+        for bit in range(64):
+            if not shown >> bit & 1:
+                if write(shown | 1 << bit):
+                    break
+                taken |= 1 << bit
+        if taken != shown:
             write(shown)
-            found[code] = shown | sum(1 << bit for bit in bits)
+            found[code] = taken
     return found
 
 

@@ -100,6 +100,33 @@ class TestIgnored(TriesTestCase):
         self.assertEqual({}, dict(host.tried))
         self.assertNotIn(0xc008, {code for code, _ in self.kernel.written})
 
+    def test_few_tries_find_what_all_of_them_then_tell(self):
+        """Of registers for 32-bit code, where the kernel tells no masks."""
+        recorded = base.recorded(base.N1_61)
+        code, shown = 0xc010, recorded.values[0xc010]
+        kernel = self.play(recorded)
+        judge = kernel._write
+
+        def write(state, register, value):
+            # Takes and ignores 15 and 7 in the lowest field.
+            if register == code and value in (shown | 15, shown & ~15 | 7):
+                return 0
+            return judge(state, register, value)
+
+        self.assertEqual(0, shown & 15)
+        self.patch(kernel, "_write", write)
+        self.assertEqual(
+            {code: (Answer(0, 4, 0x8081, 0x8080),)},
+            dict(self.probe(recorded).host().tried))
+
+    def test_no_call_for_fields_that_the_kernel_says_are_writable(self):
+        self.host(V1_72)
+        codes = {code for code, _ in self.kernel.written}
+        self.assertNotIn(0xc010, codes)
+        # EL0 and EL1, which some kernels judge by more than that.
+        self.assertIn((PFR0, self.recorded.values[PFR0] & ~0xf),
+                      self.kernel.written)
+
     def test_the_record_stays_small_and_comes_back(self):
         everything = {code: 0xffffffffffffffff for code in (
             PFR0, PFR1, MMFR2)}

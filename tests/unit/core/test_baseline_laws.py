@@ -148,7 +148,6 @@ VALUES = {
     "CCSIDR_EL1[0]": [0x1, 0x2, 0x3],
     "CCSIDR_EL1[1]": [0x1, 0x2, 0x3],
     "MIDR_EL1": [s.NEOVERSE_V1, s.NEOVERSE_N1],
-    "PMMIR_EL1": [0, 5, 8],
 }
 
 

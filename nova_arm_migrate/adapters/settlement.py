@@ -32,8 +32,8 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_arm_migrate.adapters import destination
-from nova_arm_migrate.adapters import domain_state
-from nova_arm_migrate.core.job import Domain
+from nova_arm_migrate.adapters import presence
+from nova_arm_migrate.core.job import Presence
 
 LOG = logging.getLogger(__name__)
 
@@ -268,8 +268,8 @@ class Settlement:
 
     def _interfaces_back(self) -> None:
         """Attach again the passed-through interfaces of the guest."""
-        if domain_state.look(
-                self._driver._host, self._instance) is Domain.ABSENT:
+        if presence.look(
+                self._driver._host, self._instance) is Presence.ABSENT:
             return
         self._driver.rollback_live_migration_at_source(
             self._context, self._instance, self._data)
@@ -330,7 +330,7 @@ class Settlement:
         """Remove the guest from this host once it is seen elsewhere."""
         answer = destination.ask(
             self._manager, self._context, self._instance, self._dest)
-        if answer.domain not in (Domain.RUNNING, Domain.PAUSED):
+        if answer.domain not in (Presence.RUNNING, Presence.PAUSED):
             yield Problem(
                 'disks', f'The disks are kept on {self._manager.host}:'
                 f' {self._dest} says that the guest is'

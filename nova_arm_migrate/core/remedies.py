@@ -46,7 +46,7 @@ class Remedy(enum.Enum):
                    f" {TOLERANT_SINCE[0]}.{TOLERANT_SINCE[1]} or newer, which"
                    " drops what is missing")
     UPDATE_KERNEL = ("update the destination's kernel ({host_kernel}) to"
-                     " {guest_kernel}, under which the guest started, or"
+                     " that of the guest's first host ({guest_kernel}) or"
                      " newer")
     UPDATE_KERNEL_FOR_FIELD = (
         "update the destination's kernel ({host_kernel}) to"

@@ -28,8 +28,8 @@ from docutils import nodes
 from docutils.parsers import rst
 
 from nova_arm_migrate.commands import main
-from nova_arm_migrate.core import causes
 from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.causes import LACKING
 from nova_arm_migrate.core import finding
 from nova_arm_migrate.core import job
 from nova_arm_migrate.core import registers
@@ -160,18 +160,18 @@ class Registers(rst.Directive):
 
 class Job(rst.Directive):
     def run(self):
-        there = [state for state in job.Domain
-                 if state is not job.Domain.MIGRATED]
+        there = [state for state in job.Presence
+                 if state is not job.Presence.MIGRATED]
         return [_table(
             ('On the source', *(state.value for state in there)),
             (16, *[12] * len(there)),
             [(_plain(here.value),
               *(_plain(self._step(here, state)) for state in there))
-             for here in job.Domain])]
+             for here in job.Presence])]
 
     @staticmethod
     def _step(here, there):
-        return job.next_step(job.Sight(
+        return job.next_step(job.Observation(
             job.Thread.RAISED, source=here, destination=there)).step.value
 
 
@@ -226,11 +226,12 @@ class Silicon(rst.Directive):
         found = [finding for finding in report.findings
                  if finding.severity is not Severity.NOTE]
         lacking = [finding for finding in found
-                   if finding.cause in causes.LACKING]
+                   if finding.cause in LACKING]
         told = [finding.brief('host') for finding in found
                 if finding not in lacking]
         if lacking:
-            more = f' and {len(lacking) - 1} more' if lacking[1:] else ''
+            others = sum(len(finding.codes) for finding in lacking) - 1
+            more = f' and {others} more' if others else ''
             told.append(f'{lacking[0].name}{more}: not on host')
         return (*(_plain(name) for name in names),
                 _plain(report.verdict.value),

@@ -122,7 +122,9 @@ class TestFields(unittest.TestCase):
             for value in values:
                 self.assertTrue(kvm_rule.takes(field, value, most),
                                 (name, value, most))
-        self.assertEqual(apart, {c.finding.name for c in found.conflicts})
+        # Of guests with SME nobody can judge the vectors.
+        self.assertEqual(apart, {c.finding.name for c in found.conflicts}
+                         - {"SME_LENGTHS"})
         for place, host in enumerate(members):
             self.assertEqual(
                 fits(found.guest, host),
@@ -140,12 +142,12 @@ VALUES = {
     "VENDOR_HYP_BMAP": list(range(16)),
     "VENDOR_HYP_BMAP_2": list(range(4)),
     "PMCR_EL0": [n << 11 for n in range(8)],
+    "PMMIR_EL1": [0, 4, 6],
     # Two levels; one level, coherent, so that only a CTR_EL0.IDC fits it.
     "CLIDR_EL1": [0x0A20_0023, 0x0920_0023, 0x0100_0004],
     "CCSIDR_EL1[0]": [0x1, 0x2, 0x3],
     "CCSIDR_EL1[1]": [0x1, 0x2, 0x3],
     "MIDR_EL1": [s.NEOVERSE_V1, s.NEOVERSE_N1],
-    "PMMIR_EL1": [0, 5, 8],
 }
 
 

@@ -257,9 +257,8 @@ CASES = (
 )
 
 #: Causes of notes, which change nothing.
-NOTES = {Cause.DROPPED, Cause.GIC_REVISION, Cause.LARGER_PAGES,
-         Cause.MEMORY_UNKNOWN,
-         Cause.INFERRED, Cause.TRIAL_ACCEPTED}
+NOTES = {Cause.DROPPED, Cause.LARGER_PAGES, Cause.MEMORY_UNKNOWN,
+         Cause.GIC_REVISION, Cause.INFERRED, Cause.TRIAL_ACCEPTED}
 
 
 class TestRemedies(unittest.TestCase):

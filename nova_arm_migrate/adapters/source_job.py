@@ -60,6 +60,11 @@ _SILENCE = 60
 #: Seconds between two attempts to continue a broken post-copy job.
 _RECOVERY_INTERVAL = 10
 
+#: What libvirt says if it does not know VIR_MIGRATE_POSTCOPY_RESUME
+#: (VIR_ERR_NO_SUPPORT, _INVALID_ARG, _ARGUMENT_UNSUPPORTED), and if the
+#: destination has no domain any more (VIR_ERR_NO_DOMAIN).
+_NO_RESUME = (3, 8, 74, 42)
+
 _DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
 
 
@@ -171,13 +176,8 @@ class Job:
         LOG.warning('The migration has failed: %s', failure,
                     instance=self.instance)
         end = time.monotonic() + conf.current(CONF).post_copy_recovery
-        libvirt = numa_host.libvirt_module()
-        resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
-        # What libvirt says if it does not know the flag, and if the
-        # destination has no domain any more.
-        final = (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_NO_SUPPORT,
-                 libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
-                 libvirt.VIR_ERR_NO_DOMAIN)
+        resume = getattr(numa_host.libvirt_module(),
+                         'VIR_MIGRATE_POSTCOPY_RESUME', 0)
         while True:
             again = bool(resume) and time.monotonic() < end
             decision = next_step(Observation(
@@ -186,8 +186,10 @@ class Job:
             if decision.step not in (Step.RECOVER, Step.WAIT):
                 raise failure
             time.sleep(_RECOVERY_INTERVAL)
+            if decision.step is Step.WAIT:
+                continue
             before = self._ask()
-            if not before.reached or decision.step is Step.WAIT:
+            if not before.reached:
                 continue
             try:
                 guest.migrate(uri, **kwargs | {
@@ -196,7 +198,7 @@ class Job:
             except numa_host.libvirt_error() as error:
                 LOG.warning('Post-copy can not be continued: %s', error,
                             instance=self.instance)
-                if error.get_error_code() in final:
+                if error.get_error_code() in _NO_RESUME:
                     raise failure from error
             after = self._ask()
             if before.libvirt is None or (

@@ -60,10 +60,9 @@ _SILENCE = 60
 #: Seconds between two attempts to continue a broken post-copy job.
 _RECOVERY_INTERVAL = 10
 
-#: What libvirt says if it does not know VIR_MIGRATE_POSTCOPY_RESUME
-#: (VIR_ERR_NO_SUPPORT, _INVALID_ARG, _ARGUMENT_UNSUPPORTED), and if the
-#: destination has no domain any more (VIR_ERR_NO_DOMAIN).
-_NO_RESUME = (3, 8, 74, 42)
+#: What libvirt says if it does not know VIR_MIGRATE_POSTCOPY_RESUME:
+#: VIR_ERR_NO_SUPPORT, VIR_ERR_INVALID_ARG, VIR_ERR_ARGUMENT_UNSUPPORTED.
+_NO_RESUME = (3, 8, 74)
 
 _DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
 
@@ -176,8 +175,10 @@ class Job:
         LOG.warning('The migration has failed: %s', failure,
                     instance=self.instance)
         end = time.monotonic() + conf.current(CONF).post_copy_recovery
-        resume = getattr(numa_host.libvirt_module(),
-                         'VIR_MIGRATE_POSTCOPY_RESUME', 0)
+        libvirt = numa_host.libvirt_module()
+        resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
+        # Nor is there anything to continue without a domain there.
+        final = (*_NO_RESUME, libvirt.VIR_ERR_NO_DOMAIN)
         while True:
             again = bool(resume) and time.monotonic() < end
             decision = next_step(Observation(
@@ -198,7 +199,7 @@ class Job:
             except numa_host.libvirt_error() as error:
                 LOG.warning('Post-copy can not be continued: %s', error,
                             instance=self.instance)
-                if error.get_error_code() in _NO_RESUME:
+                if error.get_error_code() in final:
                     raise failure from error
             after = self._ask()
             if before.libvirt is None or (

@@ -60,6 +60,10 @@ _SILENCE = 60
 #: Seconds between two attempts to continue a broken post-copy job.
 _RECOVERY_INTERVAL = 10
 
+#: What libvirt says if it does not know VIR_MIGRATE_POSTCOPY_RESUME:
+#: VIR_ERR_NO_SUPPORT, VIR_ERR_INVALID_ARG, VIR_ERR_ARGUMENT_UNSUPPORTED.
+_NO_RESUME = (3, 8, 74)
+
 _DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
 
 
@@ -173,11 +177,8 @@ class Job:
         end = time.monotonic() + conf.current(CONF).post_copy_recovery
         libvirt = numa_host.libvirt_module()
         resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
-        # What libvirt says if it does not know the flag, and if the
-        # destination has no domain any more.
-        final = (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_NO_SUPPORT,
-                 libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
-                 libvirt.VIR_ERR_NO_DOMAIN)
+        # Nor is there anything to continue without a domain there.
+        final = (*_NO_RESUME, libvirt.VIR_ERR_NO_DOMAIN)
         while True:
             again = bool(resume) and time.monotonic() < end
             decision = next_step(Observation(
@@ -186,8 +187,10 @@ class Job:
             if decision.step not in (Step.RECOVER, Step.WAIT):
                 raise failure
             time.sleep(_RECOVERY_INTERVAL)
+            if decision.step is Step.WAIT:
+                continue
             before = self._ask()
-            if not before.reached or decision.step is Step.WAIT:
+            if not before.reached:
                 continue
             try:
                 guest.migrate(uri, **kwargs | {

@@ -92,7 +92,7 @@ class Step(enum.Enum):
     RECOVER = "recover post-copy"
     FINISH = "finish"
     ROLL_BACK = "roll back"
-    LEAVE = "leave both hosts alone"
+    LEAVE = "leave alone"
 
 
 class Place(enum.Enum):

@@ -158,9 +158,10 @@ _ROLL_BACK = Decision(Step.ROLL_BACK, Place.SOURCE)
 
 _POST_COPY = Decision(
     Step.LEAVE, Place.BOTH,
-    "Post-copy has failed: the memory of the guest is on both hosts. Keep"
-    " both domains. Repair the connection, then run virsh migrate"
-    " --postcopy-resume on the source")
+    "Post-copy has failed: the memory of the guest is on both hosts. Repair"
+    " the connection and run virsh migrate --postcopy-resume on the source, or"
+    " destroy the domain at the destination and run openstack server reboot"
+    " --hard")
 _POST_COPY_LOST = Decision(
     Step.LEAVE, Place.NOWHERE,
     "Post-copy has failed, and the guest is gone from the destination: it can"

@@ -377,7 +377,7 @@ class TestThread(JobCase):
             self.post_copy(LibvirtError('broken'),
                            LibvirtError('unsupported flags', INVALID_ARG))
         self.assertEqual('broken', dict(self.failed)['live_migration'])
-        self.assertIn('Keep both domains', dict(self.failed)['guest'])
+        self.assertIn('--postcopy-resume', dict(self.failed)['guest'])
         self.post.assert_not_called()
         self.recover.assert_not_called()
 
@@ -397,7 +397,7 @@ class TestThread(JobCase):
         error.get_error_code = lambda: crash() or 38
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(LibvirtError('broken'), error)
-        self.assertIn('Keep both domains', dict(self.failed)['guest'])
+        self.assertIn('--postcopy-resume', dict(self.failed)['guest'])
 
     def test_a_stock_destination_is_tried_once(self):
         self.there, self.libvirt = Presence.UNKNOWN, None

@@ -186,7 +186,7 @@ class TestCases(unittest.TestCase):
                          (decision.step, decision.guest))
         self.assertIn('reboot --hard', decision.why)
         decision = failed(Presence.POST_COPY_FAILED, Presence.POST_COPY_FAILED)
-        self.assertIn('Keep both domains', decision.why)
+        self.assertIn('--postcopy-resume', decision.why)
 
     def test_a_paused_guest_lands(self):
         self.assertIs(

@@ -15,15 +15,21 @@
 Everything else is given a `Settings`.
 """
 
+from collections.abc import Callable
 import dataclasses
 import enum
+import threading
 from typing import Any
+import weakref
 
 from oslo_config import cfg
 from oslo_config import types
+from oslo_log import log as logging
 
 from nova_arm_migrate.core.hazards import check_override
 from nova_arm_migrate.core.verdict import Options
+
+LOG = logging.getLogger(__name__)
 
 GROUP = 'arm_migrate'
 
@@ -225,8 +231,24 @@ over the node again. Has no effect where Linux reports no clusters
 ``numa_layout`` switched off.
 """)
 
+post_copy_recovery = cfg.IntOpt(
+    'post_copy_recovery',
+    default=600,
+    min=0,
+    mutable=True,
+    help="""
+Seconds for which a live migration is continued again and again
+after its connection has broken in post-copy.
+
+In post-copy the memory of a guest is on both hosts, and the guest
+waits for the rest of it. When the connection is back, libvirt 8.5
+and newer can continue. If the time is over before that, the
+server is in ERROR, and both domains are left as they are.
+""")
+
 ALL_OPTIONS = [enforcement, unknown, trial, silent_hazards, overrides,
-               pin_sve_lengths, numa_layout, fewest_clusters]
+               pin_sve_lengths, numa_layout, fewest_clusters,
+               post_copy_recovery]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -240,6 +262,7 @@ class Settings:
     :ivar pin_sve_lengths: guests never get longer vectors than at start
     :ivar numa_layout: work out, try out and prove NUMA layouts
     :ivar fewest_clusters: narrow floating vCPUs to few clusters
+    :ivar post_copy_recovery: seconds to continue a broken post-copy
     """
 
     enforcement: Enforcement = Enforcement.ENFORCE
@@ -249,6 +272,7 @@ class Settings:
     pin_sve_lengths: bool = True
     numa_layout: bool = True
     fewest_clusters: bool = False
+    post_copy_recovery: int = 600
 
 
 def register_opts(conf: Any) -> None:
@@ -263,7 +287,7 @@ def list_opts() -> list[tuple[Any, list[Any]]]:
 
 
 def settings(conf: Any) -> Settings:
-    """Return what is set now: the options may change on SIGHUP.
+    """Return what is set now, for a service that starts.
 
     :raises oslo_config.cfg.ConfigFileValueError: if a value is not allowed
     """
@@ -277,4 +301,50 @@ def settings(conf: Any) -> Settings:
             overrides=frozenset(section.overrides)),
         pin_sve_lengths=section.pin_sve_lengths,
         numa_layout=section.numa_layout,
-        fewest_clusters=section.fewest_clusters)
+        fewest_clusters=section.fewest_clusters,
+        post_copy_recovery=section.post_copy_recovery)
+
+
+class _LastGood:
+    """The settings that were last read without an error."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._conf: Callable[[], Any] = lambda: None
+        self._settings = Settings()
+        self._error = ''
+
+    def read(self, conf: Any) -> Settings:
+        try:
+            now = settings(conf)
+        except ValueError as error:
+            text = str(error)
+            with self._lock:
+                if self._conf() is not conf:
+                    raise
+                told, self._error = self._error == text, text
+                last = self._settings
+            if not told:
+                LOG.error('[arm_migrate]: %s. The settings of before stay'
+                          ' in effect', text)
+            return last
+        with self._lock:
+            self._conf = weakref.ref(conf)
+            self._settings, self._error = now, ''
+        return now
+
+
+_last_good = _LastGood()
+
+
+def current(conf: Any) -> Settings:
+    """Return what is set now, for a service that runs.
+
+    oslo.config takes a value on SIGHUP before anyone checks it. A guest is
+    not to suffer for a typo: the last settings without one stay in effect,
+    and one line at level ERROR names it.
+
+    :raises oslo_config.cfg.ConfigFileValueError: if a value is not allowed,
+        and no settings were read before
+    """
+    return _last_good.read(conf)

@@ -40,9 +40,8 @@ from nova_arm_migrate.adapters import precheck
 from nova_arm_migrate.adapters import records
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
-from nova_arm_migrate.core.traits import CUSTOM_PREFIX
 from nova_arm_migrate.core.traits import host_traits
-from nova_arm_migrate.core.traits import STANDARD_PREFIX
+from nova_arm_migrate.core.traits import is_generated
 from nova_arm_migrate.core.vcpu import longer_vectors
 from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.probe.errors import ProbeError
@@ -70,6 +69,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
     def init_host(self, host: str) -> None:
         """Have a misspelt option stop the service here, not a migration."""
         conf.settings(CONF)
+        conf.current(CONF)
         self._name = host
         super().init_host(host)
 
@@ -109,7 +109,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         host = self._arm.host_or_reason()
         ours = host_traits(host) if isinstance(host, Host) else frozenset()
         stale = {trait for trait in provider_tree.data(nodename).traits
-                 if trait.startswith((CUSTOM_PREFIX, STANDARD_PREFIX))}
+                 if is_generated(trait)}
         provider_tree.remove_traits(nodename, *(stale - ours))
         provider_tree.add_traits(nodename, *ours)
 
@@ -125,8 +125,10 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         cpu = super()._get_guest_cpu_config(
             flavor, image_meta, guest_cpu_numa_config,
             instance_numa_topology)
-        if (self._is_arm_kvm() and cpu.mode == 'host-passthrough'
-                and conf.settings(CONF).pin_sve_lengths):
+        # The parent gives no CPU to a guest of another architecture.
+        if (self._is_arm_kvm() and cpu is not None
+                and cpu.mode == 'host-passthrough'
+                and conf.current(CONF).pin_sve_lengths):
             host = self._arm.host_or_reason()
             disabled = frozenset(feature.name for feature in cpu.features
                                  if feature.policy == 'disable')
@@ -195,7 +197,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             block_device_info: Any = None) -> Any:
         """Stand in for a destination that can't judge the guest itself."""
         if self._judges(instance) and not peers.is_marked(dest_check_data):
-            self._act(precheck.unjudged_destination(conf.settings(CONF)),
+            self._act(precheck.unjudged_destination(conf.current(CONF)),
                       instance, 'the destination')
         return super().check_can_live_migrate_source(
             context, instance, dest_check_data, block_device_info)
@@ -216,7 +218,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         """Whether it is for us to judge the guest: on KVM, not emulated."""
         return bool(
             self._is_arm_kvm()
-            and conf.settings(CONF).enforcement is not conf.Enforcement.OFF
+            and conf.current(CONF).enforcement is not conf.Enforcement.OFF
             and self._check_emulation_arch(instance.image_meta)
             == fields.Architecture.AARCH64)
 
@@ -257,7 +259,13 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             LOG.exception('No arm64 record for the guest',
                           instance=instance)
         instance.vcpu_model = guest_record.put(instance.vcpu_model, record)
-        guest_record.save(instance)
+        try:
+            guest_record.save(instance)
+        except Exception as error:
+            # It is still marked as changed: the manager saves the instance
+            # when the guest has started, and the record with it.
+            LOG.warning('The arm64 record of the guest is not saved yet:'
+                        ' %s', error, instance=instance)
 
     def _judge(self, instance: Any, source_cpu_info: str | None) -> None:
         """Let the guest come here, or raise what stops it.
@@ -271,7 +279,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             instances.defined(instance))
         self._act(
             precheck.judge(leaving, self._arm.host_or_reason(),
-                           conf.settings(CONF), self._arm.trial),
+                           conf.current(CONF), self._arm.trial),
             instance, self._name)
         if leaving.guest is not None and leaving.guest != recorded:
             # Its host may have added registers to what it started with, and

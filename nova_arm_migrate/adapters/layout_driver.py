@@ -14,23 +14,31 @@
 """The driver's overrides for NUMA layouts, and for migrations that fail.
 
 `ArmLibvirtDriver` extends this class. What the overrides do is in `numa` and
-`rollback`; on a host that is not aarch64 with ``[libvirt] virt_type = kvm``
+`job`; on a host that is not aarch64 with ``[libvirt] virt_type = kvm``
 each of them is the parent's at once.
 """
 
 from typing import Any
 
 import nova.conf
+from nova import exception
+from nova import objects
 from nova.objects import fields
 from nova.virt.libvirt import driver as libvirt_driver
 from oslo_log import log as logging
 
+from nova_arm_migrate.adapters import destination
+from nova_arm_migrate.adapters import domain_state
 from nova_arm_migrate.adapters import events
+from nova_arm_migrate.adapters import job
 from nova_arm_migrate.adapters import numa
-from nova_arm_migrate.adapters import rollback
+from nova_arm_migrate.adapters import qemu_log
+from nova_arm_migrate.core.job import Domain
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+
+_RUNS_HERE = (Domain.RUNNING, Domain.POST_COPY, Domain.POST_COPY_FAILED)
 
 
 class LayoutDriver(libvirt_driver.LibvirtDriver):
@@ -40,8 +48,8 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         """Add what is known of migrations that are under way."""
         super().__init__(virtapi, read_only)
         self._numa = numa.NumaMigration(self)
-        #: By instance: migrations from here.
-        self._jobs: dict[str, rollback.Job] = {}
+        self._jobs = job.Jobs()
+        self._arrivals = destination.Arrivals()
 
     def _is_arm_kvm(self) -> bool:
         return bool(
@@ -89,6 +97,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
                            block_device_info: Any, network_info: Any,
                            disk_info: Any, migrate_data: Any) -> Any:
         """Send the layout to the source, when all else is ready here."""
+        self._arrivals.begin(instance.uuid)
         data = super().pre_live_migration(
             context, instance, block_device_info, network_info, disk_info,
             migrate_data)
@@ -104,6 +113,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         super().post_live_migration_at_destination(
             context, instance, network_info, block_migration,
             block_device_info)
+        self._arrivals.end(instance.uuid)
         if self._is_arm_kvm():
             self._numa.landed(context, instance)
 
@@ -113,7 +123,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
                        post_method: Any, recover_method: Any,
                        block_migration: Any = False,
                        migrate_data: Any = None) -> None:
-        """Keep a migration that was rolled back from ending in ERROR.
+        """Settle the migration, so that the API says what is true.
 
         The manager puts the instance in ERROR whenever this raises, and the
         parent raises for every migration that fails, and for some that do
@@ -124,59 +134,119 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
                 context, instance, dest, post_method, recover_method,
                 block_migration, migrate_data)
             return
-        job = rollback.Job(instance, post_method, recover_method)
-        self._jobs[instance.uuid] = job
-        try:
-            super().live_migration(
-                context, instance, dest, job.post, job.recover,
-                block_migration, migrate_data)
-        except Exception as error:
-            if not job.over:
-                started = instance.uuid in self.active_migrations
-                self.active_migrations.pop(instance.uuid, None)
-                events.failed(context, instance, 'live_migration',
-                              f'{type(error).__name__}: {error}')
-                job.settle(context, self._host, dest, block_migration,
-                           migrate_data, started)
-            if not job.settled:
-                raise
-            LOG.warning('A live migration has failed, and all is settled:'
-                        ' %s', error, instance=instance)
-        finally:
-            self._jobs.pop(instance.uuid, None)
+        migrating = job.Job(
+            self, context, instance, dest, post_method, recover_method,
+            block_migration, migrate_data)
+        with self._jobs.current(migrating, migrate_data):
+            try:
+                super().live_migration(
+                    context, instance, dest, migrating.post,
+                    migrating.recover, block_migration, migrate_data)
+            except Exception as error:
+                if not migrating.over:
+                    migrating.settle(error)
+                if not migrating.settled:
+                    raise
+                LOG.warning('A live migration has failed, and all is'
+                            ' settled: %s', error, instance=instance)
+            finally:
+                # A monitor that has failed leaves its entry behind.
+                if self._jobs.owns_tasks(self.active_migrations, instance):
+                    self.active_migrations.pop(instance.uuid, None)
 
     def _live_migration_operation(self, context: Any, instance: Any,
                                   dest: str, block_migration: Any,
                                   migrate_data: Any, guest: Any,
                                   device_names: Any) -> None:
-        """Migrate with the destination's layout, and say why it failed."""
-        job = self._jobs.get(instance.uuid)
-        try:
-            if job is not None:
-                guest = self._numa.leaving(instance, migrate_data, guest)
+        """Migrate with the destination's layout, and keep the outcome."""
+        migrating = self._jobs.of(migrate_data)
+        if migrating is None:
             super()._live_migration_operation(
                 context, instance, dest, block_migration, migrate_data,
                 guest, device_names)
+            return
+        failure: Exception | None = None
+        try:
+            guest = self._numa.leaving(instance, migrate_data, guest)
+            super()._live_migration_operation(
+                context, instance, dest, block_migration, migrate_data,
+                job.MigratingGuest(guest, migrating), device_names)
         except Exception as error:
-            if job is not None:
-                # Before the monitor sees that this thread has ended.
-                events.failed(context, instance, 'live_migration',
-                              str(error))
+            failure = error
             raise
         finally:
-            if job is not None:
-                job.ended.set()
+            migrating.ended(failure)
+
+    def _live_migration_monitor(
+            self, context: Any, instance: Any, guest: Any, dest: str,
+            post_method: Any, recover_method: Any, block_migration: Any,
+            migrate_data: Any, future: Any, disk_paths: Any) -> None:
+        """Monitor a guest whose job ends when its outcome is known."""
+        migrating = self._jobs.of(migrate_data)
+        if migrating is not None:
+            migrating.spawned()
+            migrating.tasks = self.active_migrations.get(instance.uuid)
+            guest = job.MigratingGuest(guest, migrating)
+        super()._live_migration_monitor(
+            context, instance, guest, dest, post_method, recover_method,
+            block_migration, migrate_data, future, disk_paths)
+
+    def _clear_empty_migration(self, instance: Any) -> None:
+        """Keep what the parent has stored for a later job of the guest."""
+        if self._jobs.owns_tasks(self.active_migrations, instance):
+            super()._clear_empty_migration(instance)
+
+    def live_migration_abort(self, instance: Any) -> None:
+        """Keep the parent's abort at the end of a job from another job."""
+        migrating = self._jobs.in_this_thread()
+        if migrating is not None:
+            if migrating.running and not migrating.post_copy:
+                super().live_migration_abort(instance)
+            return
+        super().live_migration_abort(instance)
+        self._jobs.aborted(instance)
+
+    def check_instance_shared_storage_remote(self, context: Any,
+                                             data: Any) -> Any:
+        """Tell the source of a live migration how the guest is here."""
+        uuid = destination.asked(data)
+        if uuid is None or not self._is_arm_kvm():
+            return super().check_instance_shared_storage_remote(
+                context, data)
+        return destination.answer(
+            domain_state.look(self._host, objects.Instance(uuid=uuid)),
+            self._arrivals.arriving(uuid))
 
     def rollback_live_migration_at_destination(
             self, context: Any, instance: Any, network_info: Any,
             block_device_info: Any, destroy_disks: bool = True,
             migrate_data: Any = None) -> None:
-        """Say what QEMU said here, and save nothing of this host."""
+        """Destroy no guest that runs here, and say what QEMU said here.
+
+        :raises nova.exception.MigrationError: if the guest runs here
+        """
         if self._is_arm_kvm():
-            words = rollback.qemu_last_line(instance)
+            since = self._arrivals.end(instance.uuid)
+            words = qemu_log.last_line(instance, since) if since else None
             if words:
                 events.failed(context, instance, 'qemu', words)
-            rollback.keep_to_itself(instance)
+            if domain_state.look(self._host, instance) in _RUNS_HERE:
+                reason = (f'The guest runs on {CONF.host}: it is not removed'
+                          ' there')
+                events.failed(context, instance, 'destination', reason)
+                raise exception.MigrationError(reason=reason)
+            keep_to_itself(instance)
         super().rollback_live_migration_at_destination(
             context, instance, network_info, block_device_info,
             destroy_disks=destroy_disks, migrate_data=migrate_data)
+
+
+def keep_to_itself(instance: Any) -> None:
+    """Keep what the destination was sent out of the instance's record.
+
+    Nova shows the destination's driver the instance as it would have been
+    there, and the parent's clean-up saves it: with the pins of a host that
+    it is not on, and with the migration context that the source has dropped
+    meanwhile. What is not marked as changed is not saved.
+    """
+    instance.obj_reset_changes(recursive=True)

@@ -108,7 +108,7 @@ class NumaMigration:
 
     def _wanted(self, instance: Any) -> bool:
         """Whether layouts are switched on here; the log says if not."""
-        if conf.settings(CONF).numa_layout:
+        if conf.current(CONF).numa_layout:
             return True
         if instance.numa_topology is not None:
             LOG.info('[arm_migrate] numa_layout is off: the guest\'s XML is'
@@ -123,7 +123,7 @@ class NumaMigration:
         sent and compared at three times.
         """
         layout = claimed_layout(self._driver, topology, flavor, image_meta)
-        if conf.settings(CONF).fewest_clusters:
+        if conf.current(CONF).fewest_clusters:
             layout = clusters.narrowed(
                 layout, numa_host.clusters(), uuid.UUID(instance.uuid).int)
         return layout

@@ -33,6 +33,8 @@ from nova_arm_migrate.numa import proof
 LOG = logging.getLogger(__name__)
 
 _PROC = pathlib.Path('/proc')
+#: Huge pages do not count (fs/proc/task_mmu.c, task_statm): 64 GiB of 4 KiB.
+_MOST_PAGES = 1 << 24
 _CPUS = pathlib.Path('/sys/devices/system/cpu')
 
 
@@ -175,9 +177,18 @@ def _threads(pid: int) -> Iterator[tuple[int, procfs.Thread]]:
 
 
 def _mappings(pid: int) -> list[procfs.Mapping]:
-    """Memory of a process; empty if only root may see it."""
+    """Memory of a process; empty if it can't be seen in a short time.
+
+    The kernel walks every page for ``numa_maps``: some 30 ns each.
+    """
     folder = _PROC / str(pid)
     try:
+        resident = int((folder / 'statm').read_text().split()[1])
+        if resident > _MOST_PAGES:
+            LOG.info('Where the memory of process %(pid)s is is not'
+                     ' compared: it has %(pages)s small pages',
+                     {'pid': pid, 'pages': resident})
+            return []
         return list(procfs.mappings((folder / 'numa_maps').read_text(),
                                     (folder / 'maps').read_text()))
     except (FileNotFoundError, PermissionError) as error:

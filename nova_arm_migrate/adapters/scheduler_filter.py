@@ -65,6 +65,7 @@ class ArmMigrateFilter(filters.BaseHostFilter):
     def __init__(self) -> None:
         # A misspelt option stops the scheduler here, not a migration.
         conf.settings(CONF)
+        conf.current(CONF)
         self._cache = host_cache.HostCache()
 
     def host_passes(self, host_state: Any, spec_obj: Any) -> bool:
@@ -98,7 +99,7 @@ class ArmMigrateFilter(filters.BaseHostFilter):
             return states
 
     def _filter(self, states: list[Any], spec_obj: Any) -> list[Any]:
-        settings = conf.settings(CONF)
+        settings = conf.current(CONF)
         if settings.enforcement is conf.Enforcement.OFF:
             return states
         infos = self._cache.read_all(state.cpu_info for state in states)

@@ -28,6 +28,7 @@ from nova_arm_migrate.commands import baseline
 from nova_arm_migrate.commands import compare
 from nova_arm_migrate.commands.errors import CommandError
 from nova_arm_migrate.commands.errors import one_line
+from nova_arm_migrate.commands import import_dump
 from nova_arm_migrate.commands import probe
 from nova_arm_migrate.commands import trial
 
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         " live-migrate to, and which register field is in the way.")
     commands = main_parser.add_subparsers(
         metavar="COMMAND", required=True, title="commands")
-    for module in (probe, compare, baseline, trial):
+    for module in (probe, import_dump, compare, baseline, trial):
         module.add_parser(commands)
     return main_parser
 

@@ -35,22 +35,33 @@ def read_text(path: str) -> str:
     :param path: of a file; ``-`` for standard input
     :raises CommandError: if it can't be read, is too long or no text
     """
+    return read_bounded(path, LONGEST, "a profile")
+
+
+def read_bounded(path: str, longest: int, what: str) -> str:
+    """Return a file's text, without white space around it.
+
+    :param path: of a file; ``-`` for standard input
+    :param longest: bytes
+    :param what: names in an error what the file should be
+    :raises CommandError: if it can't be read, is too long or no text
+    """
     try:
         if path == STANDARD_INPUT:
-            data = sys.stdin.buffer.read(LONGEST + 1)
+            data = sys.stdin.buffer.read(longest + 1)
         else:
             with open(path, "rb") as file:
-                data = file.read(LONGEST + 1)
+                data = file.read(longest + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CommandError(f"{path}: {reason}") from None
-    if len(data) > LONGEST:
+    if len(data) > longest:
         raise CommandError(
-            f"{path}: longer than {LONGEST} bytes: not a profile")
+            f"{path}: longer than {longest} bytes: not {what}")
     try:
         return data.decode("ascii").strip()
     except UnicodeDecodeError:
-        raise CommandError(f"{path}: not a text: not a profile") from None
+        raise CommandError(f"{path}: not a text: not {what}") from None
 
 
 def read_host(path: str) -> Host:

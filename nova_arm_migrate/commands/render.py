@@ -36,6 +36,9 @@ _MOST_COLUMNS = 100
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _NONE = "-"
 _LONGEST_CELL = 20
+#: Attributes that a record may have and say something of besides.
+_NOTED = {"listed": "registers", "features": "vCPU features",
+          "writable": "writable bits"}
 
 
 def columns() -> int:
@@ -112,7 +115,8 @@ def _properties(host: Host) -> Iterator[tuple[str, str, str]]:
     yield "capabilities", "capabilities", ", ".join(
         name if value == 1 else f"{name}={value}"
         for name, value in host.capabilities) \
-        or ("none" if host.listed is not None else "")
+        or ("none" if host.listed is not None
+            and "capabilities" not in dict(host.absent) else "")
     yield "listed", "registers", f"{len(host.listed)} listed" \
         if host.listed is not None else ""
 
@@ -140,7 +144,19 @@ def host_table(host: Host) -> str:
         lines += ["", "Absent:"]
         lines += [wrapped(f"{', '.join(titles)}: {reason}", "    ", "  ")
                   for reason, titles in absent.items()]
+    notes = list(_notes(host))
+    if notes:
+        lines += ["", "Notes:", *notes]
     return "\n".join(lines)
+
+
+def _notes(host: Host) -> Iterator[str]:
+    """What a record says of what it has: where it is from."""
+    if host.listed is not None:
+        for attribute, reason in host.absent:
+            title = _NOTED.get(attribute)
+            if title and getattr(host, attribute) is not None:
+                yield wrapped(f"{title}: {reason}", "    ", "  ")
 
 
 def _registers(values: Values, writable: Values | None) -> Iterable[str]:

@@ -164,6 +164,8 @@ def _meet_values(register: Register, values: Sequence[int]) -> int:
             return first
         case Judge.LEVEL | Judge.LEVEL_WORKAROUND_2 | Judge.PSCI_VERSION:
             return min(values)
+        case Judge.SLOTS:
+            return 0
         case Judge.BITMAP:
             return functools.reduce(int.__and__, values)
         case Judge.COUNTERS:

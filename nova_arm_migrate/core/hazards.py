@@ -23,13 +23,15 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
+from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
+from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Severity
 
 #: Names of what is compared besides registers, for overrides.
 HAZARD_NAMES = frozenset({
-    "SVE_LENGTHS", "CNTFRQ_EL0", "DCZID_EL0", "IPA_BITS", "PAGE_SIZE",
-    "GIC", "PMCR_EL0.N"})
+    "SVE_LENGTHS", "SME_LENGTHS", "CNTFRQ_EL0", "DCZID_EL0", "IPA_BITS",
+    "PAGE_SIZE", "GIC", "PMCR_EL0.N"})
 
 
 def check_override(name: str) -> str:
@@ -47,6 +49,8 @@ _RAM_BASE = 1 << 30
 _LEAST_IPA_BITS = 40
 
 _DCZID_DZP = 1 << 4
+
+_SME = REGISTERS[ID_AA64PFR1_EL1].field("SME")
 
 #: What QEMU carries over of an SVE register.
 _SVE_CARRIED_BITS = 1024
@@ -125,6 +129,20 @@ def _wide_vectors(guest: Guest, host: Host) -> Finding | None:
     return None
 
 
+def _sme(guest: Guest, host: Host) -> Finding | None:
+    """SME: streaming vector lengths and ZA, which no record has.
+
+    No released KVM gives guests SME, and no released QEMU carries ZA and
+    ZT0, so that there is no rule to judge them by.
+    """
+    if not _SME.of(guest.values.read(ID_AA64PFR1_EL1)):
+        return None
+    return Finding(
+        Cause.NOT_RECORDED, Severity.UNKNOWN, "SME_LENGTHS",
+        detail="the guest has SME, whose vector lengths and registers (ZA,"
+        " ZT0) are not recorded")
+
+
 def _list(numbers: tuple[int, ...]) -> str:
     return ",".join(str(number) for number in numbers) or "none"
 
@@ -200,5 +218,5 @@ def _gic(guest: Guest, host: Host) -> Finding | None:
 
 
 _CHECKS: tuple[Callable[[Guest, Host], Finding | None], ...] = (
-    _sve_lengths, _passed_vectors, _wide_vectors, _timer, _cache_zero,
+    _sve_lengths, _passed_vectors, _wide_vectors, _sme, _timer, _cache_zero,
     _addresses, _page_size, _gic)

@@ -32,6 +32,10 @@ COPROC_SYSREG = 0x13
 COPROC_FIRMWARE = 0x14
 COPROC_SVE = 0x15
 COPROC_BITMAP = 0x16
+#: Of patches that give guests SME: ZA, ZT0 and the vector lengths. No released
+#: kernel has it.
+COPROC_SME = 0x17
+_NOT_BY_NUMBER = (COPROC_CORE, COPROC_SVE, COPROC_SME)
 
 
 def sysreg(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
@@ -61,10 +65,11 @@ def code_of(kvm_id: int) -> int | None:
     """Return the code of a KVM register id, None for CPU state.
 
     None is what QEMU does not migrate by number: the core registers and
-    the SVE registers (``kvm_arm_reg_syncs_via_cpreg_list``).
+    the SVE registers (``kvm_arm_reg_syncs_via_cpreg_list``), and those of
+    SME, which like these are wider than 64 bits.
     """
     coproc = kvm_id >> 16 & 0xFFF
-    if coproc in (COPROC_CORE, COPROC_SVE):
+    if coproc in _NOT_BY_NUMBER:
         return None
     if coproc == COPROC_SYSREG:
         return kvm_id & 0xFFFF
@@ -123,6 +128,8 @@ class Judge(enum.Enum):
     LEVEL_WORKAROUND_2 = "level2"
     #: kvm_arm_set_fw_reg_bmap(): no bit that the host lacks.
     BITMAP = "bitmap"
+    #: set_pmmir(): 0, or what the host has.
+    SLOTS = "slots"
     #: set_pmcr(): too many counters are dropped without an error.
     COUNTERS = "counters"
     #: Any value: state of the running guest.

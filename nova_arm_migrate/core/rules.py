@@ -286,6 +286,16 @@ def check_counters(register: Register, value: int, host: Host
                     has, limit, Rule.LOWER_SAFE.value)]
 
 
+def check_slots(register: Register, value: int, host: Host
+                ) -> list[Finding]:
+    """PMMIR_EL1, as set_pmmir() does it since Linux 7.3: 0 or the host's."""
+    if not value:
+        return []
+    return [Finding(Cause.FIXED, Severity.BLOCKS, register.name, "", value,
+                    host.values.read(register.code), Rule.EQUAL.value,
+                    register.code)]
+
+
 def accept_state(register: Register, value: int, host: Host
                  ) -> list[Finding]:
     """State of the running guest: any value goes."""
@@ -304,6 +314,7 @@ JUDGES: dict[Judge, Check] = {
     Judge.LEVEL: check_level,
     Judge.LEVEL_WORKAROUND_2: check_level_workaround_2,
     Judge.BITMAP: check_bitmap,
+    Judge.SLOTS: check_slots,
     Judge.COUNTERS: check_counters,
     Judge.STATE: accept_state,
 }

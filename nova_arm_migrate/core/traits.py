@@ -22,6 +22,7 @@ import re
 from typing import NamedTuple
 
 from nova_arm_migrate.core.cores import core_name
+from nova_arm_migrate.core.cores import CORES
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.tables.aarch64_id import AARCH64_ID_REGISTERS
@@ -100,6 +101,12 @@ _CUSTOM = (
     _Needs("SVEI8MM", "ID_AA64ZFR0_EL1", "I8MM", 1),
 )
 
+#: Names that `_names` gives, CUSTOM_PREFIX left out, but for those of cores.
+_NUMBERED = re.compile(
+    r"PAUTH|PMU|MTE|WRITABLE_ID_REGISTERS|SVE_\d+|GICV\d+|PAGE_\d+K"
+    r"|MIDR_[0-9A-F]{8,16}"
+    r"|CORE_(?:[A-Z]+|IMPLEMENTER_0X[0-9A-F]{2})_PART_0X[0-9A-F]{3}")
+
 _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9]+")
 _REGISTERS = {register.name: register for register in AARCH64_ID_REGISTERS}
 
@@ -125,6 +132,18 @@ def host_traits(host: Host) -> frozenset[str]:
     return frozenset(traits)
 
 
+def is_generated(trait: str) -> bool:
+    """Whether `host_traits` can give this trait to some host.
+
+    Others, an operator's own among them, are not for us to remove.
+    """
+    if trait.startswith(STANDARD_PREFIX):
+        return trait.removeprefix(STANDARD_PREFIX) in _STANDARD_NAMES
+    name = trait.removeprefix(CUSTOM_PREFIX)
+    return trait.startswith(CUSTOM_PREFIX) and (
+        name in _CUSTOM_NAMES or _NUMBERED.fullmatch(name) is not None)
+
+
 def _holds(needs: _Needs, host: Host) -> bool:
     register = _REGISTERS[needs.register]
     field: Field = register.field(needs.field)
@@ -143,7 +162,15 @@ def _names(host: Host) -> set[str]:
     if host.writable:
         names.add("WRITABLE_ID_REGISTERS")
     for midr in {core.midr for core in host.cores}:
-        model = core_name(midr).rsplit(" ", 1)[0].upper()
-        names.add("CORE_" + _NOT_IN_A_NAME.sub("_", model).strip("_"))
+        names.add(_core(core_name(midr).rsplit(" ", 1)[0]))
         names.add(f"MIDR_{midr:08X}")
     return names
+
+
+def _core(model: str) -> str:
+    return "CORE_" + _NOT_IN_A_NAME.sub("_", model.upper()).strip("_")
+
+
+_STANDARD_NAMES = {needs.trait for needs in _STANDARD} | {"EVTSTRM", "CPUID"}
+_CUSTOM_NAMES = ({needs.trait for needs in _CUSTOM}
+                 | {_core(model) for model in CORES.values()})

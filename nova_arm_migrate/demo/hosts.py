@@ -31,6 +31,7 @@ from nova.tests.fixtures import libvirt as fakelibvirt
 
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.demo import hypervisor
+from nova_arm_migrate.demo import libvirt_names
 from nova_arm_migrate.demo import machine
 
 
@@ -97,6 +98,10 @@ class ArmHostsFixture(fixtures.Fixture):
             'Linux', 'simulated', '6.12.0', '#1 SMP',
             obj_fields.Architecture.AARCH64))
         self.useFixture(fixtures.MonkeyPatch('os.uname', lambda: uname))
+        for name, value in libvirt_names.MISSING.items():
+            if not hasattr(fakelibvirt, name):
+                self.useFixture(fixtures.MonkeyPatch(
+                    f'{fakelibvirt.__name__}.{name}', value))
         # Not imported above: Nova has to have been told its thread model.
         from nova_arm_migrate.adapters.driver import ArmLibvirtDriver
         self.addCleanup(setattr, ArmLibvirtDriver, 'probe_factory',

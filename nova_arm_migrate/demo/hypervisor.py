@@ -20,19 +20,23 @@ What is added here is what live migration between Arm64 hosts depends on:
 * an incoming migration is loaded as QEMU loads it: every register is
   written to the destination's vCPU, and one refusal fails the job *after*
   the memory was copied;
-* libvirt's QEMU driver on Arm has no hypervisor CPU comparison.
+* libvirt's QEMU driver on Arm has no hypervisor CPU comparison;
+* a migration is a job that can be looked at, aborted, switched to post-copy,
+  and that can fail in all the ways in which libvirt's do (see `migrations`).
 """
 
 from __future__ import annotations
 
-import threading
 import typing as ty
 import urllib.parse
 
 from lxml import etree
 from nova.tests.fixtures import libvirt as fakelibvirt
 
+from nova_arm_migrate.demo import job as jobs
+from nova_arm_migrate.demo.libvirt_names import number
 from nova_arm_migrate.demo import machine as machines
+from nova_arm_migrate.demo import migrations
 
 
 class Network:
@@ -63,6 +67,10 @@ class Network:
 class ArmDomain(fakelibvirt.Domain):
     """A domain whose QEMU process has vCPU state.
 
+    States and their reasons are those of libvirt's QEMU driver, which sets
+    them in ``src/qemu/qemu_process.c``, ``qemu_driver.c`` and
+    ``qemu_migration.c``.
+
     :ivar vcpu: what the running QEMU process's vCPUs show the guest; None
         while there is no process.
     """
@@ -76,8 +84,12 @@ class ArmDomain(fakelibvirt.Domain):
                          transient=transient)
         self._xml = _with_addresses(xml)
         self._edited = False
-        self._migrated_away = False
+        self._reason = number(
+            'VIR_DOMAIN_RUNNING_BOOTED' if running
+            else 'VIR_DOMAIN_SHUTOFF_UNKNOWN')
         self.vcpu = vcpu
+        self.outgoing: jobs.Job | None = None
+        self.incoming: jobs.Job | None = None
 
     def createWithFlags(self, flags: int) -> None:
         restored = self._has_saved_state and self.vcpu is not None
@@ -85,17 +97,84 @@ class ArmDomain(fakelibvirt.Domain):
             # A new QEMU process: its vCPUs show what this host offers.
             self.vcpu = self._connection.machine.reset(self._xml)
         super().createWithFlags(flags)
+        if flags & fakelibvirt.VIR_DOMAIN_START_PAUSED:
+            self.enter('PAUSED', 'USER')
+        else:
+            self.enter('RUNNING', 'RESTORED' if restored else 'BOOTED')
+
+    def enter(self, state: str, reason: str) -> None:
+        """Come into a state of libvirt's, for a reason of libvirt's."""
+        self._state = number(f'VIR_DOMAIN_{state}')
+        self._reason = number(f'VIR_DOMAIN_{state}_{reason}')
+
+    def state(self, flags: int = 0) -> list[int]:
+        self._exists()
+        return [self._state, self._reason]
+
+    def info(self) -> list[ty.Any]:
+        self._exists()
+        return list(super().info())
+
+    def isActive(self) -> int:
+        self._exists()
+        return int(self._active())
 
     def destroy(self) -> None:
-        super().destroy()
-        self.vcpu = None
+        self._must_be_active()
+        self._stop('DESTROYED')
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._reason = number('VIR_DOMAIN_SHUTDOWN_USER')
+
+    def reset(self, flags: int) -> None:
+        super().reset(flags)
+        self.enter('RUNNING', 'BOOTED')
+
+    def managedSave(self, flags: int) -> None:
+        super().managedSave(flags)
+        self.enter('SHUTOFF', 'SAVED')
+
+    def suspend(self) -> None:
+        self._must_be_active()
+        # qemuDomainSuspend names the job that it comes in the way of.
+        self.enter('PAUSED', 'MIGRATION' if self.outgoing else 'USER')
+
+    def resume(self) -> None:
+        self._must_be_active()
+        # qemuMigrationJobStart lets a guest be suspended during a job
+        # (VIR_JOB_SUSPEND), and nothing that is VIR_JOB_MODIFY.
+        self._must_be_unlocked()
+        self.enter('RUNNING', 'UNPAUSED')
+
+    def guest_powers_off(self) -> None:
+        """Have the guest shut itself down; QEMU ends with it."""
+        self._stop('SHUTDOWN')
+
+    def crash(self) -> None:
+        """Have the QEMU process end without a word."""
+        self._stop('CRASHED')
 
     def attachDevice(self, xml: str) -> ty.Any:
-        self._edited = True
+        tree = etree.fromstring(self._xml)
+        devices = tree.find('devices')
+        if devices is None or _same_device(devices, xml) is not None:
+            self._edited = True
+        else:
+            devices.append(etree.fromstring(xml))
+            self._xml = _with_addresses(
+                etree.tostring(tree, encoding='unicode'))
         return super().attachDevice(xml)
 
     def detachDevice(self, xml: str) -> ty.Any:
-        self._edited = True
+        tree = etree.fromstring(self._xml)
+        devices = tree.find('devices')
+        known = None if devices is None else _same_device(devices, xml)
+        if devices is None or known is None:
+            self._edited = True
+        else:
+            devices.remove(known)
+            self._xml = etree.tostring(tree, encoding='unicode')
         return super().detachDevice(xml)
 
     def XMLDesc(self, flags: int) -> str:
@@ -108,48 +187,106 @@ class ArmDomain(fakelibvirt.Domain):
             tree.set('id', str(self._id))
         return str(etree.tostring(tree, encoding='unicode'))
 
-    def jobStats(self, flags: int = 0) -> dict[str, ty.Any]:
-        if self._migrated_away:
-            raise fakelibvirt.make_libvirtError(
-                fakelibvirt.libvirtError,
-                f"Domain not found: no domain with matching uuid "
-                f"'{self.UUIDString()}' ({self.name()})",
-                error_code=fakelibvirt.VIR_ERR_NO_DOMAIN,
-                error_domain=fakelibvirt.VIR_FROM_QEMU)
-        return dict(super().jobStats(flags))
+    # Migration jobs
 
-    def isActive(self) -> int:
-        return int(not self._migrated_away and self._state in (
-            fakelibvirt.VIR_DOMAIN_RUNNING, fakelibvirt.VIR_DOMAIN_PAUSED))
+    def jobStats(self, flags: int = 0) -> dict[str, ty.Any]:
+        """Say whether a job runs: qemuDomainGetJobStatsInternal.
+
+        libvirt maps every state of a job that has not ended, among them
+        that of a broken post-copy, to UNBOUNDED (virDomainJobStatusToType).
+        """
+        self._exists()
+        if flags & number('VIR_DOMAIN_JOB_STATS_COMPLETED'):
+            return {'type': fakelibvirt.VIR_DOMAIN_JOB_NONE}
+        self._must_be_active()
+        if self.incoming is not None:
+            raise jobs.error(
+                'Operation not supported: migration statistics are available'
+                ' only on the source host',
+                'VIR_ERR_OPERATION_UNSUPPORTED')
+        if self.outgoing is None:
+            return dict(super().jobStats(flags))
+        return {'type': fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+                'memory_total': 1 << 30, 'memory_processed': 1 << 29,
+                'memory_remaining': 1 << 29}
+
+    def abortJob(self) -> None:
+        """Abort the job, where libvirt does: qemuDomainAbortJobFlags.
+
+        :raises libvirtError: there is no job, or it can't be aborted now.
+        """
+        self._must_be_active()
+        if self.incoming is not None:
+            raise _invalid('cannot abort incoming migration; use'
+                           ' virDomainDestroy instead')
+        job = self.outgoing
+        if job is None:
+            raise _invalid('no job is active on the domain')
+        migrations.abort(job)
+
+    def migrateStartPostCopy(self, flags: int = 0) -> None:
+        """Switch to post-copy: qemuDomainMigrateStartPostCopy.
+
+        The switch itself is made by the job's thread.
+
+        :raises libvirtError: there is no job, or not one that may.
+        """
+        self._must_be_active()
+        job = self.outgoing
+        if job is None:
+            raise _invalid('post-copy can only be started while outgoing'
+                           ' migration is in progress')
+        if not job.flags & fakelibvirt.VIR_MIGRATE_POSTCOPY:
+            raise _invalid('switching to post-copy requires migration to be'
+                           ' started with VIR_MIGRATE_POSTCOPY flag')
+        job.poke(post_copy_wanted=True)
 
     def migrateToURI3(self, dconnuri: str, params: dict[str, ty.Any],
                       flags: int) -> None:
-        """Move the domain, or fail as QEMU does and go on here.
+        """Move the domain, or fail as libvirt and QEMU do.
 
-        :raises libvirtError: the destination's QEMU refused the state. The
-            text is one of those that libvirt gives for it; it never names
-            the register.
+        :raises libvirtError: among others, the destination's QEMU refused
+            the state. The text is then one of those that libvirt gives for
+            it; it never names the register.
         """
-        destination = self._connection.network.find(dconnuri)
-        self._job_type = fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED
-        self._connection.copied.wait(self._connection.copy_seconds)
-        loaded = destination.machine.load(self.vcpu)
-        if loaded.refused:
-            destination.refusals.append(loaded.refused)
-            self._job_type = fakelibvirt.VIR_DOMAIN_JOB_NONE
-            raise fakelibvirt.make_libvirtError(
-                fakelibvirt.libvirtError,
-                "internal error: QEMU unexpectedly closed the monitor "
-                f"(vm='{self.name()}'): qemu-system-aarch64: error while "
-                "loading state for instance 0x0 of device 'cpu'; load of "
-                "migration failed: Invalid argument",
-                error_code=fakelibvirt.VIR_ERR_INTERNAL_ERROR,
-                error_domain=fakelibvirt.VIR_FROM_QEMU)
-        destination.incoming(
-            params.get('destination_xml') or self.XMLDesc(0), loaded.state)
-        self._migrated_away = True
-        self.destroy()
-        self._connection.forget(self)
+        self._exists()
+        migrations.Migration(self, dconnuri, params, flags).run()
+
+    # What the connection and the jobs use
+
+    def _active(self) -> bool:
+        return self._state in (
+            fakelibvirt.VIR_DOMAIN_RUNNING, fakelibvirt.VIR_DOMAIN_PAUSED)
+
+    def _exists(self) -> None:
+        # qemuDomainObjFromDomain. libvirt looks a domain up by its UUID for
+        # each call; the object that a caller has kept may be of a domain
+        # that is no more.
+        uuid = self.UUIDString()
+        if not any(known.UUIDString() == uuid
+                   for known in self._connection._vms.values()):
+            raise jobs.error(
+                f"Domain not found: no domain with matching uuid '{uuid}'"
+                f" ({self.name()})", 'VIR_ERR_NO_DOMAIN')
+
+    def _must_be_active(self) -> None:
+        # virDomainObjCheckActive
+        self._exists()
+        if not self._active():
+            raise _invalid('domain is not running')
+
+    def _must_be_unlocked(self) -> None:
+        if self.outgoing is not None:
+            raise migrations.locked()
+
+    def _stop(self, reason: str) -> None:
+        """End the QEMU process, and what is under way in it."""
+        super().destroy()
+        self.vcpu = None
+        self.enter('SHUTOFF', reason)
+        for job in (self.outgoing, self.incoming):
+            if job is not None:
+                job.poke()
 
 
 class ArmConnection(fakelibvirt.Connection):
@@ -171,9 +308,16 @@ class ArmConnection(fakelibvirt.Connection):
         self.machine = machine
         self.network = network
         self.copy_seconds = copy_seconds
-        self.copied = threading.Event()
         self.refusals: list[tuple[str, ...]] = []
+        self._jobs: dict[str, jobs.Job] = {}
         network.add(self)
+
+    def job(self, uuid: str) -> jobs.Job:
+        """Return the migration job of a domain: under way, or the next."""
+        job = self._jobs.get(uuid)
+        if job is None or job.ended.is_set() and job.broken is None:
+            job = self._jobs[uuid] = jobs.Job(uuid)
+        return job
 
     def getInfo(self) -> list[ty.Any]:
         # Nova's fake gives KiB for the memory; libvirt-python gives MiB.
@@ -190,6 +334,8 @@ class ArmConnection(fakelibvirt.Connection):
             known._edited = False
             return ty.cast(ArmDomain, known)
         domain = ArmDomain(self, xml)
+        if known is not None:
+            domain._reason = known._reason
         if known is not None and known.hasManagedSaveImage(0):
             domain._has_saved_state = True
             domain.vcpu = known.vcpu
@@ -204,8 +350,25 @@ class ArmConnection(fakelibvirt.Connection):
         """Run a domain that came with its vCPU state."""
         domain = ArmDomain(self, xml, running=True, transient=transient,
                            vcpu=vcpu)
+        domain.enter('RUNNING', 'MIGRATED')
         self._vms[domain.name()] = domain
         return domain
+
+    def prepare(self, xml: str, job: jobs.Job) -> ArmDomain:
+        """Start a QEMU process that waits for an incoming guest.
+
+        Transient, and without an event: Nova is told when the guest runs.
+        """
+        domain = ArmDomain(self, xml, transient=True)
+        domain.enter('PAUSED', 'MIGRATION')
+        domain.incoming = job
+        self._vms[domain.name()] = domain
+        return domain
+
+    def _undefine(self, dom: ArmDomain) -> None:
+        # The name may be another domain's by now.
+        if self._vms.get(dom.name()) is dom:
+            super()._undefine(dom)
 
     def forget(self, domain: ArmDomain) -> None:
         """Undefine a domain that was migrated away."""
@@ -245,6 +408,24 @@ def _with_addresses(xml: str) -> str:
                 device, 'address', type='pci', domain='0x0000',
                 bus=next(buses), slot='0x00', function='0x0')
     return str(etree.tostring(tree, encoding='unicode'))
+
+
+def _invalid(text: str) -> Exception:
+    return jobs.error(f'Requested operation is not valid: {text}',
+                      'VIR_ERR_OPERATION_INVALID')
+
+
+def _same_device(devices: ty.Any, xml: str) -> ty.Any:
+    """Find the device among others, by what a guest knows it by."""
+    wanted = etree.fromstring(xml)
+    path, name = {'disk': ('target', 'dev'), 'interface': ('mac', 'address')
+                  }.get(str(wanted.tag), ('source/address', 'uuid'))
+    for device in devices.iterfind(str(wanted.tag)):
+        ours, theirs = device.find(path), wanted.find(path)
+        if (ours is not None and theirs is not None
+                and ours.get(name) == theirs.get(name)):
+            return device
+    return None
 
 
 def _uuid(xml: str) -> str | None:

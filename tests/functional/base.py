@@ -72,7 +72,8 @@ class ArmServersTestBase(base.ServersTestBase):
             'updated_at': None, 'deleted_at': None, 'deleted': False,
             'properties': properties})['id']
 
-    def boot(self, host=None, properties=None, extra_specs=None, **kwargs):
+    def boot(self, host=None, properties=None, extra_specs=None,
+             networks='none', **kwargs):
         """Boot a server and wait until it is ACTIVE.
 
         :param properties: of its image
@@ -81,7 +82,7 @@ class ArmServersTestBase(base.ServersTestBase):
         if extra_specs is not None:
             kwargs['flavor_id'] = self._create_flavor(extra_spec=extra_specs)
         return self._create_server(
-            host=host, networks='none', image_uuid=self.image(
+            host=host, networks=networks, image_uuid=self.image(
                 **{'hw_machine_type': 'virt'} | (properties or {})),
             **kwargs)
 

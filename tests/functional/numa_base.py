@@ -75,12 +75,18 @@ class NumaServersTestBase(base.ArmServersTestBase):
         return super()._wait_for_server_parameter(
             server, expected_params, max(max_retries, 120), **kwargs)
 
-    def numa_host(self, name, nodes, compute_driver=base.OURS, **kwargs):
-        """Start a compute on a host with these nodes."""
-        return self.host(name, HOST, compute_driver,
-                         host_info=host_info(nodes, **kwargs))
+    def numa_host(self, name, nodes, compute_driver=base.OURS, version=None,
+                  **kwargs):
+        """Start a compute on a host with these nodes.
 
-    def pinned(self, host, vcpu=2, memory_mb=512, properties=None, **specs):
+        :param version: of libvirt, as it has it: 9001002
+        """
+        libvirt = {} if version is None else {'version': version}
+        return self.host(name, HOST, compute_driver,
+                         host_info=host_info(nodes, **kwargs), **libvirt)
+
+    def pinned(self, host, vcpu=2, memory_mb=512, properties=None,
+               networks='none', **specs):
         """Boot a guest with dedicated CPUs.
 
         :param specs: extra specs, ``__`` for ``:``
@@ -90,7 +96,8 @@ class NumaServersTestBase(base.ArmServersTestBase):
             for name, value in specs.items()}
         flavor = self._create_flavor(
             vcpu=vcpu, memory_mb=memory_mb, disk=1, extra_spec=extra)
-        return self.boot(host, flavor_id=flavor, properties=properties)
+        return self.boot(host, flavor_id=flavor, properties=properties,
+                         networks=networks)
 
     def start_migration(self, server, host):
         """Ask for it, and wait until it has ended.

@@ -17,18 +17,27 @@ from unittest import mock
 
 from nova import exception
 import oslo_messaging
+from oslo_utils import timeutils
 
 from tests.functional import base
 from tests.functional import numa_base
 from tests.functional import test_numa
 
-QEMU_LOG = b"""\
+QEMU_LOG = """\
+{date} {time}.641+0000: starting up libvirt version: 11.3.0
 -uuid 5fab6043-7e80-4d43-b212-355127881df1 \\
 -msg timestamp=on
-2026-11-25T02:40:13Z qemu-system-aarch64: Failed to put registers after init
-2026-11-25T02:40:14Z qemu-system-aarch64: load of migration failed: Invalid
-2026-11-25 02:40:15.641+0000: shutting down, reason=failed
+{date}T{time}Z qemu-system-aarch64: Failed to put registers after init
+{date}T{time}Z qemu-system-aarch64: load of migration failed: Invalid
+{date} {time}.641+0000: shutting down, reason=failed
 """
+
+
+def qemu_log(path, count):
+    """libvirt's log of a QEMU that was started just now."""
+    now = timeutils.utcnow()
+    return QEMU_LOG.format(date=now.date(), time=now.strftime(
+        '%H:%M:%S')).encode(), 0
 
 
 class RollbackTestBase(numa_base.NumaServersTestBase):
@@ -41,8 +50,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         self.stub_out(
             'nova.compute.manager.ComputeManager'
             '._live_migration_cleanup_flags', lambda *a, **k: (True, True))
-        self.stub_out('nova.privsep.path.last_bytes',
-                      lambda path, count: (QEMU_LOG, 0))
+        self.stub_out('nova.privsep.path.last_bytes', qemu_log)
 
     def hosts(self, driver=base.OURS):
         """Two hosts; a naive copy of the pins would collide on the second."""
@@ -124,7 +132,7 @@ class TestRollback(RollbackTestBase):
         self.mock_is_valid_hostname.return_value = False
         self.stays(self.server, 'b', 'failed')
         self.mock_is_valid_hostname.return_value = True
-        (details,) = self.details(self.server, 'arm_migrate_live_migration')
+        (details,) = self.details(self.server, 'arm_migrate_monitor')
         self.assertIn('InvalidHostname', details)
         self.as_it_was()
 

@@ -25,32 +25,40 @@ from unittest import mock
 import fixtures
 from nova.compute import manager
 from nova.compute import rpcapi
+from nova.conductor import manager as conductor
+from nova.conductor import rpcapi as conductor_rpcapi
 
 _PATIENCE = 120
 _AT_DESTINATION = 'rollback_live_migration_at_destination'
 
 
 class MigrationThreads(fixtures.Fixture):
-    """Counts what the computes still do for live migrations."""
+    """Counts what conductor and computes still do for live migrations."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._open = 0
 
     def _setUp(self) -> None:
-        self._wrap(manager.ComputeManager, '_do_live_migration',
-                   opens=True, closes=True)
-        # A cast: sent by one thread, done some time later by another.
+        # Casts: sent by one thread, done some time later by another.
+        self._wrap(conductor_rpcapi.ComputeTaskAPI, 'live_migrate_instance',
+                   opens=True)
+        self._wrap(conductor.ComputeTaskManager, 'live_migrate_instance',
+                   closes=True)
+        self._wrap(rpcapi.ComputeAPI, 'live_migration', opens=True)
+        self._wrap(manager.ComputeManager, 'live_migration', closes=True)
         self._wrap(rpcapi.ComputeAPI, _AT_DESTINATION, opens=True)
         self._wrap(manager.ComputeManager, _AT_DESTINATION, closes=True)
+        # And a thread, which may also never be started.
+        self._wrap_tasks()
 
-    def wait(self) -> None:
+    def wait(self, patience: float = _PATIENCE) -> None:
         """Return when there is nothing more to come.
 
         :raises TimeoutError: it does not end
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: not self._open, _PATIENCE):
+            if not self._changed.wait_for(lambda: not self._open, patience):
                 raise TimeoutError(f'{self._open} live migrations, or the'
                                    ' cleaning up after them, do not end')
 
@@ -72,6 +80,28 @@ class MigrationThreads(fixtures.Fixture):
                 if done:
                     self._add(-1)
 
+        self._patch(owner, name, wrapper)
+
+    def _wrap_tasks(self) -> None:
+        method = manager.ComputeManager._start_recorded_task
+
+        @functools.wraps(method)
+        def wrapper(itself: ty.Any, executor: ty.Any, name: str,
+                    *args: ty.Any, **kwargs: ty.Any) -> ty.Any:
+            if name != 'live_migration':
+                return method(itself, executor, name, *args, **kwargs)
+            self._add(1)
+            try:
+                future = method(itself, executor, name, *args, **kwargs)
+            except BaseException:
+                self._add(-1)
+                raise
+            future.add_done_callback(lambda _future: self._add(-1))
+            return future
+
+        self._patch(manager.ComputeManager, '_start_recorded_task', wrapper)
+
+    def _patch(self, owner: type, name: str, wrapper: ty.Any) -> None:
         patch = mock.patch.object(owner, name, wrapper)
         patch.start()
         self.addCleanup(patch.stop)

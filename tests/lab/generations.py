@@ -56,6 +56,12 @@ GENERATIONS: dict[str, Generation] = {
             kernel='linux-image-arm64-16k',
         ),
         Generation('forky', ('forky',), 'Linux 7, QEMU 11', stale=True),
+        # The newest of both that Debian builds for a release.
+        Generation(
+            'next',
+            ('trixie', 'trixie-backports'),
+            'Linux 7.3, QEMU 11.1',
+        ),
     )
 }
 

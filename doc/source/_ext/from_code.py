@@ -14,19 +14,33 @@
 
 ``arm-findings``    every cause of a finding, with its sentence
 ``arm-registers``   every register and field, with KVM's rule
+``arm-job``         what follows a migration job whose libvirt call has raised
 ``arm-command``     the help of a command: ``arm-command:: compare``
+``arm-silicon``     what real CPUs can do: ``arm-silicon:: update``, ``cores``
+                    or ``profiles``
 """
 
 import argparse
 import os
+import pathlib
 
 from docutils import nodes
 from docutils.parsers import rst
 
 from nova_arm_migrate.commands import main
+from nova_arm_migrate.core import job
+from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import rules
 from nova_arm_migrate.core import sentences
 from nova_arm_migrate.core import tables
+from nova_arm_migrate.core.verdict import Severity
+from tests import silicon
+from tools.kernel_tables import check
+from tools.kernel_tables import facts
+
+_KERNELS = (pathlib.Path(__file__).parents[3] / 'tools' / 'kernel_tables'
+            / 'kernels')
+_BY_FIELD = (registers.Judge.FEATURES, registers.Judge.FEATURES_32BIT)
 
 
 def _table(headings, widths, rows):
@@ -75,19 +89,47 @@ class Findings(rst.Directive):
 
 class Registers(rst.Directive):
     def run(self):
+        self.kernels = sorted(
+            (facts.load(path.read_text('ascii'))
+             for path in _KERNELS.iterdir()),
+            key=lambda kernel: kernel.number)
         rows = []
         for register in tables.REGISTERS.values():
-            if register.fields:
-                rows += [
-                    (_literal(f'{register.name}.{field.name}'),
-                     _plain(self._bits(field)), _plain(self._rule(field)))
-                    for field in register.fields]
+            if register.fields and register.judge in _BY_FIELD:
+                rows += [self._field(register, field)
+                         for field in register.fields]
             elif not register.name.startswith('S3_'):
                 judge = rules.JUDGES[register.judge].__doc__
                 rows.append((_literal(register.name), _plain('all'),
-                             _plain(judge.partition('\n')[0])))
-        return [_table(('Register and field', 'Bits', 'Rule'),
-                       (50, 15, 35), rows)]
+                             _plain(judge.partition('\n')[0]), _plain(''),
+                             _plain('')))
+        return [_table(('Register and field', 'Bits', 'Rule', 'Writable in',
+                        'Other kernels'), (36, 9, 22, 13, 20), rows)]
+
+    def _field(self, register, field):
+        there = [(kernel.series, self._facts(kernel, register, field))
+                 for kernel in self.kernels]
+        known = [(series, found) for series, found in there
+                 if found is not None and found.rule]
+        other = [f'{series}: {check.described(found)}'
+                 for series, found in known
+                 if check.described(found) != check.described(known[-1][1])]
+        lacking = [series for series, found in there
+                   if not (found is not None and found.rule)]
+        if known and lacking:
+            other.append('not in ' + ', '.join(lacking))
+        return (_literal(f'{register.name}.{field.name}'),
+                _plain(self._bits(field)), _plain(self._rule(field)),
+                _plain(', '.join(series for series, found in known
+                                 if found.writable)),
+                _plain('; '.join(other)))
+
+    @staticmethod
+    def _facts(kernel, register, field):
+        found = kernel.register(register.code)
+        return next((one for one in found.fields
+                     if (one.shift, one.width) == (field.shift, field.width)
+                     ), None) if found is not None else None
 
     @staticmethod
     def _bits(field):
@@ -102,6 +144,23 @@ class Registers(rst.Directive):
         if field.rule.name == 'EXACT':
             rule = f'{rule} ({field.safe})'
         return rule
+
+
+class Job(rst.Directive):
+    def run(self):
+        there = [state for state in job.Domain
+                 if state is not job.Domain.MIGRATED]
+        return [_table(
+            ('On the source', *(state.value for state in there)),
+            (16, *[12] * len(there)),
+            [(_plain(here.value),
+              *(_plain(self._step(here, state)) for state in there))
+             for here in job.Domain])]
+
+    @staticmethod
+    def _step(here, there):
+        return job.next_step(job.Sight(
+            job.Thread.RAISED, source=here, destination=there)).step.value
 
 
 class Command(rst.Directive):
@@ -121,8 +180,55 @@ class Command(rst.Directive):
         return [nodes.literal_block(text, text, language='none')]
 
 
+class Silicon(rst.Directive):
+    required_arguments = 1
+
+    def run(self):
+        profiles = silicon.profiles()
+        match self.arguments[0]:
+            case 'profiles':
+                return [_table(
+                    ('Core', 'Kernel', 'Writable bits'), (20, 40, 40),
+                    [(_plain(one.core), _plain(one.host.kernel),
+                      _plain(one.host.why_absent('writable')))
+                     for one in profiles])]
+            case 'update':
+                rows = [self._move(start, end,
+                                   start.core, start.kernel, end.kernel)
+                        for start in profiles for end in profiles
+                        if start.core == end.core and start is not end]
+                headings = 'Core', 'From', 'To'
+            case _:
+                newest = max(one.number for one in profiles)
+                last = [one for one in profiles if one.number == newest]
+                rows = [self._move(start, end, start.core, end.core,
+                                   end.kernel)
+                        for start in last for end in last
+                        if start.core != end.core]
+                headings = 'From', 'To', 'Kernel'
+        return [_table((*headings, 'Verdict', 'In the way'),
+                       (14, 12, 8, 14, 52), rows)]
+
+    def _move(self, start, end, *names):
+        report = silicon.judge(start, end)
+        found = [finding for finding in report.findings
+                 if finding.severity is not Severity.NOTE]
+        lacking = [finding for finding in found
+                   if finding.cause in sentences.LACKING]
+        told = [finding.brief('host') for finding in found
+                if finding not in lacking]
+        if lacking:
+            more = f' and {len(lacking) - 1} more' if lacking[1:] else ''
+            told.append(f'{lacking[0].name}{more}: not on host')
+        return (*(_plain(name) for name in names),
+                _plain(report.verdict.value),
+                _plain('; '.join(told) or 'nothing'))
+
+
 def setup(app):
     app.add_directive('arm-findings', Findings)
     app.add_directive('arm-registers', Registers)
+    app.add_directive('arm-job', Job)
     app.add_directive('arm-command', Command)
+    app.add_directive('arm-silicon', Silicon)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

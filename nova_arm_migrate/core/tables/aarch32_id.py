@@ -14,8 +14,9 @@
 
 Field positions: Arm ARM (DDI 0487), D24.2. Rules: ``ftr_id_*``,
 ``ftr_mvfr*`` and ``ftr_generic_32bits`` in
-``arch/arm64/kernel/cpufeature.c`` of Linux 7.2, with the exceptions of
-``set_id_dfr0_el1`` in ``arch/arm64/kvm/sys_regs.c``.
+``arch/arm64/kernel/cpufeature.c`` of Linux 7.3, with the exceptions of
+``set_id_dfr0_el1`` in ``arch/arm64/kvm/sys_regs.c``. The kernel takes
+ID_ISAR6_EL1.CLRBHB for reserved and shows guests 0 there.
 """
 
 from nova_arm_migrate.core.registers import higher
@@ -104,8 +105,9 @@ AARCH32_ID_REGISTERS = (
         higher("SpecSEI", 0),
     ), Judge.FEATURES_32BIT),
     Register("ID_ISAR6_EL1", sysreg(3, 0, 0, 2, 7), (
-        lower("I8MM", 24), lower("BF16", 20), lower("SPECRES", 16),
-        lower("SB", 12), lower("FHM", 8), lower("DP", 4), lower("JSCVT", 0),
+        same("CLRBHB", 28), lower("I8MM", 24), lower("BF16", 20),
+        lower("SPECRES", 16), lower("SB", 12), lower("FHM", 8),
+        lower("DP", 4), lower("JSCVT", 0),
     ), Judge.FEATURES_32BIT),
     Register("MVFR0_EL1", sysreg(3, 0, 0, 3, 0), (
         lower("FPRound", 28), lower("FPShVec", 24), lower("FPSqrt", 20),

@@ -12,10 +12,11 @@
 
 """What belongs to a vCPU feature, and vanishes with it.
 
-Sources, Linux 7.2, ``arch/arm64/kvm/sys_regs.c``: ``ptrauth_visibility``,
+Sources, Linux 7.3, ``arch/arm64/kvm/sys_regs.c``: ``ptrauth_visibility``,
 ``sve_visibility``, ``id_visibility``, ``pmu_visibility``,
 ``__kvm_read_sanitised_id_reg``, ``sanitise_id_aa64pfr0_el1``,
-``sanitise_id_aa64dfr0_el1``, ``read_sanitised_id_dfr0_el1``.
+``sanitise_id_aa64dfr0_el1``, ``read_sanitised_id_dfr0_el1``. No released
+kernel gives guests SME: what belongs to it is of the Arm ARM (FEAT_SME).
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from nova_arm_migrate.core.registers import sysreg
 ID_AA64PFR0_EL1 = sysreg(3, 0, 0, 4, 0)
 ID_AA64PFR1_EL1 = sysreg(3, 0, 0, 4, 1)
 ID_AA64ZFR0_EL1 = sysreg(3, 0, 0, 4, 4)
+ID_AA64SMFR0_EL1 = sysreg(3, 0, 0, 4, 5)
 ID_AA64DFR0_EL1 = sysreg(3, 0, 0, 5, 0)
 ID_AA64ISAR1_EL1 = sysreg(3, 0, 0, 6, 1)
 ID_AA64ISAR2_EL1 = sysreg(3, 0, 0, 6, 2)
@@ -53,9 +55,15 @@ _PAUTH_KEYS = frozenset(
 _PMU_REGISTERS = frozenset(
     [sysreg(3, 3, 9, crm, op2)
      for crm in (12, 13, 14) for op2 in range(8)]
-    + [sysreg(3, 0, 9, 14, 1), sysreg(3, 0, 9, 14, 2)]
+    # PMINTENSET_EL1, PMINTENCLR_EL1; PMMIR_EL1 since Linux 7.3
+    + [sysreg(3, 0, 9, 14, op2) for op2 in (1, 2, 6)]
     + [sysreg(3, 3, 14, crm, op2)
        for crm in range(8, 16) for op2 in range(8)])
+
+#: SMPRI_EL1, SMCR_EL1, SMIDR_EL1, SVCR, TPIDR2_EL0
+_SME_REGISTERS = frozenset({
+    sysreg(3, 0, 1, 2, 4), sysreg(3, 0, 1, 2, 6), sysreg(3, 1, 0, 0, 6),
+    sysreg(3, 3, 4, 2, 2), sysreg(3, 3, 13, 0, 5)})
 
 #: By the name of QEMU's CPU property, which is also libvirt's feature name.
 FEATURES = {
@@ -73,6 +81,10 @@ FEATURES = {
             ID_AA64PFR0_EL1: 0xF00000000,
             ID_AA64ZFR0_EL1: 0xFFFFFFFFFFFFFFFF,
         }, frozenset({sysreg(3, 0, 1, 2, 0)})),     # ZCR_EL1
+        Feature("sme", {
+            ID_AA64PFR1_EL1: 0xF000000,
+            ID_AA64SMFR0_EL1: 0xFFFFFFFFFFFFFFFF,
+        }, _SME_REGISTERS),
     )
 }
 

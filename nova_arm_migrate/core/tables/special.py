@@ -12,10 +12,10 @@
 
 """Registers that are judged by a rule of their own.
 
-Sources, Linux 7.2: ``set_imp_id_reg``, ``set_clidr``, ``set_ccsidr``,
-``set_pmcr`` in ``arch/arm64/kvm/sys_regs.c``; ``kvm_arm_set_fw_reg`` in
-``arch/arm64/kvm/hypercalls.c`` and ``Documentation/virt/kvm/arm/
-fw-pseudo-registers.rst``.
+Sources, Linux 7.3: ``set_imp_id_reg``, ``set_clidr``, ``set_ccsidr``,
+``set_pmcr``, ``set_pmmir`` in ``arch/arm64/kvm/sys_regs.c``;
+``kvm_arm_set_fw_reg`` in ``arch/arm64/kvm/hypercalls.c`` and
+``Documentation/virt/kvm/arm/fw-pseudo-registers.rst``.
 """
 
 from nova_arm_migrate.core.registers import bitmap
@@ -31,6 +31,7 @@ REVIDR_EL1 = sysreg(3, 0, 0, 0, 6)
 AIDR_EL1 = sysreg(3, 1, 0, 0, 7)
 CLIDR_EL1 = sysreg(3, 1, 0, 0, 1)
 PMCR_EL0 = sysreg(3, 3, 9, 12, 0)
+PMMIR_EL1 = sysreg(3, 0, 9, 14, 6)
 VENDOR_HYP_BMAP_2 = bitmap(3)
 #: Unlike the other bitmaps it starts at 0, not at all that KVM offers
 #: (kvm_arm_init_hypercalls); these two bits came with it in 6.15.
@@ -77,6 +78,8 @@ CACHE_REGISTERS = (
 
 COUNTER_REGISTERS = (
     Register("PMCR_EL0", PMCR_EL0, (PMCR_N,), Judge.COUNTERS),
+    # Its only field that KVM shows is SLOTS; 0 unless the VMM asks for more.
+    Register("PMMIR_EL1", PMMIR_EL1, (), Judge.SLOTS),
 )
 
 FIRMWARE_REGISTERS = (

@@ -87,6 +87,49 @@ class TestOptions(unittest.TestCase):
         self.assertNotEqual(conf.FieldName(), 'FieldName')
 
 
+class TestWhileRunning(unittest.TestCase):
+    """A file that is read again on SIGHUP, with a typo in it."""
+
+    def setUp(self):
+        super().setUp()
+        file = tempfile.NamedTemporaryFile('w', suffix='.conf')
+        self.file = self.enterContext(file)
+        self.conf = cfg.ConfigOpts()
+        conf.register_opts(self.conf)
+        self.write('unknown = allow')
+        self.conf([], default_config_files=[self.file.name])
+
+    def write(self, *lines):
+        self.file.seek(0)
+        self.file.truncate()
+        self.file.write('\n'.join(['[arm_migrate]', *lines, '']))
+        self.file.flush()
+
+    def sighup(self, *lines):
+        self.write(*lines)
+        self.conf.mutate_config_files()
+
+    def test_the_last_good_settings_stay(self):
+        good = conf.current(self.conf)
+        self.assertFalse(good.refuse_unknown)
+        with self.assertLogs('nova_arm_migrate', 'ERROR') as logs:
+            for _ in range(3):
+                self.sighup('overrides = CTR_EL0.DIX')
+                self.assertEqual(good, conf.current(self.conf))
+        (line,) = logs.output
+        self.assertIn('CTR_EL0 has no field', line)
+        self.sighup('unknown = refuse')
+        self.assertTrue(conf.current(self.conf).refuse_unknown)
+        with self.assertLogs('nova_arm_migrate', 'ERROR') as logs:
+            self.sighup('overrides = CTR_EL0.DIX')
+            self.assertTrue(conf.current(self.conf).refuse_unknown)
+        self.assertEqual(1, len(logs.output))
+
+    def test_nothing_good_is_known(self):
+        self.sighup('overrides = CTR_EL0.DIX')
+        self.assertRaises(cfg.ConfigFileValueError, conf.current, self.conf)
+
+
 class TestConfigurationFile(unittest.TestCase):
 
     def test_a_misspelt_override_is_an_error_in_the_file(self):

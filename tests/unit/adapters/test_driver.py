@@ -167,13 +167,15 @@ class TestReport(DriverTestCase):
         self.assertEqual({'CUSTOM_FAST'}, self.update())
 
     def test_traits(self):
-        self.tree.add_traits('node', 'CUSTOM_ARM64_OF_OLD',
-                             'HW_CPU_AARCH64_ASIMDRDM', 'CUSTOM_FAST')
+        self.tree.add_traits('node', 'CUSTOM_ARM64_SVE_512',
+                             'HW_CPU_AARCH64_ASIMDRDM', 'CUSTOM_FAST',
+                             'CUSTOM_ARM64_RACK_7')
         traits = self.update()
+        self.assertIn('CUSTOM_ARM64_RACK_7', traits)
         self.assertIn('HW_CPU_AARCH64_SVE', traits)
         self.assertIn('CUSTOM_ARM64_SVE_256', traits)
         self.assertIn('CUSTOM_FAST', traits)
-        self.assertNotIn('CUSTOM_ARM64_OF_OLD', traits)
+        self.assertNotIn('CUSTOM_ARM64_SVE_512', traits)
         self.assertNotIn('HW_CPU_AARCH64_ASIMDRDM', traits)
         self.assertEqual(traits, self.update())
 

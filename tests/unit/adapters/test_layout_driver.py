@@ -16,7 +16,6 @@
 What they do inside Nova is in tests/functional.
 """
 
-import contextlib
 import types
 import unittest
 from unittest import mock
@@ -32,7 +31,7 @@ from nova_arm_migrate.adapters import numa
 from nova_arm_migrate.adapters import numa_channel as channel
 from nova_arm_migrate.adapters import numa_dry_run
 from nova_arm_migrate.adapters import numa_host
-from nova_arm_migrate.adapters import rollback
+from nova_arm_migrate.adapters import qemu_log
 from nova_arm_migrate.numa.layout import Cell
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.layout import Scheduler
@@ -71,6 +70,7 @@ class LayoutDriverCase(unittest.TestCase):
         self.patch(events, 'failed', lambda context, instance, name, details:
                    self.failed.append((name, details)))
         self.driver = layout_driver.LayoutDriver(None)
+        self.driver.virtapi = mock.Mock()
         self.driver._host = mock.Mock()
         self.driver._host.list_guests.return_value = []
         self.driver._host.get_online_cpus.return_value = {8, 9}
@@ -205,13 +205,22 @@ class TestDestination(LayoutDriverCase):
 
     def test_a_rollback(self):
         undo = self.parent('rollback_live_migration_at_destination')
-        for words, expected in ((None, []), ('no', [('qemu', 'no')])):
-            self.patch(rollback, 'qemu_last_line', lambda _: words)
+        self.parent('pre_live_migration', self.data)
+        self.instance.migration_context = None
+        domain = self.driver._host.get_guest.return_value._domain
+        domain.state.return_value = [5, 0]
+        for words, prepared, expected in (
+                (None, True, []), ('no', False, []),
+                ('no', True, [('qemu', 'no')])):
+            if prepared:
+                self.driver.pre_live_migration(
+                    CONTEXT, self.instance, None, None, None, self.data)
+            self.patch(qemu_log, 'last_line', lambda *_: words)
             self.driver.rollback_live_migration_at_destination(
                 CONTEXT, self.instance, None, None)
             self.assertEqual(expected, self.failed)
         self.instance.obj_reset_changes.assert_called_with(recursive=True)
-        self.assertEqual(2, undo.call_count)
+        self.assertEqual(3, undo.call_count)
 
 
 class TestNative(LayoutDriverCase):
@@ -234,19 +243,6 @@ class TestNative(LayoutDriverCase):
 
 class TestSource(LayoutDriverCase):
 
-    def setUp(self):
-        super().setUp()
-        self.post, self.recover = mock.Mock(), mock.Mock()
-
-    def migrate(self):
-        self.driver.live_migration(
-            CONTEXT, self.instance, 'dest', self.post, self.recover, False,
-            self.data)
-
-    def played(self, play):
-        """Have the parent's live_migration do something."""
-        self.parent('live_migration', side_effect=play)
-
     def test_it_answers(self):
         self.parent('check_can_live_migrate_source', self.data)
         with self.assertLogs('nova_arm_migrate', 'INFO'):
@@ -257,88 +253,6 @@ class TestSource(LayoutDriverCase):
             CONTEXT, self.instance, self.data)
         self.assertIn('one-cell-pinned', channel.unpack(
             channel.take(self.data, channel.DOMAIN)))
-
-    def test_all_is_well(self):
-        self.played(lambda driver, context, instance, dest, post, *a: post())
-        self.migrate()
-        self.post.assert_called_once_with()
-        self.assertEqual({}, self.driver._jobs)
-
-    def test_rolled_back_by_the_monitor(self):
-        def play(driver, context, instance, dest, post, recover, *rest):
-            recover(context, instance, dest, self.data,
-                    migration_status='cancelled')
-            raise LibvirtError('no')
-
-        self.played(play)
-        with self.assertLogs('nova_arm_migrate', 'WARNING'):
-            self.migrate()
-        self.assertEqual('cancelled', self.recover.call_args.kwargs[
-            'migration_status'])
-
-    def test_a_rollback_that_fails(self):
-        self.data.migration = objects.Migration()
-        self.recover.side_effect = LibvirtError('away')
-        self.played(lambda driver, context, instance, dest, post, recover,
-                    *rest: recover(context, instance, dest, self.data))
-        with mock.patch.object(objects.Migration, 'save',
-                               autospec=True) as save, (
-                self.assertLogs('nova_arm_migrate', 'ERROR')):
-            self.migrate()
-        self.assertEqual([('rollback', 'LibvirtError: away')], self.failed)
-        self.assertIsNone(self.instance.task_state)
-        self.instance.drop_migration_context.assert_called_once_with()
-        self.instance.save.assert_called_once_with()
-        self.assertEqual('failed', self.data.migration.status)
-        save.assert_called_once()
-
-    def test_the_driver_raises_before_anything_is_told(self):
-        self.played(LibvirtError('no'))
-        for kind, told in ((4, self.recover), (COMPLETED, self.post)):
-            with mock.patch.object(
-                    rollback.libvirt_migrate, 'find_job_type',
-                    autospec=True, return_value=kind), (
-                    self.assertLogs('nova_arm_migrate', 'WARNING')):
-                self.migrate()
-            told.assert_called_once()
-            self.assertEqual(('live_migration', 'LibvirtError: no'),
-                             self.failed.pop())
-
-    def test_the_manager_fails_after_the_guest_has_left(self):
-        self.post.side_effect = RuntimeError
-        self.played(lambda driver, context, instance, dest, post, *a: post())
-        with self.assertRaises(RuntimeError):
-            self.migrate()
-
-    @contextlib.contextmanager
-    def job(self):
-        job = rollback.Job(self.instance, None, None)
-        self.driver._jobs[UUID] = job
-        yield job
-        self.assertTrue(job.ended.is_set())
-
-    def operate(self, guest):
-        self.driver._live_migration_operation(
-            CONTEXT, self.instance, 'dest', False, self.data, guest, [])
-
-    def test_the_thread_that_migrates(self):
-        operation = self.parent('_live_migration_operation')
-        guest = mock.Mock()
-        with self.job(), self.assertLogs('nova_arm_migrate', 'INFO'):
-            self.operate(guest)
-        self.assertIs(guest, operation.call_args.args[6])
-        channel.put(self.data, channel.LAYOUT, wire.dump(self.layout))
-        with self.job():
-            self.operate(guest)
-        self.assertIsInstance(operation.call_args.args[6], numa.LeavingGuest)
-
-    def test_the_thread_that_fails(self):
-        self.parent('_live_migration_operation',
-                    side_effect=LibvirtError('the reason'))
-        channel.put(self.data, channel.LAYOUT, wire.dump(self.layout))
-        with self.job(), self.assertRaises(LibvirtError):
-            self.operate(mock.Mock())
-        self.assertEqual([('live_migration', 'the reason')], self.failed)
 
 
 class TestOtherHosts(LayoutDriverCase):
@@ -354,6 +268,10 @@ class TestOtherHosts(LayoutDriverCase):
                 ('post_live_migration_at_destination', 3),
                 ('live_migration', 5),
                 ('_live_migration_operation', 7),
+                ('_live_migration_monitor', 10),
+                ('_clear_empty_migration', 1),
+                ('live_migration_abort', 1),
+                ('check_instance_shared_storage_remote', 2),
                 ('rollback_live_migration_at_destination', 4)):
             with self.subTest(name):
                 parent = self.parent(name)

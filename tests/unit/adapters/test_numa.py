@@ -214,6 +214,7 @@ class TestProcess(NumaTestCase):
             (task / 'status').write_text(f'Name:\t{comm}\n{status}\n')
         (folder / 'numa_maps').write_text(numa_maps)
         (folder / 'maps').write_text(maps)
+        (folder / 'statm').write_text('9000 2000 0 0 0 0 0\n')
         (folder / 'cmdline').write_bytes(
             b'\0'.join([b'qemu', b'-uuid', uuid.encode(), b'']))
         other = self.proc / '1'
@@ -230,6 +231,15 @@ class TestProcess(NumaTestCase):
         for live in reports:
             self.assertEqual({0: {2}, 1: {3}}, live.vcpus)
             self.assertEqual({0: {1}}, live.nodes)
+
+    def test_more_memory_than_can_be_seen_in_a_short_time(self):
+        folder = self.play('one-cell-pinned')
+        (folder / 'statm').write_text(f'9 {(1 << 24) + 1} 0 0 0 0 0\n')
+        with self.assertLogs('nova_arm_migrate', 'INFO') as logs:
+            reports = list(numa_host.live(
+                domains.read('one-cell-pinned'), UUID))
+        self.assertIn('is not compared', logs.output[0])
+        self.assertEqual({0: {2}, 1: {3}}, reports[1].vcpus)
 
     def test_memory_that_only_root_may_see(self):
         folder = self.play('one-cell-pinned')

@@ -20,8 +20,12 @@ import ast
 import inspect
 import unittest
 
+from nova.compute import manager
 from nova.compute import provider_tree
+from nova.compute import rpcapi
+from nova.network import neutron
 from nova import objects
+from nova.scheduler.client import report
 from nova import utils
 from nova.virt import hardware
 from nova.virt.libvirt import driver as libvirt_driver
@@ -34,6 +38,7 @@ from nova_arm_migrate.adapters import layout_driver
 objects.register_all()
 
 PARENT = libvirt_driver.LibvirtDriver
+MANAGER = manager.ComputeManager
 OURS = driver.ArmLibvirtDriver
 CLASSES = (OURS, layout_driver.LayoutDriver)
 
@@ -73,6 +78,13 @@ OVERRIDDEN = {
     '_live_migration_operation':
         '(self, context, instance, dest, block_migration, migrate_data,'
         ' guest, device_names)',
+    '_live_migration_monitor':
+        '(self, context, instance, guest, dest, post_method,'
+        ' recover_method, block_migration, migrate_data, future,'
+        ' disk_paths)',
+    '_clear_empty_migration': '(self, instance)',
+    'live_migration_abort': '(self, instance)',
+    'check_instance_shared_storage_remote': '(self, context, data)',
     'rollback_live_migration_at_destination':
         '(self, context, instance, network_info, block_device_info,'
         ' destroy_disks=True, migrate_data=None)',
@@ -92,8 +104,65 @@ CALLED = {
         '(self, name_or_uuid, *traits)',
     (provider_tree.ProviderTree, 'remove_traits'):
         '(self, name_or_uuid, *traits)',
+    (guest.Guest, 'abort_job'): '(self)',
+    (guest.Guest, 'get_job_info'): '(self)',
+    (guest.Guest, 'is_active'): '(self)',
+    (guest.Guest, 'migrate'):
+        '(self, destination, migrate_uri=None, migrate_disks=None,'
+        ' destination_xml=None, flags=0, bandwidth=0, parallel=0)',
+    (guest.Guest, 'migrate_start_postcopy'): '(self)',
+    (guest.Guest, 'pause'): '(self)',
+    (guest.Guest, 'resume'): '(self)',
     (hardware, 'get_pmu_constraint'): '(flavor, image_meta)',
     (utils, 'tpool_wrap'): '(target, autowrap=())',
+}
+
+#: Called by settlement.py, which puts right what the manager did not.
+SETTLEMENT = {
+    (PARENT, 'cleanup'):
+        '(self, context, instance, network_info, block_device_info=None,'
+        ' destroy_disks=True, migrate_data=None, destroy_vifs=True,'
+        ' destroy_secrets=True)',
+    (PARENT, 'post_live_migration'):
+        '(self, context, instance, block_device_info, migrate_data=None)',
+    (PARENT, 'post_live_migration_at_source'):
+        '(self, context, instance, network_info)',
+    (PARENT, 'rollback_live_migration_at_source'):
+        '(self, context, instance, migrate_data)',
+    (MANAGER, '_get_compute_info'): '(self, context, host)',
+    (MANAGER, '_get_instance_block_device_info'):
+        '(self, context, instance, refresh_conn_info=False, bdms=None)',
+    (MANAGER, '_live_migration_cleanup_flags'):
+        '(self, migrate_data, migr_ctxt=None)',
+    (MANAGER, '_post_live_migration_update_host'):
+        '(self, ctxt, instance, dest, block_migration=False,'
+        ' migrate_data=None, source_bdms=None)',
+    (MANAGER, '_remove_remote_volume_connections'):
+        '(self, context, dest, bdms, instance)',
+    (MANAGER, '_rollback_live_migration'):
+        '(self, context, instance, dest, migrate_data=None,'
+        " migration_status='failed', source_bdms=None,"
+        ' pre_live_migration=False)',
+    (MANAGER, 'check_instance_shared_storage'): '(self, ctxt, data)',
+    (rpcapi.ComputeAPI, 'check_instance_shared_storage'):
+        '(self, ctxt, data, instance=None, host=None)',
+    (rpcapi.ComputeAPI, 'drop_move_claim_at_destination'):
+        '(self, ctxt, instance, host)',
+    (rpcapi.ComputeAPI, 'rollback_live_migration_at_destination'):
+        '(self, ctxt, instance, host, destroy_disks, migrate_data)',
+    (neutron, 'get_client'): '(context, admin=False)',
+    (neutron.API, 'migrate_instance_finish'):
+        '(self, context, instance, migration, provider_mappings)',
+    (neutron.API, 'migrate_instance_start'):
+        '(self, context, instance, migration)',
+    (neutron.API, 'setup_networks_on_host'):
+        '(self, context, instance, host=None, teardown=False)',
+    (report.SchedulerReportClient, 'delete_allocation_for_instance'):
+        "(self, context, uuid, consumer_type='instance', force=False)",
+    (report.SchedulerReportClient, 'get_allocs_for_consumer'):
+        '(self, context, consumer)',
+    (report.SchedulerReportClient, 'move_allocations'):
+        '(self, context, source_consumer_uuid, target_consumer_uuid)',
 }
 
 #: Not called by us, but what they do is relied on: see peers.py and
@@ -138,7 +207,8 @@ class TestSignatures(unittest.TestCase):
                     f'our {name} does not take what the parent takes')
 
     def test_what_we_call(self):
-        for (owner, name), expected in (CALLED | RELIED_ON).items():
+        relied_on = CALLED | SETTLEMENT | RELIED_ON
+        for (owner, name), expected in relied_on.items():
             with self.subTest(name):
                 self.check(owner, name, expected)
 

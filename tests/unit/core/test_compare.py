@@ -276,6 +276,13 @@ class TestHazards(CompareCase):
         report = self.unknown(carried(guest_started_on(old), wide), wide)
         self.assertIn("1024 of them through QEMU", report.summary("host-b"))
 
+    def test_sme_is_not_recorded(self):
+        host = s.with_field(s.host(), "ID_AA64PFR1_EL1.SME", 1)
+        report = self.unknown(guest_started_on(host), host)
+        self.assertEqual(["SME_LENGTHS"], [f.name for f in report.findings])
+        self.compatible(
+            guest_started_on(host, disabled=frozenset({"sme"})), host)
+
     def test_longest_length_switched_off_in_the_guest(self):
         guest = guest_started_on(s.host(), disabled=frozenset({"sve256"}))
         self.assertEqual((128,), guest.sve_lengths)

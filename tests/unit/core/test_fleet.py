@@ -28,6 +28,7 @@ from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.sentences import sentence
 from nova_arm_migrate.core.traits import host_traits
+from nova_arm_migrate.core.traits import is_generated
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
@@ -82,6 +83,11 @@ class TestBaseline(unittest.TestCase):
         self.assertEqual((1, 1, 4), (
             guest.values.read(firmware(1)), guest.values.read(bitmap(2)),
             guest.values.read(s.PMCR) >> 11 & 31))
+
+    def test_slots(self):
+        code = s.CODES["PMMIR_EL1"]
+        found = self.of(s.host({code: 8}), s.host({code: 5}))
+        self.assertEqual(0, found.guest.values.read(code))
 
     def test_fixed_field_is_a_conflict(self):
         other = s.with_field(s.host(), "ID_AA64PFR0_EL1.RAS", 2)
@@ -188,6 +194,18 @@ class TestTraits(unittest.TestCase):
     def test_no_floating_point_is_a_negative_field(self):
         host = s.with_field(s.host(), "ID_AA64PFR0_EL1.FP", -1)
         self.assertNotIn("HW_CPU_AARCH64_FP", host_traits(host))
+
+    def test_only_names_that_a_host_can_have_are_ours(self):
+        hosts = [s.host(), s.host(capabilities=(("MTE", 1),))] + [
+            s.host(cores=(Core(midr, 0, 0, "0"),)) for midr in (
+                0x480FD010, 0x410F1230, 0x990F1230, 0x6D0FD490)]
+        for host in hosts:
+            for trait in host_traits(host):
+                self.assertTrue(is_generated(trait), trait)
+        for trait in ("CUSTOM_ARM64_RACK_7", "CUSTOM_ARM64_", "CUSTOM_SVE_128",
+                      "CUSTOM_ARM64_CORE_TEAM", "CUSTOM_ARM64_SVE_128_OK",
+                      "HW_CPU_AARCH64_NOPE", "HW_CPU_X86_AESNI"):
+            self.assertFalse(is_generated(trait), trait)
 
     def test_names_are_fit_for_placement(self):
         host = s.host(cores=(Core(0x480FD010, 0, 0, "0"),))

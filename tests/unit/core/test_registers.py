@@ -34,7 +34,7 @@ class TestCodes(unittest.TestCase):
 
     def test_cpu_state_has_no_code(self):
         for kvm_id in (0x6030000000100042, 0x606000000015FFFF,
-                       0x6080000000150000):
+                       0x6080000000150000, 0x6080000000170020):
             self.assertIsNone(registers.code_of(kvm_id))
 
     def test_missing_field(self):

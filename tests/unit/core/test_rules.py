@@ -303,6 +303,9 @@ class TestFirmware(unittest.TestCase):
         self.assertEqual((Severity.HAZARD, 8, 6),
                          (finding.severity, finding.guest, finding.host))
 
+    def test_slots_are_none_or_the_hosts(self):
+        self.check("PMMIR_EL1", 8, (0,), (4, 9, 0x108))
+
     def test_state_is_never_judged(self):
         register = dataclasses.replace(REGISTERS[s.MIDR], judge=Judge.STATE)
         self.assertEqual([], JUDGES[register.judge](register, 5, s.host()))

@@ -1,0 +1,126 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How the source of a live migration asks the destination for the guest.
+
+The question travels as the data of Nova's ``check_instance_shared_storage``:
+a call from compute to compute that writes nothing and whose data Nova hands
+from one driver to the other unread. A call of our own would need a server
+beside Nova's. The file name in it does not exist, so that a destination with
+the stock driver answers False, which is no answer.
+"""
+
+import collections
+import dataclasses
+import datetime
+import threading
+from typing import Any
+
+from oslo_log import log as logging
+from oslo_utils import timeutils
+
+from nova_arm_migrate.core.job import Domain
+
+LOG = logging.getLogger(__name__)
+
+_KEY = 'arm_migrate'
+_NO_FILE = '/nonexistent/nova-arm-migrate'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What a host says of a guest.
+
+    :ivar domain: UNKNOWN if it does not answer
+    :ivar arriving: it has prepared for the guest, and neither taken it over
+        nor cleaned up; None if it does not say
+    """
+
+    domain: Domain = Domain.UNKNOWN
+    arriving: bool | None = None
+
+
+def ask(manager: Any, context: Any, instance: Any, host: str) -> Answer:
+    """Ask another compute for the guest; takes its RPC time-out at most.
+
+    :param manager: ``nova.compute.manager.ComputeManager`` of this host
+    """
+    data = {'filename': _NO_FILE, _KEY: {'uuid': instance.uuid}}
+    try:
+        said = manager.compute_rpcapi.check_instance_shared_storage(
+            context, data, instance=instance, host=host)
+    except Exception as error:
+        LOG.warning('%(host)s does not say how the guest is there: %(error)s',
+                    {'host': host, 'error': error}, instance=instance)
+        return Answer()
+    if not isinstance(said, dict):
+        return Answer()
+    try:
+        domain = Domain(said.get('domain'))
+    except ValueError:
+        domain = Domain.UNKNOWN
+    arriving = said.get('arriving')
+    return Answer(domain, arriving if isinstance(arriving, bool) else None)
+
+
+def asked(data: Any) -> str | None:
+    """Return the UUID of the guest that another compute asks for.
+
+    :param data: of ``check_instance_shared_storage_remote``
+    :returns: None if it is Nova's own question
+    """
+    question = data.get(_KEY) if isinstance(data, dict) else None
+    uuid = question.get('uuid') if isinstance(question, dict) else None
+    return uuid if isinstance(uuid, str) else None
+
+
+def answer(domain: Domain, arriving: bool | None) -> dict[str, Any]:
+    """Return the answer for `ask`."""
+    return {'domain': domain.value, 'arriving': arriving}
+
+
+class Arrivals:
+    """The guests that this host has prepared for, and not yet settled."""
+
+    #: Settled guests that are remembered; the oldest are forgotten.
+    _REMEMBERED = 256
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: dict[str, datetime.datetime] = {}
+        self._settled: collections.deque[str] = collections.deque(
+            maxlen=self._REMEMBERED)
+
+    def begin(self, uuid: str) -> None:
+        """Note that this host prepares for a guest."""
+        with self._lock:
+            self._since[uuid] = timeutils.utcnow()
+            if uuid in self._settled:
+                self._settled.remove(uuid)
+
+    def end(self, uuid: str) -> datetime.datetime | None:
+        """Note that a guest has been taken over, or cleaned up.
+
+        :returns: when this host began to prepare for it, in UTC; None if it
+            is not known, as after a restart of the service
+        """
+        with self._lock:
+            if uuid not in self._settled:
+                self._settled.append(uuid)
+            return self._since.pop(uuid, None)
+
+    def arriving(self, uuid: str) -> bool | None:
+        """Whether a guest is prepared for; None if this is not known."""
+        with self._lock:
+            if uuid in self._since:
+                return True
+            return False if uuid in self._settled else None

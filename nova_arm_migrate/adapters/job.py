@@ -1,0 +1,506 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One live migration of a guest that is on this host.
+
+`Job` stands between Nova's manager, its libvirt driver and libvirt: it
+watches what happens, asks `core.job` what follows, and does it. The parent's
+monitor gets the guest as a `MigratingGuest`, which reports the job's end only
+when it is known where the guest is.
+"""
+
+import collections
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import threading
+import time
+from typing import Any
+
+from nova.compute import power_state
+from nova.compute import task_states
+from nova.compute import vm_states
+import nova.conf
+from nova import exception
+from nova import objects
+from nova.virt.libvirt import guest as libvirt_guest
+from oslo_log import log as logging
+
+from nova_arm_migrate.adapters import conf
+from nova_arm_migrate.adapters import destination
+from nova_arm_migrate.adapters import domain_state
+from nova_arm_migrate.adapters import events
+from nova_arm_migrate.adapters import numa_host
+from nova_arm_migrate.adapters.settlement import Problem
+from nova_arm_migrate.adapters.settlement import Settlement
+from nova_arm_migrate.core.job import Decision
+from nova_arm_migrate.core.job import Domain
+from nova_arm_migrate.core.job import JobType
+from nova_arm_migrate.core.job import next_step
+from nova_arm_migrate.core.job import Place
+from nova_arm_migrate.core.job import Sight
+from nova_arm_migrate.core.job import Step
+from nova_arm_migrate.core.job import Thread
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two looks at a job, or two attempts to abort it.
+_LOOK_INTERVAL = 5
+
+#: Seconds that libvirt may be silent after a job, as while it restarts.
+_SILENCE = 60
+
+#: Seconds between two attempts to continue a broken post-copy job.
+_RECOVERY_INTERVAL = 10
+
+_DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
+
+
+class Unsettled(exception.NovaException):
+    """A migration whose parts do not agree; the server has to be in ERROR."""
+
+    msg_fmt = 'The live migration is not settled: %(reason)s'
+
+
+class Job:
+    """One live migration of a guest that is on this host.
+
+    :param driver: LibvirtDriver of this host
+    :param dest: name of the destination
+    :param post_method: the manager's, for a guest that has left
+    :param recover_method: the manager's, for one that has not
+    :ivar over: the manager has been told how the migration ended
+    :ivar settled: and all parts agree with it
+    :ivar aborted: an abort that a user asked for has been accepted
+    :ivar paused_guest: Nova has paused the guest to complete the job
+    :ivar tasks: what the parent keeps for the job in ``active_migrations``
+    """
+
+    def __init__(self, driver: Any, context: Any, instance: Any, dest: str,
+                 post_method: Any, recover_method: Any,
+                 block_migration: Any, migrate_data: Any) -> None:
+        self.instance = instance
+        self.over = False
+        self.settled = False
+        self.aborted = False
+        self.post_copy = False
+        self.paused_guest = False
+        self.tasks: collections.deque[str] | None = None
+        self._driver = driver
+        self._context = context
+        self._dest = dest
+        self._post_method = post_method
+        self._recover_method = recover_method
+        self._block_migration = block_migration
+        self._migrate_data = migrate_data
+        self._manager = getattr(driver.virtapi, '_compute', None)
+        self._spawned = False
+        self._stale = driver.active_migrations.get(instance.uuid)
+        self._error: Exception | None = None
+        self._begun = False
+        self._job_type = JobType.NONE
+        self._monitored = True
+        self._destination: destination.Answer | None = None
+        self._ended = threading.Event()
+        self._ended_at = float('-inf')
+
+    # The thread that calls libvirt
+
+    def spawned(self) -> None:
+        """Note that there is a thread, which may still wait for its turn."""
+        self._spawned = True
+
+    def ended(self, error: Exception | None) -> None:
+        """Note that the thread has ended.
+
+        :param error: what it has raised
+        """
+        self._error = error
+        self._ended_at = time.monotonic()
+        self._ended.set()
+
+    @property
+    def _thread(self) -> Thread:
+        if self._ended.is_set():
+            return Thread.RAISED if self._error else Thread.RETURNED
+        return Thread.RUNNING if self._spawned else Thread.NOT_STARTED
+
+    @property
+    def running(self) -> bool:
+        """Whether libvirt may still work on the job."""
+        return self._thread is Thread.RUNNING
+
+    def migrate(self, guest: Any, uri: str, kwargs: dict[str, Any]) -> None:
+        """Have libvirt migrate the guest; continue it if post-copy breaks.
+
+        :param guest: ``nova.virt.libvirt.guest.Guest``
+        :param kwargs: of its ``migrate``
+        """
+        self._begun = self._look() is not Domain.ABSENT
+        try:
+            guest.migrate(uri, **kwargs)
+            return
+        except numa_host.libvirt_error() as error:
+            failure = error
+        libvirt = numa_host.libvirt_module()
+        if failure.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN and (
+                self._job_type is JobType.NONE
+                and self._look() is Domain.ABSENT):
+            # It was gone when libvirt was asked: there was no job.
+            self._begun = False
+            raise failure
+        end = time.monotonic() + conf.current(CONF).post_copy_recovery
+        resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
+        # What libvirt says if it does not know the flag, and if the
+        # destination has no domain any more.
+        final = (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_NO_SUPPORT,
+                 libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+                 libvirt.VIR_ERR_NO_DOMAIN)
+        while True:
+            again = bool(resume) and time.monotonic() < end
+            decision = next_step(Sight(
+                Thread.RAISED, source=self._look(), recoverable=again,
+                patient=again))
+            if decision.step not in (Step.RECOVER, Step.WAIT):
+                raise failure
+            LOG.warning('Post-copy has failed: %s. It is continued in'
+                        ' %s seconds', failure, _RECOVERY_INTERVAL,
+                        instance=self.instance)
+            time.sleep(_RECOVERY_INTERVAL)
+            try:
+                guest.migrate(uri, **kwargs | {
+                    'flags': kwargs.get('flags', 0) | resume})
+                return
+            except numa_host.libvirt_error() as error:
+                if error.get_error_code() in final:
+                    raise failure from error
+                failure = error
+
+    # What the monitor sees
+
+    def seen(self, info: Any) -> Any:
+        """Return the job as the parent's monitor has to see it.
+
+        :param info: ``nova.virt.libvirt.guest.JobInfo``
+        :raises Unsettled: if nobody may touch the guest
+        """
+        self._job_type = domain_state.job_type(info.type)
+        if self._thread is Thread.RUNNING:
+            # The end is what the thread says: libvirt removes the domain
+            # from the source before it returns.
+            if self._job_type not in (JobType.NONE, JobType.UNBOUNDED):
+                info.type = domain_state.number_of(JobType.NONE)
+            return info
+        kind = JobType.COMPLETED if self.has_left() else JobType.FAILED
+        if kind is JobType.FAILED and (
+                self.aborted or self._job_type is JobType.CANCELLED):
+            kind = JobType.CANCELLED
+        info.type = domain_state.number_of(kind)
+        return info
+
+    def has_left(self) -> bool:
+        """Whether the guest has left, when the job has ended.
+
+        :raises Unsettled: if nobody may touch the guest
+        """
+        decision = self._conclude()
+        if decision.step not in (Step.FINISH, Step.ROLL_BACK):
+            raise Unsettled(reason=decision.why)
+        return decision.step is Step.FINISH
+
+    def _conclude(self) -> Decision:
+        """Look at the job until it is known what follows its end."""
+        while True:
+            decision = self._decide()
+            if decision.step is Step.ABORT:
+                self._abort()
+            elif decision.step is not Step.WAIT:
+                return decision
+            if not self._ended.is_set():
+                self._ended.wait(_LOOK_INTERVAL)
+            else:
+                time.sleep(1)
+
+    def _decide(self) -> Decision:
+        if self._thread is Thread.RUNNING:
+            return next_step(Sight(
+                Thread.RUNNING, monitored=self._monitored,
+                post_copy=self.post_copy))
+        seen = Sight(
+            self._thread, begun=self._begun, source=self._look(),
+            job=self._job_type, post_copy=self.post_copy,
+            patient=time.monotonic() - self._ended_at < _SILENCE)
+        decision = next_step(seen)
+        if decision.step is Step.ASK:
+            self._destination = destination.ask(
+                self._manager, self._context, self.instance, self._dest)
+            seen = dataclasses.replace(
+                seen, destination=self._destination.domain)
+            decision = next_step(seen)
+        if decision.guest is Place.NOWHERE and self._is_deleted():
+            decision = next_step(dataclasses.replace(seen, deleting=True))
+        return decision
+
+    def _look(self) -> Domain:
+        return domain_state.look(self._driver._host, self.instance)
+
+    def _is_deleted(self) -> bool:
+        """Whether the server is deleted, or about to be."""
+        try:
+            return objects.Instance.get_by_uuid(
+                self._context, self.instance.uuid).task_state in _DELETING
+        except exception.InstanceNotFound:
+            return True
+        except Exception as error:
+            LOG.warning('The database does not say whether the server is'
+                        ' being deleted: %s', error, instance=self.instance)
+            return False
+
+    def _abort(self) -> None:
+        try:
+            self._driver._host.get_guest(self.instance).abort_job()
+        except (exception.NovaException,
+                numa_host.libvirt_error()) as error:
+            LOG.warning('The migration job is not aborted: %s', error,
+                        instance=self.instance)
+
+    # What follows
+
+    def post(self, *_args: Any, **_kwargs: Any) -> None:
+        """Stand in for the manager's method for a guest that has left."""
+        self._finish()
+
+    def recover(self, _context: Any, _instance: Any, _dest: str,
+                _migrate_data: Any, migration_status: str = 'failed') -> None:
+        """Stand in for the manager's method for a guest that has stayed."""
+        self._roll_back(migration_status)
+
+    def settle(self, error: Exception) -> None:
+        """Do what the parent did not get to, when it has raised before.
+
+        Waits for libvirt to end the job, however long that takes.
+
+        :param error: what the parent has raised
+        :raises Unsettled: if the server has to be in ERROR
+        """
+        self._monitored = False
+        if self._driver.active_migrations.get(
+                self.instance.uuid) is not self._stale:
+            # The parent stores a new one as soon as there is a thread.
+            self.spawned()
+        decision = self._conclude()
+        if error is not self._error and not isinstance(error, Unsettled):
+            LOG.warning('The monitor of the migration has failed: %s', error,
+                        instance=self.instance)
+            if decision.step is not Step.FINISH:
+                self._event('monitor', f'{type(error).__name__}: {error}')
+        if decision.step is Step.FINISH:
+            self._finish()
+        elif decision.step is Step.ROLL_BACK:
+            self._roll_back('cancelled' if self.aborted else 'failed')
+        else:
+            self.over = True
+            self._tell_failure()
+            self._event('guest', decision.why)
+            raise Unsettled(reason=decision.why)
+
+    def _finish(self) -> None:
+        self.over = True
+        raised = False
+        try:
+            self._post_method(
+                self._context, self.instance, self._dest,
+                self._block_migration, self._migrate_data)
+        except Exception as error:
+            raised = True
+            LOG.exception('What follows a live migration has failed',
+                          instance=self.instance)
+            self._event('post', f'{type(error).__name__}: {error}')
+        self._close(self._settlement().at_destination(raised))
+
+    def _roll_back(self, status: str) -> None:
+        self.over = True
+        self._tell_failure()
+        problems = self._restore_guest()
+        raised = False
+        try:
+            self._recover_method(
+                self._context, self.instance, self._dest, self._migrate_data,
+                migration_status=status)
+        except Exception as error:
+            raised = True
+            if not self._is_deleted():
+                LOG.exception('The rollback of a live migration has failed',
+                              instance=self.instance)
+                self._event('rollback', f'{type(error).__name__}: {error}')
+        problems += self._settlement().at_source(raised, status)
+        self._close([] if self._is_deleted() else problems)
+
+    def _settlement(self) -> Settlement:
+        return Settlement(
+            self._driver, self._manager, self._context, self.instance,
+            self._dest, self._migrate_data,
+            getattr(self._recover_method, 'keywords', {}).get('source_bdms'))
+
+    def _close(self, problems: list[Problem]) -> None:
+        # Nova finishes an event by its name: one event for each part.
+        texts: dict[str, list[str]] = {}
+        for problem in problems:
+            texts.setdefault(problem.part, []).append(problem.text)
+        for part, lines in texts.items():
+            self._event(part, '; '.join(lines))
+        fatal = [problem for problem in problems if problem.fatal]
+        if fatal:
+            raise Unsettled(reason='; '.join(one.text for one in fatal))
+        self.settled = True
+
+    def _restore_guest(self) -> list[Problem]:
+        """Resume the guest that stays, and record the state that it has.
+
+        The manager's rollback saves the state with the rest.
+        """
+        paused_before = self.instance.vm_state == vm_states.PAUSED
+        state = self._look()
+        if not paused_before and (
+                state is Domain.HELD
+                or state is Domain.PAUSED and self.paused_guest):
+            try:
+                self._driver._host.get_guest(self.instance).resume()
+            except (exception.NovaException,
+                    numa_host.libvirt_error()) as error:
+                LOG.warning('The guest can not be resumed: %s', error,
+                            instance=self.instance)
+            state = self._look()
+        host = self.instance.host
+        if state in (Domain.PAUSED, Domain.HELD):
+            self.instance.power_state = power_state.PAUSED
+            if paused_before:
+                return []
+            self.instance.vm_state = vm_states.PAUSED
+            return [Problem('guest', f'The guest is paused on {host}. Run'
+                            ' openstack server unpause', fatal=False)]
+        if state in (Domain.STOPPED, Domain.MIGRATED):
+            self.instance.power_state = power_state.SHUTDOWN
+            self.instance.vm_state = vm_states.STOPPED
+            return [Problem('guest', 'The guest stopped during the'
+                            f' migration. Its disks are on {host}',
+                            fatal=False)]
+        if state is Domain.ABSENT:
+            return [Problem('guest', f'The domain of the guest is missing on'
+                            f' {host}. Its disks are kept')]
+        if state is Domain.UNKNOWN:
+            return [Problem('guest', f'libvirt on {host} does not say how the'
+                            ' guest is')]
+        return []
+
+    def _tell_failure(self) -> None:
+        if self._error is not None:
+            self._event('live_migration', str(self._error))
+
+    def _event(self, name: str, details: str) -> None:
+        events.failed(self._context, self.instance, name, details)
+
+
+class MigratingGuest:
+    """The guest that the parent's code migrates and monitors.
+
+    :param guest: ``nova.virt.libvirt.guest.Guest``
+    """
+
+    def __init__(self, guest: Any, job: Job) -> None:
+        self._guest = guest
+        self._job = job
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._guest, name)
+
+    def get_job_info(self) -> Any:
+        """Return the job, ended only when its outcome is known."""
+        try:
+            info = self._guest.get_job_info()
+        except numa_host.libvirt_error() as error:
+            # It restarts, perhaps; the thread tells how the job ends.
+            LOG.warning('libvirt does not report the migration job: %s',
+                        error, instance=self._job.instance)
+            info = libvirt_guest.JobInfo()
+        return self._job.seen(info)
+
+    def is_active(self) -> int:
+        """Whether the guest has stayed, for the parent's find_job_type."""
+        return int(not self._job.has_left())
+
+    def pause(self) -> None:
+        """Pause it, and note that it was Nova."""
+        self._guest.pause()
+        self._job.paused_guest = True
+
+    def resume(self) -> None:
+        """Resume what Nova has paused."""
+        self._guest.resume()
+        self._job.paused_guest = False
+
+    def migrate_start_postcopy(self) -> None:
+        """Switch to post-copy, and note that there is no way back."""
+        self._guest.migrate_start_postcopy()
+        self._job.post_copy = True
+
+    def migrate(self, destination: str, **kwargs: Any) -> None:
+        """Have libvirt migrate the guest."""
+        self._job.migrate(self._guest, destination, kwargs)
+
+
+class Jobs:
+    """The jobs of one driver, told apart by their migrations."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: dict[int, Job] = {}
+        self._here = threading.local()
+
+    @contextlib.contextmanager
+    def current(self, job: Job, migrate_data: Any) -> Iterator[None]:
+        """Keep a job for the time in which this thread looks after it.
+
+        :param migrate_data: the object that the parent hands to all methods
+            that work on the job
+        """
+        with self._lock:
+            self._jobs[id(migrate_data)] = job
+        self._here.job = job
+        try:
+            yield
+        finally:
+            self._here.job = None
+            with self._lock:
+                del self._jobs[id(migrate_data)]
+
+    def of(self, migrate_data: Any) -> Job | None:
+        """Return the job that this object was made for."""
+        with self._lock:
+            return self._jobs.get(id(migrate_data))
+
+    def in_this_thread(self) -> Job | None:
+        """Return the job that this thread looks after."""
+        return getattr(self._here, 'job', None)
+
+    def owns_tasks(self, active: dict[str, Any], instance: Any) -> bool:
+        """Whether what the parent has stored is of this thread's job."""
+        job = self.in_this_thread()
+        return job is None or active.get(instance.uuid) is job.tasks
+
+    def aborted(self, instance: Any) -> None:
+        """Note that libvirt has taken a user's abort of the guest's job."""
+        with self._lock:
+            for job in self._jobs.values():
+                if job.instance.uuid == instance.uuid and job.running:
+                    job.aborted = True

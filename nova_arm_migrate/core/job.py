@@ -1,0 +1,286 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The life of a live migration job: what is seen of it, and what to do next.
+
+A job is settled only when it is known where the guest is. `next_step` takes
+everything that the source can see as one value and returns the one thing to
+do. It is the only place that decides. It reads no clock and calls nobody:
+the caller looks again and asks again.
+
+The rules follow libvirt's version 3 migration protocol
+(``qemuMigrationSrcPerformPeer2Peer3`` and ``qemuMigrationSrcConfirmPhase`` in
+``src/qemu/qemu_migration.c``): the call that migrates returns when the guest
+runs at the destination and is gone from the source; otherwise it raises, and
+libvirt has given the guest back to the source as far as it could.
+"""
+
+import dataclasses
+import enum
+
+
+class Thread(enum.Enum):
+    """The thread that calls libvirt to migrate the guest."""
+
+    NOT_STARTED = "not started"
+    RUNNING = "running"
+    RETURNED = "returned"
+    RAISED = "raised"
+
+
+class Domain(enum.Enum):
+    """What the libvirt of one host says of the guest's domain.
+
+    :cvar RUNNING: its vCPUs run there
+    :cvar PAUSED: a user, or Nova, has paused it
+    :cvar HELD: the migration has paused it: a guest that is arriving, or one
+        that libvirt could not resume
+    :cvar POST_COPY: it is in post-copy: the vCPUs run at the destination, a
+        part of the memory is on the source only
+    :cvar POST_COPY_FAILED: as POST_COPY, and the connection is broken
+    :cvar STOPPED: defined, without QEMU, and not because it has migrated
+    :cvar MIGRATED: defined, without QEMU, because it has migrated
+    :cvar ABSENT: there is no such domain
+    :cvar UNKNOWN: libvirt, or the host, does not answer
+    """
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    HELD = "held by the migration"
+    POST_COPY = "in post-copy"
+    POST_COPY_FAILED = "in post-copy that has failed"
+    STOPPED = "shut off"
+    MIGRATED = "shut off after migrating"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+class JobType(enum.Enum):
+    """What libvirt says of the domain's job on the source."""
+
+    NONE = "none"
+    UNBOUNDED = "unbounded"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Step(enum.Enum):
+    """What to do next.
+
+    :cvar WAIT: look again later
+    :cvar ABORT: tell libvirt to abort the job, then look again
+    :cvar ASK: ask the destination for its domain, then look again
+    :cvar RECOVER: continue a broken post-copy job, then look again
+    :cvar FINISH: the guest is at the destination: do Nova's post work
+    :cvar ROLL_BACK: the guest never left the source: do Nova's rollback
+    :cvar LEAVE: change nothing on either host; the server is in ERROR
+    """
+
+    WAIT = "wait"
+    ABORT = "abort the job"
+    ASK = "ask the destination"
+    RECOVER = "recover post-copy"
+    FINISH = "finish"
+    ROLL_BACK = "roll back"
+    LEAVE = "leave both hosts alone"
+
+
+class Place(enum.Enum):
+    """Where the guest is."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+    BOTH = "both"
+    NOWHERE = "nowhere"
+    UNKNOWN = "unknown"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sight:
+    """Everything that is known of a job at one moment.
+
+    :ivar thread: the thread that calls libvirt
+    :ivar begun: libvirt has started to migrate the domain
+    :ivar source: the domain on the source
+    :ivar destination: the domain at the destination; None if nobody asked
+    :ivar job: libvirt's job type, as the source last saw it
+    :ivar monitored: Nova's monitor of the job works
+    :ivar post_copy: the job has been switched to post-copy
+    :ivar patient: libvirt on the source may still answer
+    :ivar recoverable: a broken post-copy job can be continued
+    :ivar deleting: the server is being deleted
+    """
+
+    thread: Thread
+    begun: bool = True
+    source: Domain = Domain.UNKNOWN
+    destination: Domain | None = None
+    job: JobType = JobType.NONE
+    monitored: bool = True
+    post_copy: bool = False
+    patient: bool = False
+    recoverable: bool = False
+    deleting: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do next, and what is known of the guest.
+
+    :ivar why: a sentence for the server's events where `step` is LEAVE
+    """
+
+    step: Step
+    guest: Place = Place.UNKNOWN
+    why: str = ""
+
+
+#: The guest has arrived: its own vCPUs, or a user's pause, are there.
+_ARRIVED = frozenset({Domain.RUNNING, Domain.PAUSED})
+_IN_POST_COPY = frozenset({Domain.POST_COPY, Domain.POST_COPY_FAILED})
+_GONE = frozenset({Domain.ABSENT, Domain.STOPPED, Domain.MIGRATED})
+
+_WAIT = Decision(Step.WAIT)
+_ASK = Decision(Step.ASK)
+_RECOVER = Decision(Step.RECOVER, Place.BOTH)
+_FINISH = Decision(Step.FINISH, Place.DESTINATION)
+_ROLL_BACK = Decision(Step.ROLL_BACK, Place.SOURCE)
+
+_POST_COPY = Decision(
+    Step.LEAVE, Place.BOTH,
+    "Post-copy has failed: the memory of the guest is on both hosts. Keep"
+    " both domains. Repair the connection, then run virsh migrate"
+    " --postcopy-resume on the source")
+_POST_COPY_LOST = Decision(
+    Step.LEAVE, Place.NOWHERE,
+    "Post-copy has failed, and the guest is gone from the destination: it can"
+    " not be continued. Its disks are kept. Restart it with openstack server"
+    " reboot --hard")
+_RUNS_TWICE = Decision(
+    Step.LEAVE, Place.BOTH,
+    "The guest runs on both hosts. Stop one of them before its disks are"
+    " damaged")
+_LOST = Decision(
+    Step.LEAVE, Place.NOWHERE,
+    "The guest runs on neither host. The disks are kept on both hosts")
+_SILENT_SOURCE = Decision(
+    Step.LEAVE, Place.UNKNOWN,
+    "libvirt on the source does not answer. Look for the guest on both"
+    " hosts")
+_SILENT_DESTINATION = Decision(
+    Step.LEAVE, Place.UNKNOWN,
+    "The guest is paused on the source, and the destination does not answer."
+    " Look for the guest there before you resume it")
+_STUCK = Decision(
+    Step.LEAVE, Place.UNKNOWN,
+    "The domain is incomplete at the destination and gone from the source."
+    " The disks are kept on both hosts")
+
+
+def next_step(seen: Sight) -> Decision:
+    """Return what to do next about a job.
+
+    The result is never ASK if `Sight.destination` is known. If the thread
+    has ended, it is WAIT only if `Sight.patient`, and RECOVER only if
+    `Sight.recoverable`.
+    """
+    if seen.thread is Thread.RUNNING:
+        return _while_running(seen)
+    if seen.thread is Thread.NOT_STARTED or not seen.begun:
+        return _never_begun(seen)
+    failed = seen.thread is Thread.RAISED or seen.job in (
+        JobType.FAILED, JobType.CANCELLED)
+    decision = _failed(seen) if failed else _returned(seen)
+    if decision.guest is Place.NOWHERE and seen.deleting:
+        # The deletion has destroyed the domain: nothing of it is lost.
+        return Decision(Step.ROLL_BACK, Place.NOWHERE)
+    return decision
+
+
+def _while_running(seen: Sight) -> Decision:
+    """Nobody may touch the domains while libvirt works on them.
+
+    A job that no one monitors is aborted, as Nova does. libvirt refuses that
+    at the switch-over; in post-copy it would lose the guest.
+    """
+    if seen.monitored or seen.post_copy:
+        return _WAIT
+    return Decision(Step.ABORT)
+
+
+def _never_begun(seen: Sight) -> Decision:
+    """libvirt has not been asked to migrate: the guest has never left."""
+    if seen.source is Domain.UNKNOWN and seen.patient:
+        return _WAIT
+    if seen.source is Domain.ABSENT:
+        return Decision(Step.ROLL_BACK, Place.NOWHERE)
+    return _ROLL_BACK
+
+
+def _returned(seen: Sight) -> Decision:
+    """libvirt says that the guest has moved."""
+    if seen.job is JobType.COMPLETED or seen.source in _GONE:
+        return _FINISH
+    if seen.source is Domain.UNKNOWN:
+        return _FINISH
+    if seen.destination is None:
+        return _ASK
+    arrived = seen.destination in _ARRIVED
+    if seen.source is Domain.RUNNING and arrived:
+        # libvirt would have stopped it.
+        return _RUNS_TWICE
+    if seen.source is not Domain.RUNNING and (
+            arrived or seen.destination is Domain.UNKNOWN):
+        return _FINISH
+    return _after_failure(seen, seen.destination)
+
+
+def _failed(seen: Sight) -> Decision:
+    """libvirt says that the guest has not moved, or can't say."""
+    if seen.source is Domain.UNKNOWN:
+        return _WAIT if seen.patient else _SILENT_SOURCE
+    if seen.source in _IN_POST_COPY:
+        # A destination that had not begun to run the guest ends it when the
+        # connection breaks (seen with libvirt 11.3).
+        if seen.recoverable:
+            return _RECOVER
+        return _POST_COPY_LOST if seen.destination in _GONE else (
+            _POST_COPY if seen.destination is not None else _ASK)
+    if seen.destination is None:
+        return _ASK
+    return _after_failure(seen, seen.destination)
+
+
+def _after_failure(seen: Sight, destination: Domain) -> Decision:
+    if destination in _IN_POST_COPY:
+        return _POST_COPY
+    match seen.source:
+        case Domain.RUNNING:
+            # libvirt resumes the guest if the destination's answer is lost:
+            # "ddomain could in fact be running on the dest".
+            return _RUNS_TWICE if destination is Domain.RUNNING \
+                else _ROLL_BACK
+        case Domain.PAUSED:
+            # libvirt has given it back as it was: paused.
+            return _FINISH if destination is Domain.RUNNING else _ROLL_BACK
+        case Domain.HELD:
+            if destination is Domain.UNKNOWN:
+                return _SILENT_DESTINATION
+            return _FINISH if destination in _ARRIVED else _ROLL_BACK
+        case Domain.STOPPED:
+            return _FINISH if destination in _ARRIVED else _ROLL_BACK
+    # MIGRATED or ABSENT. libvirt undefines the domain on the source only
+    # when the guest runs at the destination.
+    if destination in _GONE:
+        return _LOST
+    return _STUCK if destination is Domain.HELD else _FINISH

@@ -1,0 +1,228 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What follows from what is seen of a migration job: every combination."""
+
+import itertools
+import unittest
+
+from nova_arm_migrate.core.job import Domain
+from nova_arm_migrate.core.job import JobType
+from nova_arm_migrate.core.job import next_step
+from nova_arm_migrate.core.job import Place
+from nova_arm_migrate.core.job import Sight
+from nova_arm_migrate.core.job import Step
+from nova_arm_migrate.core.job import Thread
+
+BOTH = (False, True)
+ENDED = (Thread.RETURNED, Thread.RAISED)
+ALIVE = (Domain.RUNNING, Domain.POST_COPY, Domain.POST_COPY_FAILED)
+
+
+def failed(source, destination=None, **kwargs):
+    """A job that libvirt has begun, and that has raised."""
+    return next_step(Sight(Thread.RAISED, source=source,
+                           destination=destination, **kwargs))
+
+
+class TestEverySight(unittest.TestCase):
+    """Laws that hold for each of 115,200 sights."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        every = itertools.starmap(Sight, itertools.product(
+            Thread, BOTH, Domain, [None, *Domain], JobType, BOTH, BOTH, BOTH,
+            BOTH, BOTH))
+        cls.every = [(seen, next_step(seen)) for seen in every]
+
+    def check(self, condition, holds):
+        """Check a law for the sights that it is about."""
+        broken, count = [], 0
+        for seen, decision in self.every:
+            if condition(seen, decision):
+                count += 1
+                if not holds(seen, decision):
+                    broken.append((seen, decision))
+        self.assertEqual([], broken[:3])
+        self.assertGreater(count, 0)
+
+    def test_nobody_touches_the_domains_while_libvirt_works(self):
+        self.check(
+            lambda seen, _: seen.thread is Thread.RUNNING,
+            lambda _, decision: decision.step in (Step.WAIT, Step.ABORT))
+
+    def test_post_copy_is_never_aborted(self):
+        self.check(
+            lambda seen, _: seen.post_copy,
+            lambda _, decision: decision.step is not Step.ABORT)
+
+    def test_no_rollback_destroys_a_guest_that_runs_there(self):
+        # libvirt's word that it was never asked to migrate is stronger.
+        self.check(
+            lambda seen, decision: seen.begun and seen.thread in ENDED
+            and decision.step is Step.ROLL_BACK,
+            lambda seen, _: seen.destination not in ALIVE)
+
+    def test_a_failed_job_is_finished_only_if_the_guest_has_arrived(self):
+        # With the stock driver, the destination does not say.
+        self.check(
+            lambda seen, decision: seen.thread is Thread.RAISED
+            and decision.step is Step.FINISH,
+            lambda seen, _: seen.destination in (
+                Domain.RUNNING, Domain.PAUSED) or (
+                seen.destination in (Domain.UNKNOWN, Domain.MIGRATED,
+                                     Domain.STOPPED)
+                and seen.source in (Domain.ABSENT, Domain.MIGRATED)))
+
+    def test_a_guest_that_runs_here_is_never_finished_after_a_failure(self):
+        self.check(
+            lambda seen, _: seen.thread is Thread.RAISED
+            and seen.source is Domain.RUNNING,
+            lambda _, decision: decision.step is not Step.FINISH)
+
+    def test_a_job_that_never_began_has_never_left(self):
+        self.check(
+            lambda seen, _: not seen.begun
+            and seen.thread is not Thread.RUNNING,
+            lambda _, decision: decision.step in (
+                Step.ROLL_BACK, Step.WAIT))
+
+    def test_broken_post_copy_is_continued_or_left_alone(self):
+        self.check(
+            lambda seen, _: seen.begun and seen.thread is Thread.RAISED
+            and seen.source in (Domain.POST_COPY, Domain.POST_COPY_FAILED),
+            lambda seen, decision: decision.step in (
+                (Step.RECOVER,) if seen.recoverable
+                else (Step.LEAVE, Step.ASK)) or seen.deleting)
+
+    def test_it_comes_to_an_end(self):
+        self.check(
+            lambda seen, _: seen.thread in ENDED and not seen.patient
+            and not seen.recoverable and seen.destination is not None,
+            lambda _, decision: decision.step in (
+                Step.FINISH, Step.ROLL_BACK, Step.LEAVE))
+
+    def test_the_destination_is_asked_once(self):
+        self.check(
+            lambda seen, _: seen.destination is not None,
+            lambda _, decision: decision.step is not Step.ASK)
+
+    def test_who_leaves_it_says_why(self):
+        self.check(
+            lambda *_: True,
+            lambda _, decision: bool(decision.why) == (
+                decision.step is Step.LEAVE))
+
+    def test_finish_and_roll_back_say_where_the_guest_is(self):
+        self.check(
+            lambda _, decision: decision.step is Step.FINISH,
+            lambda _, decision: decision.guest is Place.DESTINATION)
+        self.check(
+            lambda _, decision: decision.step is Step.ROLL_BACK,
+            lambda _, decision: decision.guest in (
+                Place.SOURCE, Place.NOWHERE))
+
+
+class TestCases(unittest.TestCase):
+    """The cases that have been seen."""
+
+    def test_a_migration_that_works(self):
+        seen = Sight(Thread.RUNNING)
+        self.assertIs(Step.WAIT, next_step(seen).step)
+        for source in (Domain.ABSENT, Domain.MIGRATED, Domain.UNKNOWN):
+            self.assertIs(Step.FINISH, next_step(
+                Sight(Thread.RETURNED, source=source)).step)
+
+    def test_a_migration_that_qemu_refuses(self):
+        self.assertIs(Step.ASK, failed(Domain.RUNNING).step)
+        for there in (Domain.ABSENT, Domain.HELD, Domain.STOPPED,
+                      Domain.UNKNOWN):
+            decision = failed(Domain.RUNNING, there)
+            self.assertEqual((Step.ROLL_BACK, Place.SOURCE),
+                             (decision.step, decision.guest))
+
+    def test_a_monitor_that_fails(self):
+        seen = Sight(Thread.RUNNING, monitored=False)
+        self.assertIs(Step.ABORT, next_step(seen).step)
+
+    def test_the_call_fails_and_the_guest_has_landed(self):
+        # "internal error: client socket is closed", seen with libvirt 11.3.
+        self.assertIs(Step.FINISH,
+                      failed(Domain.ABSENT, Domain.RUNNING).step)
+
+    def test_the_answer_of_the_destination_is_lost(self):
+        self.assertIs(Step.LEAVE,
+                      failed(Domain.RUNNING, Domain.RUNNING).step)
+        self.assertIs(Step.FINISH, failed(Domain.HELD, Domain.RUNNING).step)
+        self.assertIs(Step.ROLL_BACK, failed(Domain.HELD, Domain.HELD).step)
+        self.assertIs(Step.LEAVE, failed(Domain.HELD, Domain.UNKNOWN).step)
+
+    def test_the_domain_is_missing_before_the_job(self):
+        for thread in (Thread.NOT_STARTED, Thread.RAISED):
+            decision = next_step(Sight(thread, begun=False,
+                                       source=Domain.ABSENT))
+            self.assertEqual((Step.ROLL_BACK, Place.NOWHERE),
+                             (decision.step, decision.guest))
+
+    def test_the_guest_powers_itself_off(self):
+        self.assertIs(Step.ROLL_BACK,
+                      failed(Domain.STOPPED, Domain.ABSENT).step)
+
+    def test_the_destination_ends_a_guest_in_post_copy(self):
+        decision = failed(Domain.POST_COPY_FAILED, Domain.ABSENT)
+        self.assertEqual((Step.LEAVE, Place.NOWHERE),
+                         (decision.step, decision.guest))
+        self.assertIn('reboot --hard', decision.why)
+        decision = failed(Domain.POST_COPY_FAILED, Domain.POST_COPY_FAILED)
+        self.assertIn('Keep both domains', decision.why)
+
+    def test_a_paused_guest_lands(self):
+        self.assertIs(Step.FINISH, failed(Domain.ABSENT, Domain.PAUSED).step)
+        self.assertIs(Step.FINISH, failed(Domain.HELD, Domain.PAUSED).step)
+
+    def test_a_guest_that_nova_has_paused_stays(self):
+        self.assertIs(Step.ROLL_BACK,
+                      failed(Domain.PAUSED, Domain.ABSENT).step)
+
+    def test_the_server_is_deleted_meanwhile(self):
+        self.assertIs(Step.LEAVE, failed(Domain.ABSENT, Domain.ABSENT).step)
+        self.assertIs(Step.ROLL_BACK, failed(
+            Domain.ABSENT, Domain.ABSENT, deleting=True).step)
+
+    def test_libvirt_restarts(self):
+        self.assertIs(Step.WAIT, failed(Domain.UNKNOWN, patient=True).step)
+        self.assertIs(Step.LEAVE, failed(Domain.UNKNOWN).step)
+
+    def test_half_a_domain_there_and_none_here(self):
+        self.assertIs(Step.LEAVE, failed(Domain.ABSENT, Domain.HELD).step)
+
+    def test_libvirt_reports_a_failure_and_its_call_returns(self):
+        for kind in (JobType.FAILED, JobType.CANCELLED):
+            self.assertIs(Step.ROLL_BACK, next_step(Sight(
+                Thread.RETURNED, source=Domain.RUNNING, job=kind,
+                destination=Domain.ABSENT)).step)
+
+    def test_libvirt_says_that_it_moved_and_it_is_still_here(self):
+        def step(source, there):
+            return next_step(Sight(Thread.RETURNED, source=source,
+                                   destination=there)).step
+
+        self.assertIs(Step.ASK, step(Domain.RUNNING, None))
+        self.assertIs(Step.LEAVE, step(Domain.RUNNING, Domain.RUNNING))
+        self.assertIs(Step.ROLL_BACK, step(Domain.RUNNING, Domain.ABSENT))
+        self.assertIs(Step.FINISH, step(Domain.HELD, Domain.RUNNING))
+        self.assertIs(Step.ROLL_BACK, step(Domain.HELD, Domain.ABSENT))
+        self.assertIs(Step.LEAVE, step(Domain.HELD, Domain.POST_COPY))
+        self.assertIs(Step.FINISH, next_step(Sight(
+            Thread.RETURNED, source=Domain.RUNNING,
+            job=JobType.COMPLETED)).step)

@@ -268,7 +268,7 @@ class Trial:
         running = [host for host in (self.source, self.target)
                    if places[host.name].runs]  # fmt: skip
         if len(running) != 1:
-            return f'{len(running)} guests run'
+            return 'both run' if running else 'no guest runs'
         self.server.follow(self.source, self._kept, running[0])
         try:
             return self.server.health(REPORTS_PATIENCE).reason

@@ -35,7 +35,7 @@ OFF = dataclasses.replace(
     STAYED, status='SHUTOFF',
     places={'h1': trial.Place(files=frozenset({'disk'})), 'h2': NOTHING})
 BROKEN = dataclasses.replace(
-    STAYED, status='ERROR', ill='0 guests run',
+    STAYED, status='ERROR', ill='no guest runs',
     places={'h1': trial.Place('paused (post-copy failed)', 'S'),
             'h2': trial.Place('paused (post-copy failed)', 'S')})
 
@@ -78,7 +78,7 @@ class OutcomeTest(testtools.TestCase):
 
     def test_says_what_is_wrong(self):
         self.assertIn('guest runs nowhere', str(BROKEN))
-        self.assertIn('0 guests run', str(BROKEN))
+        self.assertIn('no guest runs', str(BROKEN))
         self.assertIn('the events give the reason', str(BROKEN))
         self.assertIn('guest runs h2', str(LANDED))
         self.assertIn('no reason in the events', str(LANDED))

@@ -28,38 +28,42 @@ from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.pools import fleet as pools
 from nova_arm_migrate.core.record import dump_host
 
-SIZES = [(100000, 10), (100000, 40), (100000, 80), (100000, 160),
-         (1000, 40), (10000, 40)]
+#: Hosts, distinct profiles, and what these differ in.
+SIZES = [(100000, 10, 'versions'), (100000, 40, 'versions'),
+         (100000, 160, 'versions'), (100000, 1000, 'versions'),
+         (100000, 160, 'fields'), (100000, 1000, 'fields'),
+         (1000, 40, 'versions'), (10000, 40, 'versions')]
+KINDS = {'versions': measured_hosts.distinct, 'fields': measured_hosts.varied}
 
 
-def records(hosts, distinct):
+def records(hosts, distinct, kind):
     """Yield (name, record) of so many hosts, each text a new object."""
-    texts = [dump_host(host) for host in measured_hosts.distinct(distinct)]
+    texts = [dump_host(host) for host in KINDS[kind](distinct)]
     for number in range(hosts):
         text = texts[number % distinct]
         yield f'compute-{number:06}', text[:-1] + '}'
 
 
-def work(hosts, distinct):
+def work(hosts, distinct, kind):
     """What ``nova-arm-migrate baseline`` does once it has read the files."""
-    found = pools(records(hosts, distinct))
+    found = pools(records(hosts, distinct, kind))
     common = baseline([profile.host for pool in found.pools
                        for profile in pool.profiles])
     return found, common
 
 
-def measure(loops, hosts, distinct):
+def measure(loops, hosts, distinct, kind):
     """Return the seconds for so many runs."""
     start = time.thread_time()
     for _ in range(loops):
-        work(hosts, distinct)
+        work(hosts, distinct, kind)
     return time.thread_time() - start
 
 
-def peak(hosts, distinct):
+def peak(hosts, distinct, kind):
     """Return the bytes that Python objects take at most, and the result."""
     tracemalloc.start()
-    found, common = work(hosts, distinct)
+    found, common = work(hosts, distinct, kind)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return most, found, common
@@ -71,16 +75,15 @@ def main():
     measured_hosts.few_runs(runner)
     runner.argparser.set_defaults(processes=2, values=2)
     results = {}
-    for hosts, distinct in SIZES:
-        name = f'{hosts} hosts, {distinct} profiles'
-        results[name] = runner.bench_time_func(
-            name, measure, hosts, distinct)
+    for size in SIZES:
+        name = '{} hosts, {} profiles, {}'.format(*size)
+        results[name] = runner.bench_time_func(name, measure, *size)
     if runner.args.worker:
         return
     print()
-    for (hosts, distinct), (name, result) in zip(SIZES, results.items()):
-        most, found, common = peak(hosts, distinct)
-        print(f'{name:28} {result.mean():6.3f} s +-'
+    for size, (name, result) in zip(SIZES, results.items()):
+        most, found, common = peak(*size)
+        print(f'{name:40} {result.mean():6.3f} s +-'
               f' {result.stdev():.3f}, {most / 2 ** 20:6.1f} MiB,'
               f' {len(found.pools)} pools,'
               f' {len(common.conflicts)} conflicts')

@@ -18,9 +18,13 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import random
 
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.core.registers import Judge
+from nova_arm_migrate.core.tables import REGISTERS
 
 #: Recorded on real kernels; their README says how.
 PROFILES = (pathlib.Path(__file__).parents[1]
@@ -58,6 +62,29 @@ def distinct(count: int) -> list[Host]:
         hosts += [dataclasses.replace(host, qemu=f'{host.qemu}.{release}')
                   for host in recorded()]
     raise AssertionError
+
+
+def varied(count: int) -> list[Host]:
+    """Return this many hosts that differ in what guests see.
+
+    Made up from the recorded ones: up to five fields of ID registers have
+    another value each, wherever the kernel lets them be written or not.
+    """
+    draw = random.Random(count)
+    fields = [(register.code, field) for register in REGISTERS.values()
+              if register.judge in (Judge.FEATURES, Judge.FEATURES_32BIT)
+              for field in register.fields]
+    bases, hosts = recorded(), {}
+    while len(hosts) < count:
+        host = bases[len(hosts) % len(bases)]
+        values = dict(host.values)
+        for code, field in draw.sample(fields, draw.randint(1, 5)):
+            values[code] = field.into(values.get(code, 0),
+                                      draw.randrange(1 << field.width))
+        host = dataclasses.replace(host, values=Values(
+            {code: value for code, value in values.items() if value}))
+        hosts[host.values, host.qemu, host.kernel] = host
+    return list(hosts.values())
 
 
 def cpu_info(host: Host, length: int = 0) -> str:

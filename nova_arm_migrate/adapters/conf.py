@@ -146,6 +146,9 @@ QEMU will do when the guest arrives, so what KVM answers is final,
 and a difference from the rule is logged. Switch this off only if
 nova-compute may not open /dev/kvm; the verdict is then the rule's
 alone.
+
+Set it alike on schedulers and computes: while it is on, the
+scheduler's filter drops no host that the trial may still accept.
 """)
 
 silent_hazards = cfg.StrOpt(
@@ -160,7 +163,7 @@ silent_hazards = cfg.StrOpt(
 What becomes of a live migration that neither KVM nor QEMU would
 refuse, and after which the guest breaks: other SVE vector
 lengths, another timer frequency, another cache zeroing block, too
-few address bits, fewer event counters.
+few address bits for its devices, fewer event counters.
 """)
 
 overrides = cfg.ListOpt(
@@ -348,3 +351,17 @@ def current(conf: Any) -> Settings:
         and no settings were read before
     """
     return _last_good.read(conf)
+
+
+def start(conf: Any) -> None:
+    """Check the options when a service starts, and each time they change.
+
+    :raises oslo_config.cfg.ConfigFileValueError: if a value is not allowed
+    """
+    settings(conf)
+    current(conf)
+    conf.register_mutate_hook(_changed)
+
+
+def _changed(conf: Any, _fresh: Any) -> None:
+    current(conf)

@@ -28,7 +28,7 @@ from typing import Any
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
-from nova_arm_migrate.core.job import Domain
+from nova_arm_migrate.core.job import Presence
 
 LOG = logging.getLogger(__name__)
 
@@ -43,10 +43,15 @@ class Answer:
     :ivar domain: UNKNOWN if it does not answer
     :ivar arriving: it has prepared for the guest, and neither taken it over
         nor cleaned up; None if it does not say
+    :ivar libvirt: names its connection to libvirt: another one means that
+        libvirt there has restarted. None if it does not say
+    :ivar reached: its nova-compute has answered, whatever it said
     """
 
-    domain: Domain = Domain.UNKNOWN
+    domain: Presence = Presence.UNKNOWN
     arriving: bool | None = None
+    libvirt: str | None = None
+    reached: bool = False
 
 
 def ask(manager: Any, context: Any, instance: Any, host: str) -> Answer:
@@ -63,13 +68,14 @@ def ask(manager: Any, context: Any, instance: Any, host: str) -> Answer:
                     {'host': host, 'error': error}, instance=instance)
         return Answer()
     if not isinstance(said, dict):
-        return Answer()
+        return Answer(reached=True)
     try:
-        domain = Domain(said.get('domain'))
+        domain = Presence(said.get('domain'))
     except ValueError:
-        domain = Domain.UNKNOWN
-    arriving = said.get('arriving')
-    return Answer(domain, arriving if isinstance(arriving, bool) else None)
+        domain = Presence.UNKNOWN
+    arriving, libvirt = said.get('arriving'), said.get('libvirt')
+    return Answer(domain, arriving if isinstance(arriving, bool) else None,
+                  libvirt if isinstance(libvirt, str) else None, reached=True)
 
 
 def asked(data: Any) -> str | None:
@@ -83,9 +89,15 @@ def asked(data: Any) -> str | None:
     return uuid if isinstance(uuid, str) else None
 
 
-def answer(domain: Domain, arriving: bool | None) -> dict[str, Any]:
-    """Return the answer for `ask`."""
-    return {'domain': domain.value, 'arriving': arriving}
+def answer(host: Any, domain: Presence,
+           arriving: bool | None) -> dict[str, Any]:
+    """Return the answer for `ask`.
+
+    :param host: ``nova.virt.libvirt.host.Host``
+    """
+    return {'domain': domain.value, 'arriving': arriving,
+            'libvirt': None if domain is Presence.UNKNOWN
+            else f'{id(host.get_connection()):x}'}
 
 
 class Arrivals:

@@ -40,6 +40,7 @@ from nova_arm_migrate.adapters import precheck
 from nova_arm_migrate.adapters import records
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.sentences import words
 from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import is_generated
 from nova_arm_migrate.core.vcpu import longer_vectors
@@ -68,8 +69,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
 
     def init_host(self, host: str) -> None:
         """Have a misspelt option stop the service here, not a migration."""
-        conf.settings(CONF)
-        conf.current(CONF)
+        conf.start(CONF)
         self._name = host
         super().init_host(host)
 
@@ -302,12 +302,12 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             instance=instance)
         for finding in outcome.overridden:
             LOG.warning('[arm_migrate] overrides: %(name)s does not count:'
-                        ' %(sentence)s',
-                        {'name': finding.name, 'sentence': finding.sentence},
+                        ' %(words)s',
+                        {'name': finding.name, 'words': words(finding)},
                         instance=instance)
         if outcome.action is precheck.Action.REFUSE:
-            words = exception.MigrationPreCheckError(reason='').message
+            own = exception.MigrationPreCheckError(reason='').message
             raise exception.MigrationPreCheckError(
                 reason=precheck.event_text(
                     outcome.report, destination,
-                    _EVENT_DETAILS - len(str(words).encode())))
+                    _EVENT_DETAILS - len(str(own).encode())))

@@ -33,7 +33,8 @@ _PREFIX = 'arm_migrate_'
 def failed(context: Any, instance: Any, name: str, details: str) -> None:
     """Add an event with the result "Error"; log it if that fails.
 
-    :param name: what it is of; the event's name has our prefix as well
+    :param name: what it is of; the event's name has our prefix as well. Nova
+        finishes an event by its name: use one once in a request
     :param details: of which Nova keeps 255 bytes
     """
     event = objects.InstanceActionEvent

@@ -14,7 +14,7 @@
 """The driver's overrides for NUMA layouts, and for migrations that fail.
 
 `ArmLibvirtDriver` extends this class. What the overrides do is in `numa` and
-`job`; on a host that is not aarch64 with ``[libvirt] virt_type = kvm``
+`source_job`; on a host that is not aarch64 with ``[libvirt] virt_type = kvm``
 each of them is the parent's at once.
 """
 
@@ -28,17 +28,19 @@ from nova.virt.libvirt import driver as libvirt_driver
 from oslo_log import log as logging
 
 from nova_arm_migrate.adapters import destination
-from nova_arm_migrate.adapters import domain_state
 from nova_arm_migrate.adapters import events
-from nova_arm_migrate.adapters import job
+from nova_arm_migrate.adapters import job_registry
+from nova_arm_migrate.adapters.migrating_guest import MigratingGuest
 from nova_arm_migrate.adapters import numa
+from nova_arm_migrate.adapters import presence
 from nova_arm_migrate.adapters import qemu_log
-from nova_arm_migrate.core.job import Domain
+from nova_arm_migrate.adapters import source_job
+from nova_arm_migrate.core.job import Presence
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
-_RUNS_HERE = (Domain.RUNNING, Domain.POST_COPY, Domain.POST_COPY_FAILED)
+_RUNS_HERE = (Presence.RUNNING, Presence.POST_COPY, Presence.POST_COPY_FAILED)
 
 
 class LayoutDriver(libvirt_driver.LibvirtDriver):
@@ -48,7 +50,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         """Add what is known of migrations that are under way."""
         super().__init__(virtapi, read_only)
         self._numa = numa.NumaMigration(self)
-        self._jobs = job.Jobs()
+        self._jobs = job_registry.Jobs()
         self._arrivals = destination.Arrivals()
 
     def _is_arm_kvm(self) -> bool:
@@ -134,7 +136,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
                 context, instance, dest, post_method, recover_method,
                 block_migration, migrate_data)
             return
-        migrating = job.Job(
+        migrating = source_job.Job(
             self, context, instance, dest, post_method, recover_method,
             block_migration, migrate_data)
         with self._jobs.current(migrating, migrate_data):
@@ -170,7 +172,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
             guest = self._numa.leaving(instance, migrate_data, guest)
             super()._live_migration_operation(
                 context, instance, dest, block_migration, migrate_data,
-                job.MigratingGuest(guest, migrating), device_names)
+                MigratingGuest(guest, migrating), device_names)
         except Exception as error:
             failure = error
             raise
@@ -186,7 +188,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         if migrating is not None:
             migrating.spawned()
             migrating.tasks = self.active_migrations.get(instance.uuid)
-            guest = job.MigratingGuest(guest, migrating)
+            guest = MigratingGuest(guest, migrating)
         super()._live_migration_monitor(
             context, instance, guest, dest, post_method, recover_method,
             block_migration, migrate_data, future, disk_paths)
@@ -214,7 +216,8 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
             return super().check_instance_shared_storage_remote(
                 context, data)
         return destination.answer(
-            domain_state.look(self._host, objects.Instance(uuid=uuid)),
+            self._host,
+            presence.look(self._host, objects.Instance(uuid=uuid)),
             self._arrivals.arriving(uuid))
 
     def rollback_live_migration_at_destination(
@@ -230,7 +233,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
             words = qemu_log.last_line(instance, since) if since else None
             if words:
                 events.failed(context, instance, 'qemu', words)
-            if domain_state.look(self._host, instance) in _RUNS_HERE:
+            if presence.look(self._host, instance) in _RUNS_HERE:
                 reason = (f'The guest runs on {CONF.host}: it is not removed'
                           ' there')
                 events.failed(context, instance, 'destination', reason)

@@ -93,7 +93,7 @@ class ThisHost:
         """
         taken = self._take()
         try:
-            view = taken.probe.guest_view(domain.disabled)
+            view = taken.probe.guest_view(domain.disabled, domain.gic)
         except ProbeError as error:
             # What KVM shows follows from the host's profile as well.
             LOG.debug('No scratch vCPU for a new guest: %s', error)

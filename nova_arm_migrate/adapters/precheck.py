@@ -24,10 +24,10 @@ from typing import Any
 from nova_arm_migrate.adapters.conf import Enforcement
 from nova_arm_migrate.adapters.conf import Settings
 from nova_arm_migrate.adapters.domain import Domain
+from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
-from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.trial import Disagreement
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.vcpu import carried
@@ -103,8 +103,9 @@ def departing(recorded: Guest | str | None, source: Host | str,
         recorded
     """
     if isinstance(recorded, str):
-        return Departing(None, (_unknown(
-            'GUEST', f'its record can not be read: {recorded}'),))
+        return Departing(None, (Finding(
+            Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, 'GUEST',
+            detail=f'its record can not be read: {recorded}'),))
     if isinstance(source, str):
         # It may have been restarted there without anyone recording it.
         return Departing(recorded, (_unknown('SOURCE', source),))
@@ -139,8 +140,9 @@ def judge(leaving: Departing, destination: Host | str, settings: Settings,
             result, disagreements = with_trial(
                 result, leaving.guest, refused=dict(answer.refused),
                 missing=answer.missing, unjudged=answer.unjudged,
-                options=options)
-    return Outcome(_action(result.verdict, settings), result, tried,
+                options=options,
+                host=None if isinstance(destination, str) else destination)
+    return Outcome(action(result.verdict, settings), result, tried,
                    disagreements)
 
 
@@ -148,26 +150,35 @@ def unjudged_destination(settings: Settings) -> Outcome:
     """Return what becomes of a move to a host without the extension."""
     result = report([_unknown('DESTINATION', NO_EXTENSION)],
                     settings.options)
-    return Outcome(_action(result.verdict, settings), result)
+    return Outcome(action(result.verdict, settings), result)
 
 
 def event_text(result: Report, host: str, room: int) -> str:
     """Return the verdict in as few bytes as the server's events have room.
 
+    A host's name is cut before anything else, so that both values stay.
+
     :param host: the destination's name
     :param room: bytes of UTF-8
     """
-    for name in (host, host.partition('.')[0]):
+    label = host.partition('.')[0]
+    left = room - len(result.summary('...').encode())
+    for name in (host, label, _cut(label, left) + '...'):
         text = result.summary(name)
         if len(text.encode()) <= room:
             return text
     more = f' (+{len(result.decisive) - 1} more)'
     tail = '...' + (more if text.endswith(more) else '')
-    kept = text.encode()[:max(0, room - len(tail.encode()))]
-    return kept.decode(errors='ignore') + tail
+    return _cut(text, room - len(tail.encode())) + tail
 
 
-def _action(verdict: Verdict, settings: Settings) -> Action:
+def _cut(text: str, room: int) -> str:
+    """Return as much of a text as fits into so many bytes of UTF-8."""
+    return text.encode()[:max(0, room)].decode(errors='ignore')
+
+
+def action(verdict: Verdict, settings: Settings) -> Action:
+    """Return what becomes of a migration with this verdict."""
     if verdict is Verdict.COMPATIBLE:
         return Action.ACCEPT
     if settings.enforcement is not Enforcement.ENFORCE:

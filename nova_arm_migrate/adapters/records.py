@@ -23,6 +23,7 @@ import json
 from oslo_serialization import jsonutils
 
 from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core import forms
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import host_from
@@ -65,7 +66,9 @@ def take_host(cpu_info: str | None) -> Host:
         raise NoHostRecord(f'its cpu_info has {len(cpu_info)} characters,'
                            f' more than {_LONGEST}')
     try:
-        info = json.loads(cpu_info)
+        info = json.loads(cpu_info, object_pairs_hook=forms.unique)
+    except ProfileError as error:
+        raise NoHostRecord(f'its cpu_info can not be read: {error}') from None
     except (ValueError, TypeError, RecursionError):
         raise NoHostRecord('its cpu_info is not JSON') from None
     record = info.get(CPU_INFO_KEY) if isinstance(info, dict) else None

@@ -23,7 +23,8 @@ In nova.conf of nova-scheduler::
 
 The driver on the destination stays the authority: it has the trial, and a
 forced migration does not come past any filter. The filter spares the
-conductor one call and one failed check for each host that can't do it.
+conductor one call and one failed check for each host that can't do it. It
+drops no host that the destination's trial may still accept.
 """
 
 from collections.abc import Iterable
@@ -44,6 +45,7 @@ from nova_arm_migrate.adapters import host_cache
 from nova_arm_migrate.adapters import instances
 from nova_arm_migrate.adapters import precheck
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.trial import before_trial
 
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
@@ -64,8 +66,7 @@ class ArmMigrateFilter(filters.BaseHostFilter):
 
     def __init__(self) -> None:
         # A misspelt option stops the scheduler here, not a migration.
-        conf.settings(CONF)
-        conf.current(CONF)
+        conf.start(CONF)
         self._cache = host_cache.HostCache()
 
     def host_passes(self, host_state: Any, spec_obj: Any) -> bool:
@@ -217,11 +218,18 @@ def _reasons(infos: set[host_cache.CpuInfo], leaving: precheck.Departing,
 @functools.lru_cache(maxsize=4096)
 def _reason(leaving: precheck.Departing, host: Host | str,
             settings: conf.Settings) -> str | None:
-    """Return why a host can't take a guest; None if it can.
+    """Return why the destination would refuse the guest; None if not.
+
+    A finding that a trial on the destination settles drops no host: it
+    costs one pre-check at most. Without the trial ([arm_migrate] trial is
+    off here, and is to be the same on all computes) the destination has the
+    rule alone and would refuse what the rule can't judge.
 
     Remembered by value: the guests of a host that is emptied are alike.
     """
-    outcome = precheck.judge(leaving, host, settings)
-    if outcome.action is precheck.Action.REFUSE:
-        return outcome.report.summary('host')
+    found = precheck.judge(leaving, host, settings).report
+    if settings.trial:
+        found = before_trial(found, settings.options)
+    if precheck.action(found.verdict, settings) is precheck.Action.REFUSE:
+        return found.summary('host')
     return None

@@ -32,8 +32,8 @@ from nova import objects
 from oslo_log import log as logging
 
 from nova_arm_migrate.adapters import destination
-from nova_arm_migrate.adapters import domain_state
-from nova_arm_migrate.core.job import Domain
+from nova_arm_migrate.adapters import presence
+from nova_arm_migrate.core.job import Presence
 
 LOG = logging.getLogger(__name__)
 
@@ -54,6 +54,14 @@ class Problem:
     text: str
     fatal: bool = True
 
+
+#: What to do about a part that can not even be looked at.
+_REMEDIES = {
+    'allocations': '. Run nova-manage placement heal_allocations',
+    'cleanup': '. Remove what is left of the server at the destination',
+    'ports': '. Compare the hosts that the ports are bound to',
+    'volumes': '. Compare the attachments of the volumes with Cinder',
+}
 
 #: Puts one part right, and tells what it could not put right.
 Check = Callable[[], Iterator[Problem] | None]
@@ -96,7 +104,7 @@ class Settlement:
         if raised:
             checks += [
                 ('interfaces', self._interfaces_back),
-                ('destination', self._destination_clean),
+                ('cleanup', self._destination_clean),
                 ('record', self._record_back),
                 ('record', lambda: self._migration_status(status)),
             ]
@@ -135,7 +143,8 @@ class Settlement:
             except Exception as error:
                 LOG.exception('The %s of a live migration can not be put'
                               ' right', part, instance=self._instance)
-                yield Problem(part, f'{type(error).__name__}: {error}')
+                yield Problem(part, f'{type(error).__name__}: {error}'
+                              f'{_REMEDIES.get(part, "")}')
 
     # Volumes
 
@@ -259,8 +268,8 @@ class Settlement:
 
     def _interfaces_back(self) -> None:
         """Attach again the passed-through interfaces of the guest."""
-        if domain_state.look(
-                self._driver._host, self._instance) is Domain.ABSENT:
+        if presence.look(
+                self._driver._host, self._instance) is Presence.ABSENT:
             return
         self._driver.rollback_live_migration_at_source(
             self._context, self._instance, self._data)
@@ -321,7 +330,7 @@ class Settlement:
         """Remove the guest from this host once it is seen elsewhere."""
         answer = destination.ask(
             self._manager, self._context, self._instance, self._dest)
-        if answer.domain not in (Domain.RUNNING, Domain.PAUSED):
+        if answer.domain not in (Presence.RUNNING, Presence.PAUSED):
             yield Problem(
                 'disks', f'The disks are kept on {self._manager.host}:'
                 f' {self._dest} says that the guest is'
@@ -376,9 +385,9 @@ class Settlement:
 
     def _migration_status(self, status: str) -> None:
         migration = self._data.migration
-        if migration.status != status:
-            migration.status = status
-            migration.save()
+        # Whatever the object says: the manager's own save may have failed.
+        migration.status = status
+        migration.save()
 
 
 def _binding(client: Any, port: str, host: str) -> Any:

@@ -25,6 +25,7 @@ from nova_arm_migrate.core.record import load
 from nova_arm_migrate.core.record import load_host
 from nova_arm_migrate.core.record import LONGEST
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.vcpu import with_own_gic
 
 STANDARD_INPUT = "-"
 
@@ -84,7 +85,8 @@ def read_guest(path: str) -> Guest:
         record = load(read_text(path))
     except ProfileError as error:
         raise CommandError(f"{path}: {error}") from None
-    return record if isinstance(record, Guest) else guest_started_on(record)
+    return with_own_gic(record) if isinstance(record, Guest) \
+        else guest_started_on(record)
 
 
 def host_name(path: str) -> str:

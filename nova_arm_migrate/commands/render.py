@@ -20,14 +20,19 @@ import shutil
 import textwrap
 
 from nova_arm_migrate.core.baseline import Baseline
+from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.cores import core_name
 from nova_arm_migrate.core.pools import Fleet
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Register
-from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.remedies import remedies
+from nova_arm_migrate.core.remedies import Remedy
+from nova_arm_migrate.core.sentences import sentence
 from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.tried import Tried
+from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.probe.interface import Trial
@@ -107,6 +112,11 @@ def _properties(host: Host) -> Iterator[tuple[str, str, str]]:
     yield "ipa_bits", "IPA size", f"{host.ipa_bits} bits" \
         if host.ipa_bits else ""
     yield "gic", "GIC", _list(host.gic)
+    yield "vgics", "GIC registers", "; ".join(
+        filter(None, map(_vgic, host.vgics))) or "none" \
+        if host.vgics is not None else ""
+    yield "tried", "unlike tables", _tried(host.tried) or "nothing" \
+        if host.tried is not None else ""
     yield "cntfrq", "timer", f"{host.cntfrq} Hz" if host.cntfrq else ""
     yield "dczid", "DCZID_EL0", f"{host.dczid:#x}" \
         if host.dczid is not None else ""
@@ -119,6 +129,30 @@ def _properties(host: Host) -> Iterator[tuple[str, str, str]]:
             and "capabilities" not in dict(host.absent) else "")
     yield "listed", "registers", f"{len(host.listed)} listed" \
         if host.listed is not None else ""
+
+
+def _vgic(vgic: Vgic) -> str:
+    registers = ", ".join(
+        f"{name} {value:#x}" for name, value in (
+            ("ICC_CTLR_EL1", vgic.ctlr), ("GICD_IIDR", vgic.distributor),
+            ("GICR_IIDR", vgic.redistributor)) if value is not None)
+    return f"GICv{vgic.version}: {registers}" if registers else ""
+
+
+def _tried(tried: Tried) -> str:
+    """``ID_AA64MMFR2_EL1.NV takes 0, 2 and ignores 2``."""
+    return "; ".join(
+        f"{register_of(code).name}.{field.name} takes"
+        f" {_values(answer.accepted)}"
+        + (f" and ignores {_values(answer.ignored)}" if answer.ignored
+           else "")
+        for code, answers in tried.items() for answer in answers
+        for field in register_of(code).fields if answer.is_of(field))
+
+
+def _values(bits: int) -> str:
+    return ", ".join(str(value) for value in range(bits.bit_length())
+                     if bits >> value & 1)
 
 
 def _list(numbers: Sequence[int] | None, unit: str = "") -> str:
@@ -182,25 +216,29 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
         yield "  ".join(
             cell.ljust(width)
             for cell, width in zip(row, widths, strict=True)).rstrip()
-    kinds: dict[Cause, list[Finding]] = {}
+    kinds: dict[tuple[Cause, tuple[Remedy, ...]], list[Finding]] = {}
     for finding in findings:
-        kinds.setdefault(finding.cause, []).append(finding)
+        kinds.setdefault((finding.cause, remedies(finding)),
+                         []).append(finding)
     for same in kinds.values():
-        more = f" (So with {len(same) - 1} more.)" if len(same) > 1 else ""
+        more = f" The same holds for {len(same) - 1} more." \
+            if len(same) > 1 else ""
         yield ""
-        yield wrapped(same[0].sentence + more, "  ")
+        yield wrapped(sentence(same[0]) + more, "  ")
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str, str]:
-    shown = finding.to_dict()
     severity = "overridden" if finding.overridden \
         else finding.severity.value
-    return (severity, finding.name, _plain(shown["guest"]),
-            _plain(shown["host"]), finding.rule)
+    return (severity, finding.label, _cell(finding, finding.guest),
+            _cell(finding, finding.host), finding.rule)
 
 
-def _plain(value: object) -> str:
-    text = _NONE if value is None else str(value)
+def _cell(finding: Finding, value: int | str | None) -> str:
+    """A value by its name, or by its number where the name is too long."""
+    text = _NONE if value is None else finding.shown(value)
+    if len(text) > _LONGEST_CELL:
+        text = text.partition(" (")[0]
     return text if len(text) <= _LONGEST_CELL \
         else text[:_LONGEST_CELL - 3] + "..."
 

@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     if trial.ran:
         report, differ = with_trial(
             report, guest, refused=dict(trial.refused),
-            missing=trial.missing, unjudged=trial.unjudged, options=options)
+            missing=trial.missing, unjudged=trial.unjudged, options=options,
+            host=host)
     if arguments.format == "json":
         text = json.dumps(report.to_dict() | {
             "trial": _trial_dict(trial),

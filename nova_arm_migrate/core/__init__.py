@@ -20,11 +20,16 @@ From one register's value to the verdict:
 ``vcpu``      what a host offers a vCPU with features switched off;
 ``rules``     one register's value against one host's limit;
 ``incoming``  what QEMU does with registers that the destination lacks;
+``memmap``    the memory map that QEMU gives a guest;
 ``hazards``   what neither KVM nor QEMU refuses, and breaks the guest;
 ``compare``   a whole guest against a whole host: the verdict;
 ``trial``     what KVM itself answered, and where it differs;
+``causes``    why there is a finding, and what follows from that alone;
+``finding``   one thing that was found;
 ``verdict``   the verdict and its findings;
-``sentences`` what an operator reads, one for each cause;
+``words``     what was found, in plain sentences, by cause;
+``remedies``  what helps against it, from both records;
+``sentences`` the two together: what an operator reads;
 ``baseline``  what a guest may have to run on all of several hosts;
 ``pools``     a fleet's partition into migration pools;
 ``cores``     MIDR_EL1 to a core's name;

@@ -31,8 +31,11 @@ from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import Rule
+from nova_arm_migrate.core.rules import JUDGES
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.vcpu import has_32bit_el0
+from nova_arm_migrate.core.vcpu import has_steal_time
 from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Severity
@@ -97,16 +100,17 @@ def _meet(hosts: Sequence[Host]) -> Guest:
     listed = _in_all(_all_known(host.listed for host in seen))
     if listed is not None:
         codes &= listed
-    values = {code: _meet_values(register_of(code),
-                                 [host.values.read(code) for host in seen])
+    values = {code: _meet_values(register_of(code), seen)
               for code in sorted(codes)}
     ipa_bits = _all_known(host.ipa_bits for host in hosts)
     pages = _all_known(host.page_size for host in hosts)
+    steal_time = _all_known(has_steal_time(host) for host in hosts)
     first = hosts[0]
     return Guest(
         values=Values({code: v for code, v in values.items() if v}),
         listed=listed, disabled=disabled, sve_lengths=lengths,
         gic=_common_gic(hosts), ipa_bits=min(ipa_bits) if ipa_bits else None,
+        steal_time=None if steal_time is None else all(steal_time),
         cntfrq=first.cntfrq, dczid=first.dczid,
         page_size=min(pages) if pages else None,
         kernel=first.kernel, qemu=first.qemu)
@@ -152,7 +156,11 @@ def _common_lengths(hosts: Sequence[Host]) -> tuple[int, ...]:
     return tuple(common)
 
 
-def _meet_values(register: Register, values: Sequence[int]) -> int:
+def _meet_values(register: Register, hosts: Sequence[Host]) -> int:
+    if register.judge is Judge.FEATURES_32BIT:
+        # The others ignore what is written.
+        hosts = [host for host in hosts if has_32bit_el0(host)] or hosts
+    values = [host.values.read(register.code) for host in hosts]
     first = values[0]
     if all(value == first for value in values):
         return first
@@ -172,9 +180,17 @@ def _meet_values(register: Register, values: Sequence[int]) -> int:
             counters, = register.fields
             return counters.into(first, min(counters.of(v) for v in values))
         case _:
-            # Nothing between two values: the comparison names the host
-            # that does not take this one.
-            return first
+            # Nothing is between two values. If no host's is taken by all,
+            # the comparison names those that do not take the first one.
+            return next((value for value in dict.fromkeys(values)
+                         if _taken_by_all(register, value, hosts)), first)
+
+
+def _taken_by_all(register: Register, value: int,
+                  hosts: Sequence[Host]) -> bool:
+    return all(value == host.values.read(register.code)
+               or not JUDGES[register.judge](register, value, host)
+               for host in hosts)
 
 
 def _meet_field(field: Field, values: Sequence[int]) -> int:
@@ -188,4 +204,6 @@ def _meet_field(field: Field, values: Sequence[int]) -> int:
         case Rule.EXACT:
             return field.safe
         case _:
-            return min(values)
+            least = min(values)
+            # Too low for any host but one that has it.
+            return 0 if field.or_zero and least < field.least else least

@@ -13,25 +13,39 @@
 """The comparison: may this guest move to that host?"""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.cores import core_name
+from nova_arm_migrate.core.finding import Finding
+from nova_arm_migrate.core.finding import Pair
+from nova_arm_migrate.core.finding import paired
+from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.hazards import find_hazards
 from nova_arm_migrate.core.incoming import Fate
 from nova_arm_migrate.core.incoming import fate_of
+from nova_arm_migrate.core.incoming import tolerated
+from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import version_of
+from nova_arm_migrate.core.registers import COPROC_BITMAP
+from nova_arm_migrate.core.registers import COPROC_DEMUX
+from nova_arm_migrate.core.registers import COPROC_FIRMWARE
+from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.rules import JUDGES
-from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.tables.aarch32_id import AARCH32_ID_CODES
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.vcpu import gic_doubts
 from nova_arm_migrate.core.vcpu import offered_cached
-from nova_arm_migrate.core.verdict import Finding
+from nova_arm_migrate.core.vcpu import several_kinds
+from nova_arm_migrate.core.vcpu import with_own_gic
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import report
-from nova_arm_migrate.core.verdict import Severity
 
 _DEFAULT = Options()
 
@@ -48,21 +62,23 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     :returns: never raises on well-formed profiles; what can't be judged is
         a finding of severity UNKNOWN
     """
+    guest = with_own_gic(guest)
     seen = offered_cached(host, guest.disabled) if guest.disabled else host
     findings = _registers(guest, seen)
-    findings += _cores(host)
-    findings += _missing(guest, seen)
+    findings += _cores(guest, host)
+    findings += _missing(guest, seen, options)
     findings += find_hazards(guest, seen)
     if guest.inferred:
         findings.append(Finding(Cause.INFERRED, Severity.NOTE, "RECORD"))
-    return report(findings, options)
+    return report(paired(findings, Pair(guest, seen)), options)
 
 
 def _registers(guest: Guest, host: Host) -> list[Finding]:
     """Every value that QEMU would write, by the check KVM makes on it."""
     if not guest.values:
-        return [_not_recorded("REGISTERS", "the guest's registers are not"
-                              " recorded")]
+        return [Finding(
+            Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, "REGISTERS",
+            detail="the guest's registers are not recorded")]
     if not host.values:
         return [_not_recorded("REGISTERS", host.why_absent("values"))]
     findings: list[Finding] = []
@@ -76,7 +92,28 @@ def _registers(guest: Guest, host: Host) -> list[Finding]:
     for code in _cleared(guest, limits.keys() - guest.values.keys()):
         register = REGISTERS.get(code) or register_of(code)
         findings += JUDGES[register.judge](register, 0, host)
+    for code, field, other in gic_doubts(guest):
+        findings = _in_doubt(findings, guest, host, code, field, other)
     return findings
+
+
+def _in_doubt(findings: list[Finding], guest: Guest, host: Host, code: int,
+              field: Field, other: int) -> list[Finding]:
+    """Say unknown of a refused field if the guest may have another value.
+
+    :param other: the value that the guest may have instead
+    """
+    register, value = register_of(code), guest.values.read(code)
+    limit = host.values.read(code)
+    instead = field.into(value, other)
+    takes_other = instead == limit or not any(
+        finding.field == field.name
+        for finding in JUDGES[register.judge](register, instead, host))
+    return [
+        finding._replace(cause=Cause.GIC_FIELD, severity=Severity.UNKNOWN)
+        if takes_other and finding.code == code
+        and finding.field == field.name else finding
+        for finding in findings]
 
 
 def _aarch64_first(item: tuple[int, int]) -> tuple[bool, int]:
@@ -97,38 +134,74 @@ def _cleared(guest: Guest, codes: Iterable[int]) -> Iterable[int]:
                   if code in guest.listed and keeps_value(code))
 
 
-def _cores(host: Host) -> list[Finding]:
-    """Hosts with several kinds of cores: which one will the guest see?"""
-    midrs = sorted({core.midr for core in host.cores})
-    if len(midrs) < 2:
-        return []
-    detail = ", ".join(f"{midr:#x}" for midr in midrs)
-    return [Finding(Cause.SEVERAL_CORES, Severity.UNKNOWN, "MIDR_EL1",
-                    detail=detail)]
+def _cores(guest: Guest, host: Host) -> list[Finding]:
+    """Hosts with several kinds of cores: which one does the guest see?"""
+    return [
+        Finding(Cause.SEVERAL_CORES, Severity.UNKNOWN, "CORES",
+                detail=f"{whose} has several kinds of cores:"
+                       f" {_kinds(cores)}")
+        for whose, cores in (("The guest's first host", guest.cores),
+                             ("The destination", host.cores))
+        if several_kinds(cores)]
 
 
-def _missing(guest: Guest, host: Host) -> list[Finding]:
-    """Registers that the guest has and the destination lacks."""
-    if guest.listed is None or host.listed is None:
-        why = "the guest's register list is not recorded" \
-            if guest.listed is None else host.why_absent("listed")
-        return [_not_recorded("REGISTER_LIST", why)]
-    missing = guest.listed - host.listed
-    findings = []
-    for feature in FEATURES.values():
-        gone = sorted(missing & feature.registers)
-        if gone:
-            more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
-            findings.append(Finding(
-                Cause.MISSING, Severity.BLOCKS, register_of(gone[0]).name,
-                rule="PRESENT", code=gone[0],
-                detail=f"{more} of vCPU feature {feature.name}"))
-            missing -= feature.registers
-    findings += [
-        Finding(*_LACKING[fate_of(code, guest, host.listed, host.qemu)],
-                register_of(code).name, rule="PRESENT", code=code)
-        for code in sorted(missing)]
-    return findings
+def _kinds(cores: Iterable[Core]) -> str:
+    return ", ".join(
+        f"{core_name(core.midr)} ({core.midr:#x}"
+        + "".join(f", {name} {number:#x}" for name, number in (
+            ("REVIDR", core.revidr), ("AIDR", core.aidr)) if number)
+        + f") on CPUs {core.cpus}"
+        for core in cores)
+
+
+def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
+    """Registers that the guest has and the destination lacks.
+
+    One finding for each kind of register, because they come and go together.
+    A register that an override names is a finding of its own.
+    """
+    if guest.listed is None:
+        return [Finding(
+            Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, "REGISTER_LIST",
+            detail="the guest's register list is not recorded")]
+    if host.listed is None:
+        return [_not_recorded("REGISTER_LIST", host.why_absent("listed"))]
+    kinds: dict[_Kind, list[int]] = {}
+    for code in sorted(guest.listed - host.listed):
+        kinds.setdefault(_kind(code, guest, host, options), []).append(code)
+    return [_lacks(kind, codes, host) for kind, codes in kinds.items()]
+
+
+class _Kind(NamedTuple):
+    """What missing registers have in common that are told together.
+
+    :ivar feature: the vCPU feature that they belong to, or empty
+    :ivar family: those that are missing for one reason
+    :ivar override: a register's name if an override has it
+    """
+
+    fate: Fate
+    feature: str
+    family: str
+    override: str
+
+
+_FEATURE_OF = {code: feature.name for feature in FEATURES.values()
+               for code in feature.registers}
+
+
+def _kind(code: int, guest: Guest, host: Host, options: Options) -> _Kind:
+    override = ""
+    if options.overrides:
+        name = register_of(code).name
+        override = name if name in options.overrides else ""
+    feature = _FEATURE_OF.get(code)
+    if feature:
+        return _Kind(Fate.FAILS, feature, "", override)
+    fate = fate_of(code, guest, host.listed or frozenset(), host.qemu)
+    family = "tolerated" if tolerated(code, guest) \
+        else _FAMILIES.get(code >> 16, "")
+    return _Kind(fate, "", family, override)
 
 
 _LACKING = {
@@ -136,6 +209,19 @@ _LACKING = {
     Fate.UNKNOWN: (Cause.MAY_BE_DROPPED, Severity.UNKNOWN),
     Fate.DROPPED: (Cause.DROPPED, Severity.NOTE),
 }
+
+_FAMILIES = {COPROC_DEMUX: "caches", COPROC_FIRMWARE: "firmware",
+             COPROC_BITMAP: "firmware"}
+
+
+def _lacks(kind: _Kind, codes: list[int], host: Host) -> Finding:
+    cause, severity = _LACKING[kind.fate]
+    if kind.fate is Fate.UNKNOWN and version_of(host.qemu) is None:
+        cause = Cause.QEMU_UNKNOWN
+    return Finding(
+        cause, severity, register_of(codes[0]).name,
+        rule="PRESENT", code=codes[0], others=tuple(codes[1:]),
+        detail=f" of vCPU feature {kind.feature}" if kind.feature else "")
 
 
 def _not_recorded(name: str, why: str) -> Finding:

@@ -18,20 +18,23 @@ register QEMU carries over.
 
 from collections.abc import Callable
 
+from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.finding import Finding
+from nova_arm_migrate.core.finding import Severity
+from nova_arm_migrate.core import gic
+from nova_arm_migrate.core import memmap
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
-from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
 from nova_arm_migrate.core.tables import REGISTERS
-from nova_arm_migrate.core.verdict import Finding
-from nova_arm_migrate.core.verdict import Severity
+from nova_arm_migrate.core.vcpu import has_steal_time
 
 #: Names of what is compared besides registers, for overrides.
 HAZARD_NAMES = frozenset({
     "SVE_LENGTHS", "SME_LENGTHS", "CNTFRQ_EL0", "DCZID_EL0", "IPA_BITS",
-    "PAGE_SIZE", "GIC", "PMCR_EL0.N"})
+    "PAGE_SIZE", "GIC", "PMCR_EL0.N", "CORES", "STEAL_TIME"}) | gic.NAMES
 
 
 def check_override(name: str) -> str:
@@ -42,11 +45,6 @@ def check_override(name: str) -> str:
     """
     return name if name in HAZARD_NAMES else check_field_name(name)
 
-
-#: QEMU's virt machine: RAM starts at 1 GiB, its high PCIe window at
-#: 512 GiB needs 40 bits (hw/arm/virt.c, extended_memmap).
-_RAM_BASE = 1 << 30
-_LEAST_IPA_BITS = 40
 
 _DCZID_DZP = 1 << 4
 
@@ -61,14 +59,17 @@ def find_hazards(guest: Guest, host: Host) -> list[Finding]:
 
     :param host: as the guest's vCPU features let it be seen
     """
-    return [finding for check in _CHECKS if (finding := check(guest, host))]
+    found = [finding for check in _CHECKS if (finding := check(guest, host))]
+    return found + gic.find_gic(guest, host)
 
 
 def _unknown(name: str, guest: object, host: Host,
              attribute: str) -> Finding:
-    why = host.why_absent(attribute) if guest is not None \
-        else "the guest's value is not recorded"
-    return Finding(Cause.NOT_RECORDED, Severity.UNKNOWN, name, detail=why)
+    if guest is None:
+        return Finding(Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, name,
+                       detail="the guest's value is not recorded")
+    return Finding(Cause.NOT_RECORDED, Severity.UNKNOWN, name,
+                   detail=host.why_absent(attribute))
 
 
 def _sve_lengths(guest: Guest, host: Host) -> Finding | None:
@@ -138,7 +139,7 @@ def _sme(guest: Guest, host: Host) -> Finding | None:
     if not _SME.of(guest.values.read(ID_AA64PFR1_EL1)):
         return None
     return Finding(
-        Cause.NOT_RECORDED, Severity.UNKNOWN, "SME_LENGTHS",
+        Cause.SME, Severity.UNKNOWN, "SME_LENGTHS",
         detail="the guest has SME, whose vector lengths and registers (ZA,"
         " ZT0) are not recorded")
 
@@ -168,22 +169,62 @@ def _cache_zero(guest: Guest, host: Host) -> Finding | None:
 
 
 def _addresses(guest: Guest, host: Host) -> Finding | None:
-    """IPA size: the guest's memory map must fit.
+    """IPA size: the guest's memory and its device windows must fit.
 
-    QEMU leaves high windows out of the map of a guest that starts on a host
-    without room for them, so no guest needs more than its first host had.
+    QEMU leaves out windows that do not fit, on the guest's first host as on
+    the destination (`memmap`). What the guest has must be there again; more
+    does no harm.
     """
-    needed = _LEAST_IPA_BITS
-    if guest.memory is not None:
-        needed = max(needed, (_RAM_BASE + guest.memory - 1).bit_length())
-    if guest.ipa_bits is not None:
-        needed = min(needed, guest.ipa_bits)
+    memory = guest.memory or 0
+    needed = memmap.map_bits(memory, guest.ipa_bits)
     if host.ipa_bits is None:
         return _unknown("IPA_BITS", needed, host, "ipa_bits")
-    if host.ipa_bits >= needed:
+    cause, severity = Cause.WINDOWS, Severity.HAZARD
+    if guest.memory is None:
+        if host.ipa_bits >= (guest.ipa_bits or needed):
+            return None
+        if host.ipa_bits >= needed:
+            cause, severity = Cause.MEMORY_UNKNOWN, Severity.NOTE
+    elif host.ipa_bits < memmap.memory_bits(memory):
+        cause, severity = Cause.MEMORY, Severity.BLOCKS
+        needed = memmap.memory_bits(memory)
+    elif host.ipa_bits >= needed:
         return None
-    return Finding(Cause.ADDRESSES, Severity.HAZARD, "IPA_BITS",
-                   guest=needed, host=host.ipa_bits, rule="LOWER_SAFE")
+    return Finding(cause, severity, "IPA_BITS", guest=needed,
+                   host=host.ipa_bits, rule="LOWER_SAFE")
+
+
+def _passed_windows(guest: Guest, host: Host) -> Finding | None:
+    """Windows of a host on its way: nobody knows if the guest uses them.
+
+    QEMU makes the map when it starts for the incoming guest, and writes the
+    tables that describe it when the guest boots again.
+    """
+    if guest.memory is None or not guest.ipa_passed or not host.ipa_bits:
+        return None
+    needed = memmap.map_bits(guest.memory, guest.ipa_passed)
+    if host.ipa_bits >= needed or \
+            host.ipa_bits < memmap.map_bits(guest.memory, guest.ipa_bits):
+        return None
+    return Finding(
+        Cause.PASSED_WINDOWS, Severity.UNKNOWN, "IPA_BITS",
+        guest=f"perhaps {needed}", host=host.ipa_bits, rule="LOWER_SAFE")
+
+
+def _steal_time(guest: Guest, host: Host) -> Finding | None:
+    """Steal time: QEMU takes no RAM block that it does not have itself.
+
+    QEMU has the block ``pvtime`` where KVM has steal time, on machines since
+    virt-5.2 (``virt_cpu_post_init``, ``kvm_arm_steal_time_finalize``), and
+    refuses an unknown block (``parse_ramblock`` in ``migration/ram.c``).
+    """
+    has = has_steal_time(host)
+    if has or guest.steal_time is False:
+        return None
+    if has is None or guest.steal_time is None:
+        return _unknown("STEAL_TIME", guest.steal_time, host, "capabilities")
+    return Finding(Cause.STEAL_TIME, Severity.BLOCKS, "STEAL_TIME", guest=1,
+                   host=0, rule="PRESENT")
 
 
 def _page_size(guest: Guest, host: Host) -> Finding | None:
@@ -219,4 +260,4 @@ def _gic(guest: Guest, host: Host) -> Finding | None:
 
 _CHECKS: tuple[Callable[[Guest, Host], Finding | None], ...] = (
     _sve_lengths, _passed_vectors, _wide_vectors, _sme, _timer, _cache_zero,
-    _addresses, _page_size, _gic)
+    _addresses, _passed_windows, _page_size, _gic, _steal_time)

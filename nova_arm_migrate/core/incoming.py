@@ -36,6 +36,9 @@ from nova_arm_migrate.core.tables.qemu import TOLERATED
 class Fate(enum.Enum):
     """What becomes of an incoming register."""
 
+    # Members are singletons; Enum would hash their names, in Python.
+    __hash__ = object.__hash__
+
     FAILS = "fails the load"
     DROPPED = "is dropped without harm"
     UNKNOWN = "is not known"
@@ -50,11 +53,18 @@ def fate_of(code: int, guest: Guest, listed: frozenset[int],
     :param qemu: version of the destination's QEMU, None if not known
     """
     in_order = _in_order(code, guest, listed)
-    tolerant = _tolerant(code, guest)
+    tolerant = Fate.DROPPED if tolerated(code, guest) else Fate.FAILS
     version = version_of(qemu)
     if version is None or IN_ORDER_UNTIL < version < TOLERANT_SINCE:
         return in_order if in_order is tolerant else Fate.UNKNOWN
     return in_order if version <= IN_ORDER_UNTIL else tolerant
+
+
+def tolerated(code: int, guest: Guest) -> bool:
+    """Whether QEMU drops a register that it finds missing, since 11.1."""
+    tolerance = TOLERATED.get(code)
+    return tolerance is Tolerance.ALWAYS or (
+        tolerance is Tolerance.IF_ZERO and _is_zero(code, guest))
 
 
 def _in_order(code: int, guest: Guest, listed: frozenset[int]) -> Fate:
@@ -62,13 +72,6 @@ def _in_order(code: int, guest: Guest, listed: frozenset[int]) -> Fate:
         return Fate.FAILS
     # What a guest loses with a value there, nobody has looked at.
     return Fate.DROPPED if _is_zero(code, guest) else Fate.UNKNOWN
-
-
-def _tolerant(code: int, guest: Guest) -> Fate:
-    tolerance = TOLERATED.get(code)
-    dropped = tolerance is Tolerance.ALWAYS or (
-        tolerance is Tolerance.IF_ZERO and _is_zero(code, guest))
-    return Fate.DROPPED if dropped else Fate.FAILS
 
 
 def _is_zero(code: int, guest: Guest) -> bool:

@@ -37,7 +37,7 @@ class Thread(enum.Enum):
     RAISED = "raised"
 
 
-class Domain(enum.Enum):
+class Presence(enum.Enum):
     """What the libvirt of one host says of the guest's domain.
 
     :cvar RUNNING: its vCPUs run there
@@ -92,7 +92,7 @@ class Step(enum.Enum):
     RECOVER = "recover post-copy"
     FINISH = "finish"
     ROLL_BACK = "roll back"
-    LEAVE = "leave both hosts alone"
+    LEAVE = "leave alone"
 
 
 class Place(enum.Enum):
@@ -106,7 +106,7 @@ class Place(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """Everything that is known of a job at one moment.
 
     :ivar thread: the thread that calls libvirt
@@ -123,8 +123,8 @@ class Sight:
 
     thread: Thread
     begun: bool = True
-    source: Domain = Domain.UNKNOWN
-    destination: Domain | None = None
+    source: Presence = Presence.UNKNOWN
+    destination: Presence | None = None
     job: JobType = JobType.NONE
     monitored: bool = True
     post_copy: bool = False
@@ -146,9 +146,9 @@ class Decision:
 
 
 #: The guest has arrived: its own vCPUs, or a user's pause, are there.
-_ARRIVED = frozenset({Domain.RUNNING, Domain.PAUSED})
-_IN_POST_COPY = frozenset({Domain.POST_COPY, Domain.POST_COPY_FAILED})
-_GONE = frozenset({Domain.ABSENT, Domain.STOPPED, Domain.MIGRATED})
+_ARRIVED = frozenset({Presence.RUNNING, Presence.PAUSED})
+_IN_POST_COPY = frozenset({Presence.POST_COPY, Presence.POST_COPY_FAILED})
+_GONE = frozenset({Presence.ABSENT, Presence.STOPPED, Presence.MIGRATED})
 
 _WAIT = Decision(Step.WAIT)
 _ASK = Decision(Step.ASK)
@@ -187,12 +187,12 @@ _STUCK = Decision(
     " The disks are kept on both hosts")
 
 
-def next_step(seen: Sight) -> Decision:
+def next_step(seen: Observation) -> Decision:
     """Return what to do next about a job.
 
-    The result is never ASK if `Sight.destination` is known. If the thread
-    has ended, it is WAIT only if `Sight.patient`, and RECOVER only if
-    `Sight.recoverable`.
+    The result is never ASK if `Observation.destination` is known. If the
+    thread has ended, it is WAIT only if `Observation.patient`, and RECOVER
+    only if `Observation.recoverable`.
     """
     if seen.thread is Thread.RUNNING:
         return _while_running(seen)
@@ -207,7 +207,7 @@ def next_step(seen: Sight) -> Decision:
     return decision
 
 
-def _while_running(seen: Sight) -> Decision:
+def _while_running(seen: Observation) -> Decision:
     """Nobody may touch the domains while libvirt works on them.
 
     A job that no one monitors is aborted, as Nova does. libvirt refuses that
@@ -218,36 +218,36 @@ def _while_running(seen: Sight) -> Decision:
     return Decision(Step.ABORT)
 
 
-def _never_begun(seen: Sight) -> Decision:
+def _never_begun(seen: Observation) -> Decision:
     """libvirt has not been asked to migrate: the guest has never left."""
-    if seen.source is Domain.UNKNOWN and seen.patient:
+    if seen.source is Presence.UNKNOWN and seen.patient:
         return _WAIT
-    if seen.source is Domain.ABSENT:
+    if seen.source is Presence.ABSENT:
         return Decision(Step.ROLL_BACK, Place.NOWHERE)
     return _ROLL_BACK
 
 
-def _returned(seen: Sight) -> Decision:
+def _returned(seen: Observation) -> Decision:
     """libvirt says that the guest has moved."""
     if seen.job is JobType.COMPLETED or seen.source in _GONE:
         return _FINISH
-    if seen.source is Domain.UNKNOWN:
+    if seen.source is Presence.UNKNOWN:
         return _FINISH
     if seen.destination is None:
         return _ASK
     arrived = seen.destination in _ARRIVED
-    if seen.source is Domain.RUNNING and arrived:
+    if seen.source is Presence.RUNNING and arrived:
         # libvirt would have stopped it.
         return _RUNS_TWICE
-    if seen.source is not Domain.RUNNING and (
-            arrived or seen.destination is Domain.UNKNOWN):
+    if seen.source is not Presence.RUNNING and (
+            arrived or seen.destination is Presence.UNKNOWN):
         return _FINISH
     return _after_failure(seen, seen.destination)
 
 
-def _failed(seen: Sight) -> Decision:
+def _failed(seen: Observation) -> Decision:
     """libvirt says that the guest has not moved, or can't say."""
-    if seen.source is Domain.UNKNOWN:
+    if seen.source is Presence.UNKNOWN:
         return _WAIT if seen.patient else _SILENT_SOURCE
     if seen.source in _IN_POST_COPY:
         # A destination that had not begun to run the guest ends it when the
@@ -261,26 +261,26 @@ def _failed(seen: Sight) -> Decision:
     return _after_failure(seen, seen.destination)
 
 
-def _after_failure(seen: Sight, destination: Domain) -> Decision:
+def _after_failure(seen: Observation, destination: Presence) -> Decision:
     if destination in _IN_POST_COPY:
         return _POST_COPY
     match seen.source:
-        case Domain.RUNNING:
+        case Presence.RUNNING:
             # libvirt resumes the guest if the destination's answer is lost:
             # "ddomain could in fact be running on the dest".
-            return _RUNS_TWICE if destination is Domain.RUNNING \
+            return _RUNS_TWICE if destination is Presence.RUNNING \
                 else _ROLL_BACK
-        case Domain.PAUSED:
+        case Presence.PAUSED:
             # libvirt has given it back as it was: paused.
-            return _FINISH if destination is Domain.RUNNING else _ROLL_BACK
-        case Domain.HELD:
-            if destination is Domain.UNKNOWN:
+            return _FINISH if destination is Presence.RUNNING else _ROLL_BACK
+        case Presence.HELD:
+            if destination is Presence.UNKNOWN:
                 return _SILENT_DESTINATION
             return _FINISH if destination in _ARRIVED else _ROLL_BACK
-        case Domain.STOPPED:
+        case Presence.STOPPED:
             return _FINISH if destination in _ARRIVED else _ROLL_BACK
     # MIGRATED or ABSENT. libvirt undefines the domain on the source only
     # when the guest runs at the destination.
     if destination in _GONE:
         return _LOST
-    return _STUCK if destination is Domain.HELD else _FINISH
+    return _STUCK if destination is Presence.HELD else _FINISH

@@ -13,23 +13,23 @@
 """A fleet's partition into migration pools.
 
 Hosts with the same record are one profile; the work grows with the number
-of profiles, not of hosts. Two profiles are in one pool if a guest started on
-either moves to the other. KVM's rule is transitive, so pools are
-equivalence classes; where an operator's override or an unknown breaks that,
-a profile joins a pool only if it fits all of it.
+of profiles, not of hosts, and hardly with its square (`core.moves`). Two
+profiles are in one pool if a guest started on either moves to the other.
+KVM's rule is transitive, so pools are equivalence classes; where an
+operator's override or an unknown breaks that, a profile joins a pool only if
+it fits all of it.
 """
 
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import functools
 
-from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.moves import Moves
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.record import load_host
-from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
-from nova_arm_migrate.core.verdict import Verdict
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,32 +83,26 @@ def fleet(records: Iterable[tuple[str, str]],
             profiles.append(Profile(load_host(text), tuple(having)))
         except ProfileError as exc:
             unreadable.update(dict.fromkeys(having, str(exc)))
-    moves = _moves(profiles, options)
+    moves = Moves([profile.host for profile in profiles], options)
     members: list[list[int]] = []
+    sets: list[int] = []
     for place in range(len(profiles)):
-        for pool in members:
-            if all((place, other) in moves and (other, place) in moves
-                   for other in pool):
-                pool.append(place)
+        mutual = moves.to[place] & moves.back[place]
+        for number, pool in enumerate(sets):
+            if not pool & ~mutual:
+                members[number].append(place)
+                sets[number] |= 1 << place
                 break
         else:
             members.append([place])
-    pools = [(Pool(tuple(profiles[p] for p in pool)), pool)
-             for pool in members]
+            sets.append(1 << place)
+    pools = [(Pool(tuple(profiles[place] for place in places)), these,
+              functools.reduce(int.__and__,
+                               (moves.to[place] for place in places)))
+             for places, these in zip(members, sets, strict=True)]
     pools.sort(key=lambda item: (-len(item[0].names), item[0].names))
     one_way = frozenset(
-        (i, j) for i, (_, here) in enumerate(pools)
-        for j, (_, there) in enumerate(pools)
-        if i != j and all((a, b) in moves for a in here for b in there))
-    return Fleet(tuple(pool for pool, _ in pools), one_way, unreadable)
-
-
-def _moves(profiles: list[Profile],
-           options: Options) -> frozenset[tuple[int, int]]:
-    """The pairs (i, j) where a guest started on i moves to j."""
-    guests = [guest_started_on(profile.host) for profile in profiles]
-    return frozenset(
-        (i, j) for i, guest in enumerate(guests)
-        for j, there in enumerate(profiles)
-        if i != j and compare(guest, there.host, options).verdict
-        is Verdict.COMPATIBLE)
+        (i, j) for i, (_, _, reached) in enumerate(pools)
+        for j, (_, there, _) in enumerate(pools)
+        if i != j and not there & ~reached)
+    return Fleet(tuple(pool for pool, _, _ in pools), one_way, unreadable)

@@ -21,6 +21,8 @@ import re
 
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
+from nova_arm_migrate.core.tried import Tried
+from nova_arm_migrate.core.tried import Vgic
 
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
@@ -93,7 +95,9 @@ class Host:
     """What KVM on one host gives a guest there.
 
     Registers are those of a scratch vCPU set up as QEMU's ``-cpu host``
-    does: with PMU, SVE and pointer authentication where the host has them.
+    does: with PMU, SVE and pointer authentication where the host has them,
+    and with the newest GIC that KVM emulates (without one in records of
+    schema 1).
     What could not be read is None (or missing from a mapping), and
     ``absent`` says why under the attribute's name.
 
@@ -109,6 +113,13 @@ class Host:
     :ivar capabilities: KVM capabilities by the name of their constant,
         KVM_CAP_ARM_ left out
     :ivar gic: versions of the GIC that KVM emulates
+    :ivar vgics: each of those, ascending; None in records of schema 1
+    :ivar tried: what KVM answered otherwise than the tables say; None if it
+        was not tried (schema 1)
+    :ivar hypercalls: all bits that a hypercall bitmap may be written with,
+        by its code, where that is more than its value; None as with tried
+    :ivar own_caches: whether a guest may bring another description of its
+        caches (CLIDR_EL1, CCSIDR_EL1) than the host's; None as with tried
     :ivar ipa_bits: largest guest physical address, in bits
     :ivar page_size: bytes
     :ivar huge_page_sizes: bytes, ascending
@@ -127,6 +138,10 @@ class Host:
     sve_lengths: tuple[int, ...] | None = None
     capabilities: tuple[tuple[str, int], ...] = ()
     gic: tuple[int, ...] | None = None
+    vgics: tuple[Vgic, ...] | None = None
+    tried: Tried | None = None
+    hypercalls: Values | None = None
+    own_caches: bool | None = None
     ipa_bits: int | None = None
     page_size: int | None = None
     huge_page_sizes: tuple[int, ...] | None = None
@@ -141,6 +156,13 @@ class Host:
     def capability(self, name: str) -> int:
         """Return a KVM capability's value, 0 if the host lacks it."""
         return dict(self.capabilities).get(name, 0)
+
+    def vgic(self, version: int | None) -> Vgic | None:
+        """Return the GIC of a version, None if there is none on record."""
+        for vgic in self.vgics or ():
+            if vgic.version == version:
+                return vgic
+        return None
 
     def why_absent(self, attribute: str) -> str:
         """Return why an attribute could not be read."""
@@ -162,8 +184,18 @@ class Guest:
         it started with: it uses those if it booted again there by itself.
         Bits, ascending; None if there were none
     :ivar gic: version of its GIC
+    :ivar vgic: that GIC as the host had it that it started on; None if not
+        recorded
+    :ivar cores: of the host it started on if those are of several kinds:
+        its values are of one of them, and nobody knows of which. Empty if
+        they are of one kind
     :ivar memory: bytes, hot-pluggable memory included
     :ivar ipa_bits: `Host.ipa_bits` of the host it started on
+    :ivar ipa_passed: the largest of hosts on its way that had more: it uses
+        their address space if it booted again there by itself. None if there
+        were none
+    :ivar steal_time: whether its QEMU keeps a RAM block for steal time
+        (``pvtime``); None if that is not known
     :ivar cntfrq: CNTFRQ_EL0 of the host it started on, Hz
     :ivar dczid: DCZID_EL0, likewise
     :ivar page_size: bytes; the largest of the hosts that it ran on
@@ -178,8 +210,12 @@ class Guest:
     sve_lengths: tuple[int, ...] | None = None
     sve_passed: tuple[int, ...] | None = None
     gic: int | None = None
+    vgic: Vgic | None = None
+    cores: tuple[Core, ...] = ()
     memory: int | None = None
     ipa_bits: int | None = None
+    ipa_passed: int | None = None
+    steal_time: bool | None = None
     cntfrq: int | None = None
     dczid: int | None = None
     page_size: int | None = None

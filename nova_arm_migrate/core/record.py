@@ -15,50 +15,68 @@
 ``dump_host`` gives the same bytes for the same host: fixed key order, no
 white space, lower-case hexadecimal, ascending lists. ``load_host`` trusts
 nothing: a record comes from another host's database row. Every number is
-bounded, unknown keys are passed over so that a later minor change stays
-readable, and whatever is wrong ends in one `ProfileError`.
+bounded, and each key's value is taken only in the form that ``dump_host``
+writes: what could be read in two ways is refused. Unknown keys are passed
+over so that a later minor change stays readable. Whatever is wrong ends in
+one `ProfileError`.
 """
 
 from collections.abc import Iterable
 import json
 import re
 from typing import Any
+from typing import TypeVar
 
 from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core import forms
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import DISABLED_NAMES
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.record_tried import dump_tried
+from nova_arm_migrate.core.record_tried import dump_vgics
+from nova_arm_migrate.core.record_tried import load_tried
+from nova_arm_migrate.core.record_tried import load_vgics
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
 
-#: Of the records this code writes. A reader refuses any other one.
-SCHEMA = 1
+_T = TypeVar("_T", int, str)
+
+#: Of the records this code reads. Those of 1 have no tries and no GIC, and
+#: their registers are of a machine without one. A profile without these is
+#: written as 1: so it comes out as it came in, and older code reads it.
+SCHEMAS = (1, 2)
 #: Characters; a host of the newest kernel takes fewer than 4096.
 LONGEST = 16384
 _MOST_REGISTERS = 2048
 _MOST_ITEMS = 64
+_U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1
 _CODE = (1 << 28) - 1
-_RUN = re.compile(r"([0-9a-f]{1,7})(?:\+([0-9a-f]{1,3}))?")
-_HEX = re.compile(r"[0-9a-f]{1,16}")
+_RUN = re.compile(r"(0|[1-9a-f][0-9a-f]{0,6})(?:\+([1-9a-f][0-9a-f]{0,2}))?")
+_HEX = re.compile(r"0|[1-9a-f][0-9a-f]{0,15}")
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
 _TEXT = re.compile(r"[\x20-\x7e]{0,120}")
 _CPUS = re.compile(r"[0-9,\-]{1,400}")
+#: ARM64_MIN_PARANGE_BITS: KVM makes no smaller space.
+_LEAST_IPA_BITS = 32
 
 
 def dump_host(host: Host) -> str:
     """Return a host profile as its one canonical JSON text."""
+    old = host.vgics is None and host.tried is None
     return _dump(
-        ("schema", SCHEMA), ("kind", "host"),
-        ("cores", [[_hex(c.midr), _hex(c.revidr), _hex(c.aidr), c.cpus]
-                   for c in host.cores]),
+        ("schema", SCHEMAS[not old]), ("kind", "host"),
+        ("cores", _dump_cores(host.cores)),
         *_common(host),
         ("writable", _dump_values(host.writable)),
         ("features", sorted(host.features)),
         ("caps", dict(sorted(host.capabilities))),
-        ("gic", host.gic), ("ipa", host.ipa_bits),
+        ("gic", host.gic), ("vgic", dump_vgics(host.vgics)),
+        ("tried", dump_tried(host.tried)),
+        ("hvc", _dump_values(host.hypercalls)),
+        ("caches", host.own_caches), ("ipa", host.ipa_bits),
         ("page", host.page_size), ("huge", host.huge_page_sizes),
         ("cntfrq", host.cntfrq), ("dczid", host.dczid),
         ("hwcap", host.hwcap and [_hex(h) for h in host.hwcap]),
@@ -70,10 +88,14 @@ def dump_host(host: Host) -> str:
 def dump_guest(guest: Guest) -> str:
     """Return a guest profile as its one canonical JSON text."""
     return _dump(
-        ("schema", SCHEMA), ("kind", "guest"), *_common(guest),
+        ("schema", SCHEMAS[guest.vgic is not None]), ("kind", "guest"),
+        *_common(guest),
         ("disabled", sorted(guest.disabled)), ("sve_passed", guest.sve_passed),
-        ("gic", guest.gic), ("memory", guest.memory),
-        ("ipa", guest.ipa_bits),
+        ("gic", guest.gic),
+        ("vgic", dump_vgics(guest.vgic and (guest.vgic,))),
+        ("cores", _dump_cores(guest.cores) or None),
+        ("memory", guest.memory), ("ipa", guest.ipa_bits),
+        ("ipa_passed", guest.ipa_passed), ("steal", guest.steal_time),
         ("cntfrq", guest.cntfrq), ("dczid", guest.dczid),
         ("page", guest.page_size),
         ("kernel", guest.kernel), ("qemu", guest.qemu),
@@ -118,10 +140,12 @@ def host_from(record: object) -> Host:
         writable=r.values("writable"),
         features=r.names("features", FEATURES),
         capabilities=r.capabilities(),
-        gic=r.numbers("gic", 0, 15), ipa_bits=r.number("ipa", 0, 64),
-        page_size=r.number("page", 4096, 1 << 20),
-        huge_page_sizes=r.numbers("huge", 4096, 1 << 48),
-        cntfrq=r.number("cntfrq", 0, 1 << 32),
+        gic=r.numbers("gic", 2, 15), vgics=load_vgics(r.raw("vgic")),
+        tried=load_tried(r.raw("tried")), hypercalls=r.values("hvc"),
+        own_caches=r.maybe("caches"),
+        ipa_bits=r.number("ipa", _LEAST_IPA_BITS, 64),
+        page_size=r.page(), huge_page_sizes=r.huge_pages(),
+        cntfrq=r.number("cntfrq", 0, _U32),
         dczid=r.number("dczid", 0, _U64), hwcap=r.hwcap(),
         kernel=r.text("kernel"), qemu=r.text("qemu"),
         libvirt=r.text("libvirt"), absent=r.absent())
@@ -137,11 +161,15 @@ def guest_from(record: object) -> Guest:
         values=r.values("values") or Values(), listed=r.codes("listed"),
         sve_lengths=r.sve("sve"), sve_passed=r.sve("sve_passed"),
         disabled=r.names("disabled", DISABLED_NAMES),
-        gic=r.number("gic", 0, 15), memory=r.number("memory", 0, 1 << 52),
-        ipa_bits=r.number("ipa", 0, 64),
-        cntfrq=r.number("cntfrq", 0, 1 << 32),
+        gic=r.number("gic", 2, 15),
+        vgic=next(iter(load_vgics(r.raw("vgic")) or ()), None),
+        cores=r.cores(), memory=r.number("memory", 0, 1 << 52),
+        ipa_bits=r.number("ipa", _LEAST_IPA_BITS, 64),
+        ipa_passed=r.number("ipa_passed", _LEAST_IPA_BITS, 64),
+        steal_time=r.maybe("steal"),
+        cntfrq=r.number("cntfrq", 0, _U32),
         dczid=r.number("dczid", 0, _U64),
-        page_size=r.number("page", 4096, 1 << 20),
+        page_size=r.page(),
         kernel=r.text("kernel"), qemu=r.text("qemu"),
         inferred=r.flag("inferred"))
 
@@ -157,6 +185,11 @@ def _dump(*items: tuple[str, Any]) -> str:
     """Write the items in their order; what is None is left out."""
     return json.dumps({key: value for key, value in items
                        if value is not None}, separators=(",", ":"))
+
+
+def _dump_cores(cores: Iterable[Core]) -> list[list[str | None]]:
+    return [[_hex(c.midr), _hex(c.revidr), _hex(c.aidr), c.cpus]
+            for c in cores]
 
 
 def _hex(value: int | None) -> str | None:
@@ -195,7 +228,10 @@ def _parse(text: str) -> dict[str, Any]:
         raise ProfileError(
             f"record has {len(text)} characters, more than {LONGEST}")
     try:
-        record = json.loads(text)
+        record = json.loads(text, object_pairs_hook=forms.unique,
+                            parse_constant=forms.no_constant)
+    except ProfileError:
+        raise
     except (ValueError, RecursionError):
         raise ProfileError("record is not JSON") from None
     if not isinstance(record, dict):
@@ -210,9 +246,10 @@ class _Reader:
         if not isinstance(record, dict):
             raise ProfileError("record is not a JSON object")
         schema = record.get("schema")
-        if schema != SCHEMA or isinstance(schema, bool):
-            raise ProfileError(f"record has schema {_quote(schema)},"
-                               f" this version reads {SCHEMA}")
+        if type(schema) is not int or schema not in SCHEMAS:
+            raise ProfileError(f"record has schema {_quote(schema)}, this"
+                               f" version reads {SCHEMAS[0]} and"
+                               f" {SCHEMAS[1]}")
         if record.get("kind") != kind:
             raise ProfileError(f"record is a {_quote(record.get('kind'))},"
                                f" not a {kind} profile")
@@ -248,16 +285,30 @@ class _Reader:
         return _ascending(key, [_int(key, item, least, most)
                                 for item in value])
 
+    def page(self) -> int | None:
+        return forms.page_size("page", self.number("page", 0, _U32))
+
+    def huge_pages(self) -> tuple[int, ...] | None:
+        return forms.huge_page_sizes("huge", self.numbers(
+            "huge", 4096, 1 << 48))
+
     def text(self, key: str) -> str | None:
         value = self._take(key, str, "a text")
         return None if value is None else _match(key, value, _TEXT)
 
     def flag(self, key: str) -> bool:
-        return bool(self._take(key, bool, "true or false"))
+        return bool(self.maybe(key))
+
+    def maybe(self, key: str) -> bool | None:
+        value: bool | None = self._take(key, bool, "true or false")
+        return value
+
+    def raw(self, key: str) -> object:
+        return self._record.get(key)
 
     def names(self, key: str, known: Iterable[str]) -> frozenset[str]:
-        value = self._list(key) or []
-        names = frozenset(_match(key, item, _NAME) for item in value)
+        names = frozenset(_ascending(key, [
+            _match(key, item, _NAME) for item in self._list(key) or []]))
         unknown = sorted(names.difference(known))
         if unknown:
             raise ProfileError(f"{key}: unknown name {_quote(unknown[0])}")
@@ -294,6 +345,7 @@ class _Reader:
             cores.append(Core(
                 _unhex("cores", midr), _maybe(revidr), _maybe(aidr),
                 _match("cores", cpus, _CPUS)))
+        forms.check_cpus("cores", [core.cpus for core in cores])
         return tuple(cores)
 
     def capabilities(self) -> tuple[tuple[str, int], ...]:
@@ -317,12 +369,18 @@ def load_codes(key: str, text: str) -> frozenset[int]:
     :raises ProfileError: if it is not such a text
     """
     codes: set[int] = set()
-    for run in text.split():
+    last = -2
+    for run in text.split(" ") if text else ():
         match = _RUN.fullmatch(run)
         if match is None:
             raise ProfileError(f"{key}: {_quote(run)} is not a run of codes")
         start = int(match[1], 16)
-        codes.update(range(start, start + int(match[2] or "0", 16) + 1))
+        if start < last + 2:
+            raise ProfileError(f"{key}: not in ascending runs")
+        last = start + int(match[2] or "0", 16)
+        if last > _CODE:
+            raise ProfileError(f"{key}: {_quote(run)} is too large")
+        codes.update(range(start, last + 1))
         if len(codes) > _MOST_REGISTERS:
             raise ProfileError(f"{key}: more than {_MOST_REGISTERS} codes")
     return frozenset(codes)
@@ -335,10 +393,10 @@ def _int(key: str, value: object, least: int, most: int) -> int:
     return value
 
 
-def _ascending(key: str, numbers: list[int]) -> tuple[int, ...]:
-    if numbers != sorted(set(numbers)):
+def _ascending(key: str, items: list[_T]) -> tuple[_T, ...]:
+    if items != sorted(set(items)):
         raise ProfileError(f"{key}: not in ascending order")
-    return tuple(numbers)
+    return tuple(items)
 
 
 def _match(key: str, value: object, pattern: re.Pattern[str]) -> str:

@@ -169,9 +169,13 @@ class Field:
         object.__setattr__(
             self, "mask", (1 << self.width) - 1 << self.shift)
 
+    def raw(self, value: int) -> int:
+        """Return this field of a register's value, as it is encoded."""
+        return value >> self.shift & (1 << self.width) - 1
+
     def of(self, value: int) -> int:
         """Return this field of a register's value, sign extended."""
-        raw = value >> self.shift & (1 << self.width) - 1
+        raw = self.raw(value)
         if self.signed and raw >> self.width - 1:
             return raw - (1 << self.width)
         return raw

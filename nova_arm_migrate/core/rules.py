@@ -20,7 +20,10 @@ None is asked about a value that equals the host's: KVM accepts that always.
 from collections.abc import Callable
 import functools
 
+from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.cores import core_name
+from nova_arm_migrate.core.finding import Finding
+from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.profile import version_of
@@ -28,14 +31,12 @@ from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import Rule
-from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.tables import aarch64_id
 from nova_arm_migrate.core.tables.features import CTR_EL0
 from nova_arm_migrate.core.tables import qemu
 from nova_arm_migrate.core.tables import special
+from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.vcpu import has_32bit_el0
-from nova_arm_migrate.core.verdict import Finding
-from nova_arm_migrate.core.verdict import Severity
 
 _CTR = next(register for register in aarch64_id.AARCH64_ID_REGISTERS
             if register.code == CTR_EL0)
@@ -64,7 +65,7 @@ def accepts(field: Field, value: int, limit: int) -> bool:
         case Rule.HIGHER_SAFE:
             return value >= limit
         case Rule.HIGHER_OR_ZERO_SAFE:
-            return value == 0 if not limit else value >= limit
+            return value == 0 or limit != 0 and value >= limit
         case Rule.EXACT:
             return value == field.safe
         case _:
@@ -76,6 +77,24 @@ def _too_low(field: Field, value: int) -> bool:
     if not field.least or field.or_zero and value == 0:
         return False
     return value < field.least
+
+
+def expects(field: Field, value: int, limit: int, mask: int) -> bool:
+    """Whether the tables expect KVM to take a field.
+
+    :param value: of the whole register, as the guest has it
+    :param limit: of the whole register, as the host has it
+    :param mask: what the host lets be written of the register
+    """
+    has, offers = _taken_for(field, value), field.of(limit)
+    return has == offers or (
+        field.mask & mask == field.mask and accepts(field, has, offers))
+
+
+def _taken_for(field: Field, value: int) -> int:
+    """What KVM takes a field for."""
+    has = field.of(value)
+    return 0 if has == field.as_zero else has
 
 
 _REFUSAL = {
@@ -93,26 +112,30 @@ def check_features(register: Register, value: int, host: Host
 
     Only fields that differ are looked at: KVM accepts the others whatever
     their rule is. Without the masks of the host's kernel, what would pass
-    if it were writable can't be judged.
+    if it were writable can't be judged. What the host's KVM answered when
+    it was tried there goes before all that the tables say.
     """
-    masks = host.writable
+    masks, tried = host.writable, host.tried
     limit = host.values.read(register.code)
+    answers = None if tried is None else tried.of(register.code)
     if masks is None:
         return list(_refused(register, value, limit, None,
-                             host.why_absent("writable")))
+                             host.why_absent("writable"), answers))
     return list(_refused(register, value, limit,
-                         masks.read(register.code), ""))
+                         masks.read(register.code), "", answers))
 
 
 @functools.lru_cache(maxsize=4096)
 def _refused(register: Register, value: int, limit: int, mask: int | None,
-             why: str) -> tuple[Finding, ...]:
+             why: str, answers: tuple[Answer, ...] | None
+             ) -> tuple[Finding, ...]:
     """Return what of a register's value a host refuses, field by field.
 
     Remembered, because a fleet has few distinct values of each register.
 
     :param mask: what is writable, None if that is not known
     :param why: why it isn't
+    :param answers: KVM's own, None if it was not asked
     """
     writable = _ALL_BITS if mask is None else mask
     rest = value ^ limit
@@ -121,16 +144,16 @@ def _refused(register: Register, value: int, limit: int, mask: int | None,
         if not rest & field.mask:
             continue
         rest &= ~field.mask
-        has, offers = field.of(value), field.of(limit)
-        if has == field.as_zero:
-            has = 0
+        has, offers = _taken_for(field, value), field.of(limit)
         settable = field.mask & writable == field.mask
-        if has == offers:
-            continue
-        if settable and accepts(field, has, offers):
-            if mask is None:
+        answer = _answer(field, answers or ())
+        if answer is not None:
+            if answer.accepts(field, value):
+                continue
+        elif expects(field, value, limit, writable):
+            if mask is None and has != offers:
                 findings.append(Finding(
-                    Cause.NOT_RECORDED, Severity.UNKNOWN, register.name,
+                    Cause.MASK_UNKNOWN, Severity.UNKNOWN, register.name,
                     field.name, has, offers, field.rule.value,
                     register.code, why))
             continue
@@ -138,7 +161,7 @@ def _refused(register: Register, value: int, limit: int, mask: int | None,
         cause, severity = _REFUSAL[rule], Severity.BLOCKS
         if _too_low(field, has):
             cause = Cause.NOT_ALLOWED
-        elif field.stale and not offers:
+        elif field.stale and not offers and answers is None:
             cause, severity = Cause.STALE, Severity.UNKNOWN
         elif not settable and has > offers and field.rule is Rule.LOWER_SAFE:
             cause = Cause.ABOVE
@@ -150,6 +173,13 @@ def _refused(register: Register, value: int, limit: int, mask: int | None,
             Cause.RESERVED, Severity.BLOCKS, register.name, "",
             value, limit, Rule.EQUAL.value, register.code))
     return tuple(findings)
+
+
+def _answer(field: Field, answers: tuple[Answer, ...]) -> Answer | None:
+    for answer in answers:
+        if answer.is_of(field):
+            return answer
+    return None
 
 
 def check_features_32bit(register: Register, value: int, host: Host
@@ -185,41 +215,53 @@ def _qemu_writes_implementation(host: Host) -> bool:
             and host.capability("WRITABLE_IMP_ID_REGS") > 0)
 
 
-def check_clidr(register: Register, value: int, host: Host
+def check_cache(register: Register, value: int, host: Host
                 ) -> list[Finding]:
-    """CLIDR_EL1, as set_clidr() does it since Linux 6.3."""
-    coherent = not special.CLIDR_LOC.of(value) or not (
-        special.CLIDR_LOUIS.of(value) or special.CLIDR_LOUU.of(value))
-    has_idc = _IDC.of(host.values.read(CTR_EL0))
-    fine = not value & special.CLIDR_RES0 and (has_idc or not coherent)
-    return [] if fine and _fabricates_caches(host) \
-        else _cache(register, value, host)
-
-
-def check_ccsidr(register: Register, value: int, host: Host
-                 ) -> list[Finding]:
-    """CCSIDR_EL1, as set_ccsidr() does it since Linux 6.3."""
-    least = _LEAST_LINE[register.code & 1].of(host.values.read(CTR_EL0))
-    # Line sizes: log2 of 16-byte units here, log2 of 4-byte words in CTR.
-    fine = not value >> 32 and (
-        special.CCSIDR_LINE_SIZE.of(value) + 4 >= least + 2)
-    return [] if fine and _fabricates_caches(host) \
-        else _cache(register, value, host)
-
-
-def _cache(register: Register, value: int, host: Host) -> list[Finding]:
-    return [Finding(Cause.CACHE, Severity.BLOCKS, register.name, "", value,
+    """CLIDR_EL1, CCSIDR_EL1: set_clidr(), set_ccsidr() since Linux 6.3."""
+    fine = cache_is_fine(register.code, value, host)
+    made_up = makes_up_caches(host)
+    if fine and made_up:
+        return []
+    cause, severity = Cause.CACHE, Severity.BLOCKS
+    if fine and made_up is None:
+        cause, severity = Cause.CACHE_UNKNOWN, Severity.UNKNOWN
+    return [Finding(cause, severity, register.name, "", value,
                     host.values.read(register.code), Rule.EQUAL.value,
                     register.code)]
 
 
-def _fabricates_caches(host: Host) -> bool:
+def cache_is_fine(code: int, value: int, host: Host) -> bool:
+    """Whether a KVM that makes caches up takes a description of one.
+
+    :param code: of CLIDR_EL1 or of a CCSIDR_EL1
+    """
+    ctr = host.values.read(CTR_EL0)
+    if code == special.CLIDR_EL1:
+        coherent = not special.CLIDR_LOC.of(value) or not (
+            special.CLIDR_LOUIS.of(value) or special.CLIDR_LOUU.of(value))
+        return not value & special.CLIDR_RES0 and bool(
+            _IDC.of(ctr) or not coherent)
+    least = _LEAST_LINE[code & 1].of(ctr)
+    # Line sizes: log2 of 16-byte units here, log2 of 4-byte words in CTR.
+    return not value >> 32 and (
+        special.CCSIDR_LINE_SIZE.of(value) + 4 >= least + 2)
+
+
+def makes_up_caches(host: Host) -> bool | None:
     """Whether the host's KVM shows made-up caches, and lets them differ.
 
-    Commit 7af0c2534f4c of Linux 6.3; before it, both must be equal.
+    Such a KVM lists CCSIDR_EL1 for all values of CSSELR_EL1
+    (``write_demux_regids`` since commit 7af0c2534f4c of Linux 6.3). One that
+    shows the hardware's caches lists those that exist (``is_valid_cache``),
+    which are never all, and takes no other description.
+
+    :returns: None if the list is not recorded
     """
-    version = version_of(host.kernel)
-    return version is not None and version >= (6, 3)
+    if host.own_caches is not None:
+        return host.own_caches
+    if host.listed is None:
+        return None
+    return host.listed >= special.ALL_CCSIDR
 
 
 def check_psci_version(register: Register, value: int, host: Host
@@ -267,7 +309,9 @@ def check_bitmap(register: Register, value: int, host: Host
                  ) -> list[Finding]:
     """Hypercall bitmaps: no bit that the host lacks."""
     limit = host.values.read(register.code)
-    if register.code == special.VENDOR_HYP_BMAP_2:
+    if host.hypercalls is not None:
+        limit |= host.hypercalls.read(register.code)
+    elif register.code == special.VENDOR_HYP_BMAP_2:
         limit |= special.VENDOR_HYP_BMAP_2_BITS
     if not value & ~limit:
         return []
@@ -308,8 +352,8 @@ JUDGES: dict[Judge, Check] = {
     Judge.FEATURES: check_features,
     Judge.FEATURES_32BIT: check_features_32bit,
     Judge.IMPLEMENTATION: check_implementation,
-    Judge.CLIDR: check_clidr,
-    Judge.CCSIDR: check_ccsidr,
+    Judge.CLIDR: check_cache,
+    Judge.CCSIDR: check_cache,
     Judge.PSCI_VERSION: check_psci_version,
     Judge.LEVEL: check_level,
     Judge.LEVEL_WORKAROUND_2: check_level_workaround_2,

@@ -21,16 +21,18 @@ from collections.abc import Collection
 from collections.abc import Mapping
 import dataclasses
 
+from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.finding import Finding
+from nova_arm_migrate.core.finding import Pair
+from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Rule
-from nova_arm_migrate.core.sentences import Cause
-from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import register_of
-from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import report
-from nova_arm_migrate.core.verdict import Severity
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,11 +48,25 @@ class Disagreement:
     trial: str
 
 
+def before_trial(static: Report, options: Options = Options()) -> Report:
+    """Return what is left of a report when a trial settles what it can.
+
+    Where the verdict of what is left is not COMPATIBLE, no trial makes it
+    so, but for one that contradicts the rule.
+
+    :param static: what `compare` said
+    :param options: those that ``static`` was made with
+    """
+    return report((finding for finding in static.findings
+                   if not finding.settled_by_trial), options)
+
+
 def with_trial(static: Report, guest: Guest, *,
                refused: Mapping[int, str] | None = None,
                missing: Collection[int] = (),
                unjudged: Collection[int] = (),
-               options: Options = Options()
+               options: Options = Options(),
+               host: Host | None = None
                ) -> tuple[Report, tuple[Disagreement, ...]]:
     """Return the report with the trial's answers, and where they differ.
 
@@ -60,19 +76,30 @@ def with_trial(static: Report, guest: Guest, *,
         has not, and QEMU does not drop
     :param unjudged: codes on which the trial can't say
     :param options: those that ``static`` was made with
+    :param host: the destination's record, for remedies
     """
     against = dict.fromkeys(missing, "missing") | dict(refused or {})
     findings: list[Finding] = []
     differ: dict[str, Disagreement] = {}
     judged: set[int] = set()
     for finding in static.findings:
-        code = finding.code
-        if code is None or code in unjudged or finding.overridden:
+        codes = finding.codes
+        if not codes or finding.overridden:
             findings.append(finding)
-        elif code in against:
-            judged.update(_found_together(finding, code))
-            findings.append(_refused_as_found(finding))
-        elif finding.severity is Severity.BLOCKS:
+            continue
+        refuses = [code for code in codes if code in against]
+        silent = [code for code in codes
+                  if code in unjudged and code not in against]
+        if refuses:
+            judged.update(refuses)
+            # What the rule could not judge, or only noted, KVM has refused.
+            findings.append(_of(finding, refuses)._replace(
+                severity=Severity.BLOCKS))
+        if silent:
+            findings.append(_of(finding, silent))
+        if refuses or silent:
+            continue
+        if finding.severity is Severity.BLOCKS:
             differ[finding.register] = Disagreement(
                 finding.register, finding.cause.value, "accepted")
             findings.append(finding._replace(
@@ -80,34 +107,34 @@ def with_trial(static: Report, guest: Guest, *,
                 detail=finding.cause.value))
         elif finding.severity is Severity.NOTE:
             findings.append(finding)
+    pair = Pair(guest, host) if host else None
+    lacking = [code for code in missing if code not in judged]
     for code, why in against.items():
         if code not in judged:
-            finding = _refused(code, why, guest)
-            differ[finding.register] = Disagreement(
-                finding.register, "accepted", why)
-            findings.append(finding)
+            differ[register_of(code).name] = Disagreement(
+                register_of(code).name, "accepted", why)
+            if why != "missing":
+                findings.append(Finding(
+                    Cause.TRIAL_REFUSED, Severity.BLOCKS,
+                    register_of(code).name, "", _value(code, guest),
+                    None, Rule.EQUAL.value, code, why, pair=pair))
+    if lacking:
+        findings.append(Finding(
+            Cause.TRIAL_MISSING, Severity.BLOCKS,
+            register_of(lacking[0]).name, rule="PRESENT", code=lacking[0],
+            others=tuple(lacking[1:]), pair=pair))
     return report(findings, options), tuple(differ.values())
 
 
-def _found_together(finding: Finding, code: int) -> Collection[int]:
-    """The codes that one finding stands for: a feature's are one finding."""
-    if finding.cause is Cause.MISSING:
-        return {code}.union(*(feature.registers
-                              for feature in FEATURES.values()
-                              if code in feature.registers))
-    return {code}
+def _value(code: int, guest: Guest) -> int | None:
+    if code == ICC_CTLR_EL1.code:
+        return guest.vgic.ctlr if guest.vgic is not None else None
+    return guest.values.read(code)
 
 
-def _refused_as_found(finding: Finding) -> Finding:
-    """What the rule could not judge, or only noted, KVM has refused."""
-    return finding._replace(severity=Severity.BLOCKS)
-
-
-def _refused(code: int, why: str, guest: Guest) -> Finding:
-    name = register_of(code).name
-    if why == "missing":
-        return Finding(Cause.TRIAL_MISSING, Severity.BLOCKS, name,
-                       rule="PRESENT", code=code)
-    return Finding(Cause.TRIAL_REFUSED, Severity.BLOCKS, name, "",
-                   guest.values.read(code), None, Rule.EQUAL.value, code,
-                   why)
+def _of(finding: Finding, codes: list[int]) -> Finding:
+    """Return a finding as it is of some of its registers only."""
+    if len(codes) == len(finding.codes):
+        return finding
+    return finding._replace(register=register_of(codes[0]).name,
+                            code=codes[0], others=tuple(codes[1:]))

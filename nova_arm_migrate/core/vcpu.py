@@ -18,18 +18,27 @@ derives both from the same sanitised registers (``tables.features`` names
 the functions); the lab compares the two on real kernels.
 """
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
 import functools
 
+from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
+from nova_arm_migrate.core.tables.features import Feature
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
+from nova_arm_migrate.core.tables.features import ID_AA64PFR2_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.tried import Tried
+from nova_arm_migrate.core.tried import Vgic
 
 
 def offered(host: Host, disabled: frozenset[str]) -> Host:
@@ -53,7 +62,17 @@ def offered(host: Host, disabled: frozenset[str]) -> Host:
         values=Values({c: v for c, v in values.items() if v}),
         listed=listed,
         features=host.features - {feature.name for feature in off},
+        tried=_tried(host.tried, off),
         sve_lengths=_lengths(host.sve_lengths, disabled))
+
+
+def _tried(tried: Tried | None, off: list[Feature]) -> Tried | None:
+    """The answers that hold without some features."""
+    if tried is None:
+        return None
+    for feature in off:
+        tried = tried.without(feature.bits)
+    return tried
 
 
 def _lengths(lengths: tuple[int, ...] | None,
@@ -105,12 +124,73 @@ def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
     :param inferred: as `Guest.inferred`
     """
     seen = offered(host, disabled)
-    return Guest(
+    return with_own_gic(Guest(
         values=seen.values, listed=seen.listed, disabled=disabled,
-        sve_lengths=seen.sve_lengths, gic=gic, memory=memory,
-        ipa_bits=host.ipa_bits, cntfrq=host.cntfrq, dczid=host.dczid,
+        sve_lengths=seen.sve_lengths, gic=gic,
+        vgic=guests_vgic(host.vgic(gic)),
+        cores=host.cores if several_kinds(host.cores) else (),
+        memory=memory, ipa_bits=host.ipa_bits,
+        steal_time=has_steal_time(host),
+        cntfrq=host.cntfrq, dczid=host.dczid,
         page_size=host.page_size, kernel=host.kernel, qemu=host.qemu,
-        inferred=inferred)
+        inferred=inferred), host)
+
+
+def several_kinds(cores: Iterable[Core]) -> bool:
+    """Whether cores differ in what a guest sees of their implementation.
+
+    A number that the kernel does not show (None) differs from none.
+    """
+    return any(len({number for number in numbers if number is not None}) > 1
+               for numbers in (
+                   [core.midr for core in cores],
+                   [core.revidr for core in cores],
+                   [core.aidr for core in cores]))
+
+
+def has_steal_time(host: Host) -> bool | None:
+    """Whether a guest has steal time there; None if that is not recorded.
+
+    Source: ``kvm_arm_steal_time_finalize`` in QEMU's ``target/arm/kvm.c``.
+    """
+    if host.listed is None:
+        # KVM was not asked for anything.
+        return None
+    return host.capability("STEAL_TIME") > 0
+
+
+def with_gic(values: Values, gic: int | None, host: Host | None = None
+             ) -> Values:
+    """Return the registers of a guest that runs with a GIC of a version.
+
+    KVM shows a machine without a GIC, as records of schema 1 have it, all
+    that its GIC could be, and makes it what it is before the guest first
+    runs (``kvm_finalize_sys_regs``, ``kvm_vgic_finalize_idregs``): a guest
+    with a GICv2 or GICv3 has no GCIE. What else a GICv2 guest has depends on
+    the kernel (`gic_doubts`).
+
+    :param gic: its version, None if not known
+    :param host: where it runs, with all its features; None if not known
+    """
+    changed: dict[int, int] = {}
+    vgic = host.vgic(gic) if host is not None else None
+    if host is not None and vgic is not None:
+        for code, shown in vgic.shown:
+            bits = shown ^ host.values.read(code)
+            changed[code] = values.read(code) & ~bits | shown & bits
+    if gic in (2, 3):
+        value = changed.get(ID_AA64PFR2_EL1, values.read(ID_AA64PFR2_EL1))
+        if value & _GCIE_FIELD.mask:
+            changed[ID_AA64PFR2_EL1] = value & ~_GCIE_FIELD.mask
+    if not changed:
+        return values
+    changed = dict(values) | changed
+    return Values({code: value for code, value in changed.items() if value})
+
+
+def guests_vgic(vgic: Vgic | None) -> Vgic | None:
+    """Return what a guest's record keeps of its host's GIC."""
+    return None if vgic is None else vgic._replace(shown=(), revisions=None)
 
 
 def carried(guest: Guest, host: Host) -> Guest:
@@ -121,9 +201,10 @@ def carried(guest: Guest, host: Host) -> Guest:
     host's value, and QEMU carries it on from there like any other
     (``kvm_arm_init_cpreg_list``: the list is the host's); one that a host
     lacked is gone. It may have booted again there by itself, and use vector
-    lengths that it did not start with (`longer_vectors`). And QEMU has
-    rounded its memory blocks up to the largest pages on its way
-    (``qemu_ram_resize``).
+    lengths that it did not start with (`longer_vectors`), or more of the
+    address space (`memmap`). QEMU has rounded its memory blocks up to the
+    largest pages on its way (``qemu_ram_resize``), and has the RAM block for
+    steal time if this host has steal time.
 
     :param host: the record of the host that it runs on
     """
@@ -134,18 +215,26 @@ def carried(guest: Guest, host: Host) -> Guest:
                  if code not in listed}
         kept = {code: value for code, value in values.items()
                 if code in here.listed}
-        for register in _NOT_KEPT:
+        for register in (*_NOT_KEPT, *_ignoring(here)):
             if register.code in listed and register.code in here.listed:
                 kept[register.code] = _kept(
                     register, values.read(register.code), here)
         values = Values({code: value for code, value in (added | kept).items()
                          if value})
+        values = with_gic(values, guest.gic, host)
         listed = here.listed
     pages = [size for size in (guest.page_size, here.page_size) if size]
+    steal_time = has_steal_time(host)
     return dataclasses.replace(
-        guest, values=values, listed=listed, sve_passed=_passed(guest, here),
+        guest, values=values, listed=listed,
+        vgic=_vgic(guest, here), sve_passed=_passed(guest, here),
+        ipa_passed=_ipa_passed(guest, here),
+        steal_time=guest.steal_time if steal_time is None else steal_time,
         page_size=max(pages, default=None))
 
+
+_GIC_FIELD = REGISTERS[ID_AA64PFR0_EL1].field("GIC")
+_GCIE_FIELD = REGISTERS[ID_AA64PFR2_EL1].field("GCIE")
 
 _LEVELS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2)
 _NOT_KEPT = tuple(
@@ -154,21 +243,45 @@ _NOT_KEPT = tuple(
         field.stale or field.as_zero is not None for field in register.fields))
 
 
+def _ignoring(here: Host) -> list[Register]:
+    """Registers whose fields the host was seen to take and to ignore."""
+    return [register_of(code) for code, answers in (here.tried or {}).items()
+            if any(answer.ignored for answer in answers)]
+
+
 def _kept(register: Register, value: int, here: Host) -> int:
     """What KVM gives back of a value that it has accepted.
 
     Source: ``kvm_arm_get_fw_reg``, which tells of a mitigation what the host
     has; ``set_id_aa64pfr0_el1`` and the like, which take a field and ignore
-    it (`Field.stale`, `Field.as_zero`).
+    it: the host's record says so (`Answer.ignored`), or else the tables
+    (`Field.stale`, `Field.as_zero`).
     """
     limit = here.values.read(register.code)
     if register.judge in _LEVELS:
         return limit
+    answers = here.tried.of(register.code) if here.tried is not None else ()
     for field in register.fields:
         if field.of(value) == field.as_zero or (
                 field.stale and not field.of(limit)):
             value &= ~field.mask
+        elif any(answer.is_of(field) and answer.ignores(field, value)
+                 for answer in answers):
+            value = field.into(value, field.raw(limit))
     return value
+
+
+def _vgic(guest: Guest, here: Host) -> Vgic | None:
+    """The guest's GIC after this host.
+
+    KVM keeps ICC_CTLR_EL1 as it came in (``set_gic_ctlr``); QEMU does not
+    send GICD_IIDR and GICR_IIDR, which are those of the host.
+    """
+    vgic = here.vgic(guest.gic)
+    if guest.vgic is None or vgic is None:
+        return guest.vgic
+    return guest.vgic._replace(distributor=vgic.distributor,
+                               redistributor=vgic.redistributor)
 
 
 def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
@@ -182,6 +295,42 @@ def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
     known = guest.sve_passed or guest.sve_lengths
     return here.sve_lengths if here.sve_lengths[-1] > known[-1] \
         else guest.sve_passed
+
+
+def _ipa_passed(guest: Guest, here: Host) -> int | None:
+    """`Guest.ipa_passed` after this host."""
+    if guest.ipa_bits is None or here.ipa_bits is None:
+        return guest.ipa_passed
+    longest = max(guest.ipa_passed or 0, here.ipa_bits)
+    return longest if longest > guest.ipa_bits else None
+
+
+def with_own_gic(guest: Guest, host: Host | None = None) -> Guest:
+    """Return the guest with the fields that its own GIC decides.
+
+    :param host: as for `with_gic`
+    """
+    values = with_gic(guest.values, guest.gic, host)
+    return guest if values is guest.values \
+        else dataclasses.replace(guest, values=values)
+
+
+def gic_doubts(guest: Guest) -> Iterator[tuple[int, Field, int]]:
+    """What the guest may have in place of a recorded field of its GIC.
+
+    :return: the register's code, the field and its other value
+    """
+    gic = _GIC_FIELD.of(guest.values.read(ID_AA64PFR0_EL1))
+    gcie = _GCIE_FIELD.of(guest.values.read(ID_AA64PFR2_EL1))
+    if guest.vgic is not None:
+        # The record was made with the guest's own.
+        return
+    if guest.gic == 2 and gic:
+        # Kernels of before 6.12 left the field of a GICv2 guest as it is.
+        yield ID_AA64PFR0_EL1, _GIC_FIELD, 0
+    elif guest.gic is None and gic and gcie:
+        # No guest has both.
+        yield ID_AA64PFR2_EL1, _GCIE_FIELD, 0
 
 
 def has_32bit_el0(host: Host) -> bool:

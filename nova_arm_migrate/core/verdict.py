@@ -16,10 +16,10 @@ from collections.abc import Iterable
 import dataclasses
 import enum
 from typing import Any
-from typing import NamedTuple
 
-from nova_arm_migrate.core import sentences
-from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.finding import Finding as Finding
+from nova_arm_migrate.core.finding import Severity as Severity
+from nova_arm_migrate.core.sentences import sentence
 
 
 class Verdict(enum.Enum):
@@ -30,91 +30,7 @@ class Verdict(enum.Enum):
     UNKNOWN = "unknown"
 
 
-class Severity(enum.Enum):
-    """What a finding means for the verdict."""
-
-    # Members are singletons; Enum would hash their names, in Python.
-    __hash__ = object.__hash__
-
-    #: KVM or QEMU refuses the guest.
-    BLOCKS = "blocks"
-    #: Nobody refuses it, and the guest breaks.
-    HAZARD = "silent hazard"
-    #: It can't be judged from what is known.
-    UNKNOWN = "unknown"
-    #: Good to know; changes nothing.
-    NOTE = "note"
-
-
 _ORDER = {severity: place for place, severity in enumerate(Severity)}
-
-
-class Finding(NamedTuple):
-    """One thing that the comparison found.
-
-    :ivar code: the register's code where KVM judges it, so that a trial
-        can have the last word; None for what a trial can't judge
-    :ivar register: its name, or what else was compared: ``PAGE_SIZE``
-    :ivar field: the field's name, empty for the whole register
-    :ivar guest: the guest's value; host: the destination's limit
-    :ivar rule: the name of the rule that was applied
-    :ivar detail: what the sentence says besides
-    :ivar overridden: an operator's override took its severity away
-    """
-
-    cause: Cause
-    severity: Severity
-    register: str
-    field: str = ""
-    guest: int | str | None = None
-    host: int | str | None = None
-    rule: str = ""
-    code: int | None = None
-    detail: str = ""
-    overridden: bool = False
-
-    @property
-    def name(self) -> str:
-        """The register and field: ``ID_AA64PFR0_EL1.SVE``."""
-        return f"{self.register}.{self.field}" if self.field \
-            else self.register
-
-    def _shown(self, value: int | str | None) -> str:
-        if isinstance(value, int) and self.cause in sentences.HEXADECIMAL:
-            return f"{value:#x}"
-        return "unknown" if value is None else str(value)
-
-    @property
-    def sentence(self) -> str:
-        """What was found, the remedy included, for an operator."""
-        return sentences.sentence(
-            self.cause, name=self.name, guest=self._shown(self.guest),
-            host=self._shown(self.host), detail=self.detail)
-
-    def brief(self, host: str) -> str:
-        """``ID_AA64PFR0_EL1.SVE: guest 1, host-b 0``."""
-        if self.cause in sentences.LACKING:
-            return f"{self.name}{self.detail}: not on {host}"
-        if self.guest is None and self.host is None:
-            return f"{self.name}: {self.detail}" if self.detail \
-                else self.name
-        return (f"{self.name}: guest {self._shown(self.guest)},"
-                f" {host} {self._shown(self.host)}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The finding as a JSON object."""
-        return {
-            "register": self.register, "field": self.field or None,
-            "guest": _plain(self._shown(self.guest), self.guest),
-            "host": _plain(self._shown(self.host), self.host),
-            "rule": self.rule or None, "severity": self.severity.value,
-            "cause": self.cause.value, "overridden": self.overridden,
-            "sentence": self.sentence}
-
-
-def _plain(shown: str, value: int | str | None) -> int | str | None:
-    """Small numbers stay numbers in JSON, registers become hexadecimal."""
-    return shown if value is not None and shown.startswith("0x") else value
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -165,7 +81,8 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as a JSON object."""
         return {"verdict": self.verdict.value,
-                "findings": [f.to_dict() for f in self.findings]}
+                "findings": [f.to_dict() | {"sentence": sentence(f)}
+                             for f in self.findings]}
 
 
 def report(findings: Iterable[Finding],

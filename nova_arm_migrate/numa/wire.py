@@ -17,6 +17,8 @@ from collections.abc import Mapping
 import json
 from typing import Any
 
+from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core import forms
 from nova_arm_migrate.numa import cpuset
 from nova_arm_migrate.numa.errors import LayoutError
 from nova_arm_migrate.numa.layout import Cell
@@ -58,12 +60,15 @@ def load(text: str) -> Layout:
     if len(text) > LIMIT:
         raise LayoutError('layout', f'has more than {LIMIT} characters')
     try:
-        record = json.loads(text)
+        record = json.loads(text, object_pairs_hook=forms.unique)
+    except ProfileError as error:
+        raise LayoutError('layout', str(error)) from None
     except (ValueError, RecursionError):
         raise LayoutError('layout', 'is not JSON') from None
     if not isinstance(record, dict):
         raise LayoutError('layout', 'is not a JSON object')
-    if record.get('version') != VERSION:
+    version = record.get('version')
+    if type(version) is not int or version != VERSION:
         raise LayoutError('layout.version', 'is not one that this version of'
                           f' nova-arm-migrate reads ({VERSION})')
     return Layout(
@@ -89,7 +94,7 @@ def _rows(record: dict[str, Any], name: str, width: int) -> list[list[Any]]:
 def _pins(record: dict[str, Any], name: str) -> dict[int, frozenset[int]]:
     pins: dict[int, frozenset[int]] = {}
     for number, cpus in _rows(record, name, 2):
-        if not isinstance(number, int) or number in pins:
+        if type(number) is not int or number in pins:
             raise LayoutError(f'layout.{name}', 'is not numbered')
         pins[number] = _cpus(f'layout.{name}[{number}]', cpus)
     return pins

@@ -52,8 +52,10 @@ class KvmFailed(ProbeError):
     """KVM refused what it is asked of every virtual machine.
 
     :ivar errno: of the system call
+    :ivar reason: its name
     """
 
     def __init__(self, what: str, errno: int, reason: str) -> None:
         super().__init__(f"{what}: {reason}; see dmesg for KVM's messages")
         self.errno = errno
+        self.reason = reason

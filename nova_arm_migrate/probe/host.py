@@ -23,7 +23,6 @@ from typing import Any
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
-from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.probe import el0
@@ -38,6 +37,7 @@ from nova_arm_migrate.probe import scratch
 from nova_arm_migrate.probe.system import parse_list
 from nova_arm_migrate.probe.system import System
 from nova_arm_migrate.probe.trial import trial_on
+from nova_arm_migrate.probe import tries
 
 #: What os.uname().machine says where this can run.
 ARM64 = "aarch64"
@@ -51,7 +51,8 @@ CAPABILITIES = {
 }
 
 _FROM_KVM = ("values", "listed", "writable", "features", "sve_lengths",
-             "capabilities", "gic", "ipa_bits")
+             "capabilities", "gic", "vgics", "tried", "hypercalls",
+             "own_caches", "ipa_bits")
 _LONGEST_REASON = 120
 
 
@@ -112,19 +113,20 @@ class LocalHost:
             programs.LIBVIRT))
         return host.finish()
 
-    def guest_view(self, disabled: frozenset[str]) -> GuestView:
+    def guest_view(self, disabled: frozenset[str],
+                   gic: int | None = None) -> GuestView:
         """Return what KVM shows a vCPU that is made now.
 
         :raises ProbeError: if KVM can't be asked
         """
-        with self._scratch(disabled) as (vcpu, features):
-            return scratch.view(vcpu, features)
+        with self._scratch(disabled, gic) as (machine, features):
+            return scratch.view(machine.vcpu, features)
 
     def trial(self, guest: Guest) -> Trial:
         """Write the guest's registers to a fresh scratch vCPU."""
         try:
-            with self._scratch(guest.disabled) as (vcpu, _):
-                return trial_on(vcpu, guest, self._qemu_version)
+            with self._scratch(guest.disabled, guest.gic) as (machine, _):
+                return trial_on(machine, guest, self._qemu_version)
         except ProbeError as error:
             return Trial(ran=False, why_not=str(error))
 
@@ -145,9 +147,9 @@ class LocalHost:
                 raise error from None
 
     @contextlib.contextmanager
-    def _scratch(self, disabled: frozenset[str]
-                 ) -> Iterator[tuple[kvm.ScratchVCPU, frozenset[str]]]:
-        """Make the vCPU that QEMU would make for a guest."""
+    def _scratch(self, disabled: frozenset[str], gic: int | None
+                 ) -> Iterator[tuple[scratch.Machine, frozenset[str]]]:
+        """Make the machine that QEMU would make for a guest."""
         self._check_machine()
         try:
             cores = self._system.cores()
@@ -155,32 +157,39 @@ class LocalHost:
             cores = ()
         with steady(cores), kvm.Kvm(self._device) as device:
             features = device.features() - disabled
-            with (device.scratch_vm(device.ipa_bits()) as machine,
-                  machine.scratch_vcpu(
-                      features, scratch.sve_limit(disabled)) as vcpu):
-                yield vcpu, features
+            with scratch.machine(device, features, scratch.sve_limit(
+                    disabled), gic) as machine:
+                yield machine, features
 
     def _from_kvm(self) -> dict[str, Any]:
         with kvm.Kvm(self._device) as device:
             features = device.features()
             ipa_bits = device.ipa_bits()
-            with device.scratch_vm(ipa_bits) as machine:
+            with scratch.machine(device, features) as made:
                 capabilities = {
-                    name: machine.capability(number)
+                    name: made.vm.capability(number)
                     for name, number in CAPABILITIES.items()}
-                gic = machine.gic_versions()
-                masks = machine.writable_masks()
-                with machine.scratch_vcpu(features) as vcpu:
-                    seen = scratch.view(vcpu, features)
-            if masks is None:
-                masks = scratch.lowered(device, ipa_bits, seen)
+                if not made.vcpu.has_steal_time():
+                    capabilities["STEAL_TIME"] = 0
+                gic = made.vm.gic_versions()
+                masks = made.vm.writable_masks()
+                seen = scratch.view(made.vcpu, features)
+                answers = tries.answers(made.vcpu, seen, masks)
+                vgics = [made.vgic.facts()] if made.vgic is not None else []
+            for version in gic[:-1]:
+                with scratch.machine(device, features, gic=version) as made:
+                    if made.vgic is not None:
+                        vgics.append(made.vgic.facts()._replace(
+                            shown=scratch.shown_with(made.vcpu, seen)))
         return {
             "values": seen.values, "listed": seen.listed,
-            "writable": Values(masks), "features": features,
-            "sve_lengths": seen.sve_lengths,
+            "features": features, "sve_lengths": seen.sve_lengths,
             "capabilities": tuple(
                 item for item in sorted(capabilities.items()) if item[1]),
-            "gic": gic, "ipa_bits": ipa_bits}
+            "gic": gic, "vgics": tuple(sorted(vgics)), "ipa_bits": ipa_bits,
+            "writable": answers.writable, "tried": answers.tried,
+            "hypercalls": answers.hypercalls,
+            "own_caches": answers.own_caches}
 
 
 class _Assembly:

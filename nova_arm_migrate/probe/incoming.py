@@ -22,6 +22,7 @@ from nova_arm_migrate.core.incoming import fate_of
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables import keeps_value
+from nova_arm_migrate.core.vcpu import with_gic
 
 #: Why no trial can be made of a guest without a register list.
 NO_LIST = "the guest's record has no list of its registers"
@@ -36,7 +37,8 @@ def writes(guest: Guest, listed: frozenset[int]) -> list[tuple[int, int]]:
     :param listed: the registers that the destination has
     """
     both = (guest.listed or frozenset()) & listed
-    return [(code, guest.values.read(code))
+    values = with_gic(guest.values, guest.gic)
+    return [(code, values.read(code))
             for code in sorted(both, key=kvm_id) if keeps_value(code)]
 
 

@@ -19,6 +19,8 @@ import typing
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.vcpu import with_own_gic
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,10 +82,12 @@ class HostProbe(typing.Protocol):
         """
         ...
 
-    def guest_view(self, disabled: frozenset[str]) -> GuestView:
+    def guest_view(self, disabled: frozenset[str],
+                   gic: int | None = None) -> GuestView:
         """Return what KVM shows a guest that starts here now.
 
         :param disabled: as `Guest.disabled`
+        :param gic: version of its GIC; None for the newest that KVM has
         :raises ProbeError: if KVM can't be asked
         """
         ...
@@ -105,8 +109,7 @@ def guest_seen(host: Host, view: GuestView, *, disabled: frozenset[str],
     :param gic: version of its GIC; None if not known
     :param memory: bytes; None if not known
     """
-    return Guest(
-        values=view.values, listed=view.listed, disabled=disabled,
-        sve_lengths=view.sve_lengths, gic=gic, memory=memory,
-        cntfrq=host.cntfrq, dczid=host.dczid, page_size=host.page_size,
-        ipa_bits=host.ipa_bits, kernel=host.kernel, qemu=host.qemu)
+    return with_own_gic(dataclasses.replace(
+        guest_started_on(host, disabled=disabled, gic=gic, memory=memory),
+        values=view.values, listed=view.listed,
+        sve_lengths=view.sve_lengths))

@@ -19,19 +19,23 @@ and its vCPU never runs: it costs the host a few pages, for milliseconds.
 """
 
 import array
+from collections.abc import Callable
 from collections.abc import Iterable
 import errno
-import fcntl
 import os
 import struct
-import types
-from typing import Any
-from typing import Self
 
 from nova_arm_migrate.core.registers import sysreg
+from nova_arm_migrate.probe.descriptor import Descriptor
+from nova_arm_migrate.probe.descriptor import failed
+from nova_arm_migrate.probe.descriptor import KVM_HAS_DEVICE_ATTR
+from nova_arm_migrate.probe.descriptor import KVM_SET_DEVICE_ATTR
+from nova_arm_migrate.probe.descriptor import retried
 from nova_arm_migrate.probe.errors import KvmFailed
 from nova_arm_migrate.probe.errors import NoKvm
 from nova_arm_migrate.probe.errors import NoPermission
+from nova_arm_migrate.probe.vgic import GIC_DEVICES
+from nova_arm_migrate.probe.vgic import VgicDevice
 
 DEVICE = "/dev/kvm"
 API_VERSION = 12
@@ -48,21 +52,20 @@ KVM_GET_ONE_REG = 0x4010AEAB
 KVM_SET_ONE_REG = 0x4010AEAC
 KVM_GET_REG_LIST = 0xC008AEB0
 KVM_CREATE_DEVICE = 0xC00CAEE0
+KVM_ENABLE_CAP = 0x4068AEA3
 
 KVM_CAP_ARM_PMU_V3 = 126
 KVM_CAP_ARM_VM_IPA_SIZE = 165
 KVM_CAP_ARM_SVE = 170
 KVM_CAP_ARM_PTRAUTH_ADDRESS = 171
 KVM_CAP_ARM_PTRAUTH_GENERIC = 172
+KVM_CAP_ARM_NISV_TO_USER = 177
 KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES = 230
 
 #: IPA bits of a VM where KVM does not tell: KVM_CAP_ARM_VM_IPA_SIZE is 0.
 DEFAULT_IPA_BITS = 40
 
 KVM_CREATE_DEVICE_TEST = 1
-#: GIC version to KVM_DEV_TYPE_ARM_VGIC_V*. Version 5 has a number too, and
-#: no QEMU that uses it.
-GIC_DEVICES = {2: 5, 3: 7}
 
 KVM_ARM_VCPU_PSCI_0_2 = 2
 #: Features as QEMU's properties name them, to bits of KVM_ARM_VCPU_INIT.
@@ -75,6 +78,13 @@ FEATURE_CAPABILITIES = {
     "pauth": (KVM_CAP_ARM_PTRAUTH_ADDRESS, KVM_CAP_ARM_PTRAUTH_GENERIC),
 }
 _FINALIZE_SVE = 4
+# arch/arm64/include/uapi/asm/kvm.h: attributes of a vCPU.
+VCPU_PMU = 0
+VCPU_PMU_IRQ = 0
+VCPU_PMU_INIT = 1
+VCPU_PVTIME = 2
+#: The virt machine's interrupt of the PMU: PPI 7, after 16 of other kinds.
+PMU_IRQ = 23
 
 KVM_REG_ARM64_SVE_VLS = 0x606000000015FFFF
 _SVE_VLS_WORDS = 8
@@ -90,54 +100,8 @@ _FEATURE_ID_OP1 = (0, 1, 3)
 _FEATURE_ID_SIZE = 3 * 8 * 8
 
 
-def retried(descriptor: int, request: int, argument: Any = 0) -> int:
-    """Call ioctl(2), again as long as a signal interrupts it.
-
-    :raises OSError: as ioctl(2)
-    """
-    while True:
-        try:
-            result: int = fcntl.ioctl(descriptor, request, argument)
-            return result
-        except InterruptedError:
-            continue
-
-
-def errno_name(number: int) -> str:
-    """Return the name of an errno: ``EINVAL``."""
-    return errno.errorcode.get(number, str(number))
-
-
-def _failed(what: str, error: OSError) -> KvmFailed:
-    number = error.errno or 0
-    return KvmFailed(what, number, errno_name(number))
-
-
-class _Descriptor:
-    """Owns one file descriptor, and closes it."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def close(self) -> None:
-        """Close the descriptor; once."""
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None,
-                 error: BaseException | None,
-                 trace: types.TracebackType | None) -> None:
-        self.close()
-
-    def _call(self, what: str, request: int, argument: Any = 0) -> int:
-        try:
-            return retried(self._descriptor, request, argument)
-        except OSError as error:
-            raise _failed(what, error) from None
+class _Asked(Descriptor):
+    """A descriptor that KVM_CHECK_EXTENSION can be asked of."""
 
     def capability(self, number: int) -> int:
         """Return KVM_CHECK_EXTENSION of a KVM_CAP_ number, at least 0."""
@@ -145,7 +109,7 @@ class _Descriptor:
                                  number))
 
 
-class Kvm(_Descriptor):
+class Kvm(_Asked):
     """``/dev/kvm``, opened.
 
     :raises NoKvm: if there is no such device, or it speaks another version
@@ -160,7 +124,7 @@ class Kvm(_Descriptor):
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
                 raise NoKvm(device, os.strerror(error.errno)) from None
-            raise _failed(f"open {device}", error) from None
+            raise failed(f"open {device}", error) from None
         try:
             version = self._call("KVM_GET_API_VERSION", KVM_GET_API_VERSION)
             if version != API_VERSION:
@@ -190,7 +154,7 @@ class Kvm(_Descriptor):
         return ScratchVM(self._call("KVM_CREATE_VM", KVM_CREATE_VM, kind))
 
 
-class ScratchVM(_Descriptor):
+class ScratchVM(_Asked):
     """A virtual machine without memory."""
 
     def gic_versions(self) -> tuple[int, ...]:
@@ -207,6 +171,34 @@ class ScratchVM(_Descriptor):
         except OSError:
             return False
         return True
+
+    def turn_on_as_qemu(self) -> None:
+        """Enable what QEMU's ``kvm_arch_init`` enables of every machine.
+
+        QEMU goes on where KVM refuses it.
+        """
+        if self.capability(KVM_CAP_ARM_NISV_TO_USER):
+            try:
+                self._call("KVM_ENABLE_CAP", KVM_ENABLE_CAP, bytearray(
+                    struct.pack("=I100x", KVM_CAP_ARM_NISV_TO_USER)))
+            except KvmFailed:
+                return
+
+    def vgic(self, version: int) -> VgicDevice:
+        """Return an interrupt controller for the machine and its vCPU.
+
+        :param version: one out of `gic_versions`
+        :raises KvmFailed: if KVM makes none
+        """
+        request = bytearray(struct.pack("=III", GIC_DEVICES[version], 0, 0))
+        self._call("KVM_CREATE_DEVICE", KVM_CREATE_DEVICE, request)
+        device = VgicDevice(struct.unpack("=III", request)[1], version)
+        try:
+            device.set_up()
+        except BaseException:
+            device.close()
+            raise
+        return device
 
     def writable_masks(self) -> dict[int, int] | None:
         """Return the writable bits of registers by code, without zeros.
@@ -246,7 +238,7 @@ class ScratchVM(_Descriptor):
         return vcpu
 
 
-class ScratchVCPU(_Descriptor):
+class ScratchVCPU(Descriptor):
     """A vCPU that never runs."""
 
     sve_lengths: tuple[int, ...] = ()
@@ -273,6 +265,31 @@ class ScratchVCPU(_Descriptor):
                 self.sve_lengths = self._read_lengths()
             self._call("KVM_ARM_VCPU_FINALIZE", KVM_ARM_VCPU_FINALIZE,
                        bytearray(struct.pack("=i", _FINALIZE_SVE)))
+
+    def start_pmu(self) -> None:
+        """Give the PMU its interrupt: ``kvm_arm_pmu_set_irq`` and ``_init``.
+
+        The machine has its GIC.
+
+        :raises KvmFailed: if KVM does not take it
+        """
+        irq = array.array("i", [PMU_IRQ])
+        self._attribute("the PMU's interrupt", KVM_SET_DEVICE_ATTR, VCPU_PMU,
+                        VCPU_PMU_IRQ, irq.buffer_info()[0])
+        self._attribute("initialising the PMU", KVM_SET_DEVICE_ATTR,
+                        VCPU_PMU, VCPU_PMU_INIT)
+
+    def has_steal_time(self) -> bool:
+        """Whether QEMU could give it a steal time page.
+
+        QEMU aborts where KVM has the capability and not this.
+        """
+        try:
+            self._attribute("KVM_HAS_DEVICE_ATTR", KVM_HAS_DEVICE_ATTR,
+                            VCPU_PVTIME, 0)
+        except KvmFailed:
+            return False
+        return True
 
     def _one_reg(self, register: int, buffer: "array.array[int]"
                  ) -> bytearray:
@@ -313,7 +330,7 @@ class ScratchVCPU(_Descriptor):
             except OSError as error:
                 # With E2BIG KVM says the number.
                 if error.errno != errno.E2BIG or ids[0] <= room:
-                    raise _failed("KVM_GET_REG_LIST", error) from None
+                    raise failed("KVM_GET_REG_LIST", error) from None
                 room = ids[0]
         return tuple(sorted(ids[1:ids[0] + 1]))
 
@@ -341,3 +358,18 @@ class ScratchVCPU(_Descriptor):
         except OSError as error:
             return error.errno or errno.EINVAL
         return 0
+
+    def writer(self, register: int) -> Callable[[int], int]:
+        """Return `write` for one register that is written many times."""
+        buffer = array.array("Q", [0])
+        request = self._one_reg(register, buffer)
+
+        def write(value: int) -> int:
+            buffer[0] = value
+            try:
+                retried(self._descriptor, KVM_SET_ONE_REG, request)
+            except OSError as error:
+                return error.errno or errno.EINVAL
+            return 0
+
+        return write

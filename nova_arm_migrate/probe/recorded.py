@@ -13,12 +13,15 @@
 
 """A host played back from its profile: the twin of the real probe."""
 
+from nova_arm_migrate.core.gic import find_gic
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.rules import JUDGES
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.core.vcpu import with_gic
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe import incoming
@@ -40,7 +43,8 @@ class RecordedHost:
         """Return the profile."""
         return self._profile
 
-    def guest_view(self, disabled: frozenset[str]) -> GuestView:
+    def guest_view(self, disabled: frozenset[str],
+                   gic: int | None = None) -> GuestView:
         """Return what the host shows a guest.
 
         :raises ProbeError: if the profile has no register list
@@ -48,8 +52,8 @@ class RecordedHost:
         seen = offered(self._profile, disabled)
         if seen.listed is None:
             raise ProbeError(self._profile.why_absent("listed"))
-        return GuestView(seen.values, seen.listed, seen.features,
-                         seen.sve_lengths or ())
+        return GuestView(with_gic(seen.values, gic, self._profile),
+                         seen.listed, seen.features, seen.sve_lengths or ())
 
     def trial(self, guest: Guest) -> Trial:
         """Judge the guest's registers by the rule of each."""
@@ -60,11 +64,18 @@ class RecordedHost:
             return Trial(ran=False, why_not=seen.why_absent("listed"))
         fails, may_fail = incoming.missing(guest, seen.listed, seen.qemu)
         pairs = incoming.writes(guest, seen.listed)
+        refused = [code for code, value in pairs
+                   if _refuses(seen, register_of(code), value)]
+        untried: tuple[int, ...] = ()
+        if guest.vgic is not None and guest.vgic.ctlr is not None:
+            if seen.vgic(guest.gic) is None:
+                untried = (ICC_CTLR_EL1.code,)
+            elif any(finding.code is not None
+                     for finding in find_gic(guest, seen)):
+                refused.append(ICC_CTLR_EL1.code)
         return Trial(
-            refused=tuple(
-                (code, "EINVAL") for code, value in pairs
-                if _refuses(seen, register_of(code), value)),
-            missing=fails, unjudged=may_fail, written=len(pairs))
+            refused=tuple((code, "EINVAL") for code in refused),
+            missing=fails, unjudged=may_fail + untried, written=len(pairs))
 
 
 def _refuses(host: Host, register: Register, value: int) -> bool:

@@ -11,29 +11,60 @@
 # under the License.
 
 
-"""What a scratch vCPU shows, and what it lets be written."""
+"""A scratch machine as QEMU would make it, and what its vCPU shows."""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
 
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import code_of
-from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import kvm_id
-from nova_arm_migrate.core.tables.features import ID_AA64DFR0_EL1
-from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
-from nova_arm_migrate.core.tables.features import ID_DFR0_EL1
+from nova_arm_migrate.core.tables.features import GIC_REGISTERS
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.core.tables import keeps_value
-from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.probe.interface import GuestView
 from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe.vgic import VgicDevice
 
-#: The fields that kernels before 6.7, which do not tell, may let be
-#: lowered: set_id_aa64pfr0_el1 (5.11), set_id_aa64dfr0_el1 and
-#: set_id_dfr0_el1 (6.2).
-_CANDIDATES = (
-    (ID_AA64PFR0_EL1, ("CSV2", "CSV3")),
-    (ID_AA64DFR0_EL1, ("PMUVer",)),
-    (ID_DFR0_EL1, ("PerfMon",)),
-)
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Machine:
+    """A scratch VM with the vCPU and the GIC that QEMU would give it.
+
+    :ivar vm: the machine; vcpu: its only one
+    :ivar vgic: None where KVM emulates no GIC
+    """
+
+    vm: kvm.ScratchVM
+    vcpu: kvm.ScratchVCPU
+    vgic: VgicDevice | None
+
+
+@contextlib.contextmanager
+def machine(device: kvm.Kvm, features: frozenset[str],
+            sve_below: int | None = None, gic: int | None = None
+            ) -> Iterator[Machine]:
+    """Make a machine in the order in which QEMU's ``virt`` does it.
+
+    :param features: of the vCPU
+    :param sve_below: as for `ScratchVM.scratch_vcpu`
+    :param gic: the version that the guest has. Without it, or where KVM
+        does not emulate that one, the newest that it does
+    :raises KvmFailed: if KVM makes none
+    """
+    with contextlib.ExitStack() as stack:
+        vm = stack.enter_context(device.scratch_vm(device.ipa_bits()))
+        vm.turn_on_as_qemu()
+        vcpu = stack.enter_context(vm.scratch_vcpu(features, sve_below))
+        vgic = None
+        versions = vm.gic_versions()
+        if versions:
+            version = gic if gic in versions else versions[-1]
+            vgic = stack.enter_context(vm.vgic(version))
+            if "pmu" in features:
+                vcpu.start_pmu()
+        yield Machine(vm, vcpu, vgic)
 
 
 def view(vcpu: kvm.ScratchVCPU, features: frozenset[str]) -> GuestView:
@@ -65,31 +96,15 @@ def sve_limit(disabled: frozenset[str]) -> int | None:
                 if name in SVE_LENGTH_PROPERTIES), default=None)
 
 
-def lowered(device: kvm.Kvm, ipa_bits: int, seen: GuestView
-            ) -> dict[int, int]:
-    """Return the writable bits by trying, where the kernel does not tell.
+def shown_with(vcpu: kvm.ScratchVCPU, seen: GuestView
+               ) -> tuple[tuple[int, int], ...]:
+    """Return ID registers that a machine with another GIC shows otherwise.
 
-    Each try has a virtual machine of its own: an accepted value stays.
-
-    :raises KvmFailed: if KVM makes none
+    :param vcpu: of that machine
+    :param seen: what the host's profile has
+    :raises KvmFailed: if KVM does not tell
     """
-    masks: dict[int, int] = {}
-    for code, names in _CANDIDATES:
-        value = seen.values.read(code)
-        for field in map(register_of(code).field, names):
-            if code in seen.listed and field.of(value) and _takes(
-                    device, ipa_bits, seen.features, code,
-                    _less(field, value)):
-                masks[code] = masks.get(code, 0) | field.mask
-    return masks
-
-
-def _less(field: Field, value: int) -> int:
-    return field.into(value, field.of(value) - 1)
-
-
-def _takes(device: kvm.Kvm, ipa_bits: int, features: frozenset[str],
-           code: int, value: int) -> bool:
-    with (device.scratch_vm(ipa_bits) as machine,
-          machine.scratch_vcpu(features) as vcpu):
-        return not vcpu.write(kvm_id(code), value)
+    values = [(code, vcpu.read(kvm_id(code))) for code in GIC_REGISTERS
+              if code in seen.listed]
+    return tuple(sorted((code, value) for code, value in values
+                        if value != seen.values.read(code)))

@@ -18,25 +18,29 @@ from collections.abc import Callable
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
+from nova_arm_migrate.probe.descriptor import errno_name
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe import incoming
 from nova_arm_migrate.probe.interface import Trial
-from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe.scratch import Machine
 
 
-def trial_on(vcpu: kvm.ScratchVCPU, guest: Guest,
+def trial_on(machine: Machine, guest: Guest,
              qemu: Callable[[], str]) -> Trial:
     """Write all that the guest has, and collect what is refused.
 
-    QEMU's ``write_list_to_kvmstate`` also goes on after a refusal.
+    QEMU's ``write_list_to_kvmstate`` also goes on after a refusal. The GIC
+    is a device of its own, which QEMU restores after the CPUs.
 
-    :param vcpu: fresh, with the features that QEMU would set
+    :param machine: fresh, with the features and the GIC that QEMU would set
     :param qemu: returns the version of the QEMU here, or raises
         `ProbeError`; asked only where it matters
     :raises ProbeError: if KVM does not list the vCPU's registers
     """
     if guest.listed is None:
         return Trial(ran=False, why_not=incoming.NO_LIST)
+    vcpu = machine.vcpu
     listed = frozenset(code for register in vcpu.register_list()
                        if (code := code_of(register)) is not None)
     version = None
@@ -51,6 +55,13 @@ def trial_on(vcpu: kvm.ScratchVCPU, guest: Guest,
     for code, value in pairs:
         number = vcpu.write(kvm_id(code), value)
         if number:
-            refused.append((code, kvm.errno_name(number)))
-    return Trial(refused=tuple(refused), missing=fails, unjudged=may_fail,
-                 written=len(pairs))
+            refused.append((code, errno_name(number)))
+    vgic = machine.vgic
+    untried: tuple[int, ...] = ()
+    if guest.vgic is not None and guest.vgic.ctlr is not None:
+        if vgic is not None and vgic.version == guest.gic:
+            refused += vgic.restore(guest.vgic)
+        else:
+            untried = (ICC_CTLR_EL1.code,)
+    return Trial(refused=tuple(refused), missing=fails,
+                 unjudged=may_fail + untried, written=len(pairs))

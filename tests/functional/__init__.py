@@ -14,7 +14,8 @@
 
 Importing ``nova.tests.functional`` chooses between eventlet and native
 threads for the whole process, and has to come before anything that imports
-eventlet. Native threads are what Nova 34 runs on by default.
+eventlet. Native threads are what Nova 34 runs on by default. Importing
+``nova.test`` has oslo.log print to the terminal, which is undone here.
 """
 
 import os
@@ -22,3 +23,9 @@ import os
 os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', '1')
 
 import nova.tests.functional  # noqa: E402, F401
+
+import nova.test  # noqa: E402, F401
+
+from tests import logs  # noqa: E402
+
+logs.keep_between_tests()

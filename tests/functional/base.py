@@ -31,6 +31,7 @@ from nova_arm_migrate.demo import hosts
 from nova_arm_migrate import finder
 from tests.functional import paste
 from tests.functional import threads
+from tests import logs
 
 STOCK = 'libvirt.LibvirtDriver'
 OURS = 'arm_migrate.ArmLibvirtDriver'
@@ -45,6 +46,7 @@ class ArmServersTestBase(base.ServersTestBase):
     CAST_AS_CALL = False
 
     def setUp(self):
+        self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
         finder.install()    # what the start-up file does once installed
         super().setUp()

@@ -63,6 +63,9 @@ class Point:
     :ivar always: fails each time, until the migration has ended
     :ivar lost: the call is made, and its answer is lost
     :ivar after: fails wherever it is called from, once the method has begun
+    :ivar stock: the call is made with the stock driver alone
+    :ivar beyond: the manager fails on its own, before it has called the
+        driver or anything that catches failures: as with the stock driver
     """
 
     method: str
@@ -74,6 +77,8 @@ class Point:
     always: bool = False
     lost: bool = False
     after: bool = False
+    stock: bool = False
+    beyond: bool = False
 
     @property
     def target(self):
@@ -97,7 +102,8 @@ def _points(method, role, *sites, fails=False):
         name, _, number = callee.partition('#')
         yield Point(method, role, name, int(number or 1), error, fails,
                     always='always' in rest or 'away' in rest,
-                    lost='lost' in rest, after='away' in rest)
+                    lost='lost' in rest, after='away' in rest,
+                    stock='stock' in rest, beyond='beyond' in rest)
 
 
 #: By group: one cloud, and one test, each.
@@ -105,14 +111,14 @@ GROUPS = {
     'begin': (
         *_points(
             '_do_live_migration', 'source',
-            'Manager._set_migration_status database',
-            'Bdms.get_by_instance_uuid database',
-            'Manager._do_pre_live_migration_from_source nova',
-            'Manager._set_migration_status#2 database',
+            'Manager._set_migration_status database beyond',
+            'Bdms.get_by_instance_uuid database beyond',
+            'Manager._do_pre_live_migration_from_source nova beyond',
+            'Manager._set_migration_status#2 database beyond',
         ),
         *_points(
             '_do_pre_live_migration_from_source', 'source',
-            'Manager._get_neutron_events_for_live_migration nova',
+            'Manager._get_neutron_events_for_live_migration nova beyond',
             'Manager._get_instance_block_device_info database',
             'Driver.get_instance_disk_info os',
             'VirtAPI.wait_for_instance_event nova',
@@ -194,7 +200,6 @@ GROUPS = {
             'Guest.get_job_info libvirt',
             'Guest.get_job_info#3 libvirt',
             'Guest.get_job_info#3 libvirt always',
-            'Job.find_job_type nova',
             'Job.run_tasks nova',
             'Job.should_trigger_timeout_action nova',
             'Job.update_downtime libvirt',
@@ -205,7 +210,7 @@ GROUPS = {
         *_points(
             '_live_migration_monitor', 'source',
             'Job.run_recover_tasks nova',
-            'Job.find_job_type libvirt',
+            'Job.find_job_type libvirt stock',
             'Driver._clear_empty_migration nova',
             fails=True,
         ),

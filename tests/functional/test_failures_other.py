@@ -63,6 +63,7 @@ class TestTypo(base.ArmServersTestBase):
                   and 'enforcement' in line]
         self.assertEqual(1, len(errors), errors)
         self.sighup(enforcement='enforce')
+        self.arm.hosts['host-b'].connection.refusals.clear()
         self.refused(server, 'host-b', 'arm64: ID_AA64ISAR0_EL1.TS')
 
     def test_stock_a_typo(self):

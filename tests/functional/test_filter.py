@@ -94,18 +94,20 @@ class TestFilter(FilterTestBase):
         self.assertEqual(1, self.visits)
         self.assertEqual(
             [f'ArmMigrateFilter: live migration of server {server["id"]}:'
-             ' 3 of 4 hosts dropped: MIDR_EL1: guest 0x410fd400, host'
-             ' 0x413fd0c1: host-b, host-c;'
-             ' ID_AA64ISAR0_EL1.TS: guest 1, host 0: host-d'], self.lines())
+             ' 3 of 4 hosts dropped: MIDR_EL1: guest 0x410fd400 (Neoverse-V1'
+             ' r0p0), host 0x413fd0c1 (Neoverse-N1 r3p1): host-b, host-c;'
+             ' ID_AA64ISAR0_EL1.TS: guest 1 (FlagM), host 0 (not'
+             ' implemented): host-d'], self.lines())
         # No host is asked that would only refuse.
         (check,) = self.events(server, CHECK)
         self.assertEqual('Success', check['result'])
         (event,) = self.events(server, EVENT)
         self.assertEqual('Success', event['result'])
         self.assertEqual(
-            'arm64: 3 of 4 hosts dropped: MIDR_EL1: guest 0x410fd400, host'
-            ' 0x413fd0c1: host-b, host-c; ID_AA64ISAR0_EL1.TS: guest 1,'
-            ' host 0: host-d', event['details'])
+            'arm64: 3 of 4 hosts dropped: MIDR_EL1: guest 0x410fd400'
+            ' (Neoverse-V1 r0p0), host 0x413fd0c1 (Neoverse-N1 r3p1): host-b,'
+            ' host-c; ID_AA64ISAR0_EL1.TS: guest 1 (FlagM), host 0 (not'
+            ' implemented): host-d', event['details'])
         action = self.api.get_instance_actions(server['id'])[0]
         self.assertIsNone(action['message'])
 

@@ -39,7 +39,7 @@ class TestMigration(base.ArmServersTestBase):
         self.host('host-b', LESSER)
         server = self.boot('host-a')
         self.refused(server, 'host-b', 'arm64: ID_AA64ISAR0_EL1.TS:'
-                     ' guest 1, host-b 0')
+                     ' guest 1 (FlagM), host-b 0 (not implemented)')
 
     def test_refused_where_the_host_was_forced(self):
         self.host('host-a', HOST)
@@ -148,4 +148,5 @@ class TestMigration(base.ArmServersTestBase):
         self.migrate(server, name, state='error')
         (event,) = self.events(server)
         self.assertLessEqual(len(event['details'].encode()), 255)
-        self.assertRegex(event['details'], r'guest 1, host-b 0 \(\+\d more\)$')
+        self.assertRegex(event['details'], r'guest 1 \(\w+\), host-b 0 \('
+                         r'not implemented\) \(\+\d more\)$')

@@ -170,8 +170,8 @@ class TestBadRecords(MixedFleetBase):
 
     def test_newer_record_of_the_host(self):
         server = self.boot('host-a')
-        self.damage_host(schema=2)
-        self.unknown(server, 'host-b', 'schema 2, this version reads 1')
+        self.damage_host(schema=3)
+        self.unknown(server, 'host-b', 'schema 3, this version reads 1')
 
     def test_damaged_record_of_the_host(self):
         server = self.boot('host-a')
@@ -188,7 +188,7 @@ class TestBadRecords(MixedFleetBase):
 
     def test_newer_record_of_the_guest(self):
         server = self.boot('host-a')
-        self.damage_guest(server, '{"schema":2,"kind":"guest"}')
+        self.damage_guest(server, '{"schema":3,"kind":"guest"}')
         self.unknown(server, 'host-b', 'GUEST: its record can not be read')
 
     def test_damaged_record_of_the_guest(self):

@@ -25,6 +25,7 @@ import unittest
 
 from nova_arm_migrate.adapters import driver
 from tests.functional import paste
+from tests import logs
 
 MODULES = (
     'libvirt.test_live_migration',
@@ -50,6 +51,7 @@ class OurDriver:
     """Put before a test class of Nova's."""
 
     def setUp(self):
+        self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
         self.stub_out('nova.virt.libvirt.LibvirtDriver',
                       driver.ArmLibvirtDriver)

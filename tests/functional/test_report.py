@@ -24,6 +24,7 @@ from nova_arm_migrate import finder
 from nova_arm_migrate.probe.errors import NoPermission
 from tests.functional import base
 from tests.functional import paste
+from tests import logs
 from tests.unit.core import synthetic as s
 
 HOST = s.host()
@@ -96,6 +97,7 @@ class TestX86(libvirt_base.LibvirtMigrationMixin,
     ADMIN_API = True
 
     def setUp(self):
+        self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
         finder.install()
         super().setUp()

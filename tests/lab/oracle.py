@@ -99,6 +99,7 @@ class Said:
     trial: str
     verdict: str
     why: str
+    scheduler: str
 
 
 def said(
@@ -106,10 +107,12 @@ def said(
 ) -> Said:
     """Put a trial's answer beside the comparison of the records."""
     static = compare.compare(guest, host)
+    passes = trials.before_trial(static).verdict is verdicts.Verdict.COMPATIBLE
+    scheduler = 'passes' if passes else 'drops'
     if not answer['ran']:
         return Said(
             static.verdict.value, 'not run', static.verdict.value,
-            answer['why_not'],
+            answer['why_not'], scheduler,
         )  # fmt: skip
     final, differ = trials.with_trial(
         static,
@@ -126,7 +129,7 @@ def said(
     )
     return Said(
         static.verdict.value, trial, final.verdict.value,
-        why or _reason(final),
+        why or _reason(final), scheduler,
     )  # fmt: skip
 
 

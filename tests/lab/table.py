@@ -34,6 +34,9 @@ _MEANS = {
     REFUSED: INCOMPATIBLE,
 }
 
+PASSES = 'passes'
+DROPS = 'drops'
+
 STOCK = 'refused'
 STOCK_WORKAROUND = 'accepted'
 
@@ -49,6 +52,8 @@ class Row:
     :ivar trial: what a scratch vCPU of the destination did with the
         registers: ``accepts`` or ``refuses``
     :ivar verdict: comparison and trial together
+    :ivar scheduler: what ``ArmMigrateFilter`` does with the destination, with
+        the default options: ``passes`` or ``drops``
     :ivar libvirt: what ``virsh cpu-compare`` says on the destination
     :ivar hypervisor: what ``virsh hypervisor-cpu-compare`` says there
     :ivar stock: Nova's own check, by its rule: on AArch64 it asks for the
@@ -65,6 +70,7 @@ class Row:
     static: str
     trial: str
     verdict: str
+    scheduler: str
     libvirt: str
     hypervisor: str
     outcome: str
@@ -81,18 +87,25 @@ class Row:
     def agreement(self) -> str:
         """``yes``, ``no``, or ``-`` where nothing was moved.
 
-        What the rule leaves to the trial (unknown) is no disagreement.
+        What the rule leaves to the trial (unknown) is no disagreement. The
+        scheduler must not drop a host to which a guest moves healthy; a
+        host that it passes and that refuses costs one pre-check.
         """
         if self.outcome == NOT_TRIED:
             return '-'
         means = _MEANS[self.outcome]
-        agrees = self.verdict == means and self.static in (means, UNKNOWN)
+        agrees = (
+            self.verdict == means
+            and self.static in (means, UNKNOWN)
+            and not (self.outcome == HEALTHY and self.scheduler == DROPS)
+        )
         return 'yes' if agrees else 'no'
 
 
 COLUMNS = (
-    'source', 'destination', 'midr', 'static', 'trial', 'verdict', 'libvirt',
-    'hypervisor', 'stock', 'workaround', 'outcome', 'agree', 'why', 'detail',
+    'source', 'destination', 'midr', 'static', 'trial', 'verdict',
+    'scheduler', 'libvirt', 'hypervisor', 'stock', 'workaround', 'outcome',
+    'agree', 'why', 'detail',
 )  # fmt: skip
 
 
@@ -124,7 +137,9 @@ def from_tsv(text: str) -> list[Row]:
     return [
         Row(**{name: line[name] for name in names})
         for line in reader
-        if line.get('outcome') and line.get('source')
+        if line.get('outcome')
+        and line.get('source')
+        and all(line.get(name) is not None for name in names)
     ]
 
 
@@ -162,8 +177,8 @@ def summary(rows: collections.abc.Sequence[Row]) -> str:
 
 def to_text(rows: collections.abc.Iterable[Row]) -> str:
     """A table to read: the verdicts and the outcome, without details."""
-    shown = ('source', 'destination', 'static', 'trial', 'libvirt',
-             'workaround', 'outcome', 'agree')  # fmt: skip
+    shown = ('source', 'destination', 'static', 'trial', 'scheduler',
+             'libvirt', 'workaround', 'outcome', 'agree')  # fmt: skip
     lines = [list(shown)]
     for row in rows:
         by_name = dict(zip(COLUMNS, cells(row)))
@@ -192,6 +207,10 @@ by its rule; it refuses every pair, each host to itself included, and with
 ``virsh cpu-compare`` really said; its ``hypervisor-cpu-compare``, which Nova
 uses, knows no KVM on Arm. What libvirt says of a refused migration is only in
 the file ``lab-truth.tsv``: for one cause it differs from run to run.
+``scheduler`` is what ``ArmMigrateFilter`` does with the destination, by its
+rule and with the default options: it has no trial, and must not drop a host to
+which the guest moves healthy. It and ``why`` are worked out from the recorded
+hosts by the code as it is; the unit tests do so again.
 
 *A via B* is a guest that started on A, moved to B and was moved on from there.
 
@@ -202,7 +221,8 @@ QEMU carries 1024, and it takes a move in the midst of their use to see it.
 """
 
 _RST_COLUMNS = (
-    'source', 'destination', 'verdict', 'why', 'libvirt', 'outcome', 'detail',
+    'source', 'destination', 'verdict', 'scheduler', 'why', 'libvirt',
+    'outcome', 'detail',
 )  # fmt: skip
 
 

@@ -296,6 +296,7 @@ class Trial:
             hypervisor=words[1],
             outcome=outcome,
             why=ours.why,
+            scheduler=ours.scheduler,
             detail=detail,
         )
 
@@ -319,6 +320,7 @@ class Trial:
             hypervisor=hypervisor,
             outcome=outcome,
             why=ours.why,
+            scheduler=ours.scheduler,
             detail=detail,
         )
 
@@ -328,7 +330,8 @@ def moved(guest: profile.Guest, host: profile.Host) -> profile.Guest:
 
     It did not boot again there, which we know and Nova does not.
     """
-    return dataclasses.replace(vcpu.carried(guest, host), sve_passed=None)
+    return dataclasses.replace(
+        vcpu.carried(guest, host), sve_passed=None, ipa_passed=None)
 
 
 def attempt(guest: guests.Guest, target: hosts.Host) -> tuple[str, str]:

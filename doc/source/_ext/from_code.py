@@ -12,7 +12,7 @@
 
 """Directives that print what the code has, so that the pages stay true.
 
-``arm-findings``    every cause of a finding, with its sentence
+``arm-findings``    every cause of a finding, with its words and remedies
 ``arm-registers``   every register and field, with KVM's rule
 ``arm-job``         what follows a migration job whose libvirt call has raised
 ``arm-command``     the help of a command: ``arm-command:: compare``
@@ -28,8 +28,12 @@ from docutils import nodes
 from docutils.parsers import rst
 
 from nova_arm_migrate.commands import main
+from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.causes import LACKING
+from nova_arm_migrate.core import finding
 from nova_arm_migrate.core import job
 from nova_arm_migrate.core import registers
+from nova_arm_migrate.core import remedies
 from nova_arm_migrate.core import rules
 from nova_arm_migrate.core import sentences
 from nova_arm_migrate.core import tables
@@ -80,11 +84,19 @@ def _literal(text):
 class Findings(rst.Directive):
     def run(self):
         return [_table(
-            ('Finding', 'What it says'), (20, 80),
-            [(_plain(cause.value), _plain(sentences.sentence(
-                cause, name='REGISTER.FIELD', guest='G', host='H',
-                detail='…')))
-             for cause in sentences.Cause])]
+            ('Finding', 'What it says', 'What may help'), (15, 40, 45),
+            [self._row(cause) for cause in Cause])]
+
+    @staticmethod
+    def _row(cause):
+        # Its register has no entry in the tables, and no pair of records
+        # says which of the remedies helps.
+        found = finding.Finding(
+            cause, finding.Severity.BLOCKS, 'REGISTER', 'FIELD', guest='G',
+            host='H', detail='…')
+        return (_plain(cause.value), _plain(sentences.words(found)),
+                _plain('; '.join(remedy.text(found)
+                                 for remedy in remedies.remedies(found))))
 
 
 class Registers(rst.Directive):
@@ -148,18 +160,18 @@ class Registers(rst.Directive):
 
 class Job(rst.Directive):
     def run(self):
-        there = [state for state in job.Domain
-                 if state is not job.Domain.MIGRATED]
+        there = [state for state in job.Presence
+                 if state is not job.Presence.MIGRATED]
         return [_table(
             ('On the source', *(state.value for state in there)),
             (16, *[12] * len(there)),
             [(_plain(here.value),
               *(_plain(self._step(here, state)) for state in there))
-             for here in job.Domain])]
+             for here in job.Presence])]
 
     @staticmethod
     def _step(here, there):
-        return job.next_step(job.Sight(
+        return job.next_step(job.Observation(
             job.Thread.RAISED, source=here, destination=there)).step.value
 
 
@@ -214,11 +226,12 @@ class Silicon(rst.Directive):
         found = [finding for finding in report.findings
                  if finding.severity is not Severity.NOTE]
         lacking = [finding for finding in found
-                   if finding.cause in sentences.LACKING]
+                   if finding.cause in LACKING]
         told = [finding.brief('host') for finding in found
                 if finding not in lacking]
         if lacking:
-            more = f' and {len(lacking) - 1} more' if lacking[1:] else ''
+            others = sum(len(finding.codes) for finding in lacking) - 1
+            more = f' and {others} more' if others else ''
             told.append(f'{lacking[0].name}{more}: not on host')
         return (*(_plain(name) for name in names),
                 _plain(report.verdict.value),

@@ -25,7 +25,8 @@ rule for it then comes out the same.
 Held against real kernels in the lab, 105,000 writes to each of four hosts:
 none differs on 6.1 and 7.2; 42 and 34 do on two hosts with 6.12, all of them
 ID_AA64PFR0_EL1.EL0 or EL1 written as 0, which 6.12 takes and no CPU has; the
-rule is 7.2's and refuses that everywhere.
+rule is 7.2's, and what a host's KVM was seen to take (`Host.tried`) goes
+before it.
 """
 
 from nova_arm_migrate.core.registers import exact

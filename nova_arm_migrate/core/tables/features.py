@@ -25,13 +25,19 @@ from nova_arm_migrate.core.registers import sysreg
 
 ID_AA64PFR0_EL1 = sysreg(3, 0, 0, 4, 0)
 ID_AA64PFR1_EL1 = sysreg(3, 0, 0, 4, 1)
+ID_AA64PFR2_EL1 = sysreg(3, 0, 0, 4, 2)
 ID_AA64ZFR0_EL1 = sysreg(3, 0, 0, 4, 4)
 ID_AA64SMFR0_EL1 = sysreg(3, 0, 0, 4, 5)
 ID_AA64DFR0_EL1 = sysreg(3, 0, 0, 5, 0)
 ID_AA64ISAR1_EL1 = sysreg(3, 0, 0, 6, 1)
 ID_AA64ISAR2_EL1 = sysreg(3, 0, 0, 6, 2)
+ID_PFR1_EL1 = sysreg(3, 0, 0, 1, 1)
 ID_DFR0_EL1 = sysreg(3, 0, 0, 1, 2)
 CTR_EL0 = sysreg(3, 3, 0, 0, 1)
+
+
+#: Registers that depend on the machine's GIC (kvm_vgic_finalize_idregs).
+GIC_REGISTERS = (ID_PFR1_EL1, ID_AA64PFR0_EL1, ID_AA64PFR2_EL1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ REGISTER_NAMES = {
     sysreg(3, 0, 10, 3, 1): "AMAIR2_EL1",
     sysreg(3, 0, 12, 0, 0): "VBAR_EL1",
     sysreg(3, 0, 12, 1, 1): "DISR_EL1",
+    sysreg(3, 0, 12, 12, 4): "ICC_CTLR_EL1",
     sysreg(3, 0, 13, 0, 1): "CONTEXTIDR_EL1",
     sysreg(3, 0, 13, 0, 4): "TPIDR_EL1",
     sysreg(3, 0, 13, 0, 7): "SCXTNUM_EL1",

@@ -40,6 +40,8 @@ VENDOR_HYP_BMAP_2_BITS = 0b11
 PSCI_0_2 = 0x2
 PSCI_1_0 = 0x10000
 
+WORKAROUND_NOT_REQUIRED = 2
+WORKAROUND_2 = firmware(2)
 WORKAROUND_2_LEVEL = Field("LEVEL", 0)
 WORKAROUND_2_ENABLED = Field("ENABLED", 4, 1)
 WORKAROUND_2_AVAIL = 2
@@ -47,6 +49,7 @@ WORKAROUND_2_NOT_REQUIRED = 3
 
 #: CSSELR_MAX in arch/arm64/kvm/sys_regs.c: two for each of seven levels.
 CCSIDR_COUNT = 14
+ALL_CCSIDR = frozenset(ccsidr(n) for n in range(CCSIDR_COUNT))
 
 PMCR_N = Field("N", 11, 5)
 CCSIDR_LINE_SIZE = Field("LineSize", 0, 3)
@@ -85,7 +88,7 @@ COUNTER_REGISTERS = (
 FIRMWARE_REGISTERS = (
     Register("PSCI_VERSION", firmware(0), (), Judge.PSCI_VERSION),
     Register("SMCCC_ARCH_WORKAROUND_1", firmware(1), (), Judge.LEVEL),
-    Register("SMCCC_ARCH_WORKAROUND_2", firmware(2), (
+    Register("SMCCC_ARCH_WORKAROUND_2", WORKAROUND_2, (
         WORKAROUND_2_LEVEL, WORKAROUND_2_ENABLED,
     ), Judge.LEVEL_WORKAROUND_2),
     Register("SMCCC_ARCH_WORKAROUND_3", firmware(3), (), Judge.LEVEL),

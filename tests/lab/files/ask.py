@@ -30,6 +30,7 @@ from nova_arm_migrate.core import vcpu
 from nova_arm_migrate.probe import host
 from nova_arm_migrate.probe import interface
 from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe import scratch
 
 probe = host.LocalHost()
 here = probe.host()
@@ -42,7 +43,7 @@ def ask_host(question: dict[str, Any]) -> dict[str, Any]:
 def ask_view(question: dict[str, Any]) -> dict[str, Any]:
     disabled = frozenset(question["disabled"])
     seen = interface.guest_seen(
-        here, probe.guest_view(disabled), disabled=disabled,
+        here, probe.guest_view(disabled, question["gic"]), disabled=disabled,
         gic=question["gic"], memory=question["memory"])
     derived = vcpu.guest_started_on(
         here, disabled=disabled, gic=question["gic"],
@@ -82,8 +83,8 @@ def _writes(device: kvm.Kvm, features: frozenset[str],
             values: Iterator[tuple[int, int]], answers: list[int]) -> bool:
     """Go on until an accepted value can't be taken back; tell if so."""
     first: dict[int, int] = {}
-    with (device.scratch_vm(device.ipa_bits()) as machine,
-          machine.scratch_vcpu(features) as vcpu):
+    with scratch.machine(device, features) as machine:
+        vcpu = machine.vcpu
         for code, value in values:
             number = registers.kvm_id(code)
             if code not in first:

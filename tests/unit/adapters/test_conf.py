@@ -125,6 +125,15 @@ class TestWhileRunning(unittest.TestCase):
             self.assertTrue(conf.current(self.conf).refuse_unknown)
         self.assertEqual(1, len(logs.output))
 
+    def test_each_change_is_looked_at(self):
+        conf.start(self.conf)
+        self.sighup('unknown = refuse', 'trial = false')
+        with self.assertLogs('nova_arm_migrate', 'ERROR'):
+            self.sighup('unknown = refsue')
+        now = conf.current(self.conf)
+        self.assertTrue(now.refuse_unknown)
+        self.assertFalse(now.trial)
+
     def test_nothing_good_is_known(self):
         self.sighup('overrides = CTR_EL0.DIX')
         self.assertRaises(cfg.ConfigFileValueError, conf.current, self.conf)

@@ -18,7 +18,6 @@ What they do inside Nova is in tests/functional.
 import contextlib
 import json
 import types
-import unittest
 from unittest import mock
 
 from nova.compute import provider_tree
@@ -39,6 +38,7 @@ from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.host import LocalHost
 from nova_arm_migrate.probe.recorded import RecordedHost
+from tests import logs
 from tests.unit.core import synthetic as s
 
 objects.register_all()
@@ -51,7 +51,7 @@ XML = ("<domain type='kvm'><memory>524288</memory>"
 LIVE_XML = XML.replace('<features>', "<features><gic version='3'/>")
 
 
-class DriverTestCase(unittest.TestCase):
+class DriverTestCase(logs.TestCase):
 
     arch = 'aarch64'
     virt_type = 'kvm'

@@ -12,22 +12,22 @@
 
 """Events of our own in a server's list."""
 
-import unittest
 from unittest import mock
 
 from nova import objects
 
 from nova_arm_migrate.adapters import events
+from tests import logs
 
 objects.register_all()
 
 
-class TestEvents(unittest.TestCase):
+class TestEvents(logs.TestCase):
 
     def test_an_event_that_can_not_be_written(self):
         with mock.patch.object(
                 events.objects.InstanceActionEvent, 'event_start',
                 autospec=True, side_effect=OSError('away')), (
-                self.assertLogs('nova_arm_migrate', 'WARNING')) as logs:
+                self.assertLogs('nova_arm_migrate', 'WARNING')) as lines:
             events.failed(mock.Mock(), mock.Mock(), 'x', 'the reason')
-        self.assertIn('the reason', logs.output[0])
+        self.assertIn('the reason', lines.output[0])

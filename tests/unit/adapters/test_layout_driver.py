@@ -17,7 +17,6 @@ What they do inside Nova is in tests/functional.
 """
 
 import types
-import unittest
 from unittest import mock
 
 import nova.conf
@@ -37,6 +36,7 @@ from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.layout import Scheduler
 from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa import wire
+from tests import logs
 from tests.unit.numa import domains
 
 objects.register_all()
@@ -55,7 +55,7 @@ def numbers(**kwargs):
     return types.SimpleNamespace(**kwargs)
 
 
-class LayoutDriverCase(unittest.TestCase):
+class LayoutDriverCase(logs.TestCase):
 
     arch = 'aarch64'
 

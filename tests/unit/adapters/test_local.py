@@ -13,7 +13,6 @@
 """The host's record: when it is probed, and what a failure costs."""
 
 import threading
-import unittest
 from unittest import mock
 
 from nova_arm_migrate.adapters.domain import Domain
@@ -23,6 +22,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.probe.errors import NoPermission
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.recorded import RecordedHost
+from tests import logs
 from tests.unit.core import synthetic
 
 
@@ -40,13 +40,13 @@ class Probe(RecordedHost):
             raise self.error
         return super().host()
 
-    def guest_view(self, disabled):
+    def guest_view(self, disabled, gic=None):
         if self.error:
             raise self.error
-        return super().guest_view(disabled)
+        return super().guest_view(disabled, gic)
 
 
-class TestThisHost(unittest.TestCase):
+class TestThisHost(logs.TestCase):
 
     def setUp(self):
         super().setUp()

@@ -17,7 +17,6 @@ import base64
 import pathlib
 import tempfile
 import types
-import unittest
 from unittest import mock
 import zlib
 
@@ -34,6 +33,7 @@ from nova_arm_migrate.numa.errors import NumaError
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa import proof
+from tests import logs
 from tests.unit.numa import domains
 
 objects.register_all()
@@ -47,7 +47,7 @@ class LibvirtError(Exception):
     pass
 
 
-class NumaTestCase(unittest.TestCase):
+class NumaTestCase(logs.TestCase):
 
     def setUp(self):
         super().setUp()

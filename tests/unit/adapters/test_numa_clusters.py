@@ -15,7 +15,6 @@
 import itertools
 import pathlib
 import tempfile
-import unittest
 
 from hypothesis import given
 from hypothesis import settings
@@ -24,6 +23,7 @@ from hypothesis import strategies as st
 from nova_arm_migrate.adapters import numa_host
 from nova_arm_migrate.numa.clusters import narrowed
 from nova_arm_migrate.numa.layout import Layout
+from tests import logs
 
 PAIRS = [frozenset({cpu, cpu + 1}) for cpu in range(0, 8, 2)]
 FOURS = [frozenset(range(4)), frozenset(range(4, 8))]
@@ -34,7 +34,7 @@ def floating(count, cpus=ALL):
     return Layout(vcpus=dict.fromkeys(range(count), frozenset(cpus)))
 
 
-class TestNarrowed(unittest.TestCase):
+class TestNarrowed(logs.TestCase):
 
     def test_table(self):
         for count, cpus, clusters, turn, wanted in (
@@ -87,7 +87,7 @@ class TestNarrowed(unittest.TestCase):
                 for some in fewer))
 
 
-class TestClustersOfAHost(unittest.TestCase):
+class TestClustersOfAHost(logs.TestCase):
 
     def test_as_linux_has_them(self):
         with tempfile.TemporaryDirectory() as name:

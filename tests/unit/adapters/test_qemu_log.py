@@ -13,12 +13,12 @@
 """Why QEMU ended, from a domain's log."""
 
 import datetime
-import unittest
 from unittest import mock
 
 import nova.privsep.path
 
 from nova_arm_migrate.adapters import qemu_log
+from tests import logs
 
 LOG = """\
 2026-11-25 02:40:10.100+0000: starting up libvirt version: 11.3.0
@@ -33,7 +33,7 @@ SINCE = datetime.datetime(2026, 11, 25, 2, 40, 10, 900)
 REASON = 'load of migration failed: Invalid argument'
 
 
-class TestLog(unittest.TestCase):
+class TestLog(logs.TestCase):
 
     def last(self, text, since=SINCE):
         return qemu_log.last_message(text, since)

@@ -76,8 +76,13 @@ class TestTake(unittest.TestCase):
                 self.refused(json.dumps({'arm_migrate': record}),
                              'can not be read')
 
+    def test_a_key_that_is_there_twice(self):
+        text = records.put_host(CPU_INFO, synthetic.host())
+        self.refused(text.replace('"gic":', '"gic":[2],"gic":'),
+                     "read: 'gic': the key is there twice")
+
     def test_another_schema(self):
-        for schema in (0, 2, 999, '1', None):
+        for schema in (0, 3, 999, '1', None):
             record = json.loads(records.put_host(CPU_INFO, Host()))
             record['arm_migrate']['schema'] = schema
             with self.subTest(schema):

@@ -16,7 +16,6 @@
 import concurrent.futures
 import contextlib
 import json
-import unittest
 from unittest import mock
 
 from nova import context
@@ -31,6 +30,7 @@ from nova_arm_migrate.adapters import guest_record
 from nova_arm_migrate.adapters import records
 from nova_arm_migrate.adapters import scheduler_filter
 from nova_arm_migrate.core.vcpu import guest_started_on
+from tests import logs
 from tests.unit.core import synthetic as s
 
 UUID = '512650d1-7196-4f8a-b7bc-065e49636f26'
@@ -38,7 +38,12 @@ CELL = '0e82048c-d6d5-4f4f-8415-16e6317b1c1d'
 HOST = s.host()
 LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
 OTHER_CORE = s.host({s.MIDR: s.NEOVERSE_N1})
-LESS_KNOWN = s.host(writable=None)
+OTHER_MIDR = ('MIDR_EL1: guest 0x410fd400 (Neoverse-V1 r0p0), host'
+              ' 0x413fd0c1 (Neoverse-N1 r3p1)')
+LESS_KNOWN = s.host(cntfrq=None)
+#: A trial tells what of these they take.
+NO_MASKS = s.host(writable=None)
+STALE = s.with_field(HOST, 'ID_AA64PFR0_EL1.MPAM', 1)
 STOCK = json.dumps({'arch': 'aarch64', 'features': ['fp']})
 X86 = json.dumps({'arch': 'x86_64', 'features': ['aes']})
 LOG = scheduler_filter.LOG.logger.name
@@ -119,9 +124,10 @@ class Database:
                 if not isinstance(query, str)]
 
 
-class FilterTestCase(unittest.TestCase):
+class FilterTestCase(logs.TestCase):
 
     def setUp(self):
+        super().setUp()
         objects.register_all()
         self.settings = conf.Settings()
         self.db = Database()
@@ -254,6 +260,26 @@ class TestWhichHosts(FilterTestCase):
         self.settings = conf.Settings(refuse_unknown=False)
         self.assertEqual(['a', 'b', 'c', 'd', 'e'], self.names(hosts))
 
+    def test_what_the_trial_settles_drops_no_host(self):
+        self.db = Database(HOST, guest_started_on(LESSER))
+        self.assertEqual(['a', 'b'], self.names(states(a=NO_MASKS, b=HOST)))
+        self.db = Database(STALE, guest_started_on(STALE))
+        self.assertEqual(['a', 'b'], self.names(states(a=HOST, b=STALE)))
+        self.assertEqual([], self.db.events)
+
+    def test_without_the_trial_the_rule_is_alone(self):
+        self.settings = conf.Settings(trial=False)
+        self.db = Database(HOST, guest_started_on(LESSER))
+        self.assertEqual(['b'], self.names(states(a=NO_MASKS, b=HOST)))
+        self.settings = conf.Settings(trial=False, refuse_unknown=False)
+        self.assertEqual(['a', 'b'], self.names(states(a=NO_MASKS, b=HOST)))
+
+    def test_what_no_trial_settles_drops_beside_what_one_does(self):
+        self.db = Database(HOST, guest_started_on(LESSER))
+        timer = s.host(writable=None, cntfrq=25000000)
+        self.assertEqual([], self.names(states(a=timer)))
+        self.assertIn('CNTFRQ_EL0: guest', self.db.events[0].details)
+
     def test_a_source_without_a_record_follows_the_option(self):
         for guest in (None, guest_started_on(HOST), 'damaged'):
             self.db = Database(STOCK, guest)
@@ -280,7 +306,7 @@ class TestWhichHosts(FilterTestCase):
         with self.assertLogs(LOG, 'INFO') as logs:
             self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
         (line,) = logs.output
-        self.assertIn('MIDR_EL1: guest 0x410fd400, host 0x413fd0c1', line)
+        self.assertIn(OTHER_MIDR, line)
         self.assertIn('enforcement is warn', line)
         self.assertEqual([], self.db.events)
 
@@ -304,8 +330,8 @@ class TestWhatIsSaid(FilterTestCase):
         (line,) = logs.output
         self.assertEqual(
             f'INFO:{LOG}:ArmMigrateFilter: live migration of server {UUID}:'
-            ' 3 of 4 hosts dropped: ID_AA64ISAR0_EL1.TS: guest 1, host 0: b,'
-            ' c; MIDR_EL1: guest 0x410fd400, host 0x413fd0c1: a', line)
+            ' 3 of 4 hosts dropped: ID_AA64ISAR0_EL1.TS: guest 1 (FlagM), host'
+            f' 0 (not implemented): b, c; {OTHER_MIDR}: a', line)
 
     def test_nothing_dropped_nothing_said(self):
         with self.assertNoLogs(LOG, 'INFO'):
@@ -317,8 +343,8 @@ class TestWhatIsSaid(FilterTestCase):
         (event,) = self.db.events
         self.assertEqual(('scheduler_arm_migrate_filter', 'Success'),
                          (event.event, event.result))
-        self.assertEqual('arm64: 1 of 2 hosts dropped: MIDR_EL1: guest'
-                         ' 0x410fd400, host 0x413fd0c1: a', event.details)
+        self.assertEqual(
+            f'arm64: 1 of 2 hosts dropped: {OTHER_MIDR}: a', event.details)
         self.assertEqual(event.start_time, event.finish_time)
 
     def test_the_event_when_no_host_is_left(self):
@@ -354,7 +380,7 @@ class TestWhatIsSaid(FilterTestCase):
             scheduler_filter.ArmMigrateFilter()
 
 
-class TestDropped(unittest.TestCase):
+class TestDropped(logs.TestCase):
 
     def test_lines_are_bounded(self):
         names = [f'{"rack." * 50}{n:05}' for n in range(10000)]

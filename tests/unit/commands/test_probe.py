@@ -93,6 +93,10 @@ class TestProbe(HostCommandTestCase):
                 "ID_AA64PFR0_EL1         0x1101000121110112",
                 "SMCCC_ARCH_WORKAROUND_1 0x2"):
             self.assertIn(line, out.splitlines())
+        self.assertIn("GIC registers   GICv3: ICC_CTLR_EL1 0x8c00, GICD_IIDR"
+                      " 0x4b00343b, GICR_IIDR 0x4b00043b\n", out)
+        self.assertIn("unlike tables   ID_AA64PFR0_EL1.EL0 takes 0, 1, 2;"
+                      " ID_AA64PFR0_EL1.EL1 takes 0, 1\n", out)
         self.assertIn("CSV3=1* CSV2=1*", out)
         self.assertIn("SVE=1 ", out)
         self.assertNotIn("Absent:", out)
@@ -104,7 +108,8 @@ class TestProbe(HostCommandTestCase):
             huge_page_sizes=(), writable=None))
         _, out, _ = self.run_command("probe", "-f", "table")
         for line in ("vCPU features   none", "SVE lengths     none",
-                     "huge pages      none", "capabilities    none"):
+                     "huge pages      none", "capabilities    none",
+                     "unlike tables   nothing"):
             self.assertIn(line, out.splitlines())
 
     def test_registers_without_fields_show_that_they_are_writable(self):

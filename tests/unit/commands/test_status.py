@@ -136,7 +136,7 @@ class TestChecks(StatusTestCase):
                   ' [arm_migrate] unknown: it has no record:'
                   ' nova-arm-migrate does not run there, or could not probe'
                   ' it: b, d; its record can not be read: record has schema'
-                  ' 9, this version reads 1: c')),
+                  ' 9, this version reads 1 and 2: c')),
                 ({'a': None},
                  ('WARNING', '1 of 1 Arm64 computes can not be judged, see'
                   ' [arm_migrate] unknown: nothing is known of its CPU:'

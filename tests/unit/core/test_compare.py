@@ -15,14 +15,17 @@
 import dataclasses
 import unittest
 
+from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
+from nova_arm_migrate.core.registers import ccsidr
+from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.registers import sysreg
-from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.sentences import sentence
 from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
@@ -36,7 +39,7 @@ class CompareCase(unittest.TestCase):
     def verdict(self, expected, guest, host, **options):
         report = compare(guest, host, Options(**options))
         self.assertEqual(expected, report.verdict,
-                         [f.sentence for f in report.findings])
+                         [sentence(f) for f in report.findings])
         return report
 
     def compatible(self, guest, host, **options):
@@ -117,7 +120,7 @@ class TestFeatures(CompareCase):
         guest = guest_started_on(s.host(listed=s.LISTED | pmu))
         report = self.incompatible(guest, s.host(listed=s.LISTED - {s.PMCR}))
         finding, = report.decisive
-        self.assertIn("(and 3 more) of vCPU feature pmu", finding.sentence)
+        self.assertIn("(and 3 more) of vCPU feature pmu", sentence(finding))
         self.assertEqual(
             "arm64: PMCR_EL0 (and 3 more) of vCPU feature pmu: not on h3",
             report.summary("h3"))
@@ -126,7 +129,7 @@ class TestFeatures(CompareCase):
         report = self.incompatible(guest_started_on(s.host()),
                                    s.host(listed=s.LISTED - {s.APIAKEYLO}))
         self.assertIn("APIAKEYLO_EL1 of vCPU feature pauth",
-                      report.findings[0].sentence)
+                      sentence(report.findings[0]))
 
 
 class TestMissing(CompareCase):
@@ -184,12 +187,74 @@ class TestMissing(CompareCase):
         report = self.incompatible(guest, s.host(qemu="11.1.2"))
         self.assertEqual("FPMR", report.decisive[0].name)
 
+    def test_registers_of_one_kind_are_one_finding(self):
+        debug = {sysreg(2, 0, 0, n, 4) for n in range(6)}
+        caches = {ccsidr(n) for n in range(3, 14)}
+        guest = guest_started_on(s.host(
+            listed=s.LISTED | debug | caches | {s.TCR2, firmware(9)}))
+        report = self.incompatible(guest, s.host())
+        self.assertEqual(
+            ["DBGBVR0_EL1 (and 5 more)", "TCR2_EL1",
+             "CCSIDR_EL1[3] (and 10 more)", "FW_REG(9)"],
+            [f.label for f in report.findings])
+        told = report.to_dict()["findings"]
+        self.assertEqual(6, len(told[0]["registers"]))
+        self.assertNotIn("registers", told[1])
+
+    def test_an_override_takes_out_its_own_register_only(self):
+        guest = guest_started_on(s.host(
+            listed=s.LISTED | {ccsidr(n) for n in range(2, 5)}))
+        report = self.incompatible(
+            guest, s.host(), overrides=frozenset({"CCSIDR_EL1[3]"}))
+        self.assertEqual(
+            [("CCSIDR_EL1[2] (and 1 more)", False), ("CCSIDR_EL1[3]", True)],
+            [(f.label, f.overridden) for f in report.findings])
+
     def test_value_of_a_missing_register_is_not_judged_too(self):
         code = bitmap(9)
         host = s.host({code: 1}, listed=s.LISTED | {code})
         report = self.incompatible(guest_started_on(host), s.host())
         self.assertEqual(["FW_FEAT_BMAP_REG(9)"],
                          [f.name for f in report.findings])
+
+
+class TestOwnGic(CompareCase):
+    """Records that were made without an interrupt controller."""
+
+    gic, gcie = "ID_AA64PFR0_EL1.GIC", "ID_AA64PFR2_EL1.GCIE"
+
+    def fixed(self, name, value):
+        """A host that lets this field not differ."""
+        return s.with_field(s.host(writable=Values(), gic=(2, 3, 5)), name,
+                            value)
+
+    def test_a_gicv3_guest_never_has_the_field_of_gicv5(self):
+        both = self.fixed(self.gcie, 1)
+        for version, verdict in ((3, Verdict.COMPATIBLE),
+                                 (2, Verdict.COMPATIBLE),
+                                 (5, Verdict.INCOMPATIBLE),
+                                 (None, Verdict.UNKNOWN)):
+            guest = guest_started_on(both, gic=version)
+            self.verdict(verdict, guest, self.fixed(self.gcie, 0))
+
+    def test_a_gicv2_guest_may_have_lost_the_field(self):
+        shown, hidden = self.fixed(self.gic, 1), self.fixed(self.gic, 0)
+        guest = guest_started_on(shown, gic=2)
+        self.compatible(guest, shown)
+        report = self.unknown(guest, hidden)
+        self.assertEqual([(Cause.GIC_FIELD, False)],
+                         [(f.cause, f.settled_by_trial)
+                          for f in report.findings])
+        # Whatever it has of 0 and 1, neither is 3.
+        self.incompatible(guest, self.fixed(self.gic, 3))
+        self.incompatible(guest_started_on(shown, gic=3), hidden)
+
+    def test_the_trial_gets_what_the_guest_has(self):
+        both = self.fixed(self.gcie, 1)
+        code = s.CODES["ID_AA64PFR2_EL1"]
+        recorded = dataclasses.replace(guest_started_on(both), gic=3)
+        self.assertEqual(1, recorded.values.read(code) >> 12 & 0xF)
+        self.assertEqual(0, carried(recorded, both).values.read(code))
 
 
 class TestUnknown(CompareCase):
@@ -210,12 +275,29 @@ class TestUnknown(CompareCase):
         host = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
                              Core(s.NEOVERSE_N1, 0, 0, "4-7")))
         report = self.unknown(guest_started_on(s.host()), host)
-        self.assertIn("0x413fd0c1", report.findings[0].sentence)
+        self.assertIn("0x413fd0c1", sentence(report.findings[0]))
 
-    def test_revisions_alone_are_one_kind_of_core(self):
+    def test_revisions_alone_are_several_kinds_too(self):
+        for revidr, aidr, told in ((1, 0, "REVIDR 0x1"), (0, 3, "AIDR 0x3")):
+            host = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
+                                 Core(s.NEOVERSE_V1, revidr, aidr, "4-7")))
+            report = self.unknown(guest_started_on(s.host()), host)
+            self.assertIn(told, report.summary("b"))
+
+    def test_revisions_that_are_not_shown_are_no_other_kind(self):
         host = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
-                             Core(s.NEOVERSE_V1, 1, 0, "4-7")))
-        self.compatible(guest_started_on(s.host()), host)
+                             Core(s.NEOVERSE_V1, None, None, "4-7")))
+        self.compatible(guest_started_on(host), host)
+
+    def test_several_kinds_where_the_guest_started(self):
+        mixed = s.host(cores=(Core(s.NEOVERSE_V1, 0, 0, "0-3"),
+                              Core(s.NEOVERSE_N1, 0, 0, "4-7")))
+        guest = guest_started_on(mixed)
+        report = self.unknown(guest, s.host())
+        self.assertEqual(["CORES"], [f.name for f in report.findings])
+        self.assertIn("first host", report.summary("b"))
+        self.unknown(carried(guest, s.host()), s.host())
+        self.compatible(guest, s.host(), overrides=frozenset({"CORES"}))
 
     def test_what_is_known_to_block_outweighs_the_unknown(self):
         guest = guest_started_on(
@@ -268,8 +350,8 @@ class TestHazards(CompareCase):
         self.assertEqual(
             "arm64: unknown: SVE_LENGTHS: guest perhaps 128,256, host-b 128",
             report.summary("host-b"))
-        self.assertIn("if it booted again there by itself",
-                      report.findings[0].sentence)
+        self.assertIn("If it booted again there by itself",
+                      sentence(report.findings[0]))
         self.unknown(visited, s.host(sve_lengths=(128, 512)))
         self.compatible(visited, old, overrides=frozenset({"SVE_LENGTHS"}))
         wide = s.host(sve_lengths=(128, 2048))
@@ -329,13 +411,63 @@ class TestHazards(CompareCase):
     def test_addresses(self):
         small, large = s.host(ipa_bits=36), s.host(ipa_bits=40)
         self.hazard("IPA_BITS", guest_started_on(s.host()), small)
-        self.compatible(guest_started_on(s.host()), large)
-        self.hazard("IPA_BITS",
-                    guest_started_on(s.host(), memory=1 << 40), large)
+        report = self.compatible(guest_started_on(s.host()), large)
+        self.assertEqual([(Cause.MEMORY_UNKNOWN, Severity.NOTE)],
+                         [(f.cause, f.severity) for f in report.findings])
         self.compatible(guest_started_on(small), small)
         self.unknown(guest_started_on(s.host()), s.host(ipa_bits=None))
         self.compatible(
             guest_started_on(s.host(ipa_bits=None)), s.host())
+
+    def test_large_guests_on_few_addresses(self):
+        gib = 1 << 30
+        wide, narrow = s.host(ipa_bits=48), s.host(ipa_bits=40)
+        self.compatible(guest_started_on(wide, memory=500 * gib), narrow)
+        finding = self.hazard(
+            "IPA_BITS", guest_started_on(wide, memory=600 * gib), narrow)
+        self.assertEqual((Cause.WINDOWS, 41, 40),
+                         (finding.cause, finding.guest, finding.host))
+        # QEMU has left the window out where the guest started.
+        small = guest_started_on(narrow, memory=600 * gib)
+        self.compatible(small, narrow)
+        self.compatible(small, wide)
+        report = self.incompatible(
+            guest_started_on(wide, memory=64 * gib), s.host(ipa_bits=36))
+        self.assertEqual((Cause.MEMORY, Severity.BLOCKS, 37),
+                         (report.findings[0].cause,
+                          report.findings[0].severity,
+                          report.findings[0].guest))
+
+    def test_windows_that_a_reset_on_the_way_would_have_given(self):
+        gib = 1 << 30
+        wide, narrow = s.host(ipa_bits=48), s.host(ipa_bits=40)
+        visited = carried(guest_started_on(narrow, memory=600 * gib), wide)
+        self.compatible(visited, wide)
+        report = self.unknown(visited, narrow)
+        self.assertEqual("arm64: unknown: IPA_BITS: guest perhaps 41, b 40",
+                         report.summary("b"))
+        self.assertEqual(visited, carried(visited, narrow))
+        self.assertEqual(48, carried(visited, s.host(ipa_bits=None))
+                         .ipa_passed)
+        self.incompatible(visited, s.host(ipa_bits=36))
+        small = carried(guest_started_on(narrow, memory=4 * gib), wide)
+        self.compatible(small, narrow)
+        unsized = carried(guest_started_on(narrow), wide)
+        self.compatible(unsized, narrow)
+
+    def test_steal_time(self):
+        steal = s.host(capabilities=(("STEAL_TIME", 1),))
+        report = self.incompatible(guest_started_on(steal), s.host())
+        self.assertEqual(
+            [("STEAL_TIME", Severity.BLOCKS)],
+            [(f.name, f.severity) for f in report.findings])
+        self.compatible(guest_started_on(s.host()), steal)
+        self.compatible(guest_started_on(steal), s.host(),
+                        overrides=frozenset({"STEAL_TIME"}))
+        lost = dataclasses.replace(guest_started_on(steal), steal_time=None)
+        self.compatible(lost, steal)
+        self.unknown(lost, s.host())
+        self.unknown(guest_started_on(steal), s.host(listed=None))
 
     def test_gic(self):
         guest = guest_started_on(s.host(), gic=2)

@@ -16,8 +16,10 @@ import dataclasses
 import unittest
 
 from nova_arm_migrate.core.baseline import baseline
+from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.cores import core_name
+from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.pools import fleet
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Host
@@ -25,8 +27,9 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import firmware
-from nova_arm_migrate.core.sentences import Cause
 from nova_arm_migrate.core.sentences import sentence
+from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.tables.values import NAMES
 from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import is_generated
 from nova_arm_migrate.core.trial import with_trial
@@ -275,6 +278,31 @@ class TestTrial(unittest.TestCase):
                                 unjudged=[s.TCR2])
         self.assertEqual(Verdict.UNKNOWN, report.verdict)
 
+    def test_registers_told_together_are_judged_one_by_one(self):
+        codes = [s.sysreg(2, 0, 0, n, 4) for n in range(3)]
+        guest = guest_started_on(s.host(listed=s.LISTED | set(codes)))
+        report, differ = self.judged(guest, s.host(), missing=[codes[1]],
+                                     unjudged=[codes[2]])
+        self.assertEqual(
+            [("DBGBVR1_EL1", Severity.BLOCKS),
+             ("DBGBVR2_EL1", Severity.BLOCKS)],
+            [(f.label, f.severity) for f in report.findings])
+        self.assertEqual((), differ)
+        report, differ = self.judged(guest, s.host())
+        self.assertEqual(Verdict.COMPATIBLE, report.verdict)
+        self.assertEqual(["DBGBVR0_EL1"], [d.register for d in differ])
+
+    def test_registers_that_only_the_trial_misses_are_told_together(self):
+        guest = guest_started_on(s.host())
+        report, differ = with_trial(
+            compare(guest, s.host()), guest, missing=[s.SCTLR, s.ZCR],
+            host=s.host())
+        self.assertEqual(["SCTLR_EL1 (and 1 more)"],
+                         [f.label for f in report.findings])
+        self.assertEqual(2, len(differ))
+        self.assertEqual(
+            "arm64: SCTLR_EL1 (and 1 more): not on b", report.summary("b"))
+
     def test_hazards_and_notes_stay(self):
         guest = guest_started_on(s.host(listed=s.LISTED | {s.TCR2}))
         report, _ = self.judged(
@@ -303,13 +331,45 @@ class TestReport(unittest.TestCase):
         lesser = s.with_field(s.host(), "ID_AA64ISAR0_EL1.AES", 1)
         lesser = s.with_field(lesser, "ID_AA64ISAR0_EL1.SHA2", 1)
         self.assertEqual(
-            "arm64: ID_AA64ISAR0_EL1.SHA2: guest 2, host-b 1 (+1 more)",
+            "arm64: ID_AA64ISAR0_EL1.SHA2: guest 2 (SHA256 and SHA512),"
+            " host-b 1 (SHA256) (+1 more)",
             compare(guest, lesser).summary("host-b"))
         self.assertEqual("arm64: compatible",
                          compare(guest, s.host()).summary("b"))
         self.assertEqual(
             "arm64: unknown: CNTFRQ_EL0: not in the host's record",
             compare(guest, s.host(cntfrq=None)).summary("b"))
+
+    def test_values_have_the_architectures_names(self):
+        for name, value, limit, told in (
+                ("ID_AA64MMFR0_EL1.TGRAN4", 0, 0xF,
+                 "guest 0 (supported), b 0xf (not supported)"),
+                ("ID_AA64DFR0_EL1.PMUVer", 4, 1,
+                 "guest 4 (PMUv3p1), b 1 (PMUv3)"),
+                ("ID_AA64ISAR0_EL1.CRC32", 1, 0, "guest 1, b 0")):
+            report = compare(
+                guest_started_on(s.with_field(s.host(), name, value)),
+                s.with_field(s.host(), name, limit))
+            self.assertEqual(f"arm64: {name}: {told}", report.summary("b"))
+        guest = guest_started_on(s.host({s.firmware(0): 0x10003}))
+        self.assertEqual(
+            "arm64: PSCI_VERSION: guest 0x10003 (1.3), b 0x10001 (1.1)",
+            compare(guest, s.host()).summary("b"))
+        guest = guest_started_on(s.host({s.MIDR: 0x990F1230}))
+        self.assertIn("guest 0x990f1230, b 0x410fd400 (Neoverse-V1 r0p0)",
+                      compare(guest, s.host()).summary("b"))
+
+    def test_names_are_of_fields_that_exist(self):
+        by_name = {register.name: register
+                   for register in REGISTERS.values()}
+        for (register, field), values in NAMES.items():
+            if not field:
+                self.assertIn(register, by_name)
+                continue
+            found = by_name[register].field(field)
+            self.assertEqual(
+                set(values),
+                {found.of(found.into(0, value)) for value in values})
 
     def test_brief_without_values_or_detail(self):
         guest = guest_started_on(s.host(), inferred=True)
@@ -330,7 +390,7 @@ class TestReport(unittest.TestCase):
 
     def test_every_cause_has_a_sentence(self):
         for cause in Cause:
-            text = sentence(cause, name="N", guest="1", host="2",
-                            detail="d")
-            self.assertRegex(text, r"\.$")
-            self.assertNotIn("{", text)
+            text = sentence(Finding(cause, Severity.BLOCKS, "N", guest=1,
+                                    host=2, detail="d"))
+            self.assertRegex(text, r"^[A-Zd].*\.$")
+            self.assertNotRegex(text, r"[{}]")

@@ -15,38 +15,38 @@
 import itertools
 import unittest
 
-from nova_arm_migrate.core.job import Domain
 from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.core.job import next_step
+from nova_arm_migrate.core.job import Observation
 from nova_arm_migrate.core.job import Place
-from nova_arm_migrate.core.job import Sight
+from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.core.job import Step
 from nova_arm_migrate.core.job import Thread
 
 BOTH = (False, True)
 ENDED = (Thread.RETURNED, Thread.RAISED)
-ALIVE = (Domain.RUNNING, Domain.POST_COPY, Domain.POST_COPY_FAILED)
+ALIVE = (Presence.RUNNING, Presence.POST_COPY, Presence.POST_COPY_FAILED)
 
 
 def failed(source, destination=None, **kwargs):
     """A job that libvirt has begun, and that has raised."""
-    return next_step(Sight(Thread.RAISED, source=source,
-                           destination=destination, **kwargs))
+    return next_step(Observation(
+        Thread.RAISED, source=source, destination=destination, **kwargs))
 
 
-class TestEverySight(unittest.TestCase):
-    """Laws that hold for each of 115,200 sights."""
+class TestEveryObservation(unittest.TestCase):
+    """Laws that hold for each of 115,200 observations."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        every = itertools.starmap(Sight, itertools.product(
-            Thread, BOTH, Domain, [None, *Domain], JobType, BOTH, BOTH, BOTH,
-            BOTH, BOTH))
+        every = itertools.starmap(Observation, itertools.product(
+            Thread, BOTH, Presence, [None, *Presence], JobType, BOTH, BOTH,
+            BOTH, BOTH, BOTH))
         cls.every = [(seen, next_step(seen)) for seen in every]
 
     def check(self, condition, holds):
-        """Check a law for the sights that it is about."""
+        """Check a law for the observations that it is about."""
         broken, count = [], 0
         for seen, decision in self.every:
             if condition(seen, decision):
@@ -79,15 +79,15 @@ class TestEverySight(unittest.TestCase):
             lambda seen, decision: seen.thread is Thread.RAISED
             and decision.step is Step.FINISH,
             lambda seen, _: seen.destination in (
-                Domain.RUNNING, Domain.PAUSED) or (
-                seen.destination in (Domain.UNKNOWN, Domain.MIGRATED,
-                                     Domain.STOPPED)
-                and seen.source in (Domain.ABSENT, Domain.MIGRATED)))
+                Presence.RUNNING, Presence.PAUSED) or (
+                seen.destination in (Presence.UNKNOWN, Presence.MIGRATED,
+                                     Presence.STOPPED)
+                and seen.source in (Presence.ABSENT, Presence.MIGRATED)))
 
     def test_a_guest_that_runs_here_is_never_finished_after_a_failure(self):
         self.check(
             lambda seen, _: seen.thread is Thread.RAISED
-            and seen.source is Domain.RUNNING,
+            and seen.source is Presence.RUNNING,
             lambda _, decision: decision.step is not Step.FINISH)
 
     def test_a_job_that_never_began_has_never_left(self):
@@ -100,7 +100,7 @@ class TestEverySight(unittest.TestCase):
     def test_broken_post_copy_is_continued_or_left_alone(self):
         self.check(
             lambda seen, _: seen.begun and seen.thread is Thread.RAISED
-            and seen.source in (Domain.POST_COPY, Domain.POST_COPY_FAILED),
+            and seen.source in (Presence.POST_COPY, Presence.POST_COPY_FAILED),
             lambda seen, decision: decision.step in (
                 (Step.RECOVER,) if seen.recoverable
                 else (Step.LEAVE, Step.ASK)) or seen.deleting)
@@ -137,92 +137,96 @@ class TestCases(unittest.TestCase):
     """The cases that have been seen."""
 
     def test_a_migration_that_works(self):
-        seen = Sight(Thread.RUNNING)
+        seen = Observation(Thread.RUNNING)
         self.assertIs(Step.WAIT, next_step(seen).step)
-        for source in (Domain.ABSENT, Domain.MIGRATED, Domain.UNKNOWN):
+        for source in (Presence.ABSENT, Presence.MIGRATED, Presence.UNKNOWN):
             self.assertIs(Step.FINISH, next_step(
-                Sight(Thread.RETURNED, source=source)).step)
+                Observation(Thread.RETURNED, source=source)).step)
 
     def test_a_migration_that_qemu_refuses(self):
-        self.assertIs(Step.ASK, failed(Domain.RUNNING).step)
-        for there in (Domain.ABSENT, Domain.HELD, Domain.STOPPED,
-                      Domain.UNKNOWN):
-            decision = failed(Domain.RUNNING, there)
+        self.assertIs(Step.ASK, failed(Presence.RUNNING).step)
+        for there in (Presence.ABSENT, Presence.HELD, Presence.STOPPED,
+                      Presence.UNKNOWN):
+            decision = failed(Presence.RUNNING, there)
             self.assertEqual((Step.ROLL_BACK, Place.SOURCE),
                              (decision.step, decision.guest))
 
     def test_a_monitor_that_fails(self):
-        seen = Sight(Thread.RUNNING, monitored=False)
+        seen = Observation(Thread.RUNNING, monitored=False)
         self.assertIs(Step.ABORT, next_step(seen).step)
 
     def test_the_call_fails_and_the_guest_has_landed(self):
         # "internal error: client socket is closed", seen with libvirt 11.3.
         self.assertIs(Step.FINISH,
-                      failed(Domain.ABSENT, Domain.RUNNING).step)
+                      failed(Presence.ABSENT, Presence.RUNNING).step)
 
     def test_the_answer_of_the_destination_is_lost(self):
         self.assertIs(Step.LEAVE,
-                      failed(Domain.RUNNING, Domain.RUNNING).step)
-        self.assertIs(Step.FINISH, failed(Domain.HELD, Domain.RUNNING).step)
-        self.assertIs(Step.ROLL_BACK, failed(Domain.HELD, Domain.HELD).step)
-        self.assertIs(Step.LEAVE, failed(Domain.HELD, Domain.UNKNOWN).step)
+                      failed(Presence.RUNNING, Presence.RUNNING).step)
+        self.assertIs(
+            Step.FINISH, failed(Presence.HELD, Presence.RUNNING).step)
+        self.assertIs(
+            Step.ROLL_BACK, failed(Presence.HELD, Presence.HELD).step)
+        self.assertIs(Step.LEAVE, failed(Presence.HELD, Presence.UNKNOWN).step)
 
     def test_the_domain_is_missing_before_the_job(self):
         for thread in (Thread.NOT_STARTED, Thread.RAISED):
-            decision = next_step(Sight(thread, begun=False,
-                                       source=Domain.ABSENT))
+            decision = next_step(Observation(
+                thread, begun=False, source=Presence.ABSENT))
             self.assertEqual((Step.ROLL_BACK, Place.NOWHERE),
                              (decision.step, decision.guest))
 
     def test_the_guest_powers_itself_off(self):
         self.assertIs(Step.ROLL_BACK,
-                      failed(Domain.STOPPED, Domain.ABSENT).step)
+                      failed(Presence.STOPPED, Presence.ABSENT).step)
 
     def test_the_destination_ends_a_guest_in_post_copy(self):
-        decision = failed(Domain.POST_COPY_FAILED, Domain.ABSENT)
+        decision = failed(Presence.POST_COPY_FAILED, Presence.ABSENT)
         self.assertEqual((Step.LEAVE, Place.NOWHERE),
                          (decision.step, decision.guest))
         self.assertIn('reboot --hard', decision.why)
-        decision = failed(Domain.POST_COPY_FAILED, Domain.POST_COPY_FAILED)
+        decision = failed(Presence.POST_COPY_FAILED, Presence.POST_COPY_FAILED)
         self.assertIn('Keep both domains', decision.why)
 
     def test_a_paused_guest_lands(self):
-        self.assertIs(Step.FINISH, failed(Domain.ABSENT, Domain.PAUSED).step)
-        self.assertIs(Step.FINISH, failed(Domain.HELD, Domain.PAUSED).step)
+        self.assertIs(
+            Step.FINISH, failed(Presence.ABSENT, Presence.PAUSED).step)
+        self.assertIs(Step.FINISH, failed(Presence.HELD, Presence.PAUSED).step)
 
     def test_a_guest_that_nova_has_paused_stays(self):
         self.assertIs(Step.ROLL_BACK,
-                      failed(Domain.PAUSED, Domain.ABSENT).step)
+                      failed(Presence.PAUSED, Presence.ABSENT).step)
 
     def test_the_server_is_deleted_meanwhile(self):
-        self.assertIs(Step.LEAVE, failed(Domain.ABSENT, Domain.ABSENT).step)
+        self.assertIs(
+            Step.LEAVE, failed(Presence.ABSENT, Presence.ABSENT).step)
         self.assertIs(Step.ROLL_BACK, failed(
-            Domain.ABSENT, Domain.ABSENT, deleting=True).step)
+            Presence.ABSENT, Presence.ABSENT, deleting=True).step)
 
     def test_libvirt_restarts(self):
-        self.assertIs(Step.WAIT, failed(Domain.UNKNOWN, patient=True).step)
-        self.assertIs(Step.LEAVE, failed(Domain.UNKNOWN).step)
+        self.assertIs(Step.WAIT, failed(Presence.UNKNOWN, patient=True).step)
+        self.assertIs(Step.LEAVE, failed(Presence.UNKNOWN).step)
 
     def test_half_a_domain_there_and_none_here(self):
-        self.assertIs(Step.LEAVE, failed(Domain.ABSENT, Domain.HELD).step)
+        self.assertIs(Step.LEAVE, failed(Presence.ABSENT, Presence.HELD).step)
 
     def test_libvirt_reports_a_failure_and_its_call_returns(self):
         for kind in (JobType.FAILED, JobType.CANCELLED):
-            self.assertIs(Step.ROLL_BACK, next_step(Sight(
-                Thread.RETURNED, source=Domain.RUNNING, job=kind,
-                destination=Domain.ABSENT)).step)
+            self.assertIs(Step.ROLL_BACK, next_step(Observation(
+                Thread.RETURNED, source=Presence.RUNNING, job=kind,
+                destination=Presence.ABSENT)).step)
 
     def test_libvirt_says_that_it_moved_and_it_is_still_here(self):
         def step(source, there):
-            return next_step(Sight(Thread.RETURNED, source=source,
-                                   destination=there)).step
+            return next_step(Observation(
+                Thread.RETURNED, source=source, destination=there)).step
 
-        self.assertIs(Step.ASK, step(Domain.RUNNING, None))
-        self.assertIs(Step.LEAVE, step(Domain.RUNNING, Domain.RUNNING))
-        self.assertIs(Step.ROLL_BACK, step(Domain.RUNNING, Domain.ABSENT))
-        self.assertIs(Step.FINISH, step(Domain.HELD, Domain.RUNNING))
-        self.assertIs(Step.ROLL_BACK, step(Domain.HELD, Domain.ABSENT))
-        self.assertIs(Step.LEAVE, step(Domain.HELD, Domain.POST_COPY))
-        self.assertIs(Step.FINISH, next_step(Sight(
-            Thread.RETURNED, source=Domain.RUNNING,
+        self.assertIs(Step.ASK, step(Presence.RUNNING, None))
+        self.assertIs(Step.LEAVE, step(Presence.RUNNING, Presence.RUNNING))
+        self.assertIs(Step.ROLL_BACK, step(Presence.RUNNING, Presence.ABSENT))
+        self.assertIs(Step.FINISH, step(Presence.HELD, Presence.RUNNING))
+        self.assertIs(Step.ROLL_BACK, step(Presence.HELD, Presence.ABSENT))
+        self.assertIs(Step.LEAVE, step(Presence.HELD, Presence.POST_COPY))
+        self.assertIs(Step.FINISH, next_step(Observation(
+            Thread.RETURNED, source=Presence.RUNNING,
             job=JobType.COMPLETED)).step)

@@ -33,11 +33,16 @@ from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
 from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.tried import Answer
+from nova_arm_migrate.core.tried import Tried
+from nova_arm_migrate.core.tried import Vgic
+from nova_arm_migrate.core.tried import WIDEST
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
 
+_U32 = (1 << 32) - 1
 _U64 = st.integers(0, s.ALL)
 _CODES = st.sampled_from(sorted(REGISTERS)) | st.integers(0, 0x17FFFF)
 _VALUES = st.dictionaries(_CODES, _U64, max_size=20).map(Values)
@@ -55,21 +60,52 @@ def _ascending(least, most):
             lambda numbers: tuple(sorted(numbers)))
 
 
+_vgics = st.builds(
+    Vgic, version=st.integers(2, 5),
+    shown=st.dictionaries(_CODES, _U64, max_size=3).map(
+        lambda shown: tuple(sorted(shown.items()))),
+    ctlr=_HEX, distributor=_HEX, redistributor=_HEX, revisions=_HEX)
+
+
+@st.composite
+def _answers(draw):
+    """Fields beside each other; what is ignored is accepted."""
+    answers = []
+    for place in sorted(draw(st.sets(
+            st.integers(0, 7), min_size=1, max_size=3))):
+        width = draw(st.integers(1, WIDEST))
+        accepted = draw(st.integers(0, (1 << (1 << width)) - 1))
+        answers.append(Answer(8 * place + draw(st.integers(0, 8 - width)),
+                              width, accepted, accepted & draw(_U64)))
+    return answers
+
+
+_TRIED = st.none() | st.dictionaries(
+    _CODES, _answers(), max_size=5).map(Tried)
+
 hosts = st.builds(
     Host,
-    cores=st.lists(st.builds(
-        Core, midr=_U64, revidr=_HEX, aidr=_HEX,
-        cpus=st.just("0-3,8")), max_size=3).map(tuple),
+    cores=st.tuples(*(
+        st.builds(Core, midr=_U64, revidr=_HEX, aidr=_HEX, cpus=st.just(cpus))
+        for cpus in ("0-3,8", "4-7", "9,11-12"))).flatmap(
+            lambda cores: st.integers(0, 3).map(lambda n: cores[:n])),
     values=_VALUES, writable=st.none() | _VALUES, listed=_LISTED,
     features=st.frozensets(st.sampled_from(sorted(FEATURES))),
     sve_lengths=_LENGTHS,
     capabilities=st.dictionaries(
         st.sampled_from(["SVE", "MTE", "IPA_SIZE"]),
         st.integers(0, 64)).map(lambda caps: tuple(sorted(caps.items()))),
-    gic=_ascending(2, 5), ipa_bits=st.none() | st.integers(0, 64),
+    gic=_ascending(2, 5),
+    vgics=st.none() | st.lists(
+        _vgics, max_size=3, unique_by=lambda vgic: vgic.version).map(
+            lambda vgics: tuple(sorted(vgics))),
+    tried=_TRIED, hypercalls=st.none() | _VALUES,
+    own_caches=st.none() | st.booleans(),
+    ipa_bits=st.none() | st.integers(32, 64),
     page_size=st.none() | st.sampled_from([4096, 16384, 65536]),
-    huge_page_sizes=_ascending(4096, 1 << 40),
-    cntfrq=st.none() | st.integers(0, 1 << 32), dczid=_HEX,
+    huge_page_sizes=_ascending(12, 40).map(
+        lambda shifts: shifts and tuple(1 << shift for shift in shifts)),
+    cntfrq=st.none() | st.integers(0, _U32), dczid=_HEX,
     hwcap=st.none() | st.lists(_U64, max_size=3).map(tuple),
     kernel=_TEXT, qemu=_TEXT, libvirt=_TEXT,
     absent=st.dictionaries(
@@ -80,10 +116,10 @@ guests = st.builds(
     Guest, values=_VALUES, listed=_LISTED,
     disabled=st.frozensets(st.sampled_from(sorted(DISABLED_NAMES))),
     sve_lengths=_LENGTHS, sve_passed=_LENGTHS,
-    gic=st.none() | st.integers(2, 5),
+    gic=st.none() | st.integers(2, 5), vgic=st.none() | _vgics,
     memory=st.none() | st.integers(0, 1 << 45),
-    ipa_bits=st.none() | st.integers(0, 64),
-    cntfrq=st.none() | st.integers(0, 1 << 32), dczid=_HEX,
+    ipa_bits=st.none() | st.integers(32, 64),
+    cntfrq=st.none() | st.integers(0, _U32), dczid=_HEX,
     page_size=st.none() | st.sampled_from([4096, 65536]),
     kernel=_TEXT, qemu=_TEXT, inferred=st.booleans())
 
@@ -185,6 +221,16 @@ class TestLaws(unittest.TestCase):
         self.assertEqual(once, offered(once, disabled))
 
 
+WRITTEN = [
+    record.dump_host(s.host(
+        cores=(Core(s.NEOVERSE_V1, 0, None, "0-3,8"),
+               Core(s.NEOVERSE_N1, 0, 1, "4-7")),
+        absent=(("cntfrq", "no device"),))),
+    record.dump_guest(guest_started_on(
+        s.host(), disabled=frozenset({"pmu", "sve256"}), gic=3,
+        memory=1 << 32, inferred=True))]
+
+
 class TestRobust(unittest.TestCase):
 
     @hypothesis.given(hosts)
@@ -226,3 +272,27 @@ class TestRobust(unittest.TestCase):
             self.assertNotIn("\n", str(exc))
         else:
             record.dump_host(loaded)
+
+    @hypothesis.given(st.data())
+    def test_what_is_taken_would_be_written_the_same(self, data):
+        """No part of a record can be read in two ways."""
+        text = data.draw(st.sampled_from(WRITTEN))
+        for _ in range(data.draw(st.integers(1, 3))):
+            place = data.draw(st.integers(0, len(text)))
+            put = data.draw(st.sampled_from(
+                ["", text[place:place + 1] * 2, text[place - 6:place],
+                 *'0159af-,+."[]{}:e ']))
+            rest = place + data.draw(st.sampled_from([0, 1, 1, 5]))
+            text = text[:place] + put + text[rest:]
+        try:
+            loaded = record.load(text)
+        except ProfileError as exc:
+            self.assertNotIn("\n", str(exc))
+            return
+        dump = record.dump_guest if isinstance(loaded, Guest) \
+            else record.dump_host
+        given, written = json.loads(text), json.loads(dump(loaded))
+        for key in written.keys() & given.keys():
+            if given[key] is not None:
+                self.assertEqual(json.dumps(given[key], sort_keys=True),
+                                 json.dumps(written[key], sort_keys=True))

@@ -99,6 +99,9 @@ class TestBadRecords(unittest.TestCase):
     def test_not_a_record(self):
         for text in ("", "nonsense", "[" * 10000, "\x00", "NaN,"):
             self.refused(text, "not JSON")
+        for text in ('{"schema":1,"kind":"host","ipa":NaN}',
+                     '{"schema":1,"kind":"host","new":Infinity}'):
+            self.refused(text, "not JSON")
         for text in ("[]", "null", "1", '"x"'):
             self.refused(text, "not a JSON object")
         self.refused(" " * 20000, "more than 16384")
@@ -107,13 +110,65 @@ class TestBadRecords(unittest.TestCase):
                 record.host_from(thing)
 
     def test_schema_and_kind(self):
-        self.refused('{"schema":2,"kind":"host"}', "has schema 2")
+        self.refused('{"schema":3,"kind":"host"}', "has schema 3")
         self.refused('{"schema":true,"kind":"host"}', "has schema True")
+        self.refused('{"schema":1.0,"kind":"host"}', "has schema 1.0")
         self.refused('{"kind":"host"}', "has schema None")
         self.refused('{"schema":1,"kind":"guest"}', "not a host profile")
         self.refused('{"schema":1}', "not a host profile", record.load)
         self.refused(record.dump_host(s.host()), "not a guest profile",
                      record.load_guest)
+
+    def test_a_key_that_is_there_twice(self):
+        text = record.dump_host(s.host())
+        for old, new in (
+                ('"gic":[2,3]', '"gic":[2,3],"gic":[2]'),
+                ('"values":{', '"values":{"c000":"1","c000":"2",'),
+                ('"caps":{', '"caps":{"SVE":0,'),
+                ('"page"', '"new":{"x":1,"x":2},"page"')):
+            self.assertIn(old, text)
+            twice = text.replace(old, new)
+            self.refused(twice, "the key is there twice")
+            self.refused(twice, "twice", record.load)
+        self.refused('{"schema":1,"kind":"host","gic":[2],"gic":[3]}',
+                     "'gic': the key is there twice")
+
+    def test_the_same_in_another_form(self):
+        self.damaged("values: '0c000' is not allowed", values={"0c000": "5"})
+        self.damaged("values: '05' is not allowed", values={"c000": "05"})
+        self.damaged("writable: '0c000'", writable={"0c000": "5"})
+        self.damaged("hwcap: '00' is not allowed", hwcap=["00"])
+        self.damaged("cores: '01' is not allowed",
+                     cores=[["01", None, None, "0"]])
+        for listed in ("0c000", "c000+0", "c000+01", "c000  c002", " c000",
+                       "c000\tc002", "c000\u2003c002"):
+            self.damaged("listed: ", listed=listed)
+        for listed in ("c002 c000", "c000 c000", "c000 c001", "c000+3 c002"):
+            self.damaged("listed: not in ascending runs", listed=listed)
+        self.damaged("listed: 'fffffff+1' is too large", listed="fffffff+1")
+        self.damaged("features: not in ascending order",
+                     features=["pmu", "pmu"])
+        self.damaged("features: not in ascending order",
+                     features=["sve", "pmu"])
+
+    def test_lists_of_cpus(self):
+        for cpus in ("0-1,,,---", "-", ",", "0,", ",0", "0-", "-1", "0--1",
+                     "00", "01", "0-01", "0-0", "1-0", "0,1", "0-1,2", "1,0",
+                     "0-3,2", "0,0", "100000", "0-100000"):
+            self.damaged(f"cores: '{cpus}' is not a list of CPUs",
+                         cores=[["1", None, None, cpus]])
+        self.damaged("'' is not allowed", cores=[["1", None, None, ""]])
+        self.damaged("cores: CPU 4 is there twice", cores=[
+            ["1", None, None, "0-1,3-4"], ["2", None, None, "2,4-5"]])
+
+    def test_sizes(self):
+        for page in (4097, 8192, 0, 1 << 20):
+            self.damaged(f"page: no page has {page} bytes", page=page)
+        self.damaged("huge: no page has 5000 bytes", huge=[5000])
+        self.damaged("huge: 2048 is not a number", huge=[2048])
+        self.damaged("ipa: 31 is not a number", ipa=31)
+        self.damaged("cntfrq: 4294967296 is not", cntfrq=1 << 32)
+        self.damaged("gic: 1 is not a number", gic=[1])
 
     def damaged(self, words, **changes):
         raw = json.loads(record.dump_host(s.host()))

@@ -13,19 +13,23 @@
 """The rule, field by field: tables of (what, guest, host, refused)."""
 
 import dataclasses
+import itertools
 import unittest
 from unittest import mock
 
+from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.rules import JUDGES
-from nova_arm_migrate.core.sentences import Cause
+from nova_arm_migrate.core.sentences import sentence
 from nova_arm_migrate.core.tables import qemu
 from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.tables.special import ALL_CCSIDR
 from nova_arm_migrate.core.verdict import Severity
+from tests.unit.core import kvm_rule
 from tests.unit.core import synthetic as s
 
 
@@ -55,7 +59,7 @@ class TestAccepts(unittest.TestCase):
 
     def test_higher_or_zero_safe(self):
         field = Field("F", 0, rule=Rule.HIGHER_OR_ZERO_SAFE)
-        self.check(field, (4, 5), (0, 3), 4)
+        self.check(field, (0, 4, 5), (1, 3), 4)
         self.check(field, (0,), (1, 15), 0)
 
     def test_exact(self):
@@ -64,6 +68,19 @@ class TestAccepts(unittest.TestCase):
 
     def test_equal(self):
         self.check(Field("F", 0, rule=Rule.EQUAL), (3,), (0, 2, 4), 3)
+
+    def test_every_value_as_the_kernel_has_it(self):
+        for rule, signed, least, or_zero in itertools.product(
+                Rule, (False, True), (0, 1, 6), (False, True)):
+            field = Field("F", 0, rule=rule, signed=signed, safe=2,
+                          least=least, or_zero=or_zero)
+            values = kvm_rule.every_value(field)
+            for value, limit in itertools.product(values, values):
+                if least and signed:
+                    continue    # no field has both
+                self.assertEqual(kvm_rule.takes(field, value, limit),
+                                 accepts(field, value, limit),
+                                 (field, value, limit))
 
     def test_least(self):
         self.check(Field("F", 0, least=6), (6, 7, 8), (0, 5, 9), 8)
@@ -212,12 +229,12 @@ class TestImplementation(unittest.TestCase):
 
     def test_another_core(self):
         finding, = judge(s.MIDR, s.NEOVERSE_N1, s.host())
-        self.assertIn("Neoverse-N1 r3p1", finding.sentence)
-        self.assertIn("Neoverse-V1 r0p0", finding.sentence)
+        self.assertIn("Neoverse-N1 r3p1", sentence(finding))
+        self.assertIn("Neoverse-V1 r0p0", sentence(finding))
 
     def test_another_revision(self):
         finding, = judge(s.CODES["REVIDR_EL1"], 7, s.host())
-        self.assertIn("another revision", finding.sentence)
+        self.assertIn("another revision", sentence(finding))
 
     def test_no_released_qemu_writes_it(self):
         host = s.host(writable=Values({s.MIDR: 0xFFFFFFFF}), qemu="11.1.0",
@@ -241,30 +258,48 @@ class TestImplementation(unittest.TestCase):
 
 class TestCaches(unittest.TestCase):
 
+    #: A KVM that makes caches up lists all of them.
+    made_up = s.LISTED | ALL_CCSIDR
+
+    def host(self, values=None, **changes):
+        return s.host(values, **({"listed": self.made_up} | changes))
+
+    def check(self, code, value, host, cause):
+        causes = [finding.cause for finding in judge(code, value, host)]
+        self.assertEqual([] if cause is None else [cause], causes,
+                         (hex(code), hex(value)))
+
     def test_clidr(self):
         coherent = 0x0100_0004      # LoC 1, LoUU and LoUIS 0
-        idc = s.host({s.CTR: s.VALUES[s.CTR] | 1 << 28})
-        for value, host, refused in (
-                (0x0920_0023, s.host(), False),
-                (coherent, s.host(), True),
-                (coherent, idc, False),
-                (0, s.host(), True),
-                (1 << 50 | 0x0920_0023, s.host(), True),
-                (0x0920_0023, s.host(kernel="6.1.0"), True),
-                (0x0920_0023, s.host(kernel=None), True)):
-            self.assertEqual(refused, bool(judge(s.CLIDR, value, host)),
-                             (hex(value), host.kernel))
+        idc = self.host({s.CTR: s.VALUES[s.CTR] | 1 << 28})
+        for value, host, cause in (
+                (0x0920_0023, self.host(), None),
+                (coherent, self.host(), Cause.CACHE),
+                (coherent, idc, None),
+                (0, self.host(), Cause.CACHE),
+                (1 << 50 | 0x0920_0023, self.host(), Cause.CACHE)):
+            self.check(s.CLIDR, value, host, cause)
 
     def test_ccsidr(self):
         data, instruction = s.ccsidr(0), s.ccsidr(1)
-        for code, value, host, refused in (
-                (data, 3, s.host(), False),
-                (data, 1, s.host(), True),
-                (instruction, 1, s.host(), True),
-                (data, 1 << 32 | 3, s.host(), True),
-                (data, 3, s.host(kernel="6.1"), True)):
-            self.assertEqual(refused, bool(judge(code, value, host)),
-                             (hex(code), hex(value), host.kernel))
+        for code, value, cause in (
+                (data, 3, None), (data, 1, Cause.CACHE),
+                (instruction, 1, Cause.CACHE),
+                (data, 1 << 32 | 3, Cause.CACHE)):
+            self.check(code, value, self.host(), cause)
+
+    def test_the_list_tells_whether_caches_are_made_up(self):
+        real, all_but_one = s.LISTED, self.made_up - {s.ccsidr(7)}
+        for listed, cause in ((self.made_up, None), (real, Cause.CACHE),
+                              (all_but_one, Cause.CACHE),
+                              (None, Cause.CACHE_UNKNOWN)):
+            for kernel in ("5.14.0", "6.1.0", "7.2.12", None):
+                host = self.host(listed=listed, kernel=kernel)
+                self.check(s.CLIDR, 0x0920_0023, host, cause)
+                self.check(s.ccsidr(0), 3, host, cause)
+
+    def test_what_no_kernel_takes_needs_no_list(self):
+        self.check(s.ccsidr(0), 1, self.host(listed=None), Cause.CACHE)
 
 
 class TestFirmware(unittest.TestCase):

@@ -32,7 +32,7 @@ class SaidTest(testtools.TestCase):
         return profile.Guest(
             values=profile.Values({MIDR: midr}),
             listed=frozenset([MIDR, PFR0]), cntfrq=1, dczid=4,
-            page_size=4096, ipa_bits=48)
+            page_size=4096, ipa_bits=48, steal_time=False)
 
     def host(self, midr):
         return profile.Host(
@@ -46,6 +46,7 @@ class SaidTest(testtools.TestCase):
         said = oracle.said(self.guest(5), self.host(5), answer())
         self.assertEqual(('compatible', 'accepts', 'compatible', ''),
                          (said.static, said.trial, said.verdict, said.why))
+        self.assertEqual('passes', said.scheduler)
 
     def test_both_refuse(self):
         said = oracle.said(self.guest(4), self.host(5),
@@ -53,6 +54,7 @@ class SaidTest(testtools.TestCase):
         self.assertEqual(('incompatible', 'refuses', 'incompatible'),
                          (said.static, said.trial, said.verdict))
         self.assertIn('MIDR_EL1', said.why)
+        self.assertEqual('drops', said.scheduler)
 
     def test_a_disagreement_names_the_register(self):
         said = oracle.said(self.guest(5), self.host(5),

@@ -74,3 +74,8 @@ class ReplayTest(testtools.TestCase):
                 expected = table.UNKNOWN
             self.assertEqual(
                 expected, verdict, f'{row.source} -> {row.destination}')
+
+    def test_every_row_agrees(self):
+        for row in table.read(TABLE):
+            self.assertEqual('yes', row.agreement,
+                             f'{row.source} -> {row.destination}')

@@ -19,7 +19,7 @@ def row(outcome=table.HEALTHY, static='compatible', **changes):
     values = {
         'source': 'neoverse-n1', 'destination': 'neoverse-v1',
         'midr': 'differs', 'static': static, 'trial': 'accepts',
-        'verdict': static, 'libvirt': 'identical',
+        'verdict': static, 'scheduler': 'passes', 'libvirt': 'identical',
         'hypervisor': 'error: unsupported', 'outcome': outcome}
     return table.Row(**(values | changes))
 
@@ -44,6 +44,14 @@ class AgreementTest(testtools.TestCase):
     def test_the_trial_settles_what_the_rule_can_not(self):
         self.assertEqual('yes', row(
             static='unknown', verdict='compatible').agreement)
+
+    def test_the_scheduler_must_not_drop_where_a_guest_moves(self):
+        for outcome, verdict, scheduler, agreement in (
+                (table.HEALTHY, 'compatible', table.DROPS, 'no'),
+                (table.REFUSED, 'incompatible', table.DROPS, 'yes'),
+                (table.REFUSED, 'incompatible', table.PASSES, 'yes')):
+            self.assertEqual(agreement, row(
+                outcome, verdict, scheduler=scheduler).agreement)
 
     def test_rule_and_trial_must_both_agree(self):
         self.assertEqual('no', row(verdict='incompatible').agreement)

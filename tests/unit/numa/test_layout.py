@@ -101,9 +101,12 @@ class TestWire(unittest.TestCase):
         for path, change in (
                 ('layout.version', {'version': 2}),
                 ('layout.version', {'version': None}),
+                ('layout.version', {'version': 1.0}),
+                ('layout.version', {'version': True}),
                 ('layout.vcpus', {'vcpus': {}}),
                 ('layout.vcpus', {'vcpus': [[0]]}),
                 ('layout.vcpus', {'vcpus': [['0', '1']]}),
+                ('layout.vcpus', {'vcpus': [[True, '1']]}),
                 ('layout.vcpus', {'vcpus': [[0, '1'], [0, '1']]}),
                 ('layout.vcpus[0]', {'vcpus': [[0, 1]]}),
                 ('layout.vcpus[0]', {'vcpus': [[0, 'x']]}),
@@ -121,6 +124,7 @@ class TestWire(unittest.TestCase):
             self.assertEqual(path, e.exception.path)
 
     def test_not_a_record(self):
-        for text in ('', '[]', '[' * 100000, 'x' * (wire.LIMIT + 1)):
+        for text in ('', '[]', '[' * 100000, 'x' * (wire.LIMIT + 1),
+                     '{"version":1,"vcpus":[],"vcpus":[]}'):
             with self.assertRaisesRegex(LayoutError, '^layout: '):
                 wire.load(text)

@@ -32,6 +32,17 @@ MAX_72 = "max-linux-7.2"
 N1_61 = "neoverse-n1-linux-6.1"
 
 
+#: What the emulated cores have, and KVM hides from guests, by host: QEMU's
+#: TCG gives Neoverse-V1 and newer ones FEAT_NV2 (ID_AA64MMFR2_EL1.NV = 2).
+HIDDEN = {name: {0xc03a: 2 << 24}
+          for name in ("max-linux-7.2", "neoverse-v1-linux-7.2")}
+
+
+def recorded_names():
+    """The names of all profiles that were recorded in the lab."""
+    return sorted(path.stem for path in PROFILES.glob("*.json"))
+
+
 def recorded(name):
     """A profile that was recorded in the lab."""
     return load_host((PROFILES / f"{name}.json").read_text().strip())

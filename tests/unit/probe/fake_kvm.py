@@ -16,23 +16,28 @@
 It stands at the system call boundary: `FakeKernel.ioctl` takes the place of
 fcntl.ioctl and reads and writes the caller's memory as the kernel does.
 Descriptors are real ones, so that a leak shows in /proc/self/fd. What it
-does with values is a simplification (see `FakeKernel._write`): KVM's own
-rule is tested in the lab.
+does with values is in `fake_rule`, with its interrupt controller in
+`fake_vgic`; both are held against real kernels by the recorded hosts.
 """
 
+import collections
 import ctypes
 import errno
 import os
 import pathlib
 import struct
 
+from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.probe import descriptor
 from nova_arm_migrate.probe.host import CAPABILITIES
 from nova_arm_migrate.probe import kvm
 from nova_arm_migrate.probe.system import parse_list
+from tests.unit.probe import fake_rule
+from tests.unit.probe.fake_vgic import FakeVgic
 
 CORE_REGISTER = 0x6030000000100000
 SVE_REGISTER = 0x6080000000150000
@@ -43,6 +48,12 @@ class FakeKernel:
     """Plays a host's profile.
 
     :ivar calls: the names of the requests, in their order
+    :ivar hardware: register code to what the kernel has of a register of
+        which it hides a part from guests
+    :ivar interface: ICC_CTLR_EL1 of a new GICv3
+    :ivar enabled: numbers of the capabilities that were enabled
+    :ivar machines: the last few that were made
+    :ivar steal_time: whether a vCPU has KVM_ARM_VCPU_PVTIME_CTRL
     :ivar fails: called with each request's number in the order (from 1);
         returns an errno to fail it with, or 0
     """
@@ -53,9 +64,17 @@ class FakeKernel:
         self.fails = fails or (lambda number: 0)
         self.version = kvm.API_VERSION
         self.written = []
+        self.hardware = {}
+        self.interface = 0x8c00
+        self.steal_time = bool(host.capability("STEAL_TIME"))
+        self.enabled = []
+        self.machines = collections.deque(maxlen=8)
         self._number = 0
         self._vms = {}
         self._vcpus = {}
+        self._vgics = {}
+        for vgic in host.vgics or ():
+            self.interface = vgic.ctlr or self.interface
 
     def ioctl(self, descriptor, request, argument=0, mutate=True):
         """Stand for fcntl.ioctl."""
@@ -75,26 +94,94 @@ class FakeKernel:
         known = {value: name for name, value in CAPABILITIES.items()}
         if number == kvm.KVM_CAP_ARM_VM_IPA_SIZE:
             return self.profile.ipa_bits
+        if number == kvm.KVM_CAP_ARM_NISV_TO_USER:
+            return 1
         return self.profile.capability(known[number])
 
     def _create_vm(self, descriptor, ipa_bits):
         if ipa_bits > self.profile.ipa_bits:
             raise OSError(errno.EINVAL, "IPA size")
+        machine = {"values": {}, "vgic": None, "vcpus": 0}
+        self.machines.append(machine)
+        return self._give(descriptor, self._vms, machine)
+
+    def _give(self, descriptor, table, state):
+        """Give out a new descriptor; its number may have had another use."""
         new = os.dup(descriptor)
-        self._vms[new] = {}
+        for one in (self._vms, self._vcpus, self._vgics):
+            one.pop(new, None)
+        table[new] = state
         return new
 
+    def _enable_cap(self, vm, argument):
+        number, flags, *rest = struct.unpack("=II4Q64x", argument)
+        if vm not in self._vms or flags or any(rest):
+            raise OSError(errno.EINVAL, "capability")
+        self.enabled.append(number)
+        return 0
+
     def _create_vcpu(self, vm, number):
-        new = os.dup(vm)
-        self._vcpus[new] = {"vm": self._vms[vm]}
-        return new
+        self._vms[vm]["vcpus"] += 1
+        return self._give(vm, self._vcpus,
+                          {"vm": self._vms[vm], "pmu": None})
 
     def _create_device(self, vm, argument):
         kind, _, flags = struct.unpack("=III", argument)
-        if flags != 1 or kind not in (5, 7):
+        if flags > 1 or kind not in (5, 7):
             raise OSError(errno.EINVAL, "device")
-        if {5: 2, 7: 3}[kind] not in self.profile.gic:
+        version = {5: 2, 7: 3}[kind]
+        if version not in self.profile.gic:
             raise OSError(errno.ENODEV, "device")
+        if flags:
+            return 0
+        machine = self._vms[vm]
+        if machine["vgic"] is not None:
+            raise OSError(errno.EEXIST, "device")
+        machine["vgic"] = FakeVgic(version, machine, self.interface)
+        struct.pack_into("=I", argument, 4, self._give(
+            vm, self._vgics, machine["vgic"]))
+        return 0
+
+    def _set_device_attr(self, descriptor, argument):
+        return self._device_attr(descriptor, argument, "set")
+
+    def _get_device_attr(self, descriptor, argument):
+        return self._device_attr(descriptor, argument, "get")
+
+    def _has_device_attr(self, descriptor, argument):
+        return self._device_attr(descriptor, argument, "has")
+
+    def _device_attr(self, descriptor, argument, what):
+        flags, group, attribute, address = struct.unpack("=IIQQ", argument)
+        if descriptor in self._vgics:
+            return self._vgics[descriptor].attribute(
+                what, group, attribute, address)
+        return self._vcpu_attr(self._vcpus[descriptor], what, group,
+                               attribute, address)
+
+    def _vcpu_attr(self, state, what, group, attribute, address):
+        """Source: kvm_arm_pmu_v3_set_attr, kvm_arm_pvtime_has_attr."""
+        if group == 2 and attribute == 0 and what == "has":
+            if not self.steal_time:
+                raise OSError(errno.ENXIO, "pvtime")
+            return 0
+        if group or attribute > 1 or what != "set":
+            raise OSError(errno.ENXIO, "attribute")
+        if "pmu" not in state["seen"].features:
+            raise OSError(errno.ENODEV, "PMU")
+        vgic = state["vm"]["vgic"]
+        if attribute == 0:
+            if vgic is None:
+                raise OSError(errno.EINVAL, "no irqchip")
+            irq = ctypes.c_int.from_address(address).value
+            if not 16 <= irq < 32:
+                raise OSError(errno.EINVAL, "PPI")
+            state["pmu"] = irq
+            return 0
+        if vgic is None or not vgic.initialised:
+            raise OSError(errno.ENODEV, "vgic")
+        if state["pmu"] is None:
+            raise OSError(errno.ENXIO, "irq")
         return 0
 
     def _preferred_target(self, vm, argument):
@@ -159,7 +246,7 @@ class FakeKernel:
                 words[place] |= 1 << bit
             return 0
         code = self._code(state, register)
-        value = state["vm"].get(code, state["seen"].values.read(code))
+        value = self._shown(state, code)
         ctypes.c_uint64.from_address(address).value = value
         return 0
 
@@ -183,15 +270,30 @@ class FakeKernel:
             raise OSError(errno.ENOENT, "no such register")
         return code
 
+    def _shown(self, state, code):
+        """What the vCPU shows: what was written, or as its GIC has it."""
+        machine = state["vm"]
+        if code in machine["values"]:
+            return machine["values"][code]
+        value = state["seen"].values.read(code)
+        if machine["vgic"] is not None and self._version() >= (7, 0):
+            value = machine["vgic"].finalized(code, value)
+        return value
+
+    def _version(self):
+        return version_of(self.profile.kernel)
+
     def _write(self, state, code, value):
-        """Every four bits may be lowered where the mask has them all."""
-        limit = state["seen"].values.read(code)
-        mask = self.profile.writable.read(code)
-        for shift in range(0, 64, 4):
-            has, most = value >> shift & 15, limit >> shift & 15
-            if has != most and (mask >> shift & 15 != 15 or has > most):
-                raise OSError(errno.EINVAL, "value")
-        state["vm"][code] = value
+        values = state["seen"].values
+        limit = values.read(code)
+        rule = fake_rule.Rule(
+            self._version(), self.profile.writable, self.hardware)
+        try:
+            kept = rule.take(code, value, limit, self._shown(state, code),
+                             values)
+        except fake_rule.Refused:
+            raise OSError(errno.EINVAL, "value") from None
+        state["vm"]["values"][code] = kept
         return 0
 
 
@@ -201,6 +303,10 @@ _NAMES = {
     kvm.KVM_CHECK_EXTENSION: "check_extension",
     kvm.KVM_CREATE_VCPU: "create_vcpu",
     kvm.KVM_CREATE_DEVICE: "create_device",
+    kvm.KVM_ENABLE_CAP: "enable_cap",
+    descriptor.KVM_SET_DEVICE_ATTR: "set_device_attr",
+    descriptor.KVM_GET_DEVICE_ATTR: "get_device_attr",
+    descriptor.KVM_HAS_DEVICE_ATTR: "has_device_attr",
     kvm.KVM_ARM_PREFERRED_TARGET: "preferred_target",
     kvm.KVM_ARM_GET_REG_WRITABLE_MASKS: "writable_masks",
     kvm.KVM_ARM_VCPU_INIT: "vcpu_init",

@@ -17,6 +17,7 @@ import os
 
 import fixtures
 
+from nova_arm_migrate.probe import descriptor
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe import kvm
 from tests.unit.probe import base
@@ -43,6 +44,13 @@ class TestNumbers(base.ProbeTestCase):
         self.assertEqual(number(write, 0xc2, 4), kvm.KVM_ARM_VCPU_FINALIZE)
         self.assertEqual(number(read | write, 0xe0, 12),
                          kvm.KVM_CREATE_DEVICE)
+        self.assertEqual(number(write, 0xa3, 104), kvm.KVM_ENABLE_CAP)
+        self.assertEqual(number(write, 0xe1, 24),
+                         descriptor.KVM_SET_DEVICE_ATTR)
+        self.assertEqual(number(write, 0xe2, 24),
+                         descriptor.KVM_GET_DEVICE_ATTR)
+        self.assertEqual(number(write, 0xe3, 24),
+                         descriptor.KVM_HAS_DEVICE_ATTR)
 
 
 class TestOpening(base.ProbeTestCase):
@@ -201,8 +209,8 @@ class TestScratch(base.ProbeTestCase):
         self.assertEqual(before, base.open_descriptors())
 
     def test_errno_names(self):
-        self.assertEqual("EINVAL", kvm.errno_name(errno.EINVAL))
-        self.assertEqual("4711", kvm.errno_name(4711))
+        self.assertEqual("EINVAL", descriptor.errno_name(errno.EINVAL))
+        self.assertEqual("4711", descriptor.errno_name(4711))
 
     def test_arrays_hold_64_bits(self):
         self.assertEqual(8, array.array("Q").itemsize)

@@ -18,8 +18,8 @@ from nova import exception
 from oslo_log import log as logging
 
 from nova_arm_migrate.adapters import numa_host
-from nova_arm_migrate.core.job import Domain
 from nova_arm_migrate.core.job import JobType
+from nova_arm_migrate.core.job import Presence
 
 LOG = logging.getLogger(__name__)
 
@@ -33,26 +33,26 @@ _PAUSED_POSTCOPY, _PAUSED_POSTCOPY_FAILED, _PAUSED_API_ERROR = 12, 13, 14
 _SHUTOFF_MIGRATED = 4
 
 _BY_REASON = {
-    (_RUNNING, _RUNNING_POSTCOPY): Domain.POST_COPY,
-    (_RUNNING, _RUNNING_POSTCOPY_FAILED): Domain.POST_COPY_FAILED,
-    (_PAUSED, _PAUSED_MIGRATION): Domain.HELD,
-    (_PAUSED, _PAUSED_STARTING_UP): Domain.HELD,
+    (_RUNNING, _RUNNING_POSTCOPY): Presence.POST_COPY,
+    (_RUNNING, _RUNNING_POSTCOPY_FAILED): Presence.POST_COPY_FAILED,
+    (_PAUSED, _PAUSED_MIGRATION): Presence.HELD,
+    (_PAUSED, _PAUSED_STARTING_UP): Presence.HELD,
     # libvirt could not start the vCPUs again after a job that failed
     # (qemuMigrationSrcRestoreDomainState).
-    (_PAUSED, _PAUSED_API_ERROR): Domain.HELD,
-    (_PAUSED, _PAUSED_POSTCOPY): Domain.POST_COPY,
-    (_PAUSED, _PAUSED_POSTCOPY_FAILED): Domain.POST_COPY_FAILED,
-    (_SHUTOFF, _SHUTOFF_MIGRATED): Domain.MIGRATED,
+    (_PAUSED, _PAUSED_API_ERROR): Presence.HELD,
+    (_PAUSED, _PAUSED_POSTCOPY): Presence.POST_COPY,
+    (_PAUSED, _PAUSED_POSTCOPY_FAILED): Presence.POST_COPY_FAILED,
+    (_SHUTOFF, _SHUTOFF_MIGRATED): Presence.MIGRATED,
 }
 _BY_STATE = {
-    _RUNNING: Domain.RUNNING,
-    _BLOCKED: Domain.RUNNING,
+    _RUNNING: Presence.RUNNING,
+    _BLOCKED: Presence.RUNNING,
     # The guest has asked for it; QEMU still runs.
-    _SHUTDOWN: Domain.RUNNING,
-    _PMSUSPENDED: Domain.PAUSED,
-    _PAUSED: Domain.PAUSED,
-    _SHUTOFF: Domain.STOPPED,
-    _CRASHED: Domain.STOPPED,
+    _SHUTDOWN: Presence.RUNNING,
+    _PMSUSPENDED: Presence.PAUSED,
+    _PAUSED: Presence.PAUSED,
+    _SHUTOFF: Presence.STOPPED,
+    _CRASHED: Presence.STOPPED,
 }
 
 _JOB_TYPES = {
@@ -71,17 +71,17 @@ def number_of(kind: JobType) -> int:
     return max(number for number, one in _JOB_TYPES.items() if one is kind)
 
 
-def classify(state: int, reason: int) -> Domain:
+def classify(state: int, reason: int) -> Presence:
     """Return what a domain's state means for a migration.
 
     :param state: virDomainState
     :param reason: of that state, as virDomainGetState gives it
     """
     return _BY_REASON.get(
-        (state, reason), _BY_STATE.get(state, Domain.UNKNOWN))
+        (state, reason), _BY_STATE.get(state, Presence.UNKNOWN))
 
 
-def look(host: Any, instance: Any) -> Domain:
+def look(host: Any, instance: Any) -> Presence:
     """Ask libvirt on this host for the guest's domain.
 
     :param host: ``nova.virt.libvirt.host.Host``
@@ -94,14 +94,14 @@ def look(host: Any, instance: Any) -> Domain:
             return classify(domain.info()[0], 0)
         return classify(*ask()[:2])
     except exception.InstanceNotFound:
-        return Domain.ABSENT
+        return Presence.ABSENT
     except numa_host.libvirt_error() as error:
         if error.get_error_code() == \
                 numa_host.libvirt_module().VIR_ERR_NO_DOMAIN:
-            return Domain.ABSENT
+            return Presence.ABSENT
         LOG.warning('libvirt does not say how the guest is: %s', error,
                     instance=instance)
     except exception.NovaException as error:
         LOG.warning('libvirt does not say how the guest is: %s', error,
                     instance=instance)
-    return Domain.UNKNOWN
+    return Presence.UNKNOWN

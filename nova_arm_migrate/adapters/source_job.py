@@ -19,8 +19,6 @@ when it is known where the guest is.
 """
 
 import collections
-from collections.abc import Iterator
-import contextlib
 import dataclasses
 import threading
 import time
@@ -32,22 +30,21 @@ from nova.compute import vm_states
 import nova.conf
 from nova import exception
 from nova import objects
-from nova.virt.libvirt import guest as libvirt_guest
 from oslo_log import log as logging
 
 from nova_arm_migrate.adapters import conf
 from nova_arm_migrate.adapters import destination
-from nova_arm_migrate.adapters import domain_state
 from nova_arm_migrate.adapters import events
 from nova_arm_migrate.adapters import numa_host
+from nova_arm_migrate.adapters import presence
 from nova_arm_migrate.adapters.settlement import Problem
 from nova_arm_migrate.adapters.settlement import Settlement
 from nova_arm_migrate.core.job import Decision
-from nova_arm_migrate.core.job import Domain
 from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.core.job import next_step
+from nova_arm_migrate.core.job import Observation
 from nova_arm_migrate.core.job import Place
-from nova_arm_migrate.core.job import Sight
+from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.core.job import Step
 from nova_arm_migrate.core.job import Thread
 
@@ -62,6 +59,10 @@ _SILENCE = 60
 
 #: Seconds between two attempts to continue a broken post-copy job.
 _RECOVERY_INTERVAL = 10
+
+#: What libvirt says if it does not know VIR_MIGRATE_POSTCOPY_RESUME:
+#: VIR_ERR_NO_SUPPORT, VIR_ERR_INVALID_ARG, VIR_ERR_ARGUMENT_UNSUPPORTED.
+_NO_RESUME = (3, 8, 74)
 
 _DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
 
@@ -110,7 +111,6 @@ class Job:
         self._begun = False
         self._job_type = JobType.NONE
         self._monitored = True
-        self._destination: destination.Answer | None = None
         self._ended = threading.Event()
         self._ended_at = float('-inf')
 
@@ -146,7 +146,7 @@ class Job:
         :param guest: ``nova.virt.libvirt.guest.Guest``
         :param kwargs: of its ``migrate``
         """
-        self._begun = self._look() is not Domain.ABSENT
+        self._begun = self._look() is not Presence.ABSENT
         try:
             guest.migrate(uri, **kwargs)
             return
@@ -155,36 +155,59 @@ class Job:
         libvirt = numa_host.libvirt_module()
         if failure.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN and (
                 self._job_type is JobType.NONE
-                and self._look() is Domain.ABSENT):
+                and self._look() is Presence.ABSENT):
             # It was gone when libvirt was asked: there was no job.
             self._begun = False
             raise failure
+        self._recover(guest, uri, kwargs, failure)
+
+    def _recover(self, guest: Any, uri: str, kwargs: dict[str, Any],
+                 failure: Exception) -> None:
+        """Continue the job if it is in post-copy, again and again.
+
+        Only while the destination can be reached, and no more once libvirt
+        there has restarted meanwhile: libvirt 11.3 ends with a segmentation
+        fault when it is asked to continue (``qemuProcessIncomingDefNew``).
+
+        :param failure: why post-copy has broken
+        :raises Exception: the same, when there is nothing more to try
+        """
+        LOG.warning('The migration has failed: %s', failure,
+                    instance=self.instance)
         end = time.monotonic() + conf.current(CONF).post_copy_recovery
+        libvirt = numa_host.libvirt_module()
         resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
-        # What libvirt says if it does not know the flag, and if the
-        # destination has no domain any more.
-        final = (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_NO_SUPPORT,
-                 libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
-                 libvirt.VIR_ERR_NO_DOMAIN)
+        # Nor is there anything to continue without a domain there.
+        final = (*_NO_RESUME, libvirt.VIR_ERR_NO_DOMAIN)
         while True:
             again = bool(resume) and time.monotonic() < end
-            decision = next_step(Sight(
+            decision = next_step(Observation(
                 Thread.RAISED, source=self._look(), recoverable=again,
                 patient=again))
             if decision.step not in (Step.RECOVER, Step.WAIT):
                 raise failure
-            LOG.warning('Post-copy has failed: %s. It is continued in'
-                        ' %s seconds', failure, _RECOVERY_INTERVAL,
-                        instance=self.instance)
             time.sleep(_RECOVERY_INTERVAL)
+            if decision.step is Step.WAIT:
+                continue
+            before = self._ask()
+            if not before.reached:
+                continue
             try:
                 guest.migrate(uri, **kwargs | {
                     'flags': kwargs.get('flags', 0) | resume})
                 return
             except numa_host.libvirt_error() as error:
+                LOG.warning('Post-copy can not be continued: %s', error,
+                            instance=self.instance)
                 if error.get_error_code() in final:
                     raise failure from error
-                failure = error
+            after = self._ask()
+            if before.libvirt is None or (
+                    after.reached and after.libvirt != before.libvirt):
+                LOG.error('libvirt on %s has restarted, or does not say so:'
+                          ' post-copy is not continued again', self._dest,
+                          instance=self.instance)
+                raise failure
 
     # What the monitor sees
 
@@ -194,18 +217,18 @@ class Job:
         :param info: ``nova.virt.libvirt.guest.JobInfo``
         :raises Unsettled: if nobody may touch the guest
         """
-        self._job_type = domain_state.job_type(info.type)
+        self._job_type = presence.job_type(info.type)
         if self._thread is Thread.RUNNING:
             # The end is what the thread says: libvirt removes the domain
             # from the source before it returns.
             if self._job_type not in (JobType.NONE, JobType.UNBOUNDED):
-                info.type = domain_state.number_of(JobType.NONE)
+                info.type = presence.number_of(JobType.NONE)
             return info
         kind = JobType.COMPLETED if self.has_left() else JobType.FAILED
         if kind is JobType.FAILED and (
                 self.aborted or self._job_type is JobType.CANCELLED):
             kind = JobType.CANCELLED
-        info.type = domain_state.number_of(kind)
+        info.type = presence.number_of(kind)
         return info
 
     def has_left(self) -> bool:
@@ -233,26 +256,27 @@ class Job:
 
     def _decide(self) -> Decision:
         if self._thread is Thread.RUNNING:
-            return next_step(Sight(
+            return next_step(Observation(
                 Thread.RUNNING, monitored=self._monitored,
                 post_copy=self.post_copy))
-        seen = Sight(
+        seen = Observation(
             self._thread, begun=self._begun, source=self._look(),
             job=self._job_type, post_copy=self.post_copy,
             patient=time.monotonic() - self._ended_at < _SILENCE)
         decision = next_step(seen)
         if decision.step is Step.ASK:
-            self._destination = destination.ask(
-                self._manager, self._context, self.instance, self._dest)
-            seen = dataclasses.replace(
-                seen, destination=self._destination.domain)
+            seen = dataclasses.replace(seen, destination=self._ask().domain)
             decision = next_step(seen)
         if decision.guest is Place.NOWHERE and self._is_deleted():
             decision = next_step(dataclasses.replace(seen, deleting=True))
         return decision
 
-    def _look(self) -> Domain:
-        return domain_state.look(self._driver._host, self.instance)
+    def _look(self) -> Presence:
+        return presence.look(self._driver._host, self.instance)
+
+    def _ask(self) -> destination.Answer:
+        return destination.ask(
+            self._manager, self._context, self.instance, self._dest)
 
     def _is_deleted(self) -> bool:
         """Whether the server is deleted, or about to be."""
@@ -372,8 +396,8 @@ class Job:
         paused_before = self.instance.vm_state == vm_states.PAUSED
         state = self._look()
         if not paused_before and (
-                state is Domain.HELD
-                or state is Domain.PAUSED and self.paused_guest):
+                state is Presence.HELD
+                or state is Presence.PAUSED and self.paused_guest):
             try:
                 self._driver._host.get_guest(self.instance).resume()
             except (exception.NovaException,
@@ -382,23 +406,23 @@ class Job:
                             instance=self.instance)
             state = self._look()
         host = self.instance.host
-        if state in (Domain.PAUSED, Domain.HELD):
+        if state in (Presence.PAUSED, Presence.HELD):
             self.instance.power_state = power_state.PAUSED
             if paused_before:
                 return []
             self.instance.vm_state = vm_states.PAUSED
             return [Problem('guest', f'The guest is paused on {host}. Run'
                             ' openstack server unpause', fatal=False)]
-        if state in (Domain.STOPPED, Domain.MIGRATED):
+        if state in (Presence.STOPPED, Presence.MIGRATED):
             self.instance.power_state = power_state.SHUTDOWN
             self.instance.vm_state = vm_states.STOPPED
             return [Problem('guest', 'The guest stopped during the'
                             f' migration. Its disks are on {host}',
                             fatal=False)]
-        if state is Domain.ABSENT:
+        if state is Presence.ABSENT:
             return [Problem('guest', f'The domain of the guest is missing on'
                             f' {host}. Its disks are kept')]
-        if state is Domain.UNKNOWN:
+        if state is Presence.UNKNOWN:
             return [Problem('guest', f'libvirt on {host} does not say how the'
                             ' guest is')]
         return []
@@ -409,98 +433,3 @@ class Job:
 
     def _event(self, name: str, details: str) -> None:
         events.failed(self._context, self.instance, name, details)
-
-
-class MigratingGuest:
-    """The guest that the parent's code migrates and monitors.
-
-    :param guest: ``nova.virt.libvirt.guest.Guest``
-    """
-
-    def __init__(self, guest: Any, job: Job) -> None:
-        self._guest = guest
-        self._job = job
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._guest, name)
-
-    def get_job_info(self) -> Any:
-        """Return the job, ended only when its outcome is known."""
-        try:
-            info = self._guest.get_job_info()
-        except numa_host.libvirt_error() as error:
-            # It restarts, perhaps; the thread tells how the job ends.
-            LOG.warning('libvirt does not report the migration job: %s',
-                        error, instance=self._job.instance)
-            info = libvirt_guest.JobInfo()
-        return self._job.seen(info)
-
-    def is_active(self) -> int:
-        """Whether the guest has stayed, for the parent's find_job_type."""
-        return int(not self._job.has_left())
-
-    def pause(self) -> None:
-        """Pause it, and note that it was Nova."""
-        self._guest.pause()
-        self._job.paused_guest = True
-
-    def resume(self) -> None:
-        """Resume what Nova has paused."""
-        self._guest.resume()
-        self._job.paused_guest = False
-
-    def migrate_start_postcopy(self) -> None:
-        """Switch to post-copy, and note that there is no way back."""
-        self._guest.migrate_start_postcopy()
-        self._job.post_copy = True
-
-    def migrate(self, destination: str, **kwargs: Any) -> None:
-        """Have libvirt migrate the guest."""
-        self._job.migrate(self._guest, destination, kwargs)
-
-
-class Jobs:
-    """The jobs of one driver, told apart by their migrations."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._jobs: dict[int, Job] = {}
-        self._here = threading.local()
-
-    @contextlib.contextmanager
-    def current(self, job: Job, migrate_data: Any) -> Iterator[None]:
-        """Keep a job for the time in which this thread looks after it.
-
-        :param migrate_data: the object that the parent hands to all methods
-            that work on the job
-        """
-        with self._lock:
-            self._jobs[id(migrate_data)] = job
-        self._here.job = job
-        try:
-            yield
-        finally:
-            self._here.job = None
-            with self._lock:
-                del self._jobs[id(migrate_data)]
-
-    def of(self, migrate_data: Any) -> Job | None:
-        """Return the job that this object was made for."""
-        with self._lock:
-            return self._jobs.get(id(migrate_data))
-
-    def in_this_thread(self) -> Job | None:
-        """Return the job that this thread looks after."""
-        return getattr(self._here, 'job', None)
-
-    def owns_tasks(self, active: dict[str, Any], instance: Any) -> bool:
-        """Whether what the parent has stored is of this thread's job."""
-        job = self.in_this_thread()
-        return job is None or active.get(instance.uuid) is job.tasks
-
-    def aborted(self, instance: Any) -> None:
-        """Note that libvirt has taken a user's abort of the guest's job."""
-        with self._lock:
-            for job in self._jobs.values():
-                if job.instance.uuid == instance.uuid and job.running:
-                    job.aborted = True

@@ -16,7 +16,6 @@ What it does inside Nova is in tests/functional.
 """
 
 import types
-import unittest
 from unittest import mock
 
 import nova.conf
@@ -26,18 +25,20 @@ from nova.virt.libvirt import driver as libvirt_driver
 
 from nova_arm_migrate.adapters import conf
 from nova_arm_migrate.adapters import destination
-from nova_arm_migrate.adapters import domain_state
 from nova_arm_migrate.adapters import events
-from nova_arm_migrate.adapters import job as jobs
 from nova_arm_migrate.adapters import layout_driver
+from nova_arm_migrate.adapters import migrating_guest
 from nova_arm_migrate.adapters import numa
 from nova_arm_migrate.adapters import numa_channel as channel
 from nova_arm_migrate.adapters import numa_host
+from nova_arm_migrate.adapters import presence
 from nova_arm_migrate.adapters.settlement import Problem
-from nova_arm_migrate.core.job import Domain
+from nova_arm_migrate.adapters import source_job as jobs
 from nova_arm_migrate.core.job import JobType
+from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa import wire
+from tests import logs
 
 objects.register_all()
 CONF = nova.conf.CONF
@@ -60,7 +61,7 @@ class LibvirtError(Exception):
         return self._code
 
 
-class JobCase(unittest.TestCase):
+class JobCase(logs.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -71,16 +72,18 @@ class JobCase(unittest.TestCase):
             VIR_ERR_INVALID_ARG=INVALID_ARG, VIR_ERR_NO_SUPPORT=3,
             VIR_ERR_ARGUMENT_UNSUPPORTED=74,
             VIR_MIGRATE_POSTCOPY_RESUME=RESUME))
-        self.patch(jobs.libvirt_guest, 'libvirt', types.SimpleNamespace(
-            VIR_DOMAIN_JOB_NONE=0))
+        self.patch(migrating_guest.libvirt_guest, 'libvirt',
+                   types.SimpleNamespace(VIR_DOMAIN_JOB_NONE=0))
         self.parent('__init__')
         self.failed = []
         self.patch(events, 'failed', lambda context, instance, name, details:
                    self.failed.append((name, details)))
-        self.there = Domain.ABSENT
+        self.there = Presence.ABSENT
+        self.libvirt, self.reached = 'first', True
         self.asked = self.patch(
             destination, 'ask', mock.Mock(
-                side_effect=lambda *args: destination.Answer(self.there)))
+                side_effect=lambda *args: destination.Answer(
+                    self.there, libvirt=self.libvirt, reached=self.reached)))
         self.settlement = self.patch(jobs, 'Settlement', mock.Mock())()
         self.settlement.at_source.return_value = []
         self.settlement.at_destination.return_value = []
@@ -164,7 +167,7 @@ class JobCase(unittest.TestCase):
 
     def info(self, kind):
         self.guest.get_job_info.return_value = types.SimpleNamespace(
-            type=domain_state.number_of(kind))
+            type=presence.number_of(kind))
 
     def watched(self):
         """The guest as the parent's monitor has it."""
@@ -180,7 +183,7 @@ class JobCase(unittest.TestCase):
             self.operate(**how)
             self.info(after)
             guest = self.watched()
-            self.assertIs(kind, domain_state.job_type(
+            self.assertIs(kind, presence.job_type(
                 guest.get_job_info().type))
             self.assertEqual(kind is not JobType.COMPLETED,
                              bool(guest.is_active()))
@@ -216,7 +219,7 @@ class TestMonitor(JobCase):
     def test_the_call_has_failed_and_the_guest_has_landed(self):
         self.guest._domain.state.side_effect = [
             [RUNNING, 0]] + [LibvirtError('gone', NO_DOMAIN)] * 4
-        self.there = Domain.RUNNING
+        self.there = Presence.RUNNING
         self.ends(JobType.COMPLETED, fails=LibvirtError('socket is closed'))
         self.post.assert_called_once()
 
@@ -226,7 +229,7 @@ class TestMonitor(JobCase):
             for kind in JobType:
                 self.info(kind)
                 self.assertIn(
-                    domain_state.job_type(guest.get_job_info().type),
+                    presence.job_type(guest.get_job_info().type),
                     (JobType.NONE, JobType.UNBOUNDED))
             self.operate()
             self.job().post()
@@ -240,7 +243,7 @@ class TestMonitor(JobCase):
             self.guest.get_job_info.side_effect = LibvirtError('restarts')
             with self.assertLogs('nova_arm_migrate', 'WARNING'):
                 info = self.watched().get_job_info()
-            self.assertIs(JobType.NONE, domain_state.job_type(info.type))
+            self.assertIs(JobType.NONE, presence.job_type(info.type))
             self.operate()
             self.job().post()
 
@@ -276,7 +279,7 @@ class TestMonitor(JobCase):
             self.driver._jobs._here.job = here
             self.operate(fails=LibvirtError('canceled by client'))
             self.info(JobType.NONE)
-            self.assertIs(JobType.CANCELLED, domain_state.job_type(
+            self.assertIs(JobType.CANCELLED, presence.job_type(
                 self.watched().get_job_info().type))
             # The parent's late abort, which may hit the next job.
             self.driver.live_migration_abort(instance)
@@ -369,7 +372,7 @@ class TestThread(JobCase):
         self.post.assert_called_once()
 
     def test_post_copy_breaks_and_libvirt_can_not_continue(self):
-        self.there = Domain.POST_COPY_FAILED
+        self.there = Presence.POST_COPY_FAILED
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(LibvirtError('broken'),
                            LibvirtError('unsupported flags', INVALID_ARG))
@@ -384,6 +387,31 @@ class TestThread(JobCase):
                            LibvirtError('no domain', NO_DOMAIN))
         self.assertIn('gone from the destination',
                       dict(self.failed)['guest'])
+
+    def test_libvirt_there_restarts_when_it_is_asked_to_continue(self):
+        def crash(*args):
+            self.libvirt = 'second'
+
+        self.there = Presence.POST_COPY_FAILED
+        error = LibvirtError('client socket is closed')
+        error.get_error_code = lambda: crash() or 38
+        with self.assertRaises(jobs.Unsettled):
+            self.post_copy(LibvirtError('broken'), error)
+        self.assertIn('Keep both domains', dict(self.failed)['guest'])
+
+    def test_a_stock_destination_is_tried_once(self):
+        self.there, self.libvirt = Presence.UNKNOWN, None
+        with self.assertRaises(jobs.Unsettled):
+            self.post_copy(LibvirtError('broken'), LibvirtError('again'))
+
+    def test_no_attempt_while_the_destination_is_away(self):
+        def later(*args):
+            self.now += 400
+
+        jobs.time.sleep.side_effect = later
+        self.reached = False
+        with self.assertRaises(jobs.Unsettled):
+            self.post_copy(LibvirtError('broken'))
 
     def test_post_copy_breaks_for_good(self):
         def later(*args):
@@ -566,7 +594,12 @@ class TestDestination(JobCase):
             return self.driver.check_instance_shared_storage_remote(
                 CONTEXT, {'filename': '/x', 'arm_migrate': {'uuid': UUID}})
 
-        self.assertEqual({'domain': 'running', 'arriving': None}, answer())
+        said = answer()
+        self.assertEqual(('running', None), (said['domain'],
+                                             said['arriving']))
+        self.assertEqual(said['libvirt'], answer()['libvirt'])
+        self.driver._host.get_connection.return_value = object()
+        self.assertNotEqual(said['libvirt'], answer()['libvirt'])
         self.parent('pre_live_migration', return_value=self.data)
         self.instance.migration_context = None
         self.driver.pre_live_migration(
@@ -586,7 +619,7 @@ class TestDestination(JobCase):
         self.assertEqual(3, parent.call_count)
 
 
-class TestAsk(unittest.TestCase):
+class TestAsk(logs.TestCase):
 
     def ask(self, **said):
         manager = mock.Mock()
@@ -595,14 +628,18 @@ class TestAsk(unittest.TestCase):
         return destination.ask(manager, CONTEXT, mock.Mock(uuid=UUID), 'b')
 
     def test_answers(self):
+        said = destination.answer(mock.Mock(), Presence.RUNNING, True)
         self.assertEqual(
-            destination.Answer(Domain.RUNNING, True),
-            self.ask(return_value=destination.answer(Domain.RUNNING, True)))
-        unknown = destination.Answer()
+            destination.Answer(Presence.RUNNING, True, said['libvirt'], True),
+            self.ask(return_value=said))
+        self.assertIsNone(destination.answer(
+            mock.Mock(), Presence.UNKNOWN, None)['libvirt'])
+        unknown = destination.Answer(reached=True)
         for value in (False, None, 'x', {}, {'domain': 7}, {'domain': 'x'}):
             self.assertEqual(unknown, self.ask(return_value=value))
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
-            self.assertEqual(unknown, self.ask(side_effect=OSError('away')))
+            self.assertEqual(destination.Answer(),
+                             self.ask(side_effect=OSError('away')))
 
     def test_arrivals_are_forgotten(self):
         arrivals = destination.Arrivals()
@@ -614,24 +651,26 @@ class TestAsk(unittest.TestCase):
         self.assertIsNone(arrivals.arriving('first'))
 
 
-class TestDomainState(unittest.TestCase):
+class TestDomainState(logs.TestCase):
 
     def test_states(self):
         for (state, reason), expected in {
-                (1, 1): Domain.RUNNING, (1, 2): Domain.RUNNING,
-                (1, 10): Domain.POST_COPY, (1, 11): Domain.POST_COPY_FAILED,
-                (2, 0): Domain.RUNNING, (3, 1): Domain.PAUSED,
-                (3, 2): Domain.HELD, (3, 11): Domain.HELD,
-                (3, 14): Domain.HELD,
-                (3, 12): Domain.POST_COPY, (3, 13): Domain.POST_COPY_FAILED,
-                (4, 1): Domain.RUNNING, (5, 1): Domain.STOPPED,
-                (5, 4): Domain.MIGRATED, (6, 0): Domain.STOPPED,
-                (7, 0): Domain.PAUSED, (0, 0): Domain.UNKNOWN,
-                (99, 1): Domain.UNKNOWN}.items():
-            self.assertIs(expected, domain_state.classify(state, reason))
+                (1, 1): Presence.RUNNING, (1, 2): Presence.RUNNING,
+                (1, 10): Presence.POST_COPY,
+                (1, 11): Presence.POST_COPY_FAILED,
+                (2, 0): Presence.RUNNING, (3, 1): Presence.PAUSED,
+                (3, 2): Presence.HELD, (3, 11): Presence.HELD,
+                (3, 14): Presence.HELD,
+                (3, 12): Presence.POST_COPY,
+                (3, 13): Presence.POST_COPY_FAILED,
+                (4, 1): Presence.RUNNING, (5, 1): Presence.STOPPED,
+                (5, 4): Presence.MIGRATED, (6, 0): Presence.STOPPED,
+                (7, 0): Presence.PAUSED, (0, 0): Presence.UNKNOWN,
+                (99, 1): Presence.UNKNOWN}.items():
+            self.assertIs(expected, presence.classify(state, reason))
 
     def test_job_types(self):
         for kind in JobType:
-            self.assertIs(kind, domain_state.job_type(
-                domain_state.number_of(kind)))
-        self.assertIs(JobType.NONE, domain_state.job_type(17))
+            self.assertIs(kind, presence.job_type(
+                presence.number_of(kind)))
+        self.assertIs(JobType.NONE, presence.job_type(17))

@@ -1,0 +1,96 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Forms in a record that could be read in two ways, and are refused.
+
+Python's ``json`` takes more than JSON has, and of a key that is there twice
+the last value. A list of CPUs may say the same in many ways.
+"""
+
+import itertools
+import re
+from typing import Any
+
+from nova_arm_migrate.core.errors import ProfileError
+
+#: ID_AA64MMFR0_EL1 knows of no others: TGran4, TGran16, TGran64.
+_PAGE_SIZES = (4096, 16384, 65536)
+
+_CPU_RUN = re.compile(r"(0|[1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?")
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; the ``object_pairs_hook`` of `json.loads`.
+
+    :raises ProfileError: if a key is there twice
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ProfileError(f"{twice!r:.40}: the key is there twice")
+    return found
+
+
+def no_constant(name: str) -> None:
+    """Refuse NaN and Infinity; the ``parse_constant`` of `json.loads`.
+
+    :raises ValueError: always
+    """
+    raise ValueError(name)
+
+
+def page_size(key: str, size: int | None) -> int | None:
+    """Return the size of a base page.
+
+    :raises ProfileError: if Arm64 has no page of that size
+    """
+    if size is not None and size not in _PAGE_SIZES:
+        raise ProfileError(f"{key}: no page has {size} bytes")
+    return size
+
+
+def huge_page_sizes(key: str,
+                    sizes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Return the sizes of huge pages.
+
+    :raises ProfileError: if one is not a power of two
+    """
+    for size in sizes or ():
+        if size.bit_count() != 1:
+            raise ProfileError(f"{key}: no page has {size} bytes")
+    return sizes
+
+
+def check_cpus(key: str, lists: list[str]) -> None:
+    """Check the lists of CPUs of a host's kinds of cores.
+
+    :raises ProfileError: if one is not as the kernel writes it, ``0-3,8``,
+        or a CPU is in two of them
+    """
+    everywhere = []
+    for text in lists:
+        last = -2
+        for run in text.split(","):
+            match = _CPU_RUN.fullmatch(run)
+            first, end = (int(match[1]), int(match[2] or match[1])) \
+                if match else (-1, -1)
+            # Neighbours are one run, and a run has two CPUs or more.
+            if first < last + 2 or end == first and "-" in run or end < first:
+                raise ProfileError(
+                    f"{key}: {text!r:.40} is not a list of CPUs")
+            last = end
+            everywhere.append((first, last))
+    everywhere.sort()
+    for (_, last), (first, _) in itertools.pairwise(everywhere):
+        if first <= last:
+            raise ProfileError(f"{key}: CPU {first} is there twice")

@@ -1,0 +1,59 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A guest's interrupt controller against a destination's.
+
+QEMU restores a GICv3 through KVM's device, register by register, and ends
+itself where KVM refuses one (``kvm_device_access`` with ``error_abort`` in
+``hw/intc/arm_gicv3_kvm.c``): the move fails.
+"""
+
+from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.finding import Finding
+from nova_arm_migrate.core.finding import Severity
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.registers import Rule
+from nova_arm_migrate.core.rules import accepts
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
+
+#: Names that findings have, for overrides.
+NAMES = frozenset({"GICD_IIDR", "GICR_IIDR", ICC_CTLR_EL1.name}) | frozenset(
+    f"{ICC_CTLR_EL1.name}.{field.name}" for field in ICC_CTLR_EL1.fields)
+
+
+def find_gic(guest: Guest, host: Host) -> list[Finding]:
+    """Return the findings on the guest's GIC.
+
+    Nothing where one of the records does not have it (schema 1).
+    """
+    has, offers = guest.vgic, host.vgic(guest.gic)
+    if has is None or offers is None:
+        return []
+    findings = []
+    if has.ctlr is not None and offers.ctlr is not None:
+        for field in ICC_CTLR_EL1.fields:
+            mine, most = field.of(has.ctlr), field.of(offers.ctlr)
+            if not accepts(field, mine, most):
+                findings.append(Finding(
+                    Cause.GIC_INTERFACE, Severity.BLOCKS, ICC_CTLR_EL1.name,
+                    field.name, mine, most, field.rule.value,
+                    ICC_CTLR_EL1.code))
+    for name, value, limit in (
+            ("GICD_IIDR", has.distributor, offers.distributor),
+            ("GICR_IIDR", has.redistributor, offers.redistributor)):
+        if value is not None and limit is not None and value != limit:
+            findings.append(Finding(
+                Cause.GIC_REVISION, Severity.NOTE, name, "", value, limit,
+                Rule.EQUAL.value))
+    return findings

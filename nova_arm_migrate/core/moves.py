@@ -1,0 +1,237 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which profile's guests move to which other's hosts, for many profiles.
+
+The answer is that of comparing each with each (`core.compare`), but the work
+does not grow with the square of the profiles. A comparison finds nothing if it
+finds nothing in any *part* of the two profiles: one register and what its rule
+looks at besides, the lists of registers, one attribute. A part is equal
+everywhere, or a fleet has few distinct contents of it, however many distinct
+profiles these make. Each pair of contents is compared once, in profiles that
+are otherwise equal.
+"""
+
+from collections.abc import Collection
+from collections.abc import Hashable
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+import functools
+
+from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.profile import version_of
+from nova_arm_migrate.core.registers import Judge
+from nova_arm_migrate.core.tables.features import CTR_EL0
+from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
+from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.verdict import Options
+from nova_arm_migrate.core.verdict import Verdict
+
+#: Attributes of a host that no verdict rests on.
+_NEVER = frozenset({"absent", "huge_page_sizes", "hwcap", "libvirt"})
+
+#: Attributes that are a part of their own, and the registers that their
+#: rule looks at as well.
+_ATTRIBUTES: dict[str, frozenset[int]] = {
+    "cntfrq": frozenset(), "cores": frozenset(), "dczid": frozenset(),
+    "features": frozenset(), "gic": frozenset(), "ipa_bits": frozenset(),
+    "page_size": frozenset(), "sve_lengths": frozenset({ID_AA64PFR0_EL1})}
+
+#: What the rule of a register looks at besides the register: registers and
+#: attributes. Rules that are not here look at nothing else.
+_BESIDES: dict[Judge, tuple[frozenset[int], frozenset[str]]] = {
+    Judge.FEATURES_32BIT: (frozenset({ID_AA64PFR0_EL1}), frozenset()),
+    Judge.IMPLEMENTATION: (frozenset(), frozenset({"qemu"})),
+    Judge.CLIDR: (frozenset({CTR_EL0}), frozenset({"kernel"})),
+    Judge.CCSIDR: (frozenset({CTR_EL0}), frozenset({"kernel"})),
+}
+
+#: Rules that look at the lists of registers.
+_WITH_LISTS = (Judge.CLIDR, Judge.CCSIDR)
+
+#: All other attributes belong to every part: slower, but right.
+_EVERYWHERE = frozenset(
+    field.name for field in dataclasses.fields(Host)) - {
+        "values", "writable", "listed", "kernel", "qemu",
+        *_NEVER, *_ATTRIBUTES}
+
+#: A code that no register has. A profile without any value is judged by
+#: another rule, so that no profile may lose its last one.
+_FILLER = 1 << 28
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Part:
+    """What is compared at once.
+
+    :ivar codes: of registers, with their values and masks
+    :ivar attributes: of the host
+    :ivar lists: whether the lists of registers belong to it
+    """
+
+    codes: frozenset[int]
+    attributes: frozenset[str]
+    lists: bool = False
+
+    def content(self, host: Host) -> Hashable:
+        """Return what the host has of this part: all that a rule sees."""
+        codes, listed = sorted(self.codes), host.listed
+        return (
+            bool(host.values), tuple(map(host.values.read, codes)),
+            None if host.writable is None
+            else tuple(map(host.writable.read, codes)),
+            listed if self.lists else listed is None,
+            tuple(getattr(host, name) for name in sorted(
+                self.attributes | _EVERYWHERE)))
+
+    def put(self, host: Host, into: Host, common: frozenset[int]) -> Host:
+        """Return a host that has this part of one and the rest of another.
+
+        :param common: the registers that all hosts list
+        """
+        values, writable, listed = Values(), None, host.listed
+        if host.values:
+            values = Values({_FILLER: 1} | {
+                code: value for code in self.codes
+                if (value := host.values.read(code))})
+        if host.writable is not None:
+            writable = Values({code: host.writable.read(code)
+                               for code in self.codes})
+        if listed is not None and not self.lists:
+            listed = common
+        return dataclasses.replace(
+            into, values=values, writable=writable, listed=listed, **{
+                name: getattr(host, name)
+                for name in self.attributes | _EVERYWHERE})
+
+
+class Moves:
+    """Where the guests that are started on each of several hosts can go.
+
+    Sets of hosts are integers here: bit i stands for the i-th host.
+
+    :ivar to: for each host, those to which its guests move
+    :ivar back: for each host, those whose guests move to it
+    """
+
+    def __init__(self, hosts: Sequence[Host],
+                 options: Options = Options()) -> None:
+        """Compare each host's guests with every other host."""
+        everywhere = (1 << len(hosts)) - 1
+        self.to = [everywhere ^ 1 << place for place in range(len(hosts))]
+        self.back = self.to.copy()
+        self._options = options
+        alike = [_alike(host) for host in hosts]
+        nothing = _Part(frozenset(), frozenset())
+        common = _in_all(alike)
+        for base in dict.fromkeys(
+                nothing.put(host, host, common) for host in alike):
+            if self._fits(guest_started_on(base), base):
+                break
+        else:
+            # No host has nothing in its own guests' way, so that a part
+            # can't be judged by itself.
+            self._keep([(alike[places[0]], places)
+                        for places in _places_by(alike)])
+            return
+        parts = [(part, _places_by(map(part.content, alike)))
+                 for part in _parts(alike)]
+        # The cheapest first: what one part rules out needs no other one.
+        parts.sort(key=lambda item: len(item[1]))
+        for part, kinds in parts:
+            self._keep([(part.put(alike[places[0]], base, common), places)
+                        for places in kinds])
+
+    def _fits(self, guest: Guest, host: Host) -> bool:
+        return compare(guest, host, self._options
+                       ).verdict is Verdict.COMPATIBLE
+
+    def _keep(self, kinds: list[tuple[Host, list[int]]]) -> None:
+        """Keep only the moves that are possible between these kinds.
+
+        :param kinds: a host that stands for several, and their places
+        """
+        members = [sum(1 << place for place in places)
+                   for _, places in kinds]
+        back = [0] * len(kinds)
+        for (start, places), these in zip(kinds, members, strict=True):
+            guest = guest_started_on(start)
+            open_yet = functools.reduce(
+                int.__or__, (self.to[place] for place in places))
+            possible = 0
+            for kind, (end, _) in enumerate(kinds):
+                if members[kind] & open_yet and self._fits(guest, end):
+                    possible |= members[kind]
+                    back[kind] |= these
+            for place in places:
+                self.to[place] &= possible
+        for (_, places), those in zip(kinds, back, strict=True):
+            for place in places:
+                self.back[place] &= those
+
+
+def _places_by(contents: Iterable[Hashable]) -> list[list[int]]:
+    """Return the places of what is equal, for each distinct content."""
+    places: dict[Hashable, list[int]] = {}
+    for place, content in enumerate(contents):
+        places.setdefault(content, []).append(place)
+    return list(places.values())
+
+
+def _alike(host: Host) -> Host:
+    """Return the host without differences that no verdict rests on."""
+    return dataclasses.replace(
+        host, absent=(), huge_page_sizes=None, hwcap=None, libvirt=None,
+        kernel=_version(host.kernel), qemu=_version(host.qemu),
+        cores=tuple(dict.fromkeys(
+            dataclasses.replace(core, cpus="") for core in host.cores)))
+
+
+def _version(text: str | None) -> str | None:
+    version = version_of(text)
+    return None if version is None else f"{version[0]}.{version[1]}"
+
+
+def _in_all(hosts: Iterable[Host]) -> frozenset[int]:
+    """The registers that all hosts list whose list is known."""
+    lists = [host.listed for host in hosts if host.listed is not None]
+    return lists[0].intersection(*lists[1:]) if lists else frozenset()
+
+
+def _parts(hosts: Sequence[Host]) -> list[_Part]:
+    """Return the parts that hosts may differ in."""
+    codes = frozenset().union(*(host.values for host in hosts), *(
+        host.writable for host in hosts if host.writable is not None))
+    some = frozenset().union(*(host.listed or () for host in hosts))
+    together = some - _in_all(hosts) | {
+        code for code in codes if register_of(code).judge in _WITH_LISTS}
+    return [
+        *(_part_of([code]) for code in codes - together),
+        _part_of(together, ["qemu"], lists=True),
+        *(_part_of(codes, [name]) for name, codes in _ATTRIBUTES.items())]
+
+
+def _part_of(codes: Collection[int], attributes: Iterable[str] = (),
+             lists: bool = False) -> _Part:
+    """Return the part with these and all that is judged together with them."""
+    besides = [_BESIDES[judge] for code in codes
+               if (judge := register_of(code).judge) in _BESIDES]
+    registers = frozenset(codes).union(*(more for more, _ in besides))
+    return _Part(registers, frozenset(attributes).union(
+        *(names for _, names in besides),
+        [name for name, needed in _ATTRIBUTES.items() if needed & registers]),
+        lists)

@@ -1,0 +1,202 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What KVM does with a value that is written to a vCPU that has not run.
+
+Written down from Linux's own sources and independent of the code under test,
+which has the same knowledge in tables of its own: ``arm64_check_features``,
+``kvm_arm64_ftr_safe_value`` and the ``set_*`` functions of
+``arch/arm64/kvm/sys_regs.c``, ``kvm_arm_set_fw_reg`` of ``hypercalls.c``, and
+which fields are not LOWER_SAFE in ``arch/arm64/kernel/cpufeature.c``. Read in
+6.1, 6.12 and 7.2.
+"""
+
+import errno
+
+PFR0, PFR1, PFR2 = 0xc020, 0xc021, 0xc022
+DFR0, MMFR2, CTR = 0xc028, 0xc03a, 0xd801
+AA32_PFR1, AA32_DFR0 = 0xc009, 0xc00a
+CLIDR, PMCR = 0xc801, 0xdce0
+
+_HIGHER = {(0xc039, 24), (0xc016, 0)}           # SpecSEI, 64 and 32 bits
+_HIGHER_OR_ZERO = {(CTR, 24), (CTR, 20)}        # CWG, ERG
+_SIGNED = {
+    (PFR0, 20), (PFR0, 16),                     # AdvSIMD, FP
+    (PFR1, 40),                                 # MTE_frac
+    (0xc038, 28), (0xc038, 24),                 # TGRAN4, TGRAN64
+    (DFR0, 36), (0xc03c, 24),                   # DoubleLock, E2H0
+    (0xc00c, 28), (0xc00c, 8), (0xc01d, 0),     # InnerShr, OuterShr, MTPMU
+}
+_EXACT = {
+    (0xc031, 8): 0, (0xc031, 4): 0, (0xc032, 12): 0,    # API, APA, APA3
+    (0xc038, 40): 1, (0xc038, 36): 1, (0xc038, 32): 1,  # TGRANx_2
+}
+#: Registers of single-bit fields, all EXACT with safe value 0.
+_BITS = {0xc025, 0xc027}
+#: CTR_EL0 is not made of nibbles: (shift, width).
+_CTR_FIELDS = ((0, 4), (14, 2), (16, 4), (20, 4), (24, 4), (28, 1), (29, 1))
+
+
+class Refused(Exception):
+    """KVM's answer: EINVAL."""
+
+    errno = errno.EINVAL
+
+
+def _nibble(value, shift):
+    return value >> shift & 15
+
+
+def _fields(code):
+    if code == CTR:
+        return _CTR_FIELDS
+    if code in _BITS:
+        return tuple((bit, 1) for bit in range(64))
+    return tuple((shift, 4) for shift in range(0, 64, 4))
+
+
+def _safe(code, shift, width, value, limit):
+    """Whether arm64_ftr_safe_value() gives the value back."""
+    if value == limit:
+        return True
+    if code in _BITS:
+        return value == 0
+    if (code, shift) == (CTR, 14):
+        return value == 2
+    if (code, shift) in _EXACT:
+        return value == _EXACT[code, shift]
+    if (code, shift) in _HIGHER:
+        return value > limit
+    if (code, shift) in _HIGHER_OR_ZERO:
+        return value == 0 or limit != 0 and value > limit
+    if (code, shift) in _SIGNED:
+        return (value ^ 8) - 8 < (limit ^ 8) - 8
+    return value < limit
+
+
+class Rule:
+    """The rule of one host.
+
+    :ivar version: of its kernel, (major, minor)
+    :ivar masks: register code to what is writable
+    :ivar hardware: register code to the value that the kernel's cpufeature
+        has, where KVM hides a part of it from guests
+    """
+
+    def __init__(self, version, masks, hardware):
+        self.version = version
+        self.masks = masks
+        self.hardware = hardware
+
+    def take(self, code, value, limit, shown, values):
+        """Return the value that KVM keeps.
+
+        :param limit: what a new vCPU shows; shown: what this one does
+        :param values: what a new vCPU shows of all registers, by code
+        :raises Refused: if KVM does not take it
+        """
+        if code >> 16 == 0x14:
+            return self._firmware(code & 0xffff, value, limit)
+        if code >> 16 == 0x16:
+            allowed = 3 if code & 0xffff == 3 else limit
+            if value & ~allowed:
+                raise Refused
+            return value
+        if code >> 16 == 0x11:
+            return self._ccsidr(code & 1, value, limit, values)
+        if code == CLIDR:
+            return self._clidr(value, limit, values)
+        if 0xc008 <= code < 0xc040 or code == CTR:
+            return self._id_register(code, value, limit, values)
+        if code in (0xc000, 0xc006, 0xc807):
+            if value != shown:
+                raise Refused
+        return value
+
+    def _firmware(self, number, value, limit):
+        if number == 0:
+            known = {2, 0x10000, 0x10001, 0x10002, 0x10003}
+            if value not in known or value > limit:
+                raise Refused
+        elif number == 2:
+            level = value & 15
+            if value & ~0x1f or level > 3 or (value & 16 and level != 2) \
+                    or level >> 1 > limit >> 1:
+                raise Refused
+        elif value > limit:
+            raise Refused
+        return limit if number else value
+
+    def _ccsidr(self, instruction, value, limit, values):
+        if self.version < (6, 3):
+            if value != limit:
+                raise Refused
+            return value
+        least = values.get(CTR, 0) >> (0 if instruction else 16) & 15
+        if (value & 7) + 4 < least + 2:
+            raise Refused
+        return value
+
+    def _clidr(self, value, limit, values):
+        if self.version < (6, 3):
+            if value != limit:
+                raise Refused
+            return value
+        coherent = not value >> 24 & 7 or not (
+            value >> 21 & 7 or value >> 27 & 7)
+        if value >> 47 or coherent and not values.get(CTR, 0) >> 28 & 1:
+            raise Refused
+        return value
+
+    def _id_register(self, code, value, limit, values):
+        if 0xc008 <= code < 0xc020 and values.get(PFR0, 0) & 15 != 2:
+            return limit
+        value = self._set(code, value)
+        mask, checked = self.masks.get(code, 0), 0
+        for shift, width in _fields(code):
+            bits = (1 << width) - 1 << shift
+            if mask & bits == bits:
+                checked |= bits
+                if not _safe(code, shift, width, (value & bits) >> shift,
+                             (limit & bits) >> shift):
+                    raise Refused
+        if (value ^ limit) & ~checked:
+            raise Refused
+        return value
+
+    def _set(self, code, value):
+        """What the set_* function of a register does beside the check."""
+        if self.version < (6, 7):
+            return value
+        hidden = {PFR0: 40, PFR1: 16, MMFR2: 24}    # MPAM, MPAM_frac, NV
+        since = {PFR0: (6, 12), PFR1: (6, 12), MMFR2: (6, 17)}
+        if code in hidden and self.version >= since[code]:
+            real = _nibble(self.hardware.get(code, 0), hidden[code])
+            if _nibble(value, hidden[code]) == real:
+                value &= ~(15 << hidden[code])
+        if code == PFR0 and self.version >= (7, 0) and not (
+                value & 15 and value & 0xf0):
+            raise Refused
+        if code == DFR0:
+            if _nibble(value, 8) == 15:
+                value &= ~0xf00
+            if _nibble(value, 0) < 6:
+                raise Refused
+        if code == AA32_DFR0:
+            if _nibble(value, 24) == 15:
+                value &= ~(15 << 24)
+            if _nibble(value, 24) in (1, 2) or _nibble(value, 0) < 6:
+                raise Refused
+        if code == CTR and (value >> 14 & 3) < 2:
+            raise Refused
+        return value

@@ -1,0 +1,136 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""KVM's interrupt controller in memory, as QEMU uses it.
+
+Written down from ``arch/arm64/kvm/vgic/vgic-kvm-device.c``, ``vgic-init.c``,
+``vgic-mmio-v2.c``, ``vgic-mmio-v3.c`` and ``vgic-sys-reg-v3.c`` of Linux 6.12
+and 7.2.
+"""
+
+import ctypes
+import errno
+
+from tests.unit.probe import fake_rule
+
+_REVISION = 0xf000
+_REVISIONS = (2, 3)
+_PRODUCT = 0x4b00043b
+_ICC_CTLR = 0xc664
+#: Types of address by version, in KVM_DEV_ARM_VGIC_GRP_ADDR.
+_ADDRESSES = {2: (0, 1), 3: (2, 3, 5)}
+
+
+def _error(number):
+    return OSError(number, "vgic")
+
+
+class FakeVgic:
+    """One controller of one machine with one vCPU."""
+
+    def __init__(self, version, machine, interface):
+        self.version = version
+        self.machine = machine
+        self.interface = self.host_interface = interface
+        self.revision = 3
+        self.irqs = None
+        self.initialised = False
+        self.addresses = {}
+
+    def finalized(self, code, value):
+        """Source: kvm_vgic_finalize_idregs."""
+        three = self.version == 3
+        if code == fake_rule.PFR0:
+            return value & ~0xf000000 | three << 24
+        if code == fake_rule.AA32_PFR1 and value:
+            return value & ~0xf0000000 | three << 28
+        if code == fake_rule.PFR2:
+            return value & ~0xf000
+        return value
+
+    def attribute(self, what, group, attribute, address):
+        """KVM_SET_, KVM_GET_ and KVM_HAS_DEVICE_ATTR."""
+        if group == 3 and what == "set":
+            return self._set_irqs(self._word(address).value)
+        if (group, attribute, what) == (4, 0, "set"):
+            if not self.machine["vcpus"]:
+                raise _error(errno.EBUSY)
+            self.initialised = True
+            return 0
+        if group == 0 and what == "set":
+            return self._set_address(
+                attribute, ctypes.c_uint64.from_address(address).value)
+        if attribute >> 32:
+            raise _error(errno.EINVAL)
+        if group in (1, 5, 6) and not self.initialised:
+            raise _error(errno.EBUSY)
+        if (group, attribute) == (1, 8):
+            return self._distributor(what, self._word(address))
+        if (group, attribute, what, self.version) == (5, 4, "get", 3):
+            self._word(address).value = _PRODUCT
+            return 0
+        if (group, attribute, self.version) == (6, _ICC_CTLR, 3):
+            return self._interface(
+                what, ctypes.c_uint64.from_address(address))
+        raise _error(errno.ENXIO)
+
+    @staticmethod
+    def _word(address):
+        return ctypes.c_uint32.from_address(address)
+
+    def _set_irqs(self, number):
+        if not 64 <= number <= 1024 or number & 31:
+            raise _error(errno.EINVAL)
+        if self.irqs is not None or self.initialised:
+            raise _error(errno.EBUSY)
+        self.irqs = number
+        return 0
+
+    def _set_address(self, kind, address):
+        if kind not in _ADDRESSES[self.version]:
+            raise _error(errno.ENODEV)
+        count = address >> 52
+        # A region of redistributors has its count in the upper bits.
+        if address & 0xfff or bool(count) != (kind == 5):
+            raise _error(errno.EINVAL)
+        if kind in self.addresses:
+            raise _error(errno.EEXIST)
+        self.addresses[kind] = address
+        return 0
+
+    def _distributor(self, what, word):
+        """GICD_IIDR: vgic_mmio_uaccess_write_v3_misc and _v2_misc."""
+        iidr = _PRODUCT | self.revision << 12
+        if what == "get":
+            word.value = iidr
+            return 0
+        revision = (word.value & _REVISION) >> 12
+        if (word.value ^ iidr) & ~_REVISION or revision not in _REVISIONS:
+            raise _error(errno.EINVAL)
+        self.revision = revision
+        return 0
+
+    def _interface(self, what, register):
+        """Source: set_gic_ctlr; nothing is undone where it refuses."""
+        if what == "get":
+            register.value = self.interface
+            return 0
+        value = register.value
+        for mask in (0x700, 0x3800):
+            if value & mask > self.interface & mask:
+                raise _error(errno.EINVAL)
+            self.interface = self.interface & ~mask | value & mask
+        if (value ^ self.host_interface) & 0xc000:
+            raise _error(errno.EINVAL)
+        self.interface = self.interface & ~3 | value & 3
+        return 0

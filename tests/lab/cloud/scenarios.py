@@ -20,6 +20,7 @@ import time
 
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
+from tests.lab.cloud import failures
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
 from tests.lab.cloud import storage
@@ -73,7 +74,7 @@ def boot_and_move(one: scene.Scene, on: list[hosts.Host]) -> None:
 def refused_for_a_field(one: scene.Scene, on: list[hosts.Host]) -> None:
     """No filter: the destination itself refuses."""
     _ours(one, on)
-    with _no_filter(one):
+    with scene.no_filter(one):
         server = one.boot(on[0])
         move = server.migrate(on[2])
         one.expect(move.status == 'error', 'the migration was refused')
@@ -107,7 +108,7 @@ def scheduler_chooses(one: scene.Scene, on: list[hosts.Host]) -> None:
 def to_newer_and_back(one: scene.Scene, on: list[hosts.Host]) -> None:
     """The newer host has AArch32 at EL0 besides; nobody filters hosts."""
     old, new = on
-    with _no_filter(one):
+    with scene.no_filter(one):
         _ours(one, on)
         server = one.boot(old)
         one.say('to the newer host, and back: it is the guest that counts')
@@ -139,7 +140,7 @@ def to_newer_and_back(one: scene.Scene, on: list[hosts.Host]) -> None:
 def longer_vectors(one: scene.Scene, on: list[hosts.Host]) -> None:
     """The newer host has a vector length more; nobody filters hosts."""
     old, new = on
-    with _no_filter(one):
+    with scene.no_filter(one):
         _ours(one, on)
         server = one.boot(old)
         one.say('to the newer host; a reset there; and back')
@@ -166,7 +167,7 @@ def busy_guest(one: scene.Scene, on: list[hosts.Host]) -> None:
         one.say(f'{driver}: live_migration_permit_auto_converge, 8 MiB/s')
         one.use_driver(on[:2], driver, skip, AUTO_CONVERGE)
         server = one.boot(on[0], image='busy')
-        with _no_filter(one):
+        with scene.no_filter(one):
             move = server.moves(on[1])
         one.expect(move.throttle > 0, f'throttled by {move.throttle} %')
         one.clean()
@@ -180,7 +181,7 @@ def shared_storage(one: scene.Scene, on: list[hosts.Host]) -> None:
             one.say(f'{driver}: instances on NFS, {way} transport')
             one.on_shared(on[:2], driver, skip, WAYS[way])
             server = one.boot(on[0])
-            with _no_filter(one):
+            with scene.no_filter(one):
                 move = server.moves(on[1])
             one.expect(
                 move.direct == (way == 'native'),
@@ -195,7 +196,7 @@ def shared_storage(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 def stock(one: scene.Scene, on: list[hosts.Host]) -> None:
     """Without the workaround and with it; nobody filters hosts."""
-    with _no_filter(one):
+    with scene.no_filter(one):
         one.say('the stock driver without skip_cpu_compare_on_dest')
         one.use_driver(on, settings.STOCK_DRIVER)
         server = one.boot(on[0])
@@ -230,20 +231,6 @@ def _ends_in_error(
 
 
 @contextlib.contextmanager
-def _no_filter(one: scene.Scene) -> collections.abc.Iterator[None]:
-    """Have a scheduler without our filter for the length of a block.
-
-    It would refuse what comes from a host with the stock driver: nothing is
-    known of that.
-    """
-    one.cloud.services.start_scheduler(with_filter=False)
-    try:
-        yield
-    finally:
-        one.cloud.services.start_scheduler(with_filter=True)
-
-
-@contextlib.contextmanager
 def _disabled(
     one: scene.Scene, host: hosts.Host
 ) -> collections.abc.Iterator[None]:
@@ -272,6 +259,8 @@ SCENARIOS = (
              to_newer_and_back, ('neoverse-n1+aarch32=0', 'neoverse-n1')),
     Scenario('vectors', 'longer vectors on the newer host, and a reset',
              longer_vectors, ('neoverse-v1,sve256=off', 'neoverse-v1')),
+    Scenario('failures', 'migrations that fail halfway, and what is left',
+             failures.failures),
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@
 """The words that scenarios are told in: servers, moves, expectations."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import itertools
 import time
@@ -164,6 +165,20 @@ class Scene:
             self.cloud.drivers.pop(host.name, None)
 
 
+@contextlib.contextmanager
+def no_filter(one: Scene) -> collections.abc.Iterator[None]:
+    """Have a scheduler without our filter for the length of a block.
+
+    It would refuse what comes from a host with the stock driver: nothing is
+    known of that.
+    """
+    one.cloud.services.start_scheduler(with_filter=False)
+    try:
+        yield
+    finally:
+        one.cloud.services.start_scheduler(with_filter=True)
+
+
 class Server:
     """A server, and what its guest has reported on all its hosts."""
 
@@ -173,7 +188,7 @@ class Server:
         self.host = host
         self.id = ''
         self.port: ports.Port | None = None
-        self._domain = ''
+        self.domain = ''
         self._busy = False
         self._before = ''
         self._skipped = 0
@@ -212,7 +227,7 @@ class Server:
             raise errors.LabError(
                 f'{self.name}: {shown["status"]}: {shown.get("fault")}'
             )
-        self._domain = shown['OS-EXT-SRV-ATTR:instance_name']
+        self.domain = shown['OS-EXT-SRV-ATTR:instance_name']
         self.wait_reports(3)
         if port := self.port:
             net = self.scene.cloud.lab.net
@@ -227,15 +242,20 @@ class Server:
         shown: dict[str, str] = self._client.data('server', 'show', self.name)
         return shown
 
-    def wait_reports(self, count: int) -> None:
-        """Wait for that many reports more of the guest's program."""
+    def wait_reports(
+        self, count: int, patience: int = REPORT_PATIENCE
+    ) -> None:
+        """Wait for that many reports more of the guest's program.
+
+        :param patience: seconds
+        """
         done = self.host.channel.sh(
             f'c() {{ grep -c "^witness [0-9]" {self._console}; }}; n=$(c); '
-            f'end=$((SECONDS + {REPORT_PATIENCE})); '
+            f'end=$((SECONDS + {patience})); '
             'while [ $SECONDS -lt $end ]; do '
             f'[ "$(c)" -ge "$((n + {count}))" ] && exit 0; '
             'sleep 3; done; exit 1',
-            timeout=REPORT_PATIENCE * 2,
+            timeout=patience * 2 + 60,
         )
         if done.rc:
             raise errors.LabError(
@@ -248,7 +268,7 @@ class Server:
         lines = [line for line in text.splitlines() if line.strip()]
         return lines[-1] if lines else 'nothing on its console'
 
-    def _watch(self) -> str:
+    def watch(self) -> str:
         """Keep the console here even when Nova removes its file."""
         self._moves += 1
         kept = f'/tmp/console-{self.id}-{self._moves}'
@@ -258,9 +278,12 @@ class Server:
         )
         return kept
 
-    def health(self) -> witness.Health:
-        """Look at all reports since the last boot, over all hosts."""
-        self.wait_reports(4)
+    def health(self, patience: int = REPORT_PATIENCE) -> witness.Health:
+        """Look at all reports since the last boot, over all hosts.
+
+        :param patience: seconds for four reports more
+        """
+        self.wait_reports(4, patience)
         before, after = witness.split(self._before, self._reported())
         if before and not witness.reports(after):
             return witness.Health(f'no report on {self.host.name}')
@@ -311,7 +334,7 @@ class Server:
 
     def reset(self) -> None:
         """Press the reset button, which Nova does not notice."""
-        done = self.host.channel.sh(f'virsh reset {self._domain}')
+        done = self.host.channel.sh(f'virsh reset {self.domain}')
         if done.rc:
             raise errors.LabError(f'no reset: {done.err.strip()}')
         size = self.host.channel.sh(f'stat -c %s {self._console}').out
@@ -321,12 +344,12 @@ class Server:
     def migrate(self, target: hosts.Host | None = None) -> Move:
         """Ask for a live migration and tell what became of it."""
         source = self.host
-        kept = self._watch()
+        kept = self.watch()
         job = self._watch_job()
         ping = None
         if self.port:
             ping = ports.Ping(self.scene.cloud.lab.net, self.port)
-        known = {one['Id'] for one in self._migrations()}
+        known = {one['Id'] for one in self.migrations()}
         started = time.monotonic()
         argv = ['server', 'migrate', '--live-migration']
         if target is not None:
@@ -343,7 +366,7 @@ class Server:
             lambda: self.show()['OS-EXT-STS:task_state'] in (None, 'None'),
             MOVE_PATIENCE, POLL_PAUSE,
         )  # fmt: skip
-        fresh = [one for one in self._migrations() if one['Id'] not in known]
+        fresh = [one for one in self.migrations() if one['Id'] not in known]
         status = fresh[0]['Status'] if fresh else 'not begun'
         shown = self.show()
         self._client.run(
@@ -352,26 +375,29 @@ class Server:
         )  # fmt: skip
         now = shown['OS-EXT-SRV-ATTR:host']
         silence = ping.stop() if ping else None
-        reason = self._reason() if status != 'completed' else ''
-        if now != source.name:
-            text = source.channel.sh(
-                f'cat {kept}; '
-                f'kill $(pgrep -f "tail -c .[0-9]* -f {self._console}")'
-            ).out
-            self._before += text
-            self._skipped = 0
-            self.host = self.scene.cloud.lab.hosts[now]
-        else:
-            source.channel.sh(
-                f'kill $(pgrep -f "tail -c .[0-9]* -f {self._console}"); '
-                f'rm -f {kept}'
-            )
+        reason = self.reason() if status != 'completed' else ''
+        self.follow(source, kept, self.scene.cloud.lab.hosts[now])
         move = Move(
             status, shown['status'], now, reason, asked.words * bool(asked.rc),
             seconds, silence, *self._watched(source, job),
         )  # fmt: skip
         print(f'   {move}', flush=True)
         return move
+
+    def follow(
+        self, source: hosts.Host, kept: str, now: hosts.Host
+    ) -> None:
+        """Go on with the guest's reports where it is now.
+
+        :param kept: what watch() answered before it may have left *source*
+        """
+        end = f'kill $(pgrep -f "tail -c .[0-9]* -f {self._console}")'
+        if now is source:
+            source.channel.sh(f'{end}; rm -f {kept}')
+            return
+        self._before += source.channel.sh(f'cat {kept}; {end}').out
+        self._skipped = 0
+        self.host = now
 
     def moves(self, target: hosts.Host) -> Move:
         """Migrate it; expect all to be as it should be after a move."""
@@ -394,7 +420,7 @@ class Server:
         kept = f'/tmp/job-{self.id}-{self._moves}'
         look = guests.TO_QEMU
         if self._busy:
-            look += f'; virsh domjobinfo {self._domain}'
+            look += f'; virsh domjobinfo {self.domain}'
         self.host.channel.sh(
             f'setsid sh -c ": {kept}; while sleep 2; do {look}; done" '
             f'> {kept} 2> /dev/null < /dev/null &'
@@ -409,17 +435,17 @@ class Server:
         ).out
         return guests.seen_of_move(text)
 
-    def _migrations(self) -> list[dict[str, str]]:
+    def migrations(self) -> list[dict[str, str]]:
         listed: list[dict[str, str]] = self._client.data(
             'server', 'migration', 'list', '--server', self.id
         )
         return listed
 
     def _ended(self, known: set[str]) -> bool:
-        fresh = [one for one in self._migrations() if one['Id'] not in known]
+        fresh = [one for one in self.migrations() if one['Id'] not in known]
         return bool(fresh) and fresh[0]['Status'] in _ENDED
 
-    def _reason(self) -> str:
+    def reason(self) -> str:
         """What the user can read of the newest live migration's events."""
         listed = self._client.data('server', 'event', 'list', self.id)
         requests = [

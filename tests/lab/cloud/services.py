@@ -286,6 +286,14 @@ class Services:
         for name in names:
             self._wait_api(name)
         self.start_scheduler()
+        self.start_conductor()
+
+    def start_api(self, name: str) -> None:
+        """Start an API that was stopped."""
+        self._api(name)
+        self._wait_api(name)
+
+    def start_conductor(self) -> None:
         self.start('nova-conductor', [
             'nova-conductor', '--config-file', self.etc / 'nova/nova.conf'])
 

@@ -102,7 +102,8 @@ class TestMigration(base.ArmServersTestBase):
                 server = self.boot(f'old-{kind}')
                 self.migrate(server, f'new-{kind}')
                 self._reboot_server(server, hard=kind == 'HARD')
-                self.assertEqual(self.seen(server), self.record(server))
+                self.assertEqual(self.seen(server).values,
+                                 self.record(server).values)
                 self.refused(server, f'old-{kind}', 'ID_AA64ISAR0_EL1.TS')
 
     def test_registers_that_a_newer_kernel_adds_bar_the_way_back(self):

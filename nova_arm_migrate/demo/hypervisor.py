@@ -79,7 +79,7 @@ class ArmDomain(fakelibvirt.Domain):
 
     def __init__(self, connection: ArmConnection, xml: str,
                  running: bool = False, transient: bool = False,
-                 vcpu: machines.VcpuState = None) -> None:
+                 vcpu: machines.VcpuState | None = None) -> None:
         super().__init__(connection, xml, running=running,
                          transient=transient)
         self._xml = _with_addresses(xml)

@@ -158,6 +158,13 @@ class ArmServersTestBase(base.ServersTestBase):
             'OS-EXT-SRV-ATTR:host']
         return self.arm.hosts[host].connection.domain(server['id']).vcpu
 
+    def shows_its_record(self, server):
+        """Check that a guest's record says what its vCPUs really show."""
+        seen, record = self.seen(server), self.record(server)
+        for attribute in ('values', 'listed', 'disabled', 'gic'):
+            self.assertEqual(getattr(seen, attribute),
+                             getattr(record, attribute), attribute)
+
     def cpu_info(self, host):
         """What the compute has reported to the database."""
         return objects.ComputeNode.get_first_node_by_host_for_old_compat(

@@ -131,7 +131,7 @@ class TestRecordNotSaved(base.ArmServersTestBase):
         # And it is written when the database is there again.
         for _ in range(2):
             self._run_periodics()
-        self.assertEqual(self.seen(server), self.record(server))
+        self.shows_its_record(server)
         self.refused(server, 'old', 'ID_AA64ISAR0_EL1.TS')
 
     def test_stock_hard_reboot(self):

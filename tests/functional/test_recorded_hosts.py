@@ -17,8 +17,10 @@ outcomes are those of real live migrations between such hosts.
 """
 
 import pathlib
+from unittest import mock
 
 from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.core import rules
 from tests.functional import base
 
 PROFILES = pathlib.Path(__file__).parents[1] / 'fixtures' / 'profiles'
@@ -73,3 +75,14 @@ class TestRecordedHosts(base.ArmServersTestBase):
         self.assertEqual({'sve'}, self.record(server).disabled)
         for name in reversed(names):
             self.assertEqual(name, self.migrate(server, name))
+
+    def test_a_rule_that_accepts_everything_is_noticed(self):
+        """The simulated QEMU refuses by rules of its own."""
+        start, end = self.start('cortex-a76-linux-6.12',
+                                'neoverse-n1-linux-6.12')
+        server = self.boot(start)
+        with mock.patch.dict(rules.JUDGES, dict.fromkeys(
+                rules.JUDGES, lambda *args: [])):
+            self.assertEqual(start, self.migrate(server, end, state='error'))
+        refusal, = self.arm.hosts[end].connection.refusals
+        self.assertIn('MIDR_EL1: EINVAL', refusal)

@@ -13,12 +13,14 @@
 
 """What the tests of the probe have in common."""
 
+import json
 import os
 import pathlib
 
 import fixtures
 import testtools
 
+from nova_arm_migrate.core.record import load_codes
 from nova_arm_migrate.core.record import load_host
 from nova_arm_migrate.probe import el0
 from nova_arm_migrate.probe.host import LocalHost
@@ -26,6 +28,7 @@ from tests.unit.probe.fake_kvm import FakeKernel
 from tests.unit.probe.fake_kvm import write_tree
 
 PROFILES = pathlib.Path(__file__).parents[2] / "fixtures" / "profiles"
+TRIALS = PROFILES.parent / "trials"
 
 V1_612 = "neoverse-v1-linux-6.12"
 MAX_72 = "max-linux-7.2"
@@ -46,6 +49,22 @@ def recorded_names():
 def recorded(name):
     """A profile that was recorded in the lab."""
     return load_host((PROFILES / f"{name}.json").read_text().strip())
+
+
+def recorded_answers():
+    """What real kernels answered to the registers of guests.
+
+    Yields the names of the destination and of the host that a guest started
+    on, the features that it had switched off, the codes of the registers that
+    were refused, and the codes of those that were missing.
+    """
+    for path in sorted(TRIALS.glob("*.json")):
+        for name, (refused, missing) in json.loads(
+                path.read_text()).items():
+            origin, *disabled = name.split()
+            yield (path.stem, origin, frozenset(disabled),
+                   load_codes("refused", refused),
+                   load_codes("missing", missing))
 
 
 def open_descriptors():

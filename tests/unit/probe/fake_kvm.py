@@ -16,8 +16,9 @@
 It stands at the system call boundary: `FakeKernel.ioctl` takes the place of
 fcntl.ioctl and reads and writes the caller's memory as the kernel does.
 Descriptors are real ones, so that a leak shows in /proc/self/fd. What it
-does with values is in `fake_rule`, with its interrupt controller in
-`fake_vgic`; both are held against real kernels by the recorded hosts.
+does with values is in `nova_arm_migrate.demo.kvm_rule`, which the simulated
+QEMU has too, and what with its interrupt controller in `fake_vgic`; both are
+held against real kernels by the recorded hosts.
 """
 
 import collections
@@ -32,11 +33,11 @@ from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.demo import kvm_rule
 from nova_arm_migrate.probe import descriptor
 from nova_arm_migrate.probe.host import CAPABILITIES
 from nova_arm_migrate.probe import kvm
 from nova_arm_migrate.probe.system import parse_list
-from tests.unit.probe import fake_rule
 from tests.unit.probe.fake_vgic import FakeVgic
 
 CORE_REGISTER = 0x6030000000100000
@@ -276,8 +277,9 @@ class FakeKernel:
         if code in machine["values"]:
             return machine["values"][code]
         value = state["seen"].values.read(code)
-        if machine["vgic"] is not None and self._version() >= (7, 0):
-            value = machine["vgic"].finalized(code, value)
+        if machine["vgic"] is not None:
+            value = kvm_rule.finalized(
+                code, value, machine["vgic"].version, self._version())
         return value
 
     def _version(self):
@@ -286,12 +288,13 @@ class FakeKernel:
     def _write(self, state, code, value):
         values = state["seen"].values
         limit = values.read(code)
-        rule = fake_rule.Rule(
-            self._version(), self.profile.writable, self.hardware)
+        rule = kvm_rule.Rule(
+            self._version(), self.profile.writable, self.hardware,
+            kvm_rule.makes_up_caches(self._version()))
         try:
             kept = rule.take(code, value, limit, self._shown(state, code),
                              values)
-        except fake_rule.Refused:
+        except kvm_rule.Refused:
             raise OSError(errno.EINVAL, "value") from None
         state["vm"]["values"][code] = kept
         return 0

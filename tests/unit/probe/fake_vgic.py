@@ -21,7 +21,8 @@ and 7.2.
 import ctypes
 import errno
 
-from tests.unit.probe import fake_rule
+from nova_arm_migrate.demo import kvm_rule
+
 
 _REVISION = 0xf000
 _REVISIONS = (2, 3)
@@ -41,22 +42,11 @@ class FakeVgic:
     def __init__(self, version, machine, interface):
         self.version = version
         self.machine = machine
-        self.interface = self.host_interface = interface
+        self.interface = kvm_rule.Interface(interface)
         self.revision = 3
         self.irqs = None
         self.initialised = False
         self.addresses = {}
-
-    def finalized(self, code, value):
-        """Source: kvm_vgic_finalize_idregs."""
-        three = self.version == 3
-        if code == fake_rule.PFR0:
-            return value & ~0xf000000 | three << 24
-        if code == fake_rule.AA32_PFR1 and value:
-            return value & ~0xf0000000 | three << 28
-        if code == fake_rule.PFR2:
-            return value & ~0xf000
-        return value
 
     def attribute(self, what, group, attribute, address):
         """KVM_SET_, KVM_GET_ and KVM_HAS_DEVICE_ATTR."""
@@ -121,16 +111,11 @@ class FakeVgic:
         return 0
 
     def _interface(self, what, register):
-        """Source: set_gic_ctlr; nothing is undone where it refuses."""
         if what == "get":
-            register.value = self.interface
+            register.value = self.interface.value
             return 0
-        value = register.value
-        for mask in (0x700, 0x3800):
-            if value & mask > self.interface & mask:
-                raise _error(errno.EINVAL)
-            self.interface = self.interface & ~mask | value & mask
-        if (value ^ self.host_interface) & 0xc000:
-            raise _error(errno.EINVAL)
-        self.interface = self.interface & ~3 | value & 3
+        try:
+            self.interface.write(register.value)
+        except kvm_rule.Refused:
+            raise _error(errno.EINVAL) from None
         return 0

@@ -11,17 +11,12 @@
 # under the License.
 
 
-import json
-
 from nova_arm_migrate.core.compare import compare
-from nova_arm_migrate.core.record import load_codes
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.probe.recorded import RecordedHost
 from tests.unit.probe import base
-
-TRIALS = base.PROFILES.parent / "trials"
 
 #: Its field NV may be a stale value of the hardware, which the rule can't
 #: tell (verdict unknown), and which the twin therefore refuses.
@@ -30,15 +25,9 @@ ID_AA64MMFR2_EL1 = sysreg(3, 0, 0, 7, 2)
 
 def recorded_trials():
     """Yield (host, guest, refused codes, missing codes)."""
-    for path in sorted(TRIALS.glob("*.json")):
-        host = base.recorded(path.stem)
-        for name, (refused, missing) in json.loads(
-                path.read_text()).items():
-            origin, *disabled = name.split()
-            guest = guest_started_on(base.recorded(origin),
-                                     disabled=frozenset(disabled))
-            yield (host, guest, load_codes("refused", refused),
-                   load_codes("missing", missing))
+    for name, origin, disabled, refused, missing in base.recorded_answers():
+        guest = guest_started_on(base.recorded(origin), disabled=disabled)
+        yield base.recorded(name), guest, refused, missing
 
 
 class TestRecordedTrials(base.ProbeTestCase):

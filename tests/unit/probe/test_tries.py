@@ -25,12 +25,12 @@ from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Verdict
+from nova_arm_migrate.demo import kvm_rule
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe.recorded import RecordedHost
 from tests.unit.probe import base
-from tests.unit.probe import fake_rule
 
-PFR0, PFR1, MMFR2 = fake_rule.PFR0, fake_rule.PFR1, fake_rule.MMFR2
+PFR0, PFR1, MMFR2 = kvm_rule.PFR0, kvm_rule.PFR1, kvm_rule.MMFR2
 V1_72 = "neoverse-v1-linux-7.2"
 MPAM = 1 << 40
 ICC_CTLR = 0xc664
@@ -352,7 +352,7 @@ class TestTrial(TriesTestCase):
         """Schema 1: GCIE as a machine without a GIC shows it."""
         started = schema_1(V1_72)
         started = dataclasses.replace(started, values=Values(
-            dict(started.values) | {fake_rule.PFR2: 1 << 12}))
+            dict(started.values) | {kvm_rule.PFR2: 1 << 12}))
         guest = guest_started_on(started, gic=3)
         host = self.host(V1_72, {MMFR2: 2 << 24})
         self.assertIs(True, self.trial(guest, host).accepted)

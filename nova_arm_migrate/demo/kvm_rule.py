@@ -13,20 +13,23 @@
 
 """What KVM does with a value that is written to a vCPU that has not run.
 
-Written down from Linux's own sources and independent of the code under test,
-which has the same knowledge in tables of its own: ``arm64_check_features``,
-``kvm_arm64_ftr_safe_value`` and the ``set_*`` functions of
-``arch/arm64/kvm/sys_regs.c``, ``kvm_arm_set_fw_reg`` of ``hypercalls.c``, and
-which fields are not LOWER_SAFE in ``arch/arm64/kernel/cpufeature.c``. Read in
-6.1, 6.12 and 7.2.
+Written down from Linux's own sources, and independent of `core`, which has the
+same knowledge in tables of its own and is tested against this:
+``arm64_check_features``, ``kvm_arm64_ftr_safe_value`` and the ``set_*``
+functions of ``arch/arm64/kvm/sys_regs.c``, ``kvm_arm_set_fw_reg`` of
+``hypercalls.c``, and which fields are not LOWER_SAFE in
+``arch/arm64/kernel/cpufeature.c``; ``kvm_vgic_finalize_idregs`` of
+``vgic/vgic-init.c`` and ``set_gic_ctlr`` of ``vgic-sys-reg-v3.c``. Read in
+6.1, 6.12 and 7.2, and ``set_pmmir`` in the patch that added it after that.
 """
 
+from collections.abc import Mapping
 import errno
 
 PFR0, PFR1, PFR2 = 0xc020, 0xc021, 0xc022
 DFR0, MMFR2, CTR = 0xc028, 0xc03a, 0xd801
 AA32_PFR1, AA32_DFR0 = 0xc009, 0xc00a
-CLIDR, PMCR = 0xc801, 0xdce0
+CLIDR, PMMIR = 0xc801, 0xc4f6
 
 _HIGHER = {(0xc039, 24), (0xc016, 0)}           # SpecSEI, 64 and 32 bits
 _HIGHER_OR_ZERO = {(CTR, 24), (CTR, 20)}        # CWG, ERG
@@ -53,11 +56,14 @@ class Refused(Exception):
     errno = errno.EINVAL
 
 
-def _nibble(value, shift):
+Version = tuple[int, int]
+
+
+def _nibble(value: int, shift: int) -> int:
     return value >> shift & 15
 
 
-def _fields(code):
+def _fields(code: int) -> tuple[tuple[int, int], ...]:
     if code == CTR:
         return _CTR_FIELDS
     if code in _BITS:
@@ -65,7 +71,7 @@ def _fields(code):
     return tuple((shift, 4) for shift in range(0, 64, 4))
 
 
-def _safe(code, shift, width, value, limit):
+def _safe(code: int, shift: int, width: int, value: int, limit: int) -> bool:
     """Whether arm64_ftr_safe_value() gives the value back."""
     if value == limit:
         return True
@@ -84,6 +90,48 @@ def _safe(code, shift, width, value, limit):
     return value < limit
 
 
+def makes_up_caches(version: Version) -> bool:
+    """Whether a released kernel lets a guest bring other caches."""
+    return version >= (6, 3)
+
+
+def finalized(code: int, value: int, gic: int, version: Version) -> int:
+    """Return what an ID register shows once there is a GIC of a version."""
+    if version < (7, 0):
+        return value
+    three = int(gic == 3)
+    if code == PFR0:
+        return value & ~0xf000000 | three << 24
+    if code == AA32_PFR1 and value:
+        return value & ~0xf0000000 | three << 28
+    if code == PFR2:
+        return value & ~0xf000
+    return value
+
+
+class Interface:
+    """The CPU interface of a new GICv3.
+
+    :ivar value: ICC_CTLR_EL1
+    """
+
+    def __init__(self, value: int) -> None:
+        self.value = self._host = value
+
+    def write(self, value: int) -> None:
+        """Write ICC_CTLR_EL1; nothing is undone where KVM refuses.
+
+        :raises Refused: if KVM does not take it
+        """
+        for mask in (0x700, 0x3800):
+            if value & mask > self.value & mask:
+                raise Refused
+            self.value = self.value & ~mask | value & mask
+        if (value ^ self._host) & 0xc000:
+            raise Refused
+        self.value = self.value & ~3 | value & 3
+
+
 class Rule:
     """The rule of one host.
 
@@ -91,14 +139,18 @@ class Rule:
     :ivar masks: register code to what is writable
     :ivar hardware: register code to the value that the kernel's cpufeature
         has, where KVM hides a part of it from guests
+    :ivar own_caches: whether a guest may bring other caches than the host's
     """
 
-    def __init__(self, version, masks, hardware):
+    def __init__(self, version: Version, masks: Mapping[int, int],
+                 hardware: Mapping[int, int], own_caches: bool) -> None:
         self.version = version
         self.masks = masks
         self.hardware = hardware
+        self.own_caches = own_caches
 
-    def take(self, code, value, limit, shown, values):
+    def take(self, code: int, value: int, limit: int, shown: int,
+             values: Mapping[int, int]) -> int:
         """Return the value that KVM keeps.
 
         :param limit: what a new vCPU shows; shown: what this one does
@@ -118,12 +170,13 @@ class Rule:
             return self._clidr(value, limit, values)
         if 0xc008 <= code < 0xc040 or code == CTR:
             return self._id_register(code, value, limit, values)
-        if code in (0xc000, 0xc006, 0xc807):
-            if value != shown:
-                raise Refused
+        if code in (0xc000, 0xc006, 0xc807) and value != shown:
+            raise Refused
+        if code == PMMIR and value not in (0, shown):
+            raise Refused
         return value
 
-    def _firmware(self, number, value, limit):
+    def _firmware(self, number: int, value: int, limit: int) -> int:
         if number == 0:
             known = {2, 0x10000, 0x10001, 0x10002, 0x10003}
             if value not in known or value > limit:
@@ -137,8 +190,9 @@ class Rule:
             raise Refused
         return limit if number else value
 
-    def _ccsidr(self, instruction, value, limit, values):
-        if self.version < (6, 3):
+    def _ccsidr(self, instruction: int, value: int, limit: int,
+                values: Mapping[int, int]) -> int:
+        if not self.own_caches:
             if value != limit:
                 raise Refused
             return value
@@ -147,8 +201,8 @@ class Rule:
             raise Refused
         return value
 
-    def _clidr(self, value, limit, values):
-        if self.version < (6, 3):
+    def _clidr(self, value: int, limit: int, values: Mapping[int, int]) -> int:
+        if not self.own_caches:
             if value != limit:
                 raise Refused
             return value
@@ -158,7 +212,8 @@ class Rule:
             raise Refused
         return value
 
-    def _id_register(self, code, value, limit, values):
+    def _id_register(self, code: int, value: int, limit: int,
+                     values: Mapping[int, int]) -> int:
         if 0xc008 <= code < 0xc020 and values.get(PFR0, 0) & 15 != 2:
             return limit
         value = self._set(code, value)
@@ -174,7 +229,7 @@ class Rule:
             raise Refused
         return value
 
-    def _set(self, code, value):
+    def _set(self, code: int, value: int) -> int:
         """What the set_* function of a register does beside the check."""
         if self.version < (6, 7):
             return value

@@ -83,6 +83,6 @@ class TestRecordedHosts(base.ArmServersTestBase):
         server = self.boot(start)
         with mock.patch.dict(rules.JUDGES, dict.fromkeys(
                 rules.JUDGES, lambda *args: [])):
-            self.assertEqual(start, self.migrate(server, end, state='error'))
+            self.assertEqual(start, self.migrate(server, end, state='failed'))
         refusal, = self.arm.hosts[end].connection.refusals
         self.assertIn('MIDR_EL1: EINVAL', refusal)

@@ -41,7 +41,7 @@ class MigratingGuest:
         try:
             info = self._guest.get_job_info()
         except numa_host.libvirt_error() as error:
-            # It restarts, perhaps; the thread tells how the job ends.
+            # libvirt may be restarting. The thread tells how the job ends.
             LOG.warning('libvirt does not report the migration job: %s',
                         error, instance=self._job.instance)
             info = libvirt_guest.JobInfo()

@@ -37,7 +37,8 @@ from nova_arm_migrate.core.job import Presence
 
 LOG = logging.getLogger(__name__)
 
-_DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
+#: Task states of a server that is about to be deleted.
+DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
 _NOT_FOUND = 404
 
 
@@ -348,7 +349,7 @@ class Settlement:
     def _record_back(self) -> None:
         """Take back what the manager wrote for the time of the migration."""
         now = self._in_database()
-        if now is None or now.task_state in _DELETING:
+        if now is None or now.task_state in DELETING:
             return
         instance = self._instance
         instance.drop_migration_context()

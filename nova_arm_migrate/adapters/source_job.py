@@ -25,7 +25,6 @@ import time
 from typing import Any
 
 from nova.compute import power_state
-from nova.compute import task_states
 from nova.compute import vm_states
 import nova.conf
 from nova import exception
@@ -37,6 +36,7 @@ from nova_arm_migrate.adapters import destination
 from nova_arm_migrate.adapters import events
 from nova_arm_migrate.adapters import numa_host
 from nova_arm_migrate.adapters import presence
+from nova_arm_migrate.adapters.settlement import DELETING
 from nova_arm_migrate.adapters.settlement import Problem
 from nova_arm_migrate.adapters.settlement import Settlement
 from nova_arm_migrate.core.job import Decision
@@ -63,8 +63,6 @@ _RECOVERY_INTERVAL = 10
 #: What libvirt says if it does not know VIR_MIGRATE_POSTCOPY_RESUME:
 #: VIR_ERR_NO_SUPPORT, VIR_ERR_INVALID_ARG, VIR_ERR_ARGUMENT_UNSUPPORTED.
 _NO_RESUME = (3, 8, 74)
-
-_DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
 
 
 class Unsettled(exception.NovaException):
@@ -204,8 +202,8 @@ class Job:
             after = self._ask()
             if before.libvirt is None or (
                     after.reached and after.libvirt != before.libvirt):
-                LOG.error('libvirt on %s has restarted, or does not say so:'
-                          ' post-copy is not continued again', self._dest,
+                LOG.error('libvirt on %s may have restarted: the post-copy'
+                          ' migration is not continued again', self._dest,
                           instance=self.instance)
                 raise failure
 
@@ -282,7 +280,7 @@ class Job:
         """Whether the server is deleted, or about to be."""
         try:
             return objects.Instance.get_by_uuid(
-                self._context, self.instance.uuid).task_state in _DELETING
+                self._context, self.instance.uuid).task_state in DELETING
         except exception.InstanceNotFound:
             return True
         except Exception as error:

@@ -16,8 +16,11 @@ Each value is there or is a text that says why it isn't, as `precheck` takes
 them; nothing here raises for a bad record.
 """
 
+from collections.abc import Iterator
+import contextlib
 from typing import Any
 
+from nova.compute import task_states
 from nova.virt import hardware
 from oslo_utils import units
 
@@ -64,3 +67,29 @@ def host_record(cpu_info: str | None) -> Host | str:
         return records.take_host(cpu_info)
     except records.NoHostRecord as error:
         return str(error)
+
+
+@contextlib.contextmanager
+def still_migrating(instance: Any) -> Iterator[None]:
+    """Keep the server migrating in the database for the length of a block.
+
+    Nova's rollback ends with a save that makes the server ACTIVE. Within the
+    block that save stores everything else. The end of the migration stays in
+    the object, for the first save after the block.
+    """
+    def save(*args: Any, **kwargs: Any) -> None:
+        ends = (instance.task_state is None
+                and 'task_state' in instance.obj_what_changed())
+        if ends:
+            instance.task_state = task_states.MIGRATING
+        try:
+            type(instance).save(instance, *args, **kwargs)
+        finally:
+            if ends:
+                instance.task_state = None
+
+    instance.save = save
+    try:
+        yield
+    finally:
+        del instance.save

@@ -40,6 +40,8 @@ LOG = logging.getLogger(__name__)
 #: Task states of a server that is about to be deleted.
 DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
 _NOT_FOUND = 404
+#: To save the instance: a database may be away for a moment.
+_ATTEMPTS = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -345,6 +347,14 @@ class Settlement:
                 destroy_vifs=False)
 
     # The database
+
+    def end_at_source(self) -> list[Problem]:
+        """Have the API say that the server is no longer migrating."""
+        for _attempt in range(_ATTEMPTS):
+            problems = list(self._run([('record', self._record_back)]))
+            if not problems:
+                break
+        return problems
 
     def _record_back(self) -> None:
         """Take back what the manager wrote for the time of the migration."""

@@ -34,6 +34,7 @@ from oslo_log import log as logging
 from nova_arm_migrate.adapters import conf
 from nova_arm_migrate.adapters import destination
 from nova_arm_migrate.adapters import events
+from nova_arm_migrate.adapters import instances
 from nova_arm_migrate.adapters import numa_host
 from nova_arm_migrate.adapters import presence
 from nova_arm_migrate.adapters.settlement import DELETING
@@ -354,18 +355,24 @@ class Job:
         self.over = True
         self._tell_failure()
         problems = self._restore_guest()
+        settlement = self._settlement()
         raised = False
-        try:
-            self._recover_method(
-                self._context, self.instance, self._dest, self._migrate_data,
-                migration_status=status)
-        except Exception as error:
-            raised = True
-            if not self._is_deleted():
-                LOG.exception('The rollback of a live migration has failed',
-                              instance=self.instance)
-                self._event('rollback', f'{type(error).__name__}: {error}')
-        problems += self._settlement().at_source(raised, status)
+        with instances.still_migrating(self.instance):
+            try:
+                self._recover_method(
+                    self._context, self.instance, self._dest,
+                    self._migrate_data, migration_status=status)
+            except Exception as error:
+                raised = True
+                if not self._is_deleted():
+                    LOG.exception('The rollback of a live migration has'
+                                  ' failed', instance=self.instance)
+                    self._event('rollback', f'{type(error).__name__}:'
+                                f' {error}')
+            problems += settlement.at_source(raised, status)
+        # The server is in ERROR next if a part is wrong.
+        if not any(problem.fatal for problem in problems):
+            problems += settlement.end_at_source()
         self._close([] if self._is_deleted() else problems)
 
     def _settlement(self) -> Settlement:

@@ -126,6 +126,22 @@ class TestHalfWay(failures_base.FailuresTestBase):
         self.fail_with(self.neutron_away())
         self.in_error('ports', 'port')
 
+    def test_not_active_before_all_is_settled(self):
+        self.cloud()
+        seen = set()
+        delete = failures_base.failing(
+            self.neutron.delete_port_binding, NO_NEUTRON)
+
+        def look(*args, **kwargs):
+            now = self.instance(self.server)
+            seen.add((now.vm_state, now.task_state))
+            return delete(*args, **kwargs)
+
+        with mock.patch.object(self.neutron, 'delete_port_binding', look):
+            self.fail_with(contextlib.nullcontext())
+        self.assertEqual({('active', 'migrating')}, seen)
+        self.in_error('ports', 'port')
+
     def test_stock_neutron_is_away(self):
         self.cloud(base.STOCK)
         self.fail_with(self.neutron_away())

@@ -32,6 +32,7 @@ from nova_arm_migrate.adapters import events
 from nova_arm_migrate.adapters import job_registry
 from nova_arm_migrate.adapters.migrating_guest import MigratingGuest
 from nova_arm_migrate.adapters import numa
+from nova_arm_migrate.adapters.preparation import Preparation
 from nova_arm_migrate.adapters import presence
 from nova_arm_migrate.adapters import qemu_log
 from nova_arm_migrate.adapters import source_job
@@ -52,6 +53,15 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         self._numa = numa.NumaMigration(self)
         self._jobs = job_registry.Jobs()
         self._arrivals = destination.Arrivals()
+        self._preparation: Preparation | None = None
+
+    def init_host(self, host: str) -> None:
+        """Settle migrations that fail before the driver is called."""
+        super().init_host(host)
+        # The one object that a driver is given, and tests give another.
+        manager = getattr(self.virtapi, '_compute', None)
+        if manager is not None and self._is_arm_kvm():
+            self._preparation = Preparation(self, manager)
 
     def _is_arm_kvm(self) -> bool:
         return bool(
@@ -136,6 +146,8 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
                 context, instance, dest, post_method, recover_method,
                 block_migration, migrate_data)
             return
+        if self._preparation is not None:
+            self._preparation.over()
         migrating = source_job.Job(
             self, context, instance, dest, post_method, recover_method,
             block_migration, migrate_data)

@@ -20,7 +20,6 @@ the looks change nothing.
 
 from collections.abc import Callable
 from collections.abc import Iterator
-import dataclasses
 from typing import Any
 
 from nova.compute import task_states
@@ -33,6 +32,7 @@ from oslo_log import log as logging
 
 from nova_arm_migrate.adapters import destination
 from nova_arm_migrate.adapters import presence
+from nova_arm_migrate.adapters.problem import Problem
 from nova_arm_migrate.core.job import Presence
 
 LOG = logging.getLogger(__name__)
@@ -42,20 +42,6 @@ DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
 _NOT_FOUND = 404
 #: To save the instance: a database may be away for a moment.
 _ATTEMPTS = 2
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that does not agree with where the guest is.
-
-    :ivar part: what it is of, as the name of an event has it
-    :ivar text: a sentence for the server's events
-    :ivar fatal: the server must not be called ACTIVE
-    """
-
-    part: str
-    text: str
-    fatal: bool = True
 
 
 #: What to do about a part that can not even be looked at.
@@ -92,11 +78,13 @@ class Settlement:
             bdm.volume_id: bdm for bdm in source_bdms or ()
             if bdm.is_volume}
 
-    def at_source(self, raised: bool, status: str) -> list[Problem]:
+    def at_source(self, raised: bool, status: str,
+                  begun: bool = True) -> list[Problem]:
         """Have everything say that the guest is on this host.
 
         :param raised: Nova's rollback has raised
         :param status: that the migration is to have
+        :param begun: the driver may have detached interfaces of the guest
         """
         checks: list[tuple[str, Check]] = [
             ('volumes', self._volumes_back),
@@ -104,9 +92,10 @@ class Settlement:
             ('ports', lambda: self._bindings(
                 self._manager.host, self._dest)),
         ]
+        if raised and begun:
+            checks += [('interfaces', self._interfaces_back)]
         if raised:
             checks += [
-                ('interfaces', self._interfaces_back),
                 ('cleanup', self._destination_clean),
                 ('record', self._record_back),
                 ('record', lambda: self._migration_status(status)),

@@ -37,8 +37,10 @@ from nova_arm_migrate.adapters import events
 from nova_arm_migrate.adapters import instances
 from nova_arm_migrate.adapters import numa_host
 from nova_arm_migrate.adapters import presence
+from nova_arm_migrate.adapters.problem import fatal
+from nova_arm_migrate.adapters.problem import Problem
+from nova_arm_migrate.adapters.problem import tell
 from nova_arm_migrate.adapters.settlement import DELETING
-from nova_arm_migrate.adapters.settlement import Problem
 from nova_arm_migrate.adapters.settlement import Settlement
 from nova_arm_migrate.core.job import Decision
 from nova_arm_migrate.core.job import JobType
@@ -371,7 +373,7 @@ class Job:
                                 f' {error}')
             problems += settlement.at_source(raised, status)
         # The server is in ERROR next if a part is wrong.
-        if not any(problem.fatal for problem in problems):
+        if not fatal(problems):
             problems += settlement.end_at_source()
         self._close([] if self._is_deleted() else problems)
 
@@ -382,15 +384,10 @@ class Job:
             getattr(self._recover_method, 'keywords', {}).get('source_bdms'))
 
     def _close(self, problems: list[Problem]) -> None:
-        # Nova finishes an event by its name: one event for each part.
-        texts: dict[str, list[str]] = {}
-        for problem in problems:
-            texts.setdefault(problem.part, []).append(problem.text)
-        for part, lines in texts.items():
-            self._event(part, '; '.join(lines))
-        fatal = [problem for problem in problems if problem.fatal]
-        if fatal:
-            raise Unsettled(reason='; '.join(one.text for one in fatal))
+        tell(self._context, self.instance, problems)
+        reason = fatal(problems)
+        if reason:
+            raise Unsettled(reason=reason)
         self.settled = True
 
     def _restore_guest(self) -> list[Problem]:

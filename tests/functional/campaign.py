@@ -108,13 +108,10 @@ class Result:
     def broken(self, point):
         """Whether the invariant is.
 
-        A fault that stays until the end may leave something that is told;
-        what the driver has no say in may not lose the guest.
+        A fault that stays until the end may leave something that is told.
         """
         if self.outcome in (SETTLED, NOT_REACHED):
             return False
-        if point.beyond:
-            return self.outcome in (LOST, MISPLACED, HANGS)
         return not (self.outcome == TOLD
                     and (point.always or not self.faults))
 

@@ -64,8 +64,6 @@ class Point:
     :ivar lost: the call is made, and its answer is lost
     :ivar after: fails wherever it is called from, once the method has begun
     :ivar stock: the call is made with the stock driver alone
-    :ivar beyond: the manager fails on its own, before it has called the
-        driver or anything that catches failures: as with the stock driver
     """
 
     method: str
@@ -78,7 +76,6 @@ class Point:
     lost: bool = False
     after: bool = False
     stock: bool = False
-    beyond: bool = False
 
     @property
     def target(self):
@@ -103,7 +100,7 @@ def _points(method, role, *sites, fails=False):
         yield Point(method, role, name, int(number or 1), error, fails,
                     always='always' in rest or 'away' in rest,
                     lost='lost' in rest, after='away' in rest,
-                    stock='stock' in rest, beyond='beyond' in rest)
+                    stock='stock' in rest)
 
 
 #: By group: one cloud, and one test, each.
@@ -111,14 +108,14 @@ GROUPS = {
     'begin': (
         *_points(
             '_do_live_migration', 'source',
-            'Manager._set_migration_status database beyond',
-            'Bdms.get_by_instance_uuid database beyond',
-            'Manager._do_pre_live_migration_from_source nova beyond',
-            'Manager._set_migration_status#2 database beyond',
+            'Manager._set_migration_status database',
+            'Bdms.get_by_instance_uuid database',
+            'Manager._do_pre_live_migration_from_source nova',
+            'Manager._set_migration_status#2 database',
         ),
         *_points(
             '_do_pre_live_migration_from_source', 'source',
-            'Manager._get_neutron_events_for_live_migration nova beyond',
+            'Manager._get_neutron_events_for_live_migration nova',
             'Manager._get_instance_block_device_info database',
             'Driver.get_instance_disk_info os',
             'VirtAPI.wait_for_instance_event nova',

@@ -129,6 +129,11 @@ SETTLEMENT = {
         '(self, context, instance, network_info)',
     (PARENT, 'rollback_live_migration_at_source'):
         '(self, context, instance, migrate_data)',
+    (MANAGER, '_do_live_migration'):
+        '(self, context, dest, instance, block_migration, migration,'
+        ' migrate_data)',
+    (MANAGER, '_set_instance_obj_error_state'):
+        '(self, instance, clean_task_state=False)',
     (MANAGER, '_get_compute_info'): '(self, context, host)',
     (MANAGER, '_get_instance_block_device_info'):
         '(self, context, instance, refresh_conn_info=False, bdms=None)',

@@ -32,6 +32,7 @@ from nova_arm_migrate import finder
 from tests.functional import paste
 from tests.functional import threads
 from tests import logs
+from tests import watchdog
 
 STOCK = 'libvirt.LibvirtDriver'
 OURS = 'arm_migrate.ArmLibvirtDriver'
@@ -46,6 +47,7 @@ class ArmServersTestBase(base.ServersTestBase):
     CAST_AS_CALL = False
 
     def setUp(self):
+        self.useFixture(watchdog.Watchdog())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
         finder.install()    # what the start-up file does once installed

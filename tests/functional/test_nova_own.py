@@ -26,6 +26,7 @@ import unittest
 from nova_arm_migrate.adapters import driver
 from tests.functional import paste
 from tests import logs
+from tests import watchdog
 
 MODULES = (
     'libvirt.test_live_migration',
@@ -51,6 +52,7 @@ class OurDriver:
     """Put before a test class of Nova's."""
 
     def setUp(self):
+        self.useFixture(watchdog.Watchdog())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
         self.stub_out('nova.virt.libvirt.LibvirtDriver',

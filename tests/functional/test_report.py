@@ -26,6 +26,7 @@ from tests.functional import base
 from tests.functional import paste
 from tests import logs
 from tests.unit.core import synthetic as s
+from tests import watchdog
 
 HOST = s.host()
 
@@ -97,6 +98,7 @@ class TestX86(libvirt_base.LibvirtMigrationMixin,
     ADMIN_API = True
 
     def setUp(self):
+        self.useFixture(watchdog.Watchdog())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
         finder.install()

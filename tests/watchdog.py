@@ -1,0 +1,39 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""An end for a test that hangs.
+
+Nova's own time-out raises in the main thread. A test whose clean-up waits for
+another thread hangs all the same, and a run with it until somebody kills it.
+"""
+
+import faulthandler
+import sys
+
+import fixtures
+
+#: Seconds; some ten times what the longest test takes.
+LIMIT = 900
+
+
+class Watchdog(fixtures.Fixture):
+    """Prints the stacks of all threads and ends the worker, after `LIMIT`.
+
+    Used before all other fixtures, so that it watches their clean-up, too.
+    The test runner then tells the worker as failed.
+    """
+
+    def _setUp(self) -> None:
+        # Nova's fixtures put something else in the place of sys.stderr.
+        faulthandler.dump_traceback_later(LIMIT, exit=True,
+                                          file=sys.__stderr__)
+        self.addCleanup(faulthandler.cancel_dump_traceback_later)

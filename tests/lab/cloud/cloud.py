@@ -63,9 +63,10 @@ def host_spec(text: str) -> spec.Spec:
     :raises LabError: if it names none
     """
     one = spec.parse(text)
-    if one.generation != image.GENERATION:
+    if one.generation not in image.KERNELS:
         raise errors.LabError(
-            f'{text}: hosts of the cloud are {image.GENERATION}'
+            f'{text}: hosts of the cloud have a kernel of '
+            + ' or '.join(image.KERNELS)
         )
     return dataclasses.replace(one, ram=max(one.ram, HOST_RAM), nics=2)
 
@@ -177,13 +178,19 @@ class Cloud:
         added = []
         for one in [host_spec(text) for text in texts]:
             places.say(f'cloud: host {one}')
-            added.append(self.lab.start(one, image=self.image))
+            added.append(self.lab.start(one, image=self._image_of(one)))
         for host in added:
             host.wait_ready()
             ports.start_switch(host)
             computes.put_project(host, self.project)
         self.run_driver(added, driver)
         return added
+
+    def _image_of(self, one: spec.Spec) -> build.Image:
+        if one.generation == image.GENERATION:
+            # A cloud that is up stays with the one it was started from.
+            return self.image
+        return image.host_image(kernel=one.generation)
 
     def run_driver(
         self,

@@ -25,6 +25,9 @@ from tests.lab import places
 from tests.lab import rootfs
 
 GENERATION = 'trixie'
+# Kernels that this disk boots with, by the generation they are of: Python
+# and what is compiled for it are GENERATION's in each.
+KERNELS = (GENERATION, 'forky')
 DISK_SIZE = '5G'
 INSIDE = '/opt/nova'
 PROJECT_INSIDE = '/opt/project'
@@ -58,16 +61,21 @@ _SITE = (
 )
 
 
-def host_image(mirror: str | None = None) -> build.Image:
+def host_image(
+    mirror: str | None = None, kernel: str = GENERATION
+) -> build.Image:
     """The image of the cloud's hosts, built now if need be.
 
+    :param kernel: the generation whose kernel it boots
     :raises LabError: if a part of it can't be fetched or made
     """
     nova = install.for_hosts(INSIDE)
     base = build.image(GENERATION, mirror)
+    boots = build.image(kernel, mirror)
     stamp = build.fingerprint(('cloud/image.py', 'cloud/install.py'))
     images = install.folder() / 'images'
-    final = images / f'{base.folder.name}-{nova.name}-{stamp}'
+    name = f'{base.folder.name}-{nova.name}-{stamp}'
+    final = images / (name if boots == base else f'{kernel}-on-{name}')
     with places.locked(install.folder() / 'image.lock', 'another build runs'):
         if final.is_dir():
             return build.Image(GENERATION, final)
@@ -75,7 +83,10 @@ def host_image(mirror: str | None = None) -> build.Image:
         work = pathlib.Path(tempfile.mkdtemp(prefix='tmp-', dir=images))
         work.chmod(0o755)
         try:
-            _make(base, nova, work, mirror or build.mirror_of_this_machine())
+            _make(
+                base, boots, nova, work,
+                mirror or build.mirror_of_this_machine(),
+            )  # fmt: skip
             os.rename(work, final)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -83,18 +94,27 @@ def host_image(mirror: str | None = None) -> build.Image:
     return build.Image(GENERATION, final)
 
 
+def _unpack(image: build.Image, path: str, target: pathlib.Path) -> None:
+    """Copy what *path* is on the image's disk into the folder *target*."""
+    target.mkdir(exist_ok=True)
+    rootfs.run(
+        ['debugfs', '-R', f'rdump {path} {target}', str(image.disk)],
+        f'reading {image.disk}',
+    )
+    if not any(target.iterdir()):
+        raise errors.LabError(f'{image.disk}: nothing could be read from it')
+
+
 def _make(
-    base: build.Image, nova: pathlib.Path, work: pathlib.Path, mirror: str
+    base: build.Image,
+    boots: build.Image,
+    nova: pathlib.Path,
+    work: pathlib.Path,
+    mirror: str,
 ) -> None:
     root, layer = work / 'root', work / 'layer'
-    root.mkdir()
     places.say('cloud: unpacking the hosts\' plain disk')
-    rootfs.run(
-        ['debugfs', '-R', f'rdump / {root}', str(base.disk)],
-        'reading the hosts\' plain disk',
-    )
-    if not (root / 'lab/init').exists():
-        raise errors.LabError(f'{base.disk}: nothing could be read from it')
+    _unpack(base, '/', root)
     places.say('cloud: extracting what Nova needs in a host')
     rootfs.run(
         ['nice', '-n', '10', 'mmdebstrap', '--quiet', '--variant=extract',
@@ -118,8 +138,15 @@ def _make(
         nova, root / INSIDE.lstrip('/'), symlinks=True, dirs_exist_ok=True
     )
     configure(root)
-    for name in ('kernel', 'host.initrd', 'busybox', 'about'):
-        shutil.copy(base.folder / name, work / name)
+    for name in ('kernel', 'host.initrd'):
+        shutil.copy(boots.folder / name, work / name)
+    shutil.copy(base.busybox, work / 'busybox')
+    linux, _, _rest = boots.about.partition('\n')
+    _linux, _, packages = base.about.partition('\n')
+    (work / 'about').write_text(f'{linux}\n{packages}')
+    if boots != base:
+        shutil.rmtree(root / 'usr/lib/modules')
+        _unpack(boots, '/usr/lib/modules', root / 'usr/lib')
     (modules,) = (root / 'usr/lib/modules').iterdir()
     shutil.copytree(modules, work / 'modules')
     rootfs.run(

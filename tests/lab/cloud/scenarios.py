@@ -29,6 +29,11 @@ from tests.lab import host as hosts
 
 # Two equal hosts, and one of the same CPU that has no PMU to offer.
 HOSTS = ('neoverse-n1', 'neoverse-n1', 'neoverse-n1,pmu=off')
+# A kernel update: two hosts have it, the third is to be emptied for it.
+NEW_KERNEL = 'forky'
+UPDATE = (
+    'neoverse-v1', f'neoverse-v1@{NEW_KERNEL}', f'neoverse-v1@{NEW_KERNEL}',
+)  # fmt: skip
 # The PMU's version, as 64-bit and as 32-bit guests see it.
 FIELDS = ('ID_AA64DFR0_EL1.PMUVer', 'ID_DFR0_EL1.PerfMon')
 # Drivers with skip_cpu_compare_on_dest or not: each where it migrates at all.
@@ -135,6 +140,46 @@ def to_newer_and_back(one: scene.Scene, on: list[hosts.Host]) -> None:
         one.use_driver(on, settings.STOCK_DRIVER, True)
         server = one.boot(new)
         _ends_in_error(one, server, server.migrate(old))
+
+
+def kernel_update(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """The first host is emptied, gets the others' kernel, and is used again.
+
+    No destination is named: the scheduler decides, with our filter.
+    """
+    _ours(one, on)
+    old, *updated = on
+    servers = [one.boot(old) for _ in range(2)]
+    for server in servers:
+        _leaves(one, server, updated)
+    _show_log(one, 'nova-scheduler', 'ArmMigrateFilter', 'arm64')
+    one.say(f'{old.name} boots the new kernel')
+    one.cloud.remove_host(old)
+    (fresh,) = one.cloud.add_hosts(
+        str(dataclasses.replace(old.spec, generation=NEW_KERNEL))
+    )
+    on[0] = fresh
+    print(f'{fresh.name}: {fresh.spec}')
+    one.say('a server comes back to it, and leaves it again')
+    server = servers[0]
+    with contextlib.ExitStack() as stack:
+        for host in updated:
+            stack.enter_context(_disabled(one, host))
+        _leaves(one, server, [fresh])
+    _leaves(one, server, updated)
+
+
+def _leaves(
+    one: scene.Scene, server: scene.Server, where: list[hosts.Host]
+) -> None:
+    """Have the scheduler find a host for it; one of *where* is expected."""
+    move = server.migrate()
+    one.expect(move.status == 'completed', 'the migration completed')
+    names = {host.name: host for host in where}
+    one.expect(move.host in names, f'the scheduler chose {move.host}')
+    if move.host in names:
+        server.expect_at(names[move.host])
+    server.expect_healthy()
 
 
 def longer_vectors(one: scene.Scene, on: list[hosts.Host]) -> None:
@@ -257,6 +302,8 @@ SCENARIOS = (
     Scenario('stock', 'the stock driver in the same cases', stock),
     Scenario('newer', 'to a newer host and back; reboots there',
              to_newer_and_back, ('neoverse-n1+aarch32=0', 'neoverse-n1')),
+    Scenario('kernel', 'a kernel update, host by host; the scheduler chooses',
+             kernel_update, UPDATE),
     Scenario('vectors', 'longer vectors on the newer host, and a reset',
              longer_vectors, ('neoverse-v1,sve256=off', 'neoverse-v1')),
     Scenario('failures', 'migrations that fail halfway, and what is left',

@@ -73,6 +73,37 @@ FULL: tuple[tuple[str, ...], ...] = (
         'neoverse-n1@trixie-16k',
         'neoverse-n1+aarch32=0',
     ),
+    # Single features, and a kernel update, on other cores.
+    (
+        'neoverse-n2',
+        'neoverse-n2,pmu=off',
+        'neoverse-n2,pauth=off',
+        'neoverse-n2@forky',
+    ),
+    (
+        'cortex-a710',
+        'cortex-a710,sve=off',
+        'cortex-a710,pmu=off',
+        'cortex-a710@forky',
+    ),
+    (
+        'a64fx',
+        'a64fx,sve512=off',
+        'a64fx,pmu=off',
+        'a64fx@forky',
+    ),
+    (
+        'max,pauth-impdef=on',
+        'max,pauth-impdef=on,sve=off',
+        'max,pauth-impdef=on,pmu=off',
+        'max,pauth-impdef=on@forky',
+    ),
+    # Versions of the interrupt controller.
+    (
+        'neoverse-v1',
+        'neoverse-v1+gic=2',
+        'neoverse-v1+gic=4',
+    ),
 )
 
 CI_HOSTS: tuple[str, ...] = (

@@ -47,6 +47,11 @@ MODULES = (
 #: Of the modules that are about other things as well.
 LIVE_MIGRATION = re.compile(r'live_?migr|regressions', re.IGNORECASE)
 
+#: They run the periodic tasks inside of a call that has Nova's fixture of the
+#: cells locked: a report of the service that comes meanwhile stops all of
+#: them for ever. Seen in 2 of 36 runs, on Nova's side of the code alone.
+HANGING = re.compile(r'test_bug_1894095_(pre|post)_drop')
+
 
 class OurDriver:
     """Put before a test class of Nova's."""
@@ -81,5 +86,6 @@ def load_tests(loader, tests, pattern):
                     '__qualname__': theirs.__qualname__})
                 suite.addTests(
                     test for test in loader.loadTestsFromTestCase(ours)
-                    if LIVE_MIGRATION.search(test.id()))
+                    if LIVE_MIGRATION.search(test.id())
+                    and not HANGING.search(test.id()))
     return suite

@@ -191,6 +191,7 @@ class TestReport(DriverTestCase):
 
     def test_the_start_of_the_service_reads_the_options(self):
         parent = self.patch(PARENT, 'init_host')
+        self.driver.virtapi = None
         self.driver.init_host('host-b')
         self.assertEqual('host-b', self.driver._name)
         parent.assert_called_once_with(self.driver, 'host-b')

@@ -86,6 +86,7 @@ class JobCase(logs.TestCase):
                     self.there, libvirt=self.libvirt, reached=self.reached)))
         self.settlement = self.patch(jobs, 'Settlement', mock.Mock())()
         self.settlement.at_source.return_value = []
+        self.settlement.end_at_source.return_value = []
         self.settlement.at_destination.return_value = []
         self.patch(jobs, '_LOOK_INTERVAL', 0)
         self.patch(jobs, '_RECOVERY_INTERVAL', 0)
@@ -505,6 +506,30 @@ class TestSettling(JobCase):
         self.assertLessEqual({('volumes', 'two attachments'),
                               ('ports', 'a binding is left')},
                              set(self.failed))
+        # The manager calls the server ERROR; it is never ACTIVE before.
+        self.settlement.end_at_source.assert_not_called()
+
+    def test_a_rollback_that_ends(self):
+        saved = []
+
+        class Instance(mock.Mock):
+
+            def save(self):
+                saved.append(self.task_state)
+
+        self.instance = Instance(
+            uuid=UUID, vm_state='active', numa_topology=None, host='here',
+            **{'obj_what_changed.return_value': {'task_state'}})
+
+        def roll_back(*args, **kwargs):
+            self.instance.task_state = None
+            self.instance.save()
+            saved.append(self.instance.task_state)
+
+        self.recover.side_effect = roll_back
+        self.ends(JobType.FAILED, fails=LibvirtError('no'))
+        self.assertEqual(['migrating', None], saved)
+        self.settlement.end_at_source.assert_called_once_with()
 
     def test_post_work_that_fails(self):
         self.post.side_effect = RuntimeError('away')

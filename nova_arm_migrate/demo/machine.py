@@ -126,7 +126,7 @@ class RecordedMachine:
         self._qemu = profile.version_of(host.qemu) or _OLDEST
         caches = host.own_caches
         if caches is None:
-            caches = kvm_rule.makes_up_caches(self._kernel)
+            caches = kvm_rule.makes_up_caches(host.listed or ())
         self._rule = kvm_rule.Rule(
             self._kernel, host.writable or profile.Values(), _hidden(host),
             caches)

@@ -211,3 +211,9 @@ class TestQemu(unittest.TestCase):
                 texts([code] if refused else [], 'missing here'),
                 self.fails(qemu, there=[code], value=value),
                 f'{code:#x} {qemu}')
+
+    def test_a_tolerated_register_clears_no_failure_of_another(self):
+        for code in (0x8123, self.LAST):
+            self.assertEqual(
+                texts([code], 'missing here'),
+                self.fails('11.1.2', there=[code, self.TCR2, self.BITMAP]))

@@ -54,6 +54,7 @@ class Cause(enum.Enum):
     LARGER_PAGES = "larger pages"
     GIC = "interrupt controller"
     GIC_INTERFACE = "interrupt controller's interface"
+    GIC_UNKNOWN = "not known what the interrupt controller takes"
     GIC_REVISION = "interrupt controller's revision"
     GIC_FIELD = "recorded without an interrupt controller"
     STEAL_TIME = "steal time missing"
@@ -70,6 +71,7 @@ class Cause(enum.Enum):
 #: scheduler drops no host for them.
 SETTLED_BY_TRIAL = frozenset({
     Cause.STALE, Cause.MASK_UNKNOWN, Cause.CACHE_UNKNOWN, Cause.QEMU_UNKNOWN,
+    Cause.GIC_UNKNOWN,
 })
 
 #: Causes that say what the destination does not have at all.
@@ -82,5 +84,6 @@ LACKING = frozenset({
 HEXADECIMAL = frozenset({
     Cause.RESERVED, Cause.IMPLEMENTATION, Cause.FIRMWARE_BITS,
     Cause.PSCI_VERSION, Cause.CACHE, Cause.CACHE_UNKNOWN, Cause.CACHE_ZERO,
-    Cause.GIC_REVISION, Cause.TRIAL_REFUSED, Cause.TRIAL_ACCEPTED,
+    Cause.GIC_UNKNOWN, Cause.GIC_REVISION, Cause.TRIAL_REFUSED,
+    Cause.TRIAL_ACCEPTED,
 })

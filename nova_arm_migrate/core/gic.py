@@ -32,23 +32,20 @@ NAMES = frozenset({"GICD_IIDR", "GICR_IIDR", ICC_CTLR_EL1.name}) | frozenset(
     f"{ICC_CTLR_EL1.name}.{field.name}" for field in ICC_CTLR_EL1.fields)
 
 
+#: The version of which KVM lets QEMU restore the CPU interface.
+_GICV3 = 3
+
+
 def find_gic(guest: Guest, host: Host) -> list[Finding]:
     """Return the findings on the guest's GIC.
 
-    Nothing where one of the records does not have it (schema 1).
+    Records of schema 1 do not have it. Nothing on the revisions then: they
+    only make notes.
     """
     has, offers = guest.vgic, host.vgic(guest.gic)
+    findings = _interface(guest, host)
     if has is None or offers is None:
-        return []
-    findings = []
-    if has.ctlr is not None and offers.ctlr is not None:
-        for field in ICC_CTLR_EL1.fields:
-            mine, most = field.of(has.ctlr), field.of(offers.ctlr)
-            if not accepts(field, mine, most):
-                findings.append(Finding(
-                    Cause.GIC_INTERFACE, Severity.BLOCKS, ICC_CTLR_EL1.name,
-                    field.name, mine, most, field.rule.value,
-                    ICC_CTLR_EL1.code))
+        return findings
     for name, value, limit in (
             ("GICD_IIDR", has.distributor, offers.distributor),
             ("GICR_IIDR", has.redistributor, offers.redistributor)):
@@ -56,4 +53,31 @@ def find_gic(guest: Guest, host: Host) -> list[Finding]:
             findings.append(Finding(
                 Cause.GIC_REVISION, Severity.NOTE, name, "", value, limit,
                 Rule.EQUAL.value))
+    return findings
+
+
+def _interface(guest: Guest, host: Host) -> list[Finding]:
+    """ICC_CTLR_EL1, as set_gic_ctlr() judges it."""
+    if guest.gic != _GICV3 or _GICV3 not in (host.gic or ()):
+        # Whether the destination has the guest's GIC is judged elsewhere.
+        return []
+    has, offers = guest.vgic, host.vgic(guest.gic)
+    if has is None or has.ctlr is None:
+        # A note: no trial can write a value that nobody knows.
+        return [Finding(
+            Cause.GUEST_NOT_RECORDED, Severity.NOTE, ICC_CTLR_EL1.name,
+            detail="the guest's value is not recorded")]
+    if offers is None or offers.ctlr is None:
+        return [Finding(
+            Cause.GIC_UNKNOWN, Severity.UNKNOWN, ICC_CTLR_EL1.name, "",
+            has.ctlr, None, "", ICC_CTLR_EL1.code,
+            host.why_absent("vgics"))]
+    findings = []
+    for field in ICC_CTLR_EL1.fields:
+        mine, most = field.of(has.ctlr), field.of(offers.ctlr)
+        if not accepts(field, mine, most):
+            findings.append(Finding(
+                Cause.GIC_INTERFACE, Severity.BLOCKS, ICC_CTLR_EL1.name,
+                field.name, mine, most, field.rule.value,
+                ICC_CTLR_EL1.code))
     return findings

@@ -17,7 +17,11 @@ goes through both lists, sorted by KVM's number, until one of them ends: a
 register that the destination lacks fails the load, but one behind all that
 the destination has is never looked at. A longer list than the destination's
 fails before that (``cpreg_vmstate_array_len``). Since 11.1 every such register
-fails the load, but for the tolerances in `tables.qemu`.
+fails the load, but for the tolerances in `tables.qemu`. The sources that have
+these keep the answer on the last register only (``fail =`` in
+``cpu_post_load``): one that is tolerated clears the failure of those before
+it. The guest is then loaded and loses what they held, without a word. This is
+not followed here: each register is judged by itself.
 """
 
 import enum

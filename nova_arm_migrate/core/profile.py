@@ -12,13 +12,11 @@
 
 """What a host offers, and what a guest has: the two values compared."""
 
-from collections.abc import ItemsView
-from collections.abc import Iterator
-from collections.abc import KeysView
 from collections.abc import Mapping
 import dataclasses
 import re
 
+from nova_arm_migrate.core.frozen import ByCode
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.core.tried import Tried
@@ -27,51 +25,17 @@ from nova_arm_migrate.core.tried import Vgic
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
 
-class Values(Mapping[int, int]):
-    """An immutable, hashable map from register code to value."""
+class Values(ByCode[int]):
+    """The values of registers by code."""
 
-    __slots__ = ("_hash", "_items")
+    __slots__ = ()
 
     def __init__(self, items: Mapping[int, int] | None = None) -> None:
-        self._items = dict(sorted((items or {}).items()))
-        self._hash: int | None = None
-
-    def __getitem__(self, code: int) -> int:
-        return self._items[code]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    # The dict's own views: Mapping's call back for each item.
-
-    def keys(self) -> KeysView[int]:
-        """Return the codes, ascending."""
-        return self._items.keys()
-
-    def items(self) -> ItemsView[int, int]:
-        """Return codes and values, by ascending code."""
-        return self._items.items()
+        super().__init__(items or {})
 
     def read(self, code: int) -> int:
         """Return a register's value, 0 where none is kept."""
         return self._items.get(code, 0)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Values):
-            return self._items == other._items
-        return NotImplemented
-
-    def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = hash(tuple(self._items.items()))
-        return self._hash
-
-    def __repr__(self) -> str:
-        inner = ", ".join(f"{c:#x}: {v:#x}" for c, v in self._items.items())
-        return f"Values({{{inner}}})"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

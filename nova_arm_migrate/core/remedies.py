@@ -161,6 +161,7 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.LARGER_PAGES: (),
     Cause.GIC: (Remedy.SAME_GIC, Remedy.COLD),
     Cause.GIC_INTERFACE: (Remedy.SAME_VALUE, Remedy.COLD),
+    Cause.GIC_UNKNOWN: (Remedy.TRIAL,),
     Cause.GIC_REVISION: (),
     Cause.GIC_FIELD: (Remedy.COLD,),
     Cause.STEAL_TIME: (Remedy.STEAL_TIME, Remedy.COLD),

@@ -21,10 +21,10 @@ KVM did not do what the tables say.
 """
 
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from nova_arm_migrate.core.frozen import ByCode
 from nova_arm_migrate.core.registers import Field
 
 #: Bits of the widest field that is tried: 64 values fit in one word.
@@ -67,28 +67,18 @@ def answer_on(field: Field, answers: Iterable[Answer]) -> Answer | None:
     return None
 
 
-class Tried(Mapping[int, tuple[Answer, ...]]):
-    """An immutable, hashable map from register code to answers.
+class Tried(ByCode[tuple[Answer, ...]]):
+    """The answers by register code.
 
     A field without an answer is one where KVM does what the tables say.
     """
 
-    __slots__ = ("_hash", "_items")
+    __slots__ = ()
 
     def __init__(self, items: Mapping[int, Iterable[Answer]] | None = None
                  ) -> None:
-        self._items = {code: tuple(sorted(answers))
-                       for code, answers in sorted((items or {}).items())}
-        self._hash: int | None = None
-
-    def __getitem__(self, code: int) -> tuple[Answer, ...]:
-        return self._items[code]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
+        super().__init__({code: tuple(sorted(answers))
+                          for code, answers in (items or {}).items()})
 
     def of(self, code: int) -> tuple[Answer, ...]:
         """Return the answers on one register, none if there are none."""
@@ -106,20 +96,6 @@ class Tried(Mapping[int, tuple[Answer, ...]]):
             code: kept for code, answers in self._items.items()
             if (kept := [answer for answer in answers
                          if not _mask(answer) & bits.get(code, 0)])})
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Tried):
-            return self._items == other._items
-        return NotImplemented
-
-    def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = hash(tuple(self._items.items()))
-        return self._hash
-
-    def __repr__(self) -> str:
-        inner = ", ".join(f"{c:#x}: {a}" for c, a in self._items.items())
-        return f"Tried({{{inner}}})"
 
 
 def _mask(answer: Answer) -> int:

@@ -82,12 +82,13 @@ def _lengths(lengths: tuple[int, ...] | None,
     """Vector lengths that are left: KVM can only cut off the longest ones.
 
     Source: set_sve_vls() in arch/arm64/kvm/guest.c; QEMU's
-    arm_cpu_sve_finalize() refuses to start a guest that would have gaps.
+    arm_cpu_sve_finalize() has a length that is switched off take all longer
+    ones along, if the host has it.
     """
     if lengths is None or "sve" in disabled:
         return lengths if lengths is None else ()
-    cut = [SVE_LENGTH_PROPERTIES[name] for name in disabled
-           if name in SVE_LENGTH_PROPERTIES]
+    cut = [bits for name in disabled
+           if (bits := SVE_LENGTH_PROPERTIES.get(name)) in lengths]
     return tuple(bits for bits in lengths if not cut or bits < min(cut))
 
 

@@ -129,6 +129,9 @@ WORDS = {
         "The guest's interrupt controller has {name} = {guest}, the"
         " destination's has {host}. The destination's KVM refuses that, and"
         " QEMU does not load the guest.",
+    Cause.GIC_UNKNOWN:
+        "The guest's interrupt controller has {name} = {guest}. What the"
+        " destination's KVM takes there is not known ({detail}).",
     Cause.GIC_REVISION:
         "{name} is {guest} in the guest and {host} on the destination. QEMU"
         " does not carry it over, and nothing refuses the move. A guest reads"

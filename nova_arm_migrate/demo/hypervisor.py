@@ -299,6 +299,8 @@ class ArmConnection(fakelibvirt.Connection):
         destination loads the vCPUs.
     :ivar refusals: for each refused incoming migration the registers that
         the simulated QEMU refused.
+    :ivar broken: for each guest that has come here and not stayed whole what
+        it has lost; libvirt knows nothing of it.
     """
 
     def __init__(self, hostname: str, machine: machines.Machine,
@@ -309,6 +311,7 @@ class ArmConnection(fakelibvirt.Connection):
         self.network = network
         self.copy_seconds = copy_seconds
         self.refusals: list[tuple[str, ...]] = []
+        self.broken: list[tuple[str, ...]] = []
         self._jobs: dict[str, jobs.Job] = {}
         network.add(self)
 

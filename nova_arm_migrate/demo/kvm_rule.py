@@ -23,6 +23,7 @@ functions of ``arch/arm64/kvm/sys_regs.c``, ``kvm_arm_set_fw_reg`` of
 6.1, 6.12 and 7.2, and ``set_pmmir`` in the patch that added it after that.
 """
 
+from collections.abc import Collection
 from collections.abc import Mapping
 import errno
 
@@ -90,9 +91,16 @@ def _safe(code: int, shift: int, width: int, value: int, limit: int) -> bool:
     return value < limit
 
 
-def makes_up_caches(version: Version) -> bool:
-    """Whether a released kernel lets a guest bring other caches."""
-    return version >= (6, 3)
+def makes_up_caches(listed: Collection[int]) -> bool:
+    """Whether a kernel lets a guest bring other caches.
+
+    ``write_demux_regids`` lists every CCSIDR of seven levels since the commit
+    that lets them be written, and those of the hardware's caches before;
+    distributions have it in older kernels.
+
+    :param listed: codes of the registers that KVM lists
+    """
+    return sum(code >> 16 == 0x11 for code in listed) == 2 * 7
 
 
 def finalized(code: int, value: int, gic: int, version: Version) -> int:

@@ -15,8 +15,8 @@
 This is what the simulated QEMU meets; it decides what really happens to a
 guest, whatever Nova's driver thought of it before. Therefore it shares data
 with the driver (records of hosts, which bits belong to a vCPU feature) and no
-rule: `kvm_rule` and `qemu` were written from the sources of Linux and QEMU a
-second time, and hold against what real kernels answered.
+rule: `kvm_rule`, `qemu` and `board` were written from the sources of Linux and
+QEMU a second time, and hold against what real kernels answered.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from nova_arm_migrate.core import profile
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core.tables import features
+from nova_arm_migrate.demo import board
 from nova_arm_migrate.demo import kvm_rule
 from nova_arm_migrate.demo import qemu
 from nova_arm_migrate.probe import recorded
@@ -49,6 +50,8 @@ class VcpuState:
     :ivar disabled: vCPU features that the domain switches off
     :ivar gic: version of the domain's GIC, None if it says none
     :ivar interface: ICC_CTLR_EL1, None if it is not known or does not exist
+    :ivar board: what QEMU has built around them
+    :ivar xml: the domain
     """
 
     values: profile.Values
@@ -56,19 +59,24 @@ class VcpuState:
     disabled: frozenset[str]
     gic: int | None
     interface: int | None
+    board: board.Board
+    xml: str
 
 
 class Loaded(ty.NamedTuple):
     """What became of an incoming vCPU state.
 
-    :ivar refused: one text for each refused register; the load failed
-        unless it is empty.
+    :ivar refused: one text for each refused register or part of the machine;
+        the load failed unless it is empty.
     :ivar state: what the vCPU shows the guest from now on; None if the load
         failed.
+    :ivar broken: one text for each thing that the guest has lost without
+        anybody refusing it.
     """
 
     refused: tuple[str, ...]
     state: VcpuState | None
+    broken: tuple[str, ...] = ()
 
 
 class Machine(ty.Protocol):
@@ -118,7 +126,7 @@ class RecordedMachine:
         self._qemu = profile.version_of(host.qemu) or _OLDEST
         caches = host.own_caches
         if caches is None:
-            caches = kvm_rule.makes_up_caches(self._kernel)
+            caches = kvm_rule.makes_up_caches(host.listed or ())
         self._rule = kvm_rule.Rule(
             self._kernel, host.writable or profile.Values(), _hidden(host),
             caches)
@@ -128,8 +136,8 @@ class RecordedMachine:
         gic = etree.fromstring(domain_xml).find('features/gic')
         version = gic.get('version') if gic is not None else None
         return self._new(
-            disabled_features(domain_xml),
-            int(version) if version and version.isdigit() else None)
+            domain_xml, int(version) if version and version.isdigit()
+            else None)
 
     def load(self, state: VcpuState) -> Loaded:
         """Write a guest's registers to a new vCPU, as QEMU does.
@@ -144,8 +152,9 @@ class RecordedMachine:
         if state.gic is not None and self.host.gic is not None \
                 and state.gic not in self.host.gic:
             return Loaded((f'GICv{state.gic}: missing here',), None)
-        new = self._new(state.disabled, state.gic)
-        refused = [
+        new = self._new(state.xml, state.gic)
+        refused = board.refuses(state.board, new.board)
+        refused += [
             f'{tables.register_of(code).name}: missing here'
             for code in qemu.fails(state.listed, new.listed, state.values,
                                    self._qemu)]
@@ -173,10 +182,13 @@ class RecordedMachine:
         if refused:
             return Loaded(tuple(refused), None)
         return Loaded((), dataclasses.replace(
-            new, values=_values(kept), interface=interface))
+            new, values=_values(kept), interface=interface,
+            board=board.arrived(state.board, new.board)),
+            tuple(board.breaks(state.board, new.board)))
 
-    def _new(self, disabled: frozenset[str], gic: int | None) -> VcpuState:
+    def _new(self, domain_xml: str, gic: int | None) -> VcpuState:
         """Return what a new vCPU shows in a machine with a GIC."""
+        disabled = disabled_features(domain_xml)
         shown = dict(self._limits(disabled))
         on_record = self.host.vgic(gic)
         if on_record is not None:
@@ -190,7 +202,8 @@ class RecordedMachine:
                 for code, value in shown.items()}
         return VcpuState(
             _values(shown), self._listed(disabled), disabled, gic,
-            on_record.ctlr if on_record is not None else None)
+            on_record.ctlr if on_record is not None else None,
+            board.build(domain_xml, disabled, self.host), domain_xml)
 
     def _limits(self, disabled: frozenset[str]) -> profile.Values:
         """Return what KVM lets a vCPU without some features have at most."""

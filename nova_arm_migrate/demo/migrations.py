@@ -136,23 +136,23 @@ class Migration:
                 "migration failed: Invalid argument",
                 'VIR_ERR_INTERNAL_ERROR')
         if job.post_copy_wanted:
-            self._post_copy(job, there, xml, loaded.state)
+            self._post_copy(job, there, xml, loaded)
         else:
             # qemuProcessHandleStop
             source.enter('PAUSED', 'MIGRATION')
             job.reach(jobs.SWITCH_OVER,
                       lambda: job.canceled or not self._both_run())
             self._check(job)
-            self._run_there(there, xml, loaded.state)
+            self._run_there(there, xml, loaded)
             if job.state_before == fakelibvirt.VIR_DOMAIN_PAUSED:
                 # qemuMigrationDstFinishFresh: VIR_MIGRATE_PAUSED
                 self._destination.enter('PAUSED', 'USER')
         self._landed(job)
 
     def _post_copy(self, job: jobs.Job, there: ty.Any, xml: str,
-                   state: ty.Any) -> None:
+                   loaded: ty.Any) -> None:
         self._source.enter('PAUSED', 'POSTCOPY')
-        self._run_there(there, xml, state)
+        self._run_there(there, xml, loaded)
         self._destination.incoming = job
         self._destination.enter('RUNNING', 'POSTCOPY')
         self._fetch_the_rest(job)
@@ -248,10 +248,12 @@ class Migration:
                 "operation aborted: job 'migration out' canceled by client",
                 'VIR_ERR_OPERATION_ABORTED')
 
-    def _run_there(self, there: ty.Any, xml: str, state: ty.Any) -> None:
+    def _run_there(self, there: ty.Any, xml: str, loaded: ty.Any) -> None:
         """Run the guest on the destination: qemuMigrationDstFinishFresh."""
         self._destination.incoming = None
-        self._destination = there.incoming(xml, state)
+        if loaded.broken:
+            there.broken.append(loaded.broken)
+        self._destination = there.incoming(xml, loaded.state)
 
     def _landed(self, job: jobs.Job) -> None:
         """End the source's process: qemuMigrationSrcConfirmPhase."""

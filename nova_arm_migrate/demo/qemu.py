@@ -44,6 +44,8 @@ def fails(incoming: Iterable[int], own: Iterable[int],
     QEMU stops at the first of them; here all are told. A register that only
     the destination has never fails it, and keeps the value of its reset. Of
     versions between those that were read (see above) the stricter one holds.
+    Each register is judged by itself, although ``cpu_post_load`` forgets a
+    failure when a tolerated register comes behind it.
 
     :param incoming: codes of the registers of the stream; own: those that
         KVM lists here

@@ -157,7 +157,7 @@ class LocalHost:
             cores = ()
         with steady(cores), kvm.Kvm(self._device) as device:
             features = device.features() - disabled
-            with scratch.machine(device, features, scratch.sve_limit(
+            with scratch.machine(device, features, scratch.sve_lengths_off(
                     disabled), gic) as machine:
                 yield machine, features
 

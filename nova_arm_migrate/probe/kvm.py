@@ -20,6 +20,7 @@ and its vCPU never runs: it costs the host a few pages, for milliseconds.
 
 import array
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 import errno
 import os
@@ -219,11 +220,12 @@ class ScratchVM(_Asked):
                 for index, mask in enumerate(masks) if mask}
 
     def scratch_vcpu(self, features: frozenset[str],
-                     sve_below: int | None = None) -> "ScratchVCPU":
+                     sve_off: Collection[int] = ()) -> "ScratchVCPU":
         """Return the first vCPU of the machine.
 
         :param features: names out of FEATURE_BITS
-        :param sve_below: bits; cut off this vector length and longer ones
+        :param sve_off: vector lengths that are switched off, in bits. The
+            shortest of them that KVM has goes with all longer ones
         :raises KvmFailed: if KVM makes none
         """
         target = bytearray(32)
@@ -231,7 +233,7 @@ class ScratchVM(_Asked):
                    target)
         vcpu = ScratchVCPU(self._call("KVM_CREATE_VCPU", KVM_CREATE_VCPU))
         try:
-            vcpu.initialise(target, features, sve_below)
+            vcpu.initialise(target, features, sve_off)
         except BaseException:
             vcpu.close()
             raise
@@ -244,11 +246,11 @@ class ScratchVCPU(Descriptor):
     sve_lengths: tuple[int, ...] = ()
 
     def initialise(self, target: bytearray, features: frozenset[str],
-                   sve_below: int | None) -> None:
+                   sve_off: Collection[int]) -> None:
         """Set the features, as QEMU's ``kvm_arch_init_vcpu`` does.
 
         :param target: struct kvm_vcpu_init of KVM_ARM_PREFERRED_TARGET
-        :param sve_below: as for `ScratchVM.scratch_vcpu`
+        :param sve_off: as for `ScratchVM.scratch_vcpu`
         :raises KvmFailed: if KVM does not take them
         """
         bits = 1 << KVM_ARM_VCPU_PSCI_0_2
@@ -259,9 +261,10 @@ class ScratchVCPU(Descriptor):
         self._call("KVM_ARM_VCPU_INIT", KVM_ARM_VCPU_INIT, target)
         if "sve" in features:
             self.sve_lengths = self._read_lengths()
-            if sve_below is not None:
+            cut = [bits for bits in self.sve_lengths if bits in sve_off]
+            if cut:
                 self._keep_lengths([bits for bits in self.sve_lengths
-                                    if bits < sve_below])
+                                    if bits < min(cut)])
                 self.sve_lengths = self._read_lengths()
             self._call("KVM_ARM_VCPU_FINALIZE", KVM_ARM_VCPU_FINALIZE,
                        bytearray(struct.pack("=i", _FINALIZE_SVE)))

@@ -70,7 +70,8 @@ class RecordedHost:
                    if _refuses(seen, register_of(code), value)]
         untried: tuple[int, ...] = ()
         if guest.vgic is not None and guest.vgic.ctlr is not None:
-            if seen.vgic(guest.gic) is None:
+            vgic = seen.vgic(guest.gic)
+            if vgic is None or vgic.ctlr is None:
                 untried = (ICC_CTLR_EL1.code,)
             elif any(finding.code is not None
                      for finding in find_gic(guest, seen)):

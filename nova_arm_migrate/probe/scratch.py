@@ -13,6 +13,7 @@
 
 """A scratch machine as QEMU would make it, and what its vCPU shows."""
 
+from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -43,12 +44,12 @@ class Machine:
 
 @contextlib.contextmanager
 def machine(device: kvm.Kvm, features: frozenset[str],
-            sve_below: int | None = None, gic: int | None = None
+            sve_off: Collection[int] = (), gic: int | None = None
             ) -> Iterator[Machine]:
     """Make a machine in the order in which QEMU's ``virt`` does it.
 
     :param features: of the vCPU
-    :param sve_below: as for `ScratchVM.scratch_vcpu`
+    :param sve_off: as for `ScratchVM.scratch_vcpu`
     :param gic: the version that the guest has. Without it, or where KVM
         does not emulate that one, the newest that it does
     :raises KvmFailed: if KVM makes none
@@ -56,7 +57,7 @@ def machine(device: kvm.Kvm, features: frozenset[str],
     with contextlib.ExitStack() as stack:
         vm = stack.enter_context(device.scratch_vm(device.ipa_bits()))
         vm.turn_on_as_qemu()
-        vcpu = stack.enter_context(vm.scratch_vcpu(features, sve_below))
+        vcpu = stack.enter_context(vm.scratch_vcpu(features, sve_off))
         vgic = None
         versions = vm.gic_versions()
         if versions:
@@ -87,13 +88,10 @@ def view(vcpu: kvm.ScratchVCPU, features: frozenset[str]) -> GuestView:
                      vcpu.sve_lengths)
 
 
-def sve_limit(disabled: frozenset[str]) -> int | None:
-    """Return the shortest vector length that is switched off, in bits.
-
-    It goes with all longer ones: KVM can't leave gaps.
-    """
-    return min((SVE_LENGTH_PROPERTIES[name] for name in disabled
-                if name in SVE_LENGTH_PROPERTIES), default=None)
+def sve_lengths_off(disabled: frozenset[str]) -> frozenset[int]:
+    """Return the vector lengths that are switched off, in bits."""
+    return frozenset(SVE_LENGTH_PROPERTIES[name] for name in disabled
+                     if name in SVE_LENGTH_PROPERTIES)
 
 
 def shown_with(vcpu: kvm.ScratchVCPU, seen: GuestView

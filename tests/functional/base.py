@@ -90,10 +90,12 @@ class ArmServersTestBase(base.ServersTestBase):
                 **{'hw_machine_type': 'virt'} | (properties or {})),
             **kwargs)
 
-    def migrate(self, server, host=None, state='completed', **kwargs):
+    def migrate(self, server, host=None, state='completed', broken=(),
+                **kwargs):
         """Live-migrate, and wait for the end of it, good or bad.
 
         :param state: of the migration in the end
+        :param broken: what the guest loses without anybody refusing it
         :returns: the host that the server is on then
         """
         before = self.migrations(server)
@@ -107,10 +109,20 @@ class ArmServersTestBase(base.ServersTestBase):
             time.sleep(0.25)
         self.threads.wait()
         self.assertEqual(state, self.migrations(server)[-1]['status'])
+        self.assertEqual([*broken], self.broken())
         server = self._wait_for_server_parameter(
             server, {'OS-EXT-STS:task_state': None, 'status': 'ACTIVE'},
             max_retries=60)
         return server['OS-EXT-SRV-ATTR:host']
+
+    def broken(self):
+        """What guests have lost since this was asked last."""
+        found = []
+        for host in self.arm.hosts.values():
+            found += [text for texts in host.connection.broken
+                      for text in texts]
+            host.connection.broken.clear()
+        return found
 
     def migrations(self, server):
         """The server's migrations, the oldest first."""

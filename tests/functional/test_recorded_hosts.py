@@ -16,9 +16,11 @@ The profiles are from tests/fixtures/profiles: real KVM on emulated CPUs. The
 outcomes are those of real live migrations between such hosts.
 """
 
+import dataclasses
 import pathlib
 from unittest import mock
 
+from nova_arm_migrate.core import hazards
 from nova_arm_migrate.core.record import load_host
 from nova_arm_migrate.core import rules
 from tests.functional import base
@@ -86,3 +88,20 @@ class TestRecordedHosts(base.ArmServersTestBase):
             self.assertEqual(start, self.migrate(server, end, state='failed'))
         refusal, = self.arm.hosts[end].connection.refusals
         self.assertIn('MIDR_EL1: EINVAL', refusal)
+
+    def test_a_driver_that_sees_no_hazards_is_noticed(self):
+        """What no register tells: refused by QEMU, or lost in silence."""
+        start, end = self.start('neoverse-v1-linux-6.12',
+                                'neoverse-v1-no-sve256-linux-6.12')
+        without = dataclasses.replace(
+            self.arm.hosts[start].machine.host, capabilities=())
+        self.host('without', without)
+        with mock.patch.object(hazards, '_CHECKS', ()):
+            server = self.boot(start)
+            self.assertEqual(start, self.migrate(
+                server, 'without', state='failed'))
+            self.assertEqual(end, self.migrate(
+                server, end, broken=['SVE vector lengths: others here']))
+        self.assertEqual(
+            [('pvtime: unknown RAM block',)],
+            self.arm.hosts['without'].connection.refusals)

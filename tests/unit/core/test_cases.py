@@ -19,9 +19,12 @@ import unittest
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core import record
+from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.remedies import remedies
 from nova_arm_migrate.core.remedies import Remedy
 from nova_arm_migrate.core.sentences import sentence
+from nova_arm_migrate.core.tables.special import ALL_CCSIDR
+from nova_arm_migrate.core.tables.special import CLIDR_EL1
 from nova_arm_migrate.core.trial import before_trial
 from nova_arm_migrate.core.vcpu import carried
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -102,6 +105,27 @@ class TestCases(unittest.TestCase):
             unlisted = dataclasses.replace(host, listed=None)
             report = self.judged(Verdict.UNKNOWN, guest, unlisted)
             self.assertIn("CLIDR_EL1", [f.name for f in report.decisive])
+
+    def test_caches_of_a_kernel_that_is_not_known(self):
+        # Compatible, and not unknown, although the record does not name the
+        # kernel: its list of registers is that kernel's own answer. The list
+        # has CCSIDR_EL1 for all 14 values of CSSELR_EL1, while CLIDR_EL1
+        # describes two caches. A KVM that shows the hardware's caches lists
+        # those that CLIDR_EL1 describes, and no others (is_valid_cache), so
+        # that this one makes them up and lets a guest bring its own.
+        guest, _, host = pair("kernel-unknown-caches")
+        self.assertIsNone(host.kernel)
+        instruction, unified = 1, 4
+        self.assertEqual(unified << 3 | instruction,
+                         host.values[CLIDR_EL1] & (1 << 21) - 1)
+        self.assertLess(ALL_CCSIDR, host.listed)
+        self.judged(Verdict.COMPATIBLE, guest, host)
+        # With those two alone it shows the hardware's, and takes no others.
+        described = ALL_CCSIDR - {ccsidr(1), ccsidr(2)}
+        report = self.judged(
+            Verdict.INCOMPATIBLE, guest,
+            dataclasses.replace(host, listed=host.listed - described))
+        self.assertIn("CLIDR_EL1", [f.name for f in report.decisive])
 
     def test_the_kernels_version_decides_no_word(self):
         for path in sorted(CASES.glob("*.host.json")):

@@ -187,6 +187,16 @@ class TestMissing(CompareCase):
         report = self.incompatible(guest, s.host(qemu="11.1.2"))
         self.assertEqual("FPMR", report.decisive[0].name)
 
+    def test_one_that_is_dropped_clears_no_failure_of_another(self):
+        """Before it in QEMU's order, and behind it."""
+        for code in (0x8123, bitmap(9)):
+            guest = guest_started_on(s.host(
+                listed=s.LISTED | {code, s.TCR2}))
+            report = self.incompatible(guest, s.host(qemu="11.1.2"))
+            self.assertEqual(
+                {(code, Cause.MISSING), (s.TCR2, Cause.DROPPED)},
+                {(f.code, f.cause) for f in report.findings})
+
     def test_registers_of_one_kind_are_one_finding(self):
         debug = {sysreg(2, 0, 0, n, 4) for n in range(6)}
         caches = {ccsidr(n) for n in range(3, 14)}

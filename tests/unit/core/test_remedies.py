@@ -242,6 +242,8 @@ CASES = (
         Remedy.SAME_VALUE: gicv3(0x8D00), **COLD}, gic=3),
     Case(Cause.GIC_INTERFACE, gicv3(0xCC00), gicv3(0x8C00), {
         Remedy.SAME_VALUE: gicv3(0xCC00), **COLD}, gic=3),
+    Case(Cause.GIC_UNKNOWN, gicv3(0x8C00), s.host(), {Remedy.TRIAL: None},
+         gic=3),
     Case(Cause.GIC_FIELD, field("ID_AA64PFR2_EL1.GCIE", 1), s.host(), COLD),
     Case(Cause.STEAL_TIME, s.host(capabilities=STEAL), s.host(), {
         Remedy.STEAL_TIME: s.host(capabilities=STEAL), **COLD}),

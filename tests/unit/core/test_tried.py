@@ -27,6 +27,7 @@ from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.sentences import sentence
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
+from nova_arm_migrate.core.trial import before_trial
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
@@ -228,15 +229,45 @@ class TestGic(TriedTestCase):
         guest = self.guest(redistributor=0x4b00143b)
         self.compatible(guest, s.host(vgics=(V3,)), Cause.GIC_REVISION)
 
-    def test_what_a_record_does_not_have(self):
-        for guest, host in (
-                (self.guest(ctlr=0), s.host()),
-                (guest_started_on(s.host(), gic=3), s.host(vgics=(V3,))),
-                (self.guest(ctlr=None, distributor=None), s.host(
-                    vgics=(V3,))),
-                (self.guest(), s.host(vgics=(V3._replace(
-                    ctlr=None, distributor=None, redistributor=None),)))):
-            self.compatible(guest, host)
+    def test_a_guest_whose_interface_is_not_recorded(self):
+        """A note: no trial writes a value that nobody knows."""
+        for guest in (guest_started_on(s.host(), gic=3),
+                      self.guest(ctlr=None, distributor=None)):
+            report = self.compatible(guest, s.host(vgics=(V3,)),
+                                     Cause.GUEST_NOT_RECORDED)
+            self.assertIs(Severity.NOTE, report.findings[0].severity)
+            self.assertIn("ICC_CTLR_EL1 can't be judged",
+                          sentence(report.findings[0]))
+        for gic in (2, None):
+            self.compatible(guest_started_on(s.host(), gic=gic),
+                            s.host(vgics=(V3,)))
+
+    def test_a_destination_whose_interface_is_not_recorded(self):
+        """Unknown until the trial writes the guest's value there."""
+        guest, code = self.guest(), ICC_CTLR_EL1.code
+        for host in (s.host(), s.host(vgics=(V3._replace(
+                ctlr=None, distributor=None, redistributor=None),))):
+            static = compare(guest, host)
+            finding, = static.findings
+            self.assertEqual(
+                (Cause.GIC_UNKNOWN, Verdict.UNKNOWN, "ICC_CTLR_EL1", 0x8c00),
+                (finding.cause, static.verdict, finding.name, finding.guest))
+            self.assertIn("0x8c00", sentence(finding))
+            self.assertIn("not in the host's record", sentence(finding))
+            self.assertEqual(finding.name,
+                             hazards.check_override(finding.name))
+            # It drops no host from those that Nova's scheduler may choose.
+            self.assertIs(Verdict.COMPATIBLE, before_trial(static).verdict)
+            for refused, unjudged, verdict in (
+                    ({code: "EINVAL"}, (), Verdict.INCOMPATIBLE),
+                    ({}, (code,), Verdict.UNKNOWN),
+                    ({}, (), Verdict.COMPATIBLE)):
+                report, differ = with_trial(static, guest, refused=refused,
+                                            unjudged=unjudged)
+                self.assertEqual((verdict, ()), (report.verdict, differ))
+
+    def test_a_gic_that_the_destination_lacks_is_one_finding(self):
+        self.incompatible(self.guest(), s.host(gic=(2,)), Cause.GIC)
 
     def test_the_baseline_has_what_all_take(self):
         hosts = [s.host(vgics=(V3._replace(ctlr=ctlr),))
@@ -322,7 +353,8 @@ class TestRegistersOfTheGic(TriedTestCase):
             self.assertNotIn(PFR2, guest.values)
             # A guest's record that says so all the same.
             wrong = dataclasses.replace(guest, values=five.values)
-            self.compatible(wrong, s.host())
+            notes = [Cause.GUEST_NOT_RECORDED] if gic == 3 else []
+            self.compatible(wrong, s.host(), *notes)
             self.assertNotIn(PFR2, carried(wrong, s.host()).values)
 
 

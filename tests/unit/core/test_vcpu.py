@@ -112,6 +112,16 @@ class TestOnTheWay(unittest.TestCase):
         guest = guest_started_on(s.host(), disabled=frozenset({"sve"}))
         self.assertEqual(guest, carried(guest, s.host()))
 
+    def test_a_length_that_the_host_lacks_takes_no_longer_ones_along(self):
+        """QEMU looks at supported lengths only (arm_cpu_sve_finalize)."""
+        for off, left in ((("sve384",), (128, 256, 512)),
+                          (("sve256",), (128,)),
+                          (("sve384", "sve512"), (128, 256)),
+                          (("sve1024",), (128, 256, 512))):
+            self.assertEqual(left, offered(
+                s.host(sve_lengths=(128, 256, 512)),
+                frozenset(off)).sve_lengths)
+
     def test_longer_vectors_that_it_passed_are_remembered(self):
         old, new = (s.host(sve_lengths=lengths)
                     for lengths in ((128,), (128, 256)))

@@ -22,6 +22,7 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core import rules
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.demo import kvm_rule
 from nova_arm_migrate.demo import machine
 from tests.unit.core import synthetic
 from tests.unit.probe import base as probe_base
@@ -94,6 +95,33 @@ class TestRealKernels(unittest.TestCase):
                             self.assertEqual(new, loaded.state)
                         answers += 1
         self.assertGreaterEqual(answers, 100)
+
+    def test_its_list_of_registers_tells_whether_a_kernel_makes_up_caches(
+            self):
+        """As writing to real kernels has, where a record says so."""
+        known = 0
+        for name in probe_base.recorded_names():
+            host = probe_base.recorded(name)
+            if host.own_caches is not None:
+                self.assertIs(host.own_caches,
+                              kvm_rule.makes_up_caches(host.listed), name)
+                known += 1
+        self.assertGreaterEqual(known, 8)
+
+    def test_a_kernel_with_a_backport_takes_other_caches(self):
+        """Its version says nothing; schema 1 has no answers."""
+        host = dataclasses.replace(
+            probe_base.recorded('cortex-a76-linux-6.12'),
+            kernel='5.14.0-611.el9.aarch64')
+        here = machine.RecordedMachine(host)
+        new = here.reset(domain())
+        other = new.values.read(0x110000) + (1 << 13)
+        self.assertEqual((), here.load(
+            changed(new, 0x110000, other)).refused)
+        old = machine.RecordedMachine(dataclasses.replace(
+            host, listed=host.listed - set(range(0x110003, 0x11000e))))
+        self.assertEqual(('CCSIDR_EL1[0]: EINVAL',), old.load(
+            changed(old.reset(domain()), 0x110000, other)).refused)
 
 
 class TestIndependence(unittest.TestCase):
@@ -183,3 +211,9 @@ class TestQemu(unittest.TestCase):
                 texts([code] if refused else [], 'missing here'),
                 self.fails(qemu, there=[code], value=value),
                 f'{code:#x} {qemu}')
+
+    def test_a_tolerated_register_clears_no_failure_of_another(self):
+        for code in (0x8123, self.LAST):
+            self.assertEqual(
+                texts([code], 'missing here'),
+                self.fails('11.1.2', there=[code, self.TCR2, self.BITMAP]))

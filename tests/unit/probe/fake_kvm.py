@@ -290,7 +290,7 @@ class FakeKernel:
         limit = values.read(code)
         rule = kvm_rule.Rule(
             self._version(), self.profile.writable, self.hardware,
-            kvm_rule.makes_up_caches(self._version()))
+            kvm_rule.makes_up_caches(self.profile.listed))
         try:
             kept = rule.take(code, value, limit, self._shown(state, code),
                              values)

@@ -21,6 +21,7 @@ from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.vcpu import offered
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe import host as host_module
 from nova_arm_migrate.probe.host import disagreements
@@ -235,6 +236,17 @@ class TestGuestView(base.ProbeTestCase):
                          probe.guest_view(frozenset()).sve_lengths)
         self.assertEqual(
             (128,), probe.guest_view(frozenset({"sve256"})).sve_lengths)
+
+    def test_a_length_that_the_host_lacks_cuts_nothing(self):
+        """As QEMU has it: A64FX has no vectors of 384 bits."""
+        recorded = base.recorded("a64fx-linux-7.2")
+        self.play(recorded)
+        probe = self.probe(recorded)
+        for off, left in (("sve384", (128, 256, 512)), ("sve256", (128,)),
+                          ("sve512", (128, 256))):
+            disabled = frozenset({"sve384", off})
+            self.assertEqual(left, probe.guest_view(disabled).sve_lengths)
+            self.assertEqual(left, offered(recorded, disabled).sve_lengths)
 
     def test_without_a_list_of_cores(self):
         recorded = base.recorded(base.V1_612)

@@ -52,7 +52,7 @@ docs: .venv-tox/.done
 	@touch $@
 
 demo: .venv-demo/.done
-	.venv-demo/bin/python -m nova_arm_migrate.demo $(if $(KEEP),--keep)
+	.venv-demo/bin/python -m demo $(if $(KEEP),--keep)
 
 zipapp:
 	$(PYTHON) tools/build_zipapp.py dist/nova-arm-migrate.pyz

@@ -35,8 +35,8 @@ from oslo_config import cfg
 import pyperf
 
 import measured_hosts
-from nova_arm_migrate.adapters import host_cache
-from nova_arm_migrate.adapters import scheduler_filter
+from nova_arm_migrate.nova.scheduler import host_cache
+from nova_arm_migrate.nova.scheduler import arm_filter
 
 HOSTS = 10000
 DISTINCT = 40
@@ -86,7 +86,7 @@ def request(extra_specs=None, **changes):
 
 def warm(length):
     """Return our filter after a request for a guest that is alike."""
-    arm = scheduler_filter.ArmMigrateFilter()
+    arm = arm_filter.ArmMigrateFilter()
     arm.filter_all(renewed(length), request())
     return arm
 
@@ -94,14 +94,14 @@ def warm(length):
 def warm_hosts():
     """Return our filter after a request for another guest."""
     arm = warm(0)
-    scheduler_filter._reason.cache_clear()
+    arm_filter._reason.cache_clear()
     return arm
 
 
 def cold():
     """Return our filter before its first request."""
-    scheduler_filter._reason.cache_clear()
-    return scheduler_filter.ArmMigrateFilter()
+    arm_filter._reason.cache_clear()
+    return arm_filter.ArmMigrateFilter()
 
 
 #: Name: filter, what is in the request, characters of a cpu_info at least.
@@ -145,7 +145,7 @@ def database():
                 (objects.Instance, 'get_by_uuid', instance),
                 (objects.ComputeNode, 'get_by_host_and_nodename', node),
                 (objects.InstanceActionEvent, 'create', None),
-                (scheduler_filter.nova_context, 'target_cell',
+                (arm_filter.nova_context, 'target_cell',
                  contextlib.nullcontext(mock.Mock(request_id='req-1')))):
             stack.enter_context(mock.patch.object(
                 target, name, autospec=True, return_value=value))

@@ -33,7 +33,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from nova_arm_migrate.core.record import load_host  # noqa: E402
 from nova_arm_migrate.core.vcpu import guest_started_on  # noqa: E402
-from nova_arm_migrate.probe import el0  # noqa: E402
+from nova_arm_migrate.probe import user_registers  # noqa: E402
 from nova_arm_migrate.probe.host import LocalHost  # noqa: E402
 from tests.unit.probe.fake_kvm import FakeKernel  # noqa: E402
 from tests.unit.probe.fake_kvm import write_tree  # noqa: E402
@@ -74,8 +74,8 @@ def main():
             dataclasses.replace(host.cores[0], cpus=f'0-{CPUS - 1}'),))
         kernel = TimedKernel(host)
         fcntl.ioctl = kernel.ioctl
-        el0.read = {el0.CNTFRQ_EL0: host.cntfrq,
-                    el0.DCZID_EL0: host.dczid}.__getitem__
+        user_registers.read = {user_registers.CNTFRQ_EL0: host.cntfrq,
+                    user_registers.DCZID_EL0: host.dczid}.__getitem__
         guest = guest_started_on(host)
         with tempfile.TemporaryDirectory() as root:
             write_tree(root, host)

@@ -92,7 +92,7 @@ def cpu_info(host: Host, length: int = 0) -> str:
 
     :param length: characters, to which Nova's part is stretched
     """
-    from nova_arm_migrate.adapters.records import put_host
+    from nova_arm_migrate.nova.records.cpu_info import put_host
     text = put_host(json.dumps(NOVA_PART), host)
     if len(text) < length:
         text = put_host(json.dumps(

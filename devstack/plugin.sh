@@ -25,7 +25,7 @@ set +o xtrace
 
 ARM_MIGRATE_COMPUTE_DRIVER=arm_migrate.ArmLibvirtDriver
 ARM_MIGRATE_FILTER=ArmMigrateFilter
-ARM_MIGRATE_FILTER_CLASS=nova_arm_migrate.adapters.scheduler_filter
+ARM_MIGRATE_FILTER_CLASS=nova_arm_migrate.filters
 ARM_MIGRATE_FILTER_CLASS+=.$ARM_MIGRATE_FILTER
 NOVA_ALL_FILTERS=nova.scheduler.filters.all_filters
 

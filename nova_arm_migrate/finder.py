@@ -16,7 +16,7 @@ Nova imports ``nova.virt.<compute_driver>`` and nothing else, and a file put
 into ``nova/virt/`` would shadow the whole of an editable Nova. So one entry
 at the end of ``sys.meta_path`` resolves the single name
 ``nova.virt.arm_migrate``, and resolves it to the very module object
-``nova_arm_migrate.adapters.driver``: one module, one set of classes,
+``nova_arm_migrate.nova.driver``: one module, one set of classes,
 whichever name was imported first.
 
 This module is read whenever a Python interpreter starts beside the package
@@ -30,7 +30,7 @@ import sys
 from types import ModuleType
 
 ALIAS = 'nova.virt.arm_migrate'
-TARGET = 'nova_arm_migrate.adapters.driver'
+TARGET = 'nova_arm_migrate.nova.driver'
 
 
 class _AliasLoader:

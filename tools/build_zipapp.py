@@ -25,8 +25,6 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = 'nova_arm_migrate'
-# Commands that run Nova's own code have no place on a bare host.
-LEFT_OUT = {'compute.py', 'status.py'}
 # The oldest time that a zip entry can carry.
 ENTRY_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -42,7 +40,7 @@ if sys.version_info < (3, 11):
 for name in [n for n in sys.modules if n.split('.')[0] == 'nova_arm_migrate']:
     del sys.modules[name]
 
-from nova_arm_migrate.commands.main import main
+from nova_arm_migrate.cli.main import main
 
 sys.exit(main())
 '''
@@ -72,8 +70,7 @@ def _sources(root: pathlib.Path) -> list[pathlib.Path]:
         package / '__init__.py',
         *package.glob('core/**/*.py'),
         *package.glob('probe/**/*.py'),
-        *(path for path in package.glob('commands/**/*.py')
-          if path.name not in LEFT_OUT),
+        *package.glob('cli/**/*.py'),
     ]
 
 

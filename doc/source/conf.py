@@ -17,10 +17,14 @@ sys.path.insert(0, os.path.abspath('../..'))
 sys.path.insert(0, os.path.abspath('_ext'))
 
 extensions = [
+    'sphinx.ext.autodoc',
     'openstackdocstheme',
     'oslo_config.sphinxext',
     'from_code',
 ]
+
+# The docstrings say the types in words.
+autodoc_typehints = 'none'
 
 project = 'nova-arm-migrate'
 copyright = '2026, nova-arm-migrate contributors'

@@ -29,7 +29,7 @@ From one register's value to the verdict:
 ``verdict``   the verdict and its findings;
 ``words``     what was found, in plain sentences, by cause;
 ``remedies``  what helps against it, from both records;
-``sentences`` the two together: what an operator reads;
+``messages``  the two together: what an operator reads;
 ``baseline``  what a guest may have to run on all of several hosts;
 ``pools``     a fleet's partition into migration pools;
 ``cores``     MIDR_EL1 to a core's name;

@@ -39,7 +39,7 @@ from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.vcpu import guests_vgic
 from nova_arm_migrate.core.vcpu import has_32bit_el0
 from nova_arm_migrate.core.vcpu import has_steal_time
-from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
@@ -91,14 +91,14 @@ def baseline(hosts: Sequence[Host]) -> Baseline:
 
 def _meet(hosts: Sequence[Host]) -> Guest:
     disabled = _features_to_switch_off(hosts)
-    seen = [offered(host, disabled) for host in hosts]
+    seen = [with_features_off(host, disabled) for host in hosts]
     lengths = _common_lengths(seen)
     disabled |= {f"sve{host.sve_lengths[len(lengths)]}" for host in seen
                  if host.sve_lengths and lengths
                  and len(host.sve_lengths) > len(lengths)}
     if not lengths and any(host.sve_lengths for host in seen):
         disabled |= {"sve"}
-        seen = [offered(host, disabled) for host in hosts]
+        seen = [with_features_off(host, disabled) for host in hosts]
     codes = {code for host in seen for code in host.values}
     listed = _in_all(_all_known(host.listed for host in seen))
     if listed is not None:

@@ -23,7 +23,7 @@ from nova_arm_migrate.core.finding import paired
 from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.hazards import find_hazards
 from nova_arm_migrate.core.incoming import Fate
-from nova_arm_migrate.core.incoming import fate_of
+from nova_arm_migrate.core.incoming import missing_register_result
 from nova_arm_migrate.core.incoming import tolerated
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
@@ -198,7 +198,7 @@ def _kind(code: int, guest: Guest, host: Host, options: Options) -> _Kind:
     feature = _FEATURE_OF.get(code)
     if feature:
         return _Kind(Fate.FAILS, feature, "", override)
-    fate = fate_of(code, guest, host.listed or frozenset(), host.qemu)
+    fate = missing_register_result(code, guest, host.listed or frozenset(), host.qemu)
     family = "tolerated" if tolerated(code, guest) \
         else _FAMILIES.get(code >> 16, "")
     return _Kind(fate, "", family, override)

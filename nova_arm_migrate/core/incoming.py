@@ -48,7 +48,7 @@ class Fate(enum.Enum):
     UNKNOWN = "is not known"
 
 
-def fate_of(code: int, guest: Guest, listed: frozenset[int],
+def missing_register_result(code: int, guest: Guest, listed: frozenset[int],
             qemu: str | None) -> Fate:
     """Return what becomes of a register that the destination lacks.
 

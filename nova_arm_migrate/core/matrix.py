@@ -23,7 +23,7 @@ import enum
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.pools import Fleet
 from nova_arm_migrate.core.pools import Pool
-from nova_arm_migrate.core.pools import Profile
+from nova_arm_migrate.core.pools import EqualHosts
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Options
@@ -44,7 +44,7 @@ class Mark(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixCell:
     """Whether guests of one profile can move to hosts of another.
 
     :ivar finding: the first thing in the way, None if nothing is
@@ -67,9 +67,9 @@ class Matrix:
         the destination
     """
 
-    profiles: tuple[Profile, ...]
+    profiles: tuple[EqualHosts, ...]
     pools: tuple[int, ...]
-    cells: tuple[tuple[Cell, ...], ...]
+    cells: tuple[tuple[MatrixCell, ...], ...]
 
     def first(self, most: int) -> "Matrix":
         """Return the matrix of at most so many profiles, the first ones."""
@@ -105,7 +105,7 @@ def _cores(pool: Pool) -> tuple[int, ...]:
     return tuple(sorted({core.midr for core in pool.profiles[0].host.cores}))
 
 
-def _cell(report: Report) -> Cell:
+def _cell(report: Report) -> MatrixCell:
     hazards = tuple(finding for finding in report.findings
                     if finding.severity is Severity.HAZARD)
     match report.verdict:
@@ -120,5 +120,5 @@ def _cell(report: Report) -> Cell:
             # Hazards that an operator only wants to be warned of.
             mark = Mark.HAZARD if hazards else Mark.COMPATIBLE
             reasons = hazards
-    return Cell(report.verdict, mark, reasons[0] if reasons else None,
+    return MatrixCell(report.verdict, mark, reasons[0] if reasons else None,
                 max(0, len(reasons) - 1))

@@ -33,7 +33,7 @@ from nova_arm_migrate.core.verdict import Options
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Profile:
+class EqualHosts:
     """Hosts that have the same record."""
 
     host: Host
@@ -44,7 +44,7 @@ class Profile:
 class Pool:
     """Profiles between which guests move both ways."""
 
-    profiles: tuple[Profile, ...]
+    profiles: tuple[EqualHosts, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def fleet(records: Iterable[tuple[str, str]],
     profiles, unreadable = [], {}
     for text, having in names.items():
         try:
-            profiles.append(Profile(load_host(text), tuple(having)))
+            profiles.append(EqualHosts(load_host(text), tuple(having)))
         except ProfileError as exc:
             unreadable.update(dict.fromkeys(having, str(exc)))
     moves = Moves([profile.host for profile in profiles], options)

@@ -75,7 +75,7 @@ class Host:
         ``pmu``, ``sve``
     :ivar sve_lengths: bits, ascending; empty without SVE
     :ivar capabilities: KVM capabilities by the name of their constant,
-        KVM_CAP_ARM_ left out
+        ``KVM_CAP_ARM_`` left out
     :ivar gic: versions of the GIC that KVM emulates
     :ivar vgics: each of those, ascending; None in records of schema 1
     :ivar tried: what KVM answered otherwise than the tables say; None if it

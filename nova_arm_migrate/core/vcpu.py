@@ -43,7 +43,7 @@ from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
 
 
-def offered(host: Host, disabled: frozenset[str]) -> Host:
+def with_features_off(host: Host, disabled: frozenset[str]) -> Host:
     """Return the host as a vCPU with ``disabled`` features sees it.
 
     :param disabled: as `Guest.disabled`; unknown names are ignored
@@ -113,7 +113,7 @@ def longer_vectors(host: Host) -> tuple[str, ...]:
 @functools.lru_cache(maxsize=256)
 def offered_cached(host: Host, disabled: frozenset[str]) -> Host:
     """As `offered`, remembered: a filter asks it for every host."""
-    return offered(host, disabled)
+    return with_features_off(host, disabled)
 
 
 def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
@@ -126,7 +126,7 @@ def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
     :param memory: bytes; None if not known
     :param inferred: as `Guest.inferred`
     """
-    seen = offered(host, disabled)
+    seen = with_features_off(host, disabled)
     return with_own_gic(Guest(
         values=seen.values, listed=seen.listed, disabled=disabled,
         sve_lengths=seen.sve_lengths, gic=gic,
@@ -167,7 +167,7 @@ def guests_vgic(vgic: Vgic | None) -> Vgic | None:
     return None if vgic is None else vgic._replace(shown=(), revisions=None)
 
 
-def carried(guest: Guest, host: Host) -> Guest:
+def after_migration(guest: Guest, host: Host) -> Guest:
     """Return what a guest has on the host that it runs on now.
 
     It keeps the values that it started with, as far as KVM keeps them
@@ -182,7 +182,7 @@ def carried(guest: Guest, host: Host) -> Guest:
 
     :param host: the record of the host that it runs on
     """
-    here = offered(host, guest.disabled)
+    here = with_features_off(host, guest.disabled)
     values, listed = guest.values, guest.listed
     if listed is not None and here.listed is not None:
         added = {code: value for code, value in here.values.items()

@@ -19,7 +19,7 @@ from typing import Any
 
 from nova_arm_migrate.core.finding import Finding as Finding
 from nova_arm_migrate.core.finding import Severity as Severity
-from nova_arm_migrate.core.sentences import sentence
+from nova_arm_migrate.core.messages import sentence
 
 
 class Verdict(enum.Enum):

@@ -24,13 +24,13 @@ from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.tables import register_of
-from nova_arm_migrate.core.vcpu import offered
-from nova_arm_migrate.probe import el0
+from nova_arm_migrate.core.vcpu import with_features_off
+from nova_arm_migrate.probe import user_registers
 from nova_arm_migrate.probe.errors import KvmFailed
 from nova_arm_migrate.probe.errors import NotArm64
 from nova_arm_migrate.probe.errors import ProbeError
-from nova_arm_migrate.probe.interface import GuestView
-from nova_arm_migrate.probe.interface import Trial
+from nova_arm_migrate.probe.types import GuestView
+from nova_arm_migrate.probe.types import Trial
 from nova_arm_migrate.probe import kvm
 from nova_arm_migrate.probe import programs
 from nova_arm_migrate.probe import scratch
@@ -97,7 +97,7 @@ class LocalHost:
             cores = host.take("cores", self._system.cores, ())
             host.take("hwcap", self._system.hwcap)
             host.take("cntfrq", self._timer_frequency)
-            host.take("dczid", lambda: el0.read(el0.DCZID_EL0))
+            host.take("dczid", lambda: user_registers.read(user_registers.DCZID_EL0))
             try:
                 with steady(cores):
                     host.fields.update(self._from_kvm())
@@ -139,7 +139,7 @@ class LocalHost:
 
     def _timer_frequency(self) -> int:
         try:
-            return el0.read(el0.CNTFRQ_EL0)
+            return user_registers.read(user_registers.CNTFRQ_EL0)
         except ProbeError as error:
             try:
                 return self._system.device_tree_timer_frequency()
@@ -249,7 +249,7 @@ def disagreements(host: Host, disabled: frozenset[str], view: GuestView
     :param host: the profile of the host that the view is of
     :returns: one line each; empty if `core.vcpu.offered` is right
     """
-    derived = offered(host, disabled)
+    derived = with_features_off(host, disabled)
     lines = [
         f"{register_of(code).name}: KVM {view.values.read(code):#x},"
         f" derived {derived.values.read(code):#x}"

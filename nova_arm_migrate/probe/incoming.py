@@ -18,7 +18,7 @@ that the destination lacks see `core.incoming`.
 """
 
 from nova_arm_migrate.core.incoming import Fate
-from nova_arm_migrate.core.incoming import fate_of
+from nova_arm_migrate.core.incoming import missing_register_result
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables import keeps_value
@@ -54,7 +54,7 @@ def missing(guest: Guest, listed: frozenset[int], qemu: str | None
     fails, may_fail = [], []
     lacks = (guest.listed or frozenset()) - listed
     for code in sorted(lacks, key=kvm_id):
-        fate = fate_of(code, guest, listed, qemu)
+        fate = missing_register_result(code, guest, listed, qemu)
         if fate is Fate.FAILS:
             fails.append(code)
         elif fate is Fate.UNKNOWN:

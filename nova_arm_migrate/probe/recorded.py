@@ -21,12 +21,12 @@ from nova_arm_migrate.core.rules import JUDGES
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import guest_started_on
-from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe import incoming
-from nova_arm_migrate.probe.interface import GuestView
-from nova_arm_migrate.probe.interface import Trial
+from nova_arm_migrate.probe.types import GuestView
+from nova_arm_migrate.probe.types import Trial
 
 
 class RecordedHost:
@@ -49,7 +49,7 @@ class RecordedHost:
 
         :raises ProbeError: if the profile has no register list
         """
-        seen = offered(self._profile, disabled)
+        seen = with_features_off(self._profile, disabled)
         if seen.listed is None:
             raise ProbeError(self._profile.why_absent("listed"))
         known = gic if gic in (self._profile.gic or ()) else None
@@ -59,7 +59,7 @@ class RecordedHost:
 
     def trial(self, guest: Guest) -> Trial:
         """Judge the guest's registers by the rule of each."""
-        seen = offered(self._profile, guest.disabled)
+        seen = with_features_off(self._profile, guest.disabled)
         if guest.listed is None:
             return Trial(ran=False, why_not=incoming.NO_LIST)
         if seen.listed is None:

@@ -24,7 +24,7 @@ from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables.features import GIC_REGISTERS
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.core.tables import keeps_value
-from nova_arm_migrate.probe.interface import GuestView
+from nova_arm_migrate.probe.types import GuestView
 from nova_arm_migrate.probe import kvm
 from nova_arm_migrate.probe.vgic import VgicDevice
 

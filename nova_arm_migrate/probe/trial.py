@@ -22,7 +22,7 @@ from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.probe.descriptor import errno_name
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe import incoming
-from nova_arm_migrate.probe.interface import Trial
+from nova_arm_migrate.probe.types import Trial
 from nova_arm_migrate.probe.scratch import Machine
 
 

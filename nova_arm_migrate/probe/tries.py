@@ -36,7 +36,7 @@ from nova_arm_migrate.core.tables import special
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import WIDEST
-from nova_arm_migrate.probe.interface import GuestView
+from nova_arm_migrate.probe.types import GuestView
 from nova_arm_migrate.probe import kvm
 
 _ID_REGISTERS = (Judge.FEATURES, Judge.FEATURES_32BIT)

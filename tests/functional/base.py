@@ -13,7 +13,7 @@
 """Several Arm64 computes with our driver, and Nova's services around them.
 
 libvirt is Nova's own fake, made to play Arm64 hosts from recorded profiles by
-`nova_arm_migrate.demo.hosts`: its QEMU takes a guest's registers along and
+`simulated.hosts`: its QEMU takes a guest's registers along and
 refuses an incoming guest as KVM does, whatever our driver said before.
 """
 
@@ -25,9 +25,9 @@ from nova import context as nova_context
 from nova import objects
 from nova.tests.functional.libvirt import base
 
-from nova_arm_migrate.adapters import driver
-from nova_arm_migrate.adapters import guest_record
-from nova_arm_migrate.demo import hosts
+from nova_arm_migrate.nova import driver
+from nova_arm_migrate.nova.records import guest_record
+from simulated import hosts
 from nova_arm_migrate import finder
 from tests.functional import paste
 from tests.functional import threads

@@ -46,7 +46,7 @@ from oslo_db import exception as db_exceptions
 import oslo_messaging
 
 from nova import exception
-from nova_arm_migrate.demo import job as jobs
+from simulated import job as jobs
 from tests.functional import base
 from tests.functional import campaign_points
 from tests.functional import failures_base

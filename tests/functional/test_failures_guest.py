@@ -18,7 +18,7 @@ the same name.
 
 from nova.tests.fixtures import libvirt as fakelibvirt
 
-from nova_arm_migrate.demo import job as jobs
+from simulated import job as jobs
 from tests.functional import base
 from tests.functional import failures_base
 

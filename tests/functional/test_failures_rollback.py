@@ -26,7 +26,7 @@ from nova.compute import manager
 from nova import exception
 import oslo_messaging
 
-from nova_arm_migrate.demo import job as jobs
+from simulated import job as jobs
 from tests.functional import base
 from tests.functional import failures_base
 

@@ -22,8 +22,8 @@ import io
 import fixtures
 from nova import context as nova_context
 
-from nova_arm_migrate.adapters import scheduler_filter
-from nova_arm_migrate.commands import status
+from nova_arm_migrate.nova.scheduler import arm_filter
+from nova_arm_migrate.nova.cmd import status
 from tests.functional import base
 from tests.unit.core import synthetic as s
 
@@ -41,7 +41,7 @@ class FilterTestBase(base.ArmServersTestBase):
         self.flags(
             available_filters=[
                 'nova.scheduler.filters.all_filters',
-                'nova_arm_migrate.adapters.scheduler_filter'
+                'nova_arm_migrate.nova.scheduler.arm_filter'
                 '.ArmMigrateFilter'],
             enabled_filters=['ComputeFilter', 'ArmMigrateFilter'],
             group='filter_scheduler')
@@ -49,9 +49,9 @@ class FilterTestBase(base.ArmServersTestBase):
         #: Visits of the filter to a cell's database.
         self.visits = 0
         self.logger = self.useFixture(fixtures.FakeLogger(
-            scheduler_filter.LOG.logger.name))
+            arm_filter.LOG.logger.name))
         self.useFixture(fixtures.MonkeyPatch(
-            'nova_arm_migrate.adapters.scheduler_filter.nova_context', self))
+            'nova_arm_migrate.nova.scheduler.arm_filter.nova_context', self))
 
     # What the filter takes from nova.context.
 

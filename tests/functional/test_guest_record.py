@@ -25,7 +25,7 @@ from nova import objects
 
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import longer_vectors
-from nova_arm_migrate.demo import hypervisor
+from simulated import hypervisor
 from tests.functional import base
 from tests.unit.core import synthetic as s
 
@@ -229,7 +229,7 @@ class TestContents(base.ArmServersTestBase):
             return original(domain, flags).replace(
                 '<features>', '<features><gic version="3"/>')
 
-        self.stub_out('nova_arm_migrate.demo.hypervisor.ArmDomain.XMLDesc',
+        self.stub_out('simulated.hypervisor.ArmDomain.XMLDesc',
                       with_gic)
         self.assertEqual(3, self.record(self.boot('host-a')).gic)
 
@@ -249,7 +249,7 @@ class TestContents(base.ArmServersTestBase):
     def test_a_probe_that_fails_costs_the_record_only(self):
         server = self.boot('host-a')
         self.assertIsNotNone(self.record(server))
-        self.stub_out('nova_arm_migrate.adapters.local.ThisHost.started',
+        self.stub_out('nova_arm_migrate.nova.precheck.host_state.HostProbeCache.started',
                       mock.Mock(side_effect=RuntimeError))
         self._reboot_server(server, hard=True)
         self.assertIsNone(self.record(server))

@@ -20,7 +20,7 @@ import json
 from nova import context as nova_context
 from nova import objects
 
-from nova_arm_migrate.adapters import guest_record
+from nova_arm_migrate.nova.records import guest_record
 from tests.functional import base
 from tests.unit.core import synthetic as s
 
@@ -201,7 +201,7 @@ class TestBadRecords(MixedFleetBase):
     def test_a_destination_that_can_not_be_probed(self):
         self.host('host-c', HOST)
         self.stub_out(
-            'nova_arm_migrate.adapters.local.ThisHost.host_or_reason',
+            'nova_arm_migrate.nova.precheck.host_state.HostProbeCache.host_or_reason',
             lambda this: 'it can not be probed: /dev/kvm: no')
         self.unknown(self.boot('host-a'), 'host-c',
                      'DESTINATION: it can not be probed: /dev/kvm: no')

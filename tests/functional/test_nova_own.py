@@ -23,7 +23,7 @@ import importlib
 import re
 import unittest
 
-from nova_arm_migrate.adapters import driver
+from nova_arm_migrate.nova import driver
 from tests.functional import paste
 from tests import logs
 from tests import watchdog

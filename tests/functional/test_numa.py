@@ -17,7 +17,7 @@ from unittest import mock
 
 from nova.tests.fixtures import libvirt as fakelibvirt
 
-from nova_arm_migrate.adapters import numa_host
+from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.numa.layout import Scheduler
 from tests.functional import base
 from tests.functional import numa_base
@@ -325,7 +325,7 @@ class TestLanded(numa_base.NumaServersTestBase):
             repaired.append((vcpu, cpus))
             domain._xml = domain._xml.replace('cpuset="5"', 'cpuset="2"')
 
-        self.stub_out('nova_arm_migrate.demo.hypervisor.ArmDomain'
+        self.stub_out('simulated.hypervisor.ArmDomain'
                       '.pinVcpuFlags', pin)
         self.moves(server, 'b')
         self.assertEqual([(1, (False, False, True))], repaired)

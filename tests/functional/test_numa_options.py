@@ -12,7 +12,7 @@
 
 """The options for NUMA layouts."""
 
-from nova_arm_migrate.adapters import numa_host
+from nova_arm_migrate.nova.layout import numa_host
 from tests.functional import numa_base
 
 CONTIGUOUS = {0: range(0, 4), 1: range(4, 8)}
@@ -42,7 +42,7 @@ class TestNumaOptions(numa_base.NumaServersTestBase):
         self.flags(cpu_shared_set='0-7', group='compute')
         pairs = frozenset(frozenset({cpu, cpu + 1})
                           for cpu in range(0, 8, 2))
-        self.stub_out('nova_arm_migrate.adapters.numa_host.clusters',
+        self.stub_out('nova_arm_migrate.nova.layout.numa_host.clusters',
                       lambda: pairs)
         self.assertEqual(pairs, numa_host.clusters())
         self.numa_host('a', CONTIGUOUS)

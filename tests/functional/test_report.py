@@ -19,7 +19,7 @@ from nova import objects
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.tests.functional.libvirt import base as libvirt_base
 
-from nova_arm_migrate.adapters import records
+from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate import finder
 from nova_arm_migrate.probe.errors import NoPermission
 from tests.functional import base
@@ -39,7 +39,7 @@ class TestArm(base.ArmServersTestBase):
     def test_cpu_info(self):
         self.host('host-a', HOST)
         self.host('host-b', HOST)
-        self.assertEqual(HOST, records.take_host(self.cpu_info('host-a')))
+        self.assertEqual(HOST, cpu_info.take_host(self.cpu_info('host-a')))
         self.assertEqual(self.cpu_info('host-a'), self.cpu_info('host-b'))
         info = json.loads(self.cpu_info('host-a'))
         for key in ('arch', 'model', 'vendor', 'topology', 'features'):
@@ -83,7 +83,7 @@ class TestArm(base.ArmServersTestBase):
         self.start_compute('host-a',
                            connection=self.arm.hosts['host-a'].connection)
         self._run_periodics()
-        self.assertRaises(records.NoHostRecord, records.take_host,
+        self.assertRaises(cpu_info.NoHostRecord, cpu_info.take_host,
                           self.cpu_info('host-a'))
         self.assertEqual(1, self.stdlog.logger.output.count(
             'This host can not be probed'))

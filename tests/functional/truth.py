@@ -27,7 +27,7 @@ from nova import objects
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import driver as libvirt_driver
 
-from nova_arm_migrate.demo.libvirt_names import number
+from simulated.libvirt_names import number
 
 _STATES = {
     number(f'VIR_DOMAIN_{name}'): name

@@ -107,7 +107,7 @@ def _judged(
     seen = oracle.ask(guest_host, [oracle.view(guest_host.spec)])[0]
     guest = record.load_guest(json.dumps(seen['guest']))
     if via:
-        guest = vcpu.carried(guest, oracle.host_profile(via))
+        guest = vcpu.after_migration(guest, oracle.host_profile(via))
     answer = oracle.ask(target, [oracle.trial(guest)])[0]
     return oracle.said(guest, oracle.host_profile(target), answer)
 

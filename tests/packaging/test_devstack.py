@@ -32,7 +32,7 @@ ENABLED = ('filter_scheduler', 'enabled_filters')
 ALL_FILTERS = (*AVAILABLE, 'nova.scheduler.filters.all_filters')
 OUR_FILTER = (
     *AVAILABLE,
-    'nova_arm_migrate.adapters.scheduler_filter.ArmMigrateFilter')
+    'nova_arm_migrate.filters.ArmMigrateFilter')
 STACK = ('stack pre-install', 'stack install', 'stack post-config',
          'stack extra', 'stack test-config')
 

@@ -50,7 +50,7 @@ sys.modules['libvirt'] = libvirt
 from nova.virt import driver
 from nova.virt.libvirt import driver as parent
 loaded = driver.load_compute_driver(None, 'arm_migrate.ArmLibvirtDriver')
-ours = importlib.import_module('nova_arm_migrate.adapters.driver')
+ours = importlib.import_module('nova_arm_migrate.nova.driver')
 print(json.dumps({
     'started': started,
     'finders': finders,

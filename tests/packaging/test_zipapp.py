@@ -58,8 +58,8 @@ class ZipappTest(testtools.TestCase):
             [sys.executable, '-m', 'zipfile', '--list', self.file],
             check=True, capture_output=True, text=True)
         self.assertIn('nova_arm_migrate/core/compare.py', done.stdout)
-        self.assertNotIn('adapters', done.stdout)
-        self.assertNotIn('commands/compute.py', done.stdout)
+        self.assertNotIn('nova/', done.stdout)
+        self.assertNotIn('cmd/compute.py', done.stdout)
 
     def test_runs_by_itself(self):
         done = subprocess.run(

@@ -24,8 +24,8 @@ from unittest import mock
 import fixtures
 import testtools
 
-from nova_arm_migrate import commands
-from nova_arm_migrate.commands import compute
+from nova_arm_migrate import cli
+from nova_arm_migrate.nova.cmd import compute
 from nova_arm_migrate import finder
 
 ROOT = pathlib.Path(finder.__file__).resolve().parent.parent
@@ -35,12 +35,12 @@ class FindSpecTest(testtools.TestCase):
     def test_resolves_the_one_name(self):
         spec = finder.ArmMigrateFinder.find_spec('nova.virt.arm_migrate')
         self.assertEqual('nova.virt.arm_migrate', spec.name)
-        self.assertEqual('nova_arm_migrate.adapters.driver', spec.origin)
+        self.assertEqual('nova_arm_migrate.nova.driver', spec.origin)
 
     def test_leaves_every_other_name_alone(self):
         for name in ('nova', 'nova.virt', 'nova.virt.libvirt', 'arm_migrate',
                      'nova.virt.arm_migrate.driver', 'nova.virt.arm_migrate2',
-                     'nova_arm_migrate', 'nova_arm_migrate.adapters.driver'):
+                     'nova_arm_migrate', 'nova_arm_migrate.nova.driver'):
             self.assertIsNone(finder.ArmMigrateFinder.find_spec(name, []))
 
 
@@ -75,15 +75,15 @@ class InstallTest(testtools.TestCase):
     def test_the_alias_is_the_target_itself(self):
         finder.install()
         self.useFixture(fixtures.MonkeyPatch(
-            'nova_arm_migrate.finder.TARGET', 'nova_arm_migrate.commands'))
+            'nova_arm_migrate.finder.TARGET', 'nova_arm_migrate.cli'))
         nova, virt = ModuleType('nova'), ModuleType('nova.virt')
         nova.__path__ = virt.__path__ = []
         with mock.patch.dict(
                 sys.modules, {'nova': nova, 'nova.virt': virt}):
             sys.modules.pop(finder.ALIAS, None)
             alias = importlib.import_module(finder.ALIAS)
-        self.assertIs(commands, alias)
-        self.assertEqual('nova_arm_migrate.commands', alias.__spec__.name)
+        self.assertIs(cli, alias)
+        self.assertEqual('nova_arm_migrate.cli', alias.__spec__.name)
 
 
 class InterpreterTest(testtools.TestCase):
@@ -98,8 +98,8 @@ class InterpreterTest(testtools.TestCase):
         self._write('nova_arm_migrate/__init__.py', '')
         self._write('nova_arm_migrate/finder.py',
                     (ROOT / 'nova_arm_migrate/finder.py').read_text())
-        self._write('nova_arm_migrate/adapters/__init__.py', '')
-        self._write('nova_arm_migrate/adapters/driver.py',
+        self._write('nova_arm_migrate/nova/__init__.py', '')
+        self._write('nova_arm_migrate/nova/driver.py',
                     'class ArmLibvirtDriver:\n    pass\n')
 
     def _write(self, name, text):
@@ -151,7 +151,7 @@ class InterpreterTest(testtools.TestCase):
               '_frozen_importlib_external')})
 
     def test_error_in_the_driver_is_the_one_that_is_raised(self):
-        self._write('nova_arm_migrate/adapters/driver.py',
+        self._write('nova_arm_migrate/nova/driver.py',
                     'import no_such_library\n')
         done = self._run(f'''
             {self._start_up_line()}

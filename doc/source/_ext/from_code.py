@@ -27,7 +27,7 @@ import pathlib
 from docutils import nodes
 from docutils.parsers import rst
 
-from nova_arm_migrate.commands import main
+from nova_arm_migrate.cli import main
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.causes import LACKING
 from nova_arm_migrate.core import finding
@@ -35,7 +35,7 @@ from nova_arm_migrate.core import job
 from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import remedies
 from nova_arm_migrate.core import rules
-from nova_arm_migrate.core import sentences
+from nova_arm_migrate.core import messages
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core.verdict import Severity
 from tests import silicon
@@ -94,7 +94,7 @@ class Findings(rst.Directive):
         found = finding.Finding(
             cause, finding.Severity.BLOCKS, 'REGISTER', 'FIELD', guest='G',
             host='H', detail='…')
-        return (_plain(cause.value), _plain(sentences.words(found)),
+        return (_plain(cause.value), _plain(messages.words(found)),
                 _plain('; '.join(remedy.text(found)
                                  for remedy in remedies.remedies(found))))
 

@@ -24,7 +24,7 @@ import unittest
 import nova_arm_migrate
 
 TOP = str(pathlib.Path(nova_arm_migrate.__file__).parents[1])
-COMMAND = [sys.executable, '-m', 'nova_arm_migrate.demo']
+COMMAND = [sys.executable, '-m', 'demo']
 #: Seconds; it takes about one minute on two idle cores.
 LONGEST = 1200
 
@@ -83,7 +83,7 @@ class TestDemo(unittest.TestCase):
             done = run('--port', str(port))
         self.assertEqual(2, done.returncode)
         self.assertEqual(
-            f'nova_arm_migrate.demo: cannot listen on 127.0.0.1:{port}: '
+            f'demo: cannot listen on 127.0.0.1:{port}: '
             'in use by another program\n', done.stderr)
 
     def test_an_interrupt_ends_it_cleanly(self):

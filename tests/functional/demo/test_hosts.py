@@ -17,8 +17,8 @@ import uuid
 
 from nova.tests.fixtures import libvirt as fakelibvirt
 
-from nova_arm_migrate.demo import hosts
-from nova_arm_migrate.demo import machine
+from simulated import hosts
+from simulated import machine
 
 PROFILES = pathlib.Path(machine.__file__).parent / 'profiles'
 UUID = str(uuid.UUID(int=1))

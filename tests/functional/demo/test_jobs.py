@@ -19,8 +19,8 @@ import threading
 
 from nova.tests.fixtures import libvirt as fakelibvirt
 
-from nova_arm_migrate.demo import job as jobs
-from nova_arm_migrate.demo.libvirt_names import number
+from simulated import job as jobs
+from simulated.libvirt_names import number
 from tests.functional.demo import test_hosts
 
 URI = 'qemu+tcp://b/system'

@@ -40,7 +40,7 @@ OUR_DRIVER = 'arm_migrate.ArmLibvirtDriver'
 STOCK_DRIVER = 'libvirt.LibvirtDriver'
 DRIVERS = {'ours': OUR_DRIVER, 'stock': STOCK_DRIVER}
 INSTANCES = '/var/lib/nova/instances'
-OUR_FILTER = 'nova_arm_migrate.adapters.scheduler_filter.ArmMigrateFilter'
+OUR_FILTER = 'nova_arm_migrate.filters.ArmMigrateFilter'
 FILTERS = (
     'ComputeFilter', 'ComputeCapabilitiesFilter', 'ImagePropertiesFilter',
     'NUMATopologyFilter',

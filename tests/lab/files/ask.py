@@ -28,7 +28,7 @@ from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core import vcpu
 from nova_arm_migrate.probe import host
-from nova_arm_migrate.probe import interface
+from nova_arm_migrate.probe import types
 from nova_arm_migrate.probe import kvm
 from nova_arm_migrate.probe import scratch
 
@@ -42,7 +42,7 @@ def ask_host(question: dict[str, Any]) -> dict[str, Any]:
 
 def ask_view(question: dict[str, Any]) -> dict[str, Any]:
     disabled = frozenset(question["disabled"])
-    seen = interface.guest_seen(
+    seen = types.guest_seen(
         here, probe.guest_view(disabled, question["gic"]), disabled=disabled,
         gic=question["gic"], memory=question["memory"])
     derived = vcpu.guest_started_on(

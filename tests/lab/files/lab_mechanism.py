@@ -17,6 +17,8 @@ of the lab. Neutron's agents would be processes of Python on an emulated
 host; a flat network without filters leaves them nothing to do.
 """
 
+from typing import Any
+
 from neutron_lib.api.definitions import portbindings
 from neutron_lib import constants
 from neutron_lib.plugins.ml2 import api
@@ -27,14 +29,14 @@ BRIDGE = 'br-int'
 class LabMechanismDriver(api.MechanismDriver):
     """Binds any normal port of a flat network, wherever it is asked to."""
 
-    def initialize(self):
+    def initialize(self) -> None:
         pass
 
     @property
-    def connectivity(self):
-        return portbindings.CONNECTIVITY_L2
+    def connectivity(self) -> str:
+        return str(portbindings.CONNECTIVITY_L2)
 
-    def bind_port(self, context):
+    def bind_port(self, context: Any) -> None:
         for segment in context.segments_to_bind:
             if segment[api.NETWORK_TYPE] == 'flat':
                 context.set_binding(

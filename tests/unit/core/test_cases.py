@@ -22,11 +22,11 @@ from nova_arm_migrate.core import record
 from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.remedies import remedies
 from nova_arm_migrate.core.remedies import Remedy
-from nova_arm_migrate.core.sentences import sentence
+from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.tables.special import ALL_CCSIDR
 from nova_arm_migrate.core.tables.special import CLIDR_EL1
 from nova_arm_migrate.core.trial import before_trial
-from nova_arm_migrate.core.vcpu import carried
+from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Verdict
 
@@ -65,7 +65,7 @@ class TestCases(unittest.TestCase):
         self.found("steal-time-missing", Verdict.INCOMPATIBLE, "STEAL_TIME",
                    Remedy.STEAL_TIME, Remedy.COLD)
         _, has, lacks = pair("steal-time-missing")
-        gained = carried(guest_started_on(lacks), has)
+        gained = after_migration(guest_started_on(lacks), has)
         self.judged(Verdict.COMPATIBLE, guest_started_on(lacks), has)
         self.judged(Verdict.INCOMPATIBLE, gained, lacks)
         self.judged(Verdict.COMPATIBLE, gained, has)
@@ -81,7 +81,7 @@ class TestCases(unittest.TestCase):
             first, cores=(first.cores[0],
                           dataclasses.replace(first.cores[0], cpus="4-7")))
         self.judged(Verdict.COMPATIBLE, guest_started_on(alike), host)
-        self.judged(Verdict.UNKNOWN, carried(guest, host), host)
+        self.judged(Verdict.UNKNOWN, after_migration(guest, host), host)
 
     def test_gicv5_legacy_guest(self):
         guest, _, host = pair("gicv5-legacy-guest")

@@ -25,8 +25,8 @@ from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.registers import sysreg
-from nova_arm_migrate.core.sentences import sentence
-from nova_arm_migrate.core.vcpu import carried
+from nova_arm_migrate.core.messages import sentence
+from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Severity
@@ -266,7 +266,7 @@ class TestOwnGic(CompareCase):
         code = s.CODES["ID_AA64PFR2_EL1"]
         recorded = dataclasses.replace(guest_started_on(both), gic=3)
         self.assertEqual(1, recorded.values.read(code) >> 12 & 0xF)
-        self.assertEqual(0, carried(recorded, both).values.read(code))
+        self.assertEqual(0, after_migration(recorded, both).values.read(code))
 
 
 class TestUnknown(CompareCase):
@@ -308,7 +308,7 @@ class TestUnknown(CompareCase):
         report = self.unknown(guest, s.host())
         self.assertEqual(["CORES"], [f.name for f in report.findings])
         self.assertIn("first host", report.summary("b"))
-        self.unknown(carried(guest, s.host()), s.host())
+        self.unknown(after_migration(guest, s.host()), s.host())
         self.compatible(guest, s.host(), overrides=frozenset({"CORES"}))
 
     def test_what_is_known_to_block_outweighs_the_unknown(self):
@@ -354,7 +354,7 @@ class TestHazards(CompareCase):
     def test_sve_lengths_that_a_reset_on_the_way_would_have_given(self):
         old, new = (s.host(sve_lengths=lengths)
                     for lengths in ((128,), (128, 256)))
-        visited = carried(guest_started_on(old), new)
+        visited = after_migration(guest_started_on(old), new)
         self.compatible(visited, new)
         self.compatible(visited, s.host(sve_lengths=(128, 256, 512)))
         report = self.unknown(visited, old)
@@ -367,7 +367,7 @@ class TestHazards(CompareCase):
         self.unknown(visited, s.host(sve_lengths=(128, 512)))
         self.compatible(visited, old, overrides=frozenset({"SVE_LENGTHS"}))
         wide = s.host(sve_lengths=(128, 2048))
-        report = self.unknown(carried(guest_started_on(old), wide), wide)
+        report = self.unknown(after_migration(guest_started_on(old), wide), wide)
         self.assertIn("1024 of them through QEMU", report.summary("host-b"))
 
     def test_sme_is_not_recorded(self):
@@ -410,7 +410,7 @@ class TestHazards(CompareCase):
         report = self.incompatible(guest_started_on(large), small)
         self.assertEqual("arm64: PAGE_SIZE: guest 65536, b 4096",
                          report.summary("b"))
-        visited = carried(guest_started_on(small), large)
+        visited = after_migration(guest_started_on(small), large)
         self.incompatible(visited, small)
         self.compatible(visited, large)
         self.unknown(guest_started_on(small), s.host(page_size=None))
@@ -453,18 +453,18 @@ class TestHazards(CompareCase):
     def test_windows_that_a_reset_on_the_way_would_have_given(self):
         gib = 1 << 30
         wide, narrow = s.host(ipa_bits=48), s.host(ipa_bits=40)
-        visited = carried(guest_started_on(narrow, memory=600 * gib), wide)
+        visited = after_migration(guest_started_on(narrow, memory=600 * gib), wide)
         self.compatible(visited, wide)
         report = self.unknown(visited, narrow)
         self.assertEqual("arm64: unknown: IPA_BITS: guest perhaps 41, b 40",
                          report.summary("b"))
-        self.assertEqual(visited, carried(visited, narrow))
-        self.assertEqual(48, carried(visited, s.host(ipa_bits=None))
+        self.assertEqual(visited, after_migration(visited, narrow))
+        self.assertEqual(48, after_migration(visited, s.host(ipa_bits=None))
                          .ipa_passed)
         self.incompatible(visited, s.host(ipa_bits=36))
-        small = carried(guest_started_on(narrow, memory=4 * gib), wide)
+        small = after_migration(guest_started_on(narrow, memory=4 * gib), wide)
         self.compatible(small, narrow)
-        unsized = carried(guest_started_on(narrow), wide)
+        unsized = after_migration(guest_started_on(narrow), wide)
         self.compatible(unsized, narrow)
 
     def test_steal_time(self):

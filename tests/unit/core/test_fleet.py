@@ -27,7 +27,7 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import firmware
-from nova_arm_migrate.core.sentences import sentence
+from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.values import NAMES

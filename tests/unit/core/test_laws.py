@@ -38,7 +38,7 @@ from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.tried import WIDEST
 from nova_arm_migrate.core.vcpu import guest_started_on
-from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
 
@@ -223,8 +223,8 @@ class TestLaws(unittest.TestCase):
     @hypothesis.given(hosts, st.frozensets(
         st.sampled_from(sorted(DISABLED_NAMES))))
     def test_switching_off_twice_is_once(self, host, disabled):
-        once = offered(host, disabled)
-        self.assertEqual(once, offered(once, disabled))
+        once = with_features_off(host, disabled)
+        self.assertEqual(once, with_features_off(once, disabled))
 
 
 WRITTEN = [

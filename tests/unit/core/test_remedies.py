@@ -36,13 +36,13 @@ from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.remedies import CANDIDATES
 from nova_arm_migrate.core.remedies import remedies
 from nova_arm_migrate.core.remedies import Remedy
-from nova_arm_migrate.core.sentences import sentence
+from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.special import ALL_CCSIDR
 from nova_arm_migrate.core.tables import writable
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.tried import Vgic
-from nova_arm_migrate.core.vcpu import carried
+from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
@@ -211,7 +211,7 @@ CASES = (
          s.host(sve_lengths=(128, 256)), COLD),
     Case(Cause.PASSED_VECTORS, s.host(sve_lengths=(128,)),
          s.host(sve_lengths=(128,)), COLD,
-         guest=carried(guest_started_on(s.host(sve_lengths=(128,))),
+         guest=after_migration(guest_started_on(s.host(sve_lengths=(128,))),
                        s.host())),
     Case(Cause.WIDE_VECTORS, s.host(sve_lengths=(128, 1024, 2048)),
          s.host(sve_lengths=(128, 1024, 2048)), {
@@ -230,7 +230,7 @@ CASES = (
         memory=600 * GIB),
     Case(Cause.PASSED_WINDOWS, s.host(ipa_bits=40), s.host(ipa_bits=40), {
         Remedy.MORE_ADDRESSES: s.host(ipa_bits=41), **COLD},
-        memory=600 * GIB, guest=carried(
+        memory=600 * GIB, guest=after_migration(
             guest_started_on(s.host(ipa_bits=40), memory=600 * GIB),
             s.host())),
     Case(Cause.SMALLER_PAGES, s.host(page_size=65536), s.host(), {

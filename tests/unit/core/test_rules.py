@@ -24,7 +24,7 @@ from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.rules import JUDGES
-from nova_arm_migrate.core.sentences import sentence
+from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.tables import qemu
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.special import ALL_CCSIDR

@@ -25,16 +25,16 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import ccsidr
-from nova_arm_migrate.core.sentences import sentence
+from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.trial import before_trial
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
-from nova_arm_migrate.core.vcpu import carried
+from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
-from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
@@ -92,8 +92,8 @@ class TestTried(unittest.TestCase):
             s.PFR0: [Answer(32, 4, 3, 0), Answer(40, 4, 3, 2)]}))
         self.assertEqual(
             Tried({s.PFR0: [Answer(40, 4, 3, 2)]}),
-            offered(host, frozenset({"sve"})).tried)
-        self.assertIs(host.tried, offered(host, frozenset({"pmu"})).tried)
+            with_features_off(host, frozenset({"sve"})).tried)
+        self.assertIs(host.tried, with_features_off(host, frozenset({"pmu"})).tried)
 
 
 class TestRule(TriedTestCase):
@@ -147,7 +147,7 @@ class TestRule(TriedTestCase):
     def test_a_stale_value_that_kvm_keeps(self):
         """What KVM was seen to do goes before the tables, here too."""
         kept = Tried({MMFR2: [Answer(24, 4, 0b101, 0)]})
-        there = carried(self.guest(), s.host(tried=kept))
+        there = after_migration(self.guest(), s.host(tried=kept))
         self.assertEqual(2, there.values.read(MMFR2) >> 24 & 15)
 
     def test_caches(self):
@@ -158,14 +158,14 @@ class TestRule(TriedTestCase):
                 guest, s.host(own_caches=False, kernel=kernel), Cause.CACHE)
 
     def test_what_was_ignored_is_the_hosts_own_afterwards(self):
-        there = carried(self.guest(), s.host(tried=NV))
+        there = after_migration(self.guest(), s.host(tried=NV))
         self.assertEqual(0, there.values.read(MMFR2) >> 24 & 15)
         # A field that the tables do not know to be ignored.
         tried = Tried({s.PFR0: [Answer(48, 4, 0b1111, 0b1100)]})
         for has, kept in ((0, 0), (1, 1), (2, 1), (3, 1)):
             guest = guest_started_on(s.with_field(
                 s.host(), "ID_AA64PFR0_EL1.DIT", has))
-            there = carried(guest, s.host(tried=tried))
+            there = after_migration(guest, s.host(tried=tried))
             self.assertEqual(kept, there.values.read(s.PFR0) >> 48 & 15)
 
 
@@ -286,12 +286,12 @@ class TestGic(TriedTestCase):
     def test_after_a_move(self):
         """The interface stays; the revisions are those of the new host."""
         guest = self.guest(ctlr=0x8400, distributor=0x4b00243b)
-        there = carried(guest, s.host(vgics=(V3,)))
+        there = after_migration(guest, s.host(vgics=(V3,)))
         self.assertEqual((0x8400, V3.distributor),
                          (there.vgic.ctlr, there.vgic.distributor))
         for vgics in (None, (V3._replace(version=2),)):
             self.assertEqual(guest.vgic,
-                             carried(guest, s.host(vgics=vgics)).vgic)
+                             after_migration(guest, s.host(vgics=vgics)).vgic)
 
 
 class TestRegistersOfTheGic(TriedTestCase):
@@ -331,18 +331,18 @@ class TestRegistersOfTheGic(TriedTestCase):
         wrong = dataclasses.replace(
             guest_started_on(s.host(), gic=3),
             values=s.host({PFR2: 0x1000}).values)
-        self.assertNotIn(PFR2, carried(wrong, self.both()).values)
+        self.assertNotIn(PFR2, after_migration(wrong, self.both()).values)
 
     def test_kvm_sets_them_where_the_guest_runs(self):
         old = s.host({PFR1_32: 0x10010000}, writable=Values(
             s.WRITABLE | {PFR1_32: 0xffffffff}))
         guest = guest_started_on(old, gic=2)
         self.compatible(guest, self.both())
-        there = carried(guest, self.both())
+        there = after_migration(guest, self.both())
         self.assertEqual(guest_started_on(self.both(), gic=2).values,
                          there.values)
         self.compatible(there, old)
-        self.assertEqual(guest.values, carried(guest, old).values)
+        self.assertEqual(guest.values, after_migration(guest, old).values)
 
     def test_no_running_guest_has_gcie_beside_an_older_gic(self):
         """Schema 1: what a machine without a GIC shows on a GICv5."""
@@ -355,7 +355,7 @@ class TestRegistersOfTheGic(TriedTestCase):
             wrong = dataclasses.replace(guest, values=five.values)
             notes = [Cause.GUEST_NOT_RECORDED] if gic == 3 else []
             self.compatible(wrong, s.host(), *notes)
-            self.assertNotIn(PFR2, carried(wrong, s.host()).values)
+            self.assertNotIn(PFR2, after_migration(wrong, s.host()).values)
 
 
 class TestRecord(unittest.TestCase):

@@ -17,7 +17,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from nova_arm_migrate.demo import frontend
+from demo import frontend
 
 IMAGES = [{'id': 'a-1', 'name': 'debian'}, {'id': 'b-2', 'name': 'fedora'}]
 

@@ -16,7 +16,7 @@ import unittest
 
 from oslo_config import cfg
 
-from nova_arm_migrate.demo import settings
+from demo import settings
 
 
 class TestSettings(unittest.TestCase):

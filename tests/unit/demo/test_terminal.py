@@ -19,9 +19,9 @@ import tempfile
 import unittest
 from unittest import mock
 
-from nova_arm_migrate.demo import frontend
-from nova_arm_migrate.demo import guests
-from nova_arm_migrate.demo import terminal
+from demo import frontend
+from simulated import guests
+from demo import terminal
 
 CLIENT = """#!/bin/sh
 echo "$# arguments: $*"

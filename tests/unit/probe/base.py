@@ -22,7 +22,7 @@ import testtools
 
 from nova_arm_migrate.core.record import load_codes
 from nova_arm_migrate.core.record import load_host
-from nova_arm_migrate.probe import el0
+from nova_arm_migrate.probe import user_registers
 from nova_arm_migrate.probe.host import LocalHost
 from tests.unit.probe.fake_kvm import FakeKernel
 from tests.unit.probe.fake_kvm import write_tree
@@ -79,10 +79,10 @@ class ProbeTestCase(testtools.TestCase):
         """Let the machine be that of a profile; return its kernel."""
         kernel = FakeKernel(profile, fails)
         self.useFixture(fixtures.MonkeyPatch("fcntl.ioctl", kernel.ioctl))
-        registers = {el0.CNTFRQ_EL0: profile.cntfrq,
-                     el0.DCZID_EL0: profile.dczid}
+        registers = {user_registers.CNTFRQ_EL0: profile.cntfrq,
+                     user_registers.DCZID_EL0: profile.dczid}
         self.useFixture(fixtures.MonkeyPatch(
-            "nova_arm_migrate.probe.el0.read", registers.__getitem__))
+            "nova_arm_migrate.probe.user_registers.read", registers.__getitem__))
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         write_tree(self.root, profile)
         return kernel

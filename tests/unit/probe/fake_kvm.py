@@ -16,7 +16,7 @@
 It stands at the system call boundary: `FakeKernel.ioctl` takes the place of
 fcntl.ioctl and reads and writes the caller's memory as the kernel does.
 Descriptors are real ones, so that a leak shows in /proc/self/fd. What it
-does with values is in `nova_arm_migrate.demo.kvm_rule`, which the simulated
+does with values is in `simulated.kvm_rule`, which the simulated
 QEMU has too, and what with its interrupt controller in `fake_vgic`; both are
 held against real kernels by the recorded hosts.
 """
@@ -32,8 +32,8 @@ from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.registers import sysreg
-from nova_arm_migrate.core.vcpu import offered
-from nova_arm_migrate.demo import kvm_rule
+from nova_arm_migrate.core.vcpu import with_features_off
+from simulated import kvm_rule
 from nova_arm_migrate.probe import descriptor
 from nova_arm_migrate.probe.host import CAPABILITIES
 from nova_arm_migrate.probe import kvm
@@ -212,7 +212,7 @@ class FakeKernel:
             raise OSError(errno.EINVAL, "feature")
         off = self.profile.features - on
         state = self._vcpus[vcpu]
-        state["seen"] = offered(self.profile, off)
+        state["seen"] = with_features_off(self.profile, off)
         state["lengths"] = state["seen"].sve_lengths or ()
         state["final"] = "sve" not in on
         return 0

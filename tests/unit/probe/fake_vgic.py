@@ -21,7 +21,7 @@ and 7.2.
 import ctypes
 import errno
 
-from nova_arm_migrate.demo import kvm_rule
+from simulated import kvm_rule
 
 
 _REVISION = 0xf000

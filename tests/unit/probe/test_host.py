@@ -21,11 +21,11 @@ from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.vcpu import guest_started_on
-from nova_arm_migrate.core.vcpu import offered
+from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe import host as host_module
 from nova_arm_migrate.probe.host import disagreements
-from nova_arm_migrate.probe.interface import guest_seen
+from nova_arm_migrate.probe.types import guest_seen
 from tests.unit.probe import base
 
 
@@ -121,7 +121,7 @@ class TestProfile(base.ProbeTestCase):
             raise errors.ProbeError("this Python has no ctypes")
 
         self.useFixture(fixtures.MonkeyPatch(
-            "nova_arm_migrate.probe.el0.read", read))
+            "nova_arm_migrate.probe.user_registers.read", read))
         host = self.probe(recorded).host()
         self.assertIsNone(host.cntfrq)
         self.assertIsNone(host.dczid)
@@ -137,7 +137,7 @@ class TestProfile(base.ProbeTestCase):
             raise errors.ProbeError("this Python has no ctypes")
 
         self.useFixture(fixtures.MonkeyPatch(
-            "nova_arm_migrate.probe.el0.read", read))
+            "nova_arm_migrate.probe.user_registers.read", read))
         file = (self.root
                 / "sys/firmware/devicetree/base/timer/clock-frequency")
         file.parent.mkdir(parents=True)
@@ -246,7 +246,7 @@ class TestGuestView(base.ProbeTestCase):
                           ("sve512", (128, 256))):
             disabled = frozenset({"sve384", off})
             self.assertEqual(left, probe.guest_view(disabled).sve_lengths)
-            self.assertEqual(left, offered(recorded, disabled).sve_lengths)
+            self.assertEqual(left, with_features_off(recorded, disabled).sve_lengths)
 
     def test_without_a_list_of_cores(self):
         recorded = base.recorded(base.V1_612)

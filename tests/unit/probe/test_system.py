@@ -22,7 +22,7 @@ import fixtures
 import testtools
 
 from nova_arm_migrate.core.profile import Core
-from nova_arm_migrate.probe import el0
+from nova_arm_migrate.probe import user_registers
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe import programs
 from nova_arm_migrate.probe.system import format_list
@@ -132,25 +132,25 @@ class TestEl0(testtools.TestCase):
             return (0xd5200000 | op0 << 19 | op1 << 16 | crn << 12
                     | crm << 8 | op2 << 5)
 
-        self.assertEqual(mrs(3, 3, 14, 0, 0), el0.CNTFRQ_EL0)
-        self.assertEqual(mrs(3, 3, 0, 0, 7), el0.DCZID_EL0)
+        self.assertEqual(mrs(3, 3, 14, 0, 0), user_registers.CNTFRQ_EL0)
+        self.assertEqual(mrs(3, 3, 0, 0, 7), user_registers.DCZID_EL0)
 
     def test_code_is_run_and_nothing_is_left(self):
         code = self.FORTY_TWO.get(os.uname().machine)
         if code is None:
             self.skipTest("no code for this machine")
         before = base.open_descriptors()
-        self.assertEqual(42, el0.run(code))
+        self.assertEqual(42, user_registers.run(code))
         self.assertEqual(before, base.open_descriptors())
 
     def test_arm_code_is_run_on_arm_only(self):
         ran = []
-        self.patch(el0, "run", lambda code: ran.append(code) or 7)
+        self.patch(user_registers, "run", lambda code: ran.append(code) or 7)
         for machine, times in (("x86_64", 0), ("aarch64", 1)):
-            self.patch(el0.os, "uname", lambda machine=machine:
+            self.patch(user_registers.os, "uname", lambda machine=machine:
                        os.uname_result(("Linux", "", "", "", machine)))
             try:
-                self.assertEqual(7, el0.read(el0.DCZID_EL0))
+                self.assertEqual(7, user_registers.read(user_registers.DCZID_EL0))
             except ProbeError as error:
                 self.assertIn("x86_64", str(error))
             self.assertEqual(times, len(ran))
@@ -158,22 +158,22 @@ class TestEl0(testtools.TestCase):
 
     def test_no_ctypes(self):
         with mock.patch.dict(sys.modules, {"ctypes": None}):
-            error = self.assertRaises(ProbeError, el0.run, b"unused")
+            error = self.assertRaises(ProbeError, user_registers.run, b"unused")
         self.assertIn("no ctypes", str(error))
 
     def test_no_memory_file(self):
         def refuse(name, flags):
             raise OSError(1, "Operation not permitted")
 
-        self.patch(el0.os, "memfd_create", refuse)
-        error = self.assertRaises(ProbeError, el0.run, b"unused")
+        self.patch(user_registers.os, "memfd_create", refuse)
+        error = self.assertRaises(ProbeError, user_registers.run, b"unused")
         self.assertIn("not permitted", str(error))
 
     def test_a_machine_that_lets_no_code_be_mapped(self):
         # Mapping with a length of 0 fails as a refusal does.
-        self.patch(el0.mmap, "PAGESIZE", 0)
+        self.patch(user_registers.mmap, "PAGESIZE", 0)
         before = base.open_descriptors()
-        error = self.assertRaises(ProbeError, el0.run, b"unused")
+        error = self.assertRaises(ProbeError, user_registers.run, b"unused")
         self.assertIn("cannot be mapped", str(error))
         self.assertEqual(before, base.open_descriptors())
 

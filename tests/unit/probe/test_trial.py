@@ -24,7 +24,7 @@ from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.probe import errors
-from nova_arm_migrate.probe.interface import Trial
+from nova_arm_migrate.probe.types import Trial
 from nova_arm_migrate.probe import programs
 from nova_arm_migrate.probe.recorded import RecordedHost
 from tests.unit.probe import base

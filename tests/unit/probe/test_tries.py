@@ -22,10 +22,10 @@ from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.special import CLIDR_EL1
 from nova_arm_migrate.core.tables.special import VENDOR_HYP_BMAP_2
 from nova_arm_migrate.core.tried import Answer
-from nova_arm_migrate.core.vcpu import carried
+from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Verdict
-from nova_arm_migrate.demo import kvm_rule
+from simulated import kvm_rule
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe.recorded import RecordedHost
 from tests.unit.probe import base
@@ -156,7 +156,7 @@ class TestKernelUpdate(TriesTestCase):
                           compare(guest, there).findings)
             # And on from there, as it is then.
             self.assertIs(Verdict.COMPATIBLE, self.verdict(
-                carried(guest, there), there))
+                after_migration(guest, there), there))
 
     def test_a_core_with_mpam(self):
         """Old kernels show it to guests; those of today hide it."""
@@ -171,7 +171,7 @@ class TestKernelUpdate(TriesTestCase):
             there = self.host(V1_72, hardware)
             self.assertIs(verdict, self.verdict(guest, there))
         there = self.host(V1_72, hidden)
-        self.assertEqual(0, carried(
+        self.assertEqual(0, after_migration(
             guest, there).values[PFR0] >> 40 & 15)
         self.assertIs(Verdict.UNKNOWN,
                       self.verdict(guest, schema_1(V1_72)))

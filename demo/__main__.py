@@ -1,0 +1,182 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``python -m demo``: run the demonstration.
+
+Exit status: 0 if every scene showed what it promises, 1 if one did not, 2
+if it could not run at all (one line says why), 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import typing as ty
+
+SIMULATED = """\
+Simulated: libvirt and QEMU; Arm64 hosts (recorded profiles); keystone, \
+glance, neutron, cinder.
+Real: nova-api, nova-scheduler, nova-conductor, nova-computes, placement, the \
+openstack client."""
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m demo',
+        description='A cloud of simulated Arm64 hosts, and live migrations '
+        'in it.', epilog=SIMULATED.replace('\n', ' '))
+    parser.add_argument(
+        '--keep', action='store_true',
+        help='leave the cloud up afterwards, until Ctrl-C')
+    parser.add_argument(
+        '--port', type=int, default=0, metavar='PORT',
+        help='TCP port of the APIs on 127.0.0.1 (default: a free one)')
+    arguments = parser.parse_args(argv)
+    if not 0 <= arguments.port < 65536:
+        parser.error(f'no TCP port: {arguments.port}')
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the demonstration and give back the exit status."""
+    arguments = parse(argv)
+    print(SIMULATED, flush=True)
+    os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = '1'
+    for name in [name for name in os.environ if name.startswith('OS_')]:
+        if name != 'OS_NOVA_DISABLE_EVENTLET_PATCHING':
+            del os.environ[name]
+    os.environ['no_proxy'] = os.environ['NO_PROXY'] = '127.0.0.1'
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    directory = pathlib.Path(tempfile.mkdtemp(prefix='nova-arm-migrate-demo-'))
+    try:
+        return _run(arguments, directory)
+    except KeyboardInterrupt:
+        print('\nInterrupted.', flush=True)
+        return 130
+    except Exception as exc:
+        # oslo.log's excepthook would write it to the log and nowhere else.
+        logging.getLogger(__name__).exception('the demonstration failed')
+        return _cannot(f'{_first_line(exc)}; see the log')
+    finally:
+        _leave_log(directory)
+
+
+def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
+    try:
+        import nova.tests.functional  # noqa: F401  (chooses native threads)
+
+        from demo import cloud as demo_cloud
+        from demo import frontend
+        from demo import scenes
+        from demo import settings
+        from demo import terminal
+    except ImportError as exc:
+        return _cannot(f"{exc}: pip install 'nova-arm-migrate[demo]'")
+    from nova_arm_migrate import finder
+    finder.install()
+    # What is logged before the log is open is not for the screen.
+    logging.lastResort = None
+    threading.excepthook = _log_thread_exception
+    started = time.monotonic()
+    try:
+        terminal.client_path()
+        settings.api_paste_config()
+        front = frontend.Frontend(arguments.port)
+    except (frontend.PortInUse, settings.InstallationIncomplete,
+            terminal.ClientMissing) as exc:
+        return _cannot(str(exc))
+    cloud = demo_cloud.Cloud(
+        directory, front, scenes.fleet(), scenes.DRIVER, [scenes.FILTER])
+    cloud.setUp()
+    try:
+        shell = terminal.Terminal(cloud.environment)
+        api = terminal.Api(cloud.frontend.url, frontend.TOKEN,
+                           cloud.finish_live_migrations)
+        print(f'\nThe cloud is up after {time.monotonic() - started:.0f} s.')
+        story = scenes.Story(cloud, shell, api)
+        story.tell()
+        print(f'\n{time.monotonic() - started:.0f} s, '
+              f'{shell.commands} commands.')
+        for failure in story.failures:
+            print(f'FAILED: {failure}', flush=True)
+        if arguments.keep:
+            story.mend()
+            _keep(cloud, directory)
+        return 1 if story.failures else 0
+    finally:
+        cloud.cleanUp()
+
+
+def _keep(cloud: ty.Any, directory: pathlib.Path) -> None:
+    """Say how to use the cloud, and wait for Ctrl-C."""
+    programs = str(pathlib.Path(sys.executable).parent)
+    exports = '\n'.join(
+        f'export {name}={shlex.quote(value)}'
+        for name, value in cloud.environment.items())
+    print('\nThe cloud stays up, with nova-arm-migrate again. To use it:\n\n'
+          f'{exports}\n'
+          f'export PATH={shlex.quote(programs)}:$PATH\n\n'
+          'Ctrl-C ends it.', flush=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        print(flush=True)
+
+
+def _first_line(exc: BaseException) -> str:
+    """Name an exception; a fixture wraps those of its setUp."""
+    while exc.args and isinstance(exc.args[0], tuple):
+        exc = exc.args[0][1]
+    text = (str(exc).splitlines() or [''])[0]
+    return f'{type(exc).__name__}: {text}'
+
+
+def _cannot(why: str) -> int:
+    print(f'demo: {why}', file=sys.stderr, flush=True)
+    return 2
+
+
+def _log_thread_exception(arguments: threading.ExceptHookArgs) -> None:
+    logging.getLogger(__name__).error(
+        'in thread %s', arguments.thread, exc_info=(
+            arguments.exc_type, arguments.exc_value or arguments.exc_type(),
+            arguments.exc_traceback))
+
+
+def _leave_log(directory: pathlib.Path) -> None:
+    """Remove everything that was written but the log."""
+    log = directory / 'nova.log'
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != log:
+            path.unlink(missing_ok=True)
+    if log.exists():
+        print(f'Log of the services: {log}', flush=True)
+    else:
+        directory.rmdir()
+
+
+if __name__ == '__main__':
+    _status = main()
+    sys.stdout.flush()
+    # Threads of stopped services may still be waiting for a timer.
+    os._exit(_status)

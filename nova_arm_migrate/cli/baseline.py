@@ -1,0 +1,126 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""``nova-arm-migrate baseline``: what a fleet has in common."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from nova_arm_migrate.cli.errors import CommandError
+from nova_arm_migrate.cli.matrix import matrix_dict
+from nova_arm_migrate.cli.matrix import matrix_table
+from nova_arm_migrate.cli import picture
+from nova_arm_migrate.cli.records import add_format
+from nova_arm_migrate.cli.records import host_name
+from nova_arm_migrate.cli.records import read_text
+from nova_arm_migrate.cli.render import fleet_table
+from nova_arm_migrate.core.baseline import baseline
+from nova_arm_migrate.core.baseline import Baseline
+from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.matrix import matrix
+from nova_arm_migrate.core.pools import Fleet
+from nova_arm_migrate.core.pools import fleet
+from nova_arm_migrate.core.record import dump_guest
+from nova_arm_migrate.core.record import dump_host
+from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.core.verdict import Severity
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the subparsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "baseline", help="tell what guests may have to run on all hosts",
+        description="Print the most a guest may have that is to run on"
+        " every host, what keeps hosts from taking even that, and the"
+        " pools of hosts between which guests move freely. With --matrix,"
+        " print which hosts' guests can move to which host instead, hosts"
+        " with the same record in one row. Exit code, also then: 0 if"
+        " all hosts take the baseline, 1 if not, 3 if that is not known,"
+        " 2 bad input.")
+    parser.add_argument(
+        "hosts", metavar="HOST", nargs="+",
+        help="hosts' profiles; a file's name is the host's: a.json")
+    parser.add_argument(
+        "--matrix", action="store_true",
+        help="print the matrix of sources and destinations")
+    parser.add_argument(
+        "--picture", metavar="FILE",
+        help="draw the matrix to FILE besides, by its suffix .png, .svg or"
+        " .pdf; the first 40 rows if there are more; needs matplotlib"
+        " (pip install nova-arm-migrate[picture])")
+    add_format(parser, "table")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compute, print, return the exit code.
+
+    :raises CommandError: if a file holds no host's profile, or the
+        picture can't be drawn or written
+    """
+    if arguments.picture is not None:
+        picture.check(arguments.picture)
+    hosts: dict[str, Any] = {}
+    records: list[tuple[str, str]] = []
+    for path in arguments.hosts:
+        name = host_name(path)
+        if any(name == other for other, _ in records):
+            name = path
+        try:
+            host = load_host(read_text(path))
+        except ProfileError as error:
+            raise CommandError(f"{path}: {error}") from None
+        text = dump_host(host)
+        hosts.setdefault(text, (host, name))
+        records.append((name, text))
+    names = [name for _, name in hosts.values()]
+    common = baseline([host for host, _ in hosts.values()])
+    pools = fleet(records)
+    shown = None
+    if arguments.matrix or arguments.picture is not None:
+        moves = matrix(pools)
+        if arguments.picture is not None:
+            picture.write(moves, arguments.picture)
+        if arguments.matrix:
+            shown = moves
+    if arguments.format == "json":
+        text = json.dumps(
+            matrix_dict(shown) if shown else _as_dict(common, pools, names),
+            indent=2)
+    else:
+        text = matrix_table(shown) if shown \
+            else fleet_table(common, pools, names)
+    sys.stdout.write(text + "\n")
+    return _exit_code(common)
+
+
+def _exit_code(common: Baseline) -> int:
+    severities = {conflict.finding.severity
+                  for conflict in common.conflicts}
+    if severities & {Severity.BLOCKS, Severity.HAZARD}:
+        return 1
+    return 3 if severities else 0
+
+
+def _as_dict(common: Baseline, pools: Fleet,
+             names: list[str]) -> dict[str, Any]:
+    return {
+        "baseline": json.loads(dump_guest(common.guest)),
+        "conflicts": [
+            {"destination": names[conflict.host]}
+            | conflict.finding.to_dict()
+            for conflict in common.conflicts],
+        "pools": [list(pool.names) for pool in pools.pools],
+        "one_way": sorted(list(pair) for pair in pools.one_way)}

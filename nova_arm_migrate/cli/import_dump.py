@@ -1,0 +1,73 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""``nova-arm-migrate import``: a host's profile from a dump of registers."""
+
+import argparse
+import sys
+from typing import Any
+
+from nova_arm_migrate.cli.errors import CommandError
+from nova_arm_migrate.cli import files
+from nova_arm_migrate.cli.records import add_format
+from nova_arm_migrate.cli.records import read_bounded
+from nova_arm_migrate.cli.records import read_host
+from nova_arm_migrate.cli.render import host_table
+from nova_arm_migrate.core.dump import host_of_dump
+from nova_arm_migrate.core.dump import LONGEST
+from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.record import dump_host
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the subparsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "import", help="make a profile of another tool's register dump",
+        description="Make a host's profile of a dump of one vCPU's"
+        " registers: a JSON object whose key 'registers' has KVM's register"
+        " ids and their values, {\"0x603000000013c000\": \"0x411fd401\"},"
+        " and whose key 'kernel', if there, has the host's kernel release."
+        " What a dump does not tell is absent in the profile. probe on the"
+        " host itself is the better way: it finds out the rest too. Exit"
+        " code: 0, or 2 for bad input.")
+    parser.add_argument(
+        "dump", metavar="FILE", help="the dump; - for standard input")
+    parser.add_argument(
+        "--masks", metavar="RECORD",
+        help="the profile of a host with the same kernel: take from it which"
+        " register bits can be written")
+    add_format(parser, "json")
+    parser.add_argument(
+        "-o", "--output", metavar="RECORD",
+        help="write to RECORD instead of standard output")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, print, return the exit code.
+
+    :raises CommandError: if a file does not hold what it should
+    """
+    text = read_bounded(arguments.dump, LONGEST, "a dump of registers")
+    masks = None if arguments.masks is None else read_host(arguments.masks)
+    try:
+        host = host_of_dump(text, masks)
+    except ProfileError as error:
+        raise CommandError(f"{arguments.dump}: {error}") from None
+    shown = dump_host(host) if arguments.format == "json" \
+        else host_table(host)
+    if arguments.output is None:
+        sys.stdout.write(shown + "\n")
+    else:
+        files.replace(arguments.output, f"{shown}\n".encode("ascii"))
+    return 0

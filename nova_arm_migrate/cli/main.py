@@ -1,0 +1,88 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""``nova-arm-migrate``: probe a host, compare records, plan a fleet.
+
+Needs nothing but the standard library: the same code is packed into one
+file for hosts without Nova (``make zipapp``).
+"""
+
+import argparse
+from collections.abc import Sequence
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from nova_arm_migrate.cli import baseline
+from nova_arm_migrate.cli import compare
+from nova_arm_migrate.cli.errors import CommandError
+from nova_arm_migrate.cli.errors import one_line
+from nova_arm_migrate.cli import import_dump
+from nova_arm_migrate.cli import probe
+from nova_arm_migrate.cli import trial
+
+PROGRAM = "nova-arm-migrate"
+BAD_INPUT = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {one_line(message)}"
+                  f" (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    main_parser = _Parser(
+        prog=PROGRAM, description="Tell where Arm64 KVM guests can"
+        " live-migrate to, and which register field is in the way.")
+    commands = main_parser.add_subparsers(
+        metavar="COMMAND", required=True, title="commands")
+    for module in (probe, import_dump, compare, baseline, trial):
+        module.add_parser(commands)
+    return main_parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :param arguments: those of the command line if None
+    :returns: the exit code: 2 for bad input or a host that can't be
+        probed, 130 if interrupted, else the command's own
+    """
+    try:
+        parsed = parser().parse_args(arguments)
+        code: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except CommandError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:
+        # The reader has gone, and Python would complain when it flushes
+        # standard output at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        print(f"{PROGRAM}: cannot write: {error.strerror}",
+              file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

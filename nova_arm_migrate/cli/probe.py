@@ -1,0 +1,62 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""``nova-arm-migrate probe``: this host's profile."""
+
+import argparse
+import sys
+from typing import Any
+
+from nova_arm_migrate.cli.errors import CommandError
+from nova_arm_migrate.cli import files
+from nova_arm_migrate.cli.records import add_format
+from nova_arm_migrate.cli.render import host_table
+from nova_arm_migrate.core.record import dump_host
+from nova_arm_migrate.probe.errors import ProbeError
+from nova_arm_migrate.probe.host import LocalHost
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the subparsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "probe", help="print the profile of this host",
+        description="Print what KVM on this host offers guests. Needs"
+        " access to /dev/kvm; a scratch vCPU is made and thrown away."
+        " Exit code: 0, or 2 if the host can't be probed.")
+    add_format(parser, "json")
+    parser.add_argument(
+        "--degraded", action="store_true",
+        help="print what can be read, also without KVM or on another"
+        " architecture; the profile says what is absent and why")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE",
+        help="write to FILE instead of standard output")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Probe, print, return the exit code.
+
+    :raises CommandError: if the host can't be probed
+    """
+    try:
+        host = LocalHost(degraded=arguments.degraded).host()
+    except ProbeError as error:
+        raise CommandError(str(error)) from None
+    text = dump_host(host) if arguments.format == "json" \
+        else host_table(host)
+    if arguments.output is None:
+        sys.stdout.write(text + "\n")
+    else:
+        files.replace(arguments.output, f"{text}\n".encode("ascii"))
+    return 0

@@ -1,0 +1,27 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The Nova side: what runs inside of nova-compute and nova-scheduler.
+
+Each module calls the core for what has to be decided.
+
+``driver``         the overrides of LibvirtDriver, but for those below;
+``layout_driver``  the overrides for NUMA layouts and failed migrations;
+``conf``           the options of ``[arm_migrate]``, and their last good values;
+``events``         a server's events, where the user reads the reason;
+``records``        what Nova stores of a host, a guest and its domain;
+``precheck``       whether the guest may come to this host;
+``scheduler``      the filter;
+``layout``         the NUMA-dependent XML, from the destination's claim;
+``rollback``       one migration job, and what follows when it ends;
+``cmd``            commands that need Nova.
+"""

@@ -1,0 +1,183 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""``nova-arm-migrate-status upgrade check``: is the cloud set up for it?
+
+nova-status takes no checks of others, so this is a command of its own. It
+reads nova.conf and Nova's databases and changes nothing.
+"""
+
+from collections.abc import Iterator
+import importlib.util
+import sys
+from typing import Any
+
+import nova.conf
+from nova import context as nova_context
+from nova.db.api import api as api_db
+from nova.db.main import api as main_db
+from nova import objects
+from nova.scheduler import filters
+from oslo_log import log as logging
+from oslo_upgradecheck import upgradecheck
+
+from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.scheduler import filter_events
+from nova_arm_migrate.nova.scheduler import host_cache
+from nova_arm_migrate.nova.scheduler.arm_filter import ArmMigrateFilter
+from nova_arm_migrate.core.profile import Host
+
+CONF = nova.conf.CONF
+_DRIVER = 'arm_migrate.ArmLibvirtDriver'
+_FILTER = 'nova_arm_migrate.filters.ArmMigrateFilter'
+
+
+def _success(details: str) -> Any:
+    return upgradecheck.Result(upgradecheck.Code.SUCCESS, details)
+
+
+def _warning(details: str) -> Any:
+    return upgradecheck.Result(upgradecheck.Code.WARNING, details)
+
+
+def _failure(details: str) -> Any:
+    return upgradecheck.Result(upgradecheck.Code.FAILURE, details)
+
+
+def _one_line(error: Exception) -> str:
+    first = (str(error).splitlines() or [''])[0]
+    return f'{type(error).__name__}: {first[:200]}'
+
+
+class UpgradeCommands(upgradecheck.UpgradeCommands):
+    """The checks; each of them tells what it found in one line."""
+
+    display_title = 'nova-arm-migrate'
+
+    def _check_options(self) -> Any:
+        """Whether the options of [arm_migrate] can be read."""
+        try:
+            settings = conf.settings(CONF)
+        except Exception as error:
+            return _failure(f'nova-compute and nova-scheduler stop at their'
+                            f' start: {_one_line(error)}')
+        if settings.enforcement is not conf.Enforcement.ENFORCE:
+            return _warning(f'enforcement is {settings.enforcement}: no live'
+                            ' migration is refused.')
+        return _success('enforcement is enforce.')
+
+    def _check_filter(self) -> Any:
+        """Whether the scheduler loads and runs the filter."""
+        section = CONF.filter_scheduler
+        enabled = ArmMigrateFilter.__name__ in section.enabled_filters
+        try:
+            known = filters.HostFilterHandler().get_matching_classes(
+                section.available_filters)
+        except Exception as error:
+            return _failure('nova-scheduler stops at its start:'
+                            f' available_filters: {_one_line(error)}')
+        if not enabled:
+            return _warning(
+                '[filter_scheduler] enabled_filters has no ArmMigrateFilter:'
+                ' the conductor asks hosts that can only refuse.')
+        if ArmMigrateFilter not in known:
+            return _failure(
+                'nova-scheduler stops at its start: add to'
+                f' [filter_scheduler] available_filters = {_FILTER}')
+        return _success('ArmMigrateFilter is enabled.')
+
+    def _check_driver(self) -> Any:
+        """Whether the driver that this file names can be loaded."""
+        driver = CONF.compute_driver
+        if not driver:
+            return _success('No compute_driver: not a compute\'s file.')
+        if driver != _DRIVER:
+            return _warning(f'compute_driver is {driver}: on an Arm64'
+                            f' compute it should be {_DRIVER}.')
+        if importlib.util.find_spec('nova.virt.arm_migrate') is None:
+            return _failure(
+                'nova-compute can not load its driver: nova_arm_migrate.pth'
+                ' is not read here; start nova-compute-arm64 instead.')
+        return _success(f'compute_driver is {driver}.')
+
+    def _check_workaround(self) -> Any:
+        """Whether Nova's own comparison is switched off."""
+        if CONF.workarounds.skip_cpu_compare_on_dest:
+            return _warning(
+                '[workarounds] skip_cpu_compare_on_dest is set: Arm64 guests'
+                ' no longer need it, and all others go unchecked.')
+        return _success('No workaround is set.')
+
+    def _check_records(self) -> Any:
+        """Whether every Arm64 compute has a record that can be read here."""
+        names, reasons, arm = [], [], 0
+        try:
+            for name, cpu_info in _cpu_infos():
+                info = host_cache.read(cpu_info or '')
+                if info.foreign:
+                    continue
+                arm += 1
+                if not isinstance(info.host, Host):
+                    names.append(name)
+                    reasons.append(info.host)
+        except Exception as error:
+            return _failure("Nova's databases can not be read:"
+                            f' {_one_line(error)}')
+        if names:
+            told, _ = filter_events.group(names, reasons)
+            return _warning(
+                f'{len(names)} of {arm} Arm64 computes can not be judged,'
+                f' see [arm_migrate] unknown: {told}')
+        return _success(f'All {arm} Arm64 computes have one.' if arm
+                        else 'There are no Arm64 computes.')
+
+    _upgrade_checks = (
+        ('Options', _check_options),
+        ('Scheduler filter', _check_filter),
+        ('Compute driver', _check_driver),
+        ('Workaround', _check_workaround),
+        ('Host records', _check_records),
+    )
+
+
+def _cpu_infos() -> Iterator[tuple[str, str | None]]:
+    """Yield the name and cpu_info of every compute node of every cell."""
+    main_db.configure(CONF)
+    api_db.configure(CONF)
+    objects.register_all()
+    context = nova_context.get_admin_context()
+    for cell in objects.CellMappingList.get_all(context):
+        if cell.is_cell0():
+            continue
+        with nova_context.target_cell(context, cell) as cell_context:
+            for node in objects.ComputeNodeList.get_all(cell_context):
+                yield node.hypervisor_hostname, node.cpu_info
+
+
+def main() -> int:
+    """Run the command.
+
+    :returns: 0 if all is well, 1 with warnings, 2 with failures, 255 if the
+        checks could not be run
+    """
+    # The services' files set options that only the services register.
+    logging.register_options(CONF)
+    conf.register_opts(CONF)
+    try:
+        return int(upgradecheck.main(
+            CONF, project='nova', upgrade_command=UpgradeCommands(),
+            argv=sys.argv[1:]))
+    except Exception as error:
+        print(f'nova-arm-migrate-status: {_one_line(error)}',
+              file=sys.stderr)
+        return 255

@@ -1,0 +1,373 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""NUMA layouts of live-migrating guests: what the driver's overrides do.
+
+On the destination: take the layout from Nova's own claim, try it out before
+anything moves, send it to the source, compare the guest with it when it has
+landed. On the source: rewrite the guest's XML for it. Where the guests are
+placed is Nova's decision alone.
+"""
+
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+import uuid
+
+import nova.conf
+from nova import exception
+from oslo_log import log as logging
+from oslo_utils import timeutils
+from oslo_utils import units
+
+from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova import events
+from nova_arm_migrate.nova.layout import channel as channel
+from nova_arm_migrate.nova.layout import dry_run
+from nova_arm_migrate.nova.layout import numa_host
+from nova_arm_migrate.numa import abi
+from nova_arm_migrate.numa import clusters
+from nova_arm_migrate.numa.errors import NumaError
+from nova_arm_migrate.numa import hostcheck
+from nova_arm_migrate.numa.layout import Cell
+from nova_arm_migrate.numa.layout import Layout
+from nova_arm_migrate.numa.layout import Scheduler
+from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa import proof
+from nova_arm_migrate.numa.regenerate import regenerate
+from nova_arm_migrate.numa.regenerate import regenerated
+from nova_arm_migrate.numa import wire
+
+CONF = nova.conf.CONF
+conf.register_opts(CONF)
+LOG = logging.getLogger(__name__)
+
+
+def claimed_layout(driver: Any, topology: Any, flavor: Any,
+                   image_meta: Any) -> Layout:
+    """Return where the guest goes on this host, by Nova's claim.
+
+    :param driver: LibvirtDriver of the destination
+    :param topology: InstanceNUMATopology that the claim has fitted
+    :raises nova.exception.NovaException: if this host is set up so that
+        Nova can not place the guest
+    :raises LayoutError: if Nova's own numbers make no layout
+    """
+    shared, tune, _numa, numatune = driver._get_guest_numa_config(
+        topology, flavor, image_meta)
+    if tune is None or numatune is None:
+        return Layout(shared=shared or None)
+    backing = driver._get_guest_memory_backing_config(
+        topology, numatune, flavor, image_meta)
+    pages = {}
+    for page in (backing.hugepages if backing is not None else ()):
+        pages.update(dict.fromkeys(page.nodeset, page.size_kb))
+    scheduler = None
+    for how in tune.vcpusched:
+        scheduler = Scheduler(frozenset(how.vcpus), how.scheduler,
+                              how.priority)
+    return Layout(
+        vcpus={pin.id: frozenset(pin.cpuset) for pin in tune.vcpupin},
+        emulator=frozenset(tune.emulatorpin.cpuset) or None,
+        iothreads={pin.iothread: frozenset(pin.cpuset)
+                   for pin in tune.iothreadpin if pin.cpuset},
+        cells=tuple(
+            Cell(node.cellid, frozenset(node.nodeset), node.mode,
+                 pages.get(node.cellid)) for node in numatune.memnodes),
+        scheduler=scheduler)
+
+
+def dedicated_cpus(topology: Any) -> frozenset[int]:
+    """Return the CPUs that a guest has for itself, by Nova's claim.
+
+    :param topology: InstanceNUMATopology
+    """
+    return frozenset(cpu for cell in topology.cells
+                     for cpu in (cell.cpu_pinning or {}).values())
+
+
+class NumaMigration:
+    """What one compute does about the layout of guests that come or go.
+
+    :param driver: LibvirtDriver of this compute
+    """
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self._schema = dry_run.Schema()
+
+    def _wanted(self, instance: Any) -> bool:
+        """Whether layouts are switched on here; the log says if not."""
+        if conf.current(CONF).numa_layout:
+            return True
+        if instance.numa_topology is not None:
+            LOG.info('[arm_migrate] numa_layout is off: the guest\'s XML is'
+                     ' left to Nova', instance=instance)
+        return False
+
+    def _claimed_layout(self, instance: Any, topology: Any, flavor: Any,
+                        image_meta: Any) -> Layout:
+        """`claimed_layout`, as the options here have it.
+
+        The same whenever it is asked for one guest: the layout is tried out,
+        sent and compared at three times.
+        """
+        layout = claimed_layout(self._driver, topology, flavor, image_meta)
+        if conf.current(CONF).fewest_clusters:
+            layout = clusters.narrowed(
+                layout, numa_host.clusters(), uuid.UUID(instance.uuid).int)
+        return layout
+
+    # On the destination, before anything moves
+
+    def ask(self, instance: Any, migrate_data: Any) -> None:
+        """Ask the source for the XML of a guest that has a topology."""
+        if instance.numa_topology is not None and self._wanted(instance):
+            channel.put(migrate_data, channel.ASK, str(wire.VERSION))
+
+    @contextlib.contextmanager
+    def claimed(self, claim: Any) -> Iterator[None]:
+        """Release the claim if what comes after it fails.
+
+        Nova itself keeps a claim for a guest that never comes, until the
+        next audit, if the destination's driver raises after it.
+
+        :raises nova.exception.MigrationPreCheckError: for any failure, so
+            that the conductor tries the next host
+        """
+        try:
+            yield
+        except Exception as error:
+            claim.abort()
+            if isinstance(error, exception.MigrationPreCheckError):
+                raise
+            raise exception.MigrationPreCheckError(
+                reason=f'numa: {error}') from error
+
+    def try_out(self, instance: Any, migrate_data: Any, claim: Any) -> None:
+        """Check that the guest could run here as it has been claimed.
+
+        :raises NumaError: with the element that is in the way
+        """
+        packed = channel.take(migrate_data, channel.DOMAIN)
+        if not self._wanted(instance):
+            return
+        if packed is None:
+            LOG.info('The source has no NUMA layouts of nova-arm-migrate:'
+                     ' the guest\'s XML is left to Nova', instance=instance)
+            return
+        watch = timeutils.StopWatch()
+        watch.start()
+        layout = self._claimed_layout(
+            instance, claim.claimed_numa_topology, claim.flavor,
+            claim.image_meta)
+        original = parse.parse_domain(channel.unpack(packed))
+        domain = regenerated(original, layout)
+        # Until pre_live_migration the CPUs may be powered down.
+        host = numa_host.host_numa(
+            self._driver._host, instance.uuid,
+            dedicated_cpus(claim.claimed_numa_topology),
+            online=not CONF.libvirt.cpu_power_management)
+        self._raise_faults(instance, [
+            *hostcheck.faults(layout, host,
+                              hostcheck.cell_memory_kib(domain)),
+            self._schema.fault(domain, original),
+            dry_run.native_fault(
+                self._driver._host.get_connection(), domain)])
+        LOG.info('NUMA layout: tried out in %.3f s', watch.elapsed(),
+                 instance=instance)
+
+    def send(self, instance: Any, migrate_data: Any) -> None:
+        """Send the layout, once all is ready here.
+
+        :raises nova.exception.MigrationPreCheckError: if the host has
+            changed since it was tried out
+        """
+        if not self._wanted(instance):
+            return
+        try:
+            layout = self._layout(instance)
+            if layout is None:
+                return
+            topology = instance.migration_context.new_numa_topology
+            host = numa_host.host_numa(
+                self._driver._host, instance.uuid, dedicated_cpus(topology))
+            self._raise_faults(instance, list(hostcheck.faults(
+                layout, host,
+                {number: cell.memory * units.Ki
+                 for number, cell in enumerate(topology.cells)})))
+            channel.put(migrate_data, channel.LAYOUT, wire.dump(layout))
+        except NumaError as error:
+            # Of any other exception the server's event has the name only.
+            raise exception.MigrationPreCheckError(
+                reason=f'numa: {error}') from error
+
+    def _layout(self, instance: Any) -> Layout | None:
+        """Layout of a guest under way to here; None if it has none."""
+        moving = instance.migration_context
+        topology = moving.new_numa_topology if moving is not None else None
+        if topology is None:
+            return None
+        return self._claimed_layout(
+            instance, topology, instance.flavor, instance.image_meta)
+
+    def _raise_faults(self, instance: Any,
+                      found: list[hostcheck.Fault | None]) -> None:
+        faults = [fault for fault in found if fault is not None]
+        if not faults:
+            return
+        for fault in faults:
+            LOG.warning('NUMA layout: %s', fault, instance=instance)
+        more = f' (+{len(faults) - 1} more)' if len(faults) > 1 else ''
+        raise NumaError(faults[0].path,
+                        f'{CONF.host}: {faults[0].sentence}{more}')
+
+    # On the source
+
+    def answer(self, instance: Any, migrate_data: Any) -> None:
+        """Send the guest's XML to a destination that has asked for it."""
+        asked = channel.take(migrate_data, channel.ASK)
+        if instance.numa_topology is None or not self._wanted(instance):
+            return
+        if asked is None:
+            LOG.info('The destination has no NUMA layouts of'
+                     ' nova-arm-migrate: the guest\'s XML is left to Nova',
+                     instance=instance)
+            return
+        guest = self._driver._host.get_guest(instance)
+        domain = parse.parse_domain(
+            guest.get_xml_desc(dump_migratable=True))
+        for graphics in domain.iterfind('devices/graphics[@passwd]'):
+            graphics.attrib.pop('passwd')
+        channel.put(migrate_data, channel.DOMAIN, channel.pack(
+            parse.text_of(domain)))
+
+    def leaving(self, instance: Any, migrate_data: Any, guest: Any) -> Any:
+        """Return the guest, or one that writes its XML for the layout.
+
+        :raises LayoutError: if the destination's layout is damaged
+        """
+        text = channel.take(migrate_data, channel.LAYOUT)
+        if not self._wanted(instance):
+            return guest
+        if text is None:
+            if instance.numa_topology is not None:
+                LOG.info('The destination has sent no layout: the guest\'s'
+                         ' XML is left to Nova', instance=instance)
+            return guest
+        return GuestWithLayout(guest, wire.load(text))
+
+    # On the destination, when it has landed
+
+    def post_migration(self, context: Any, instance: Any) -> None:
+        """Compare a guest that runs here with its layout; never raises."""
+        try:
+            if not self._wanted(instance):
+                return
+            watch = timeutils.StopWatch()
+            watch.start()
+            layout = self._layout(instance)
+            if layout is not None:
+                self._prove(context, instance, layout)
+                LOG.info('NUMA layout: compared in %.3f s', watch.elapsed(),
+                         instance=instance)
+        except Exception:
+            # The guest is here and runs: nothing is worth failing it.
+            LOG.exception('The NUMA layout of a guest that has landed could'
+                          ' not be compared', instance=instance)
+
+    def _prove(self, context: Any, instance: Any, layout: Layout) -> None:
+        guest = self._driver._host.get_guest(instance)
+        found = self._differences(guest, instance, layout)
+        for difference in found:
+            if difference.part in proof.PINS:
+                repair(guest._domain, difference)
+        left = (self._differences(guest, instance, layout) if found else [])
+        mended = [str(one) for one in found if one not in left]
+        texts = [str(one) for one in left] + [
+            str(fault) for fault in hostcheck.shared_cores(
+                layout, numa_host.held_cpus(
+                    self._driver._host, instance.uuid, dedicated_cpus(
+                        instance.migration_context.new_numa_topology)))]
+        log = LOG.warning if texts or mended else LOG.info
+        log('NUMA layout after landing: %(state)s; repaired: %(mended)s',
+            {'state': '; '.join(texts) or 'as claimed',
+             'mended': '; '.join(mended) or 'nothing'}, instance=instance)
+        if texts:
+            events.failed(context, instance, 'numa_layout', '; '.join(texts))
+
+    def _differences(self, guest: Any, instance: Any,
+                     layout: Layout) -> list[proof.Difference]:
+        reports = numa_host.live(guest.get_xml_desc(), instance.uuid)
+        return [difference for live in reports
+                for difference in proof.differences(layout, live)]
+
+
+def repair(domain: Any, difference: proof.Difference) -> None:
+    """Pin again what is pinned elsewhere; log it if that fails.
+
+    :param domain: libvirt's, running
+    """
+    cpus = tuple(number in difference.wanted
+                 for number in range(max(difference.wanted) + 1))
+    try:
+        # Flags 0: the running domain.
+        if difference.part is proof.Part.VCPU:
+            domain.pinVcpuFlags(difference.number, cpus, 0)
+        elif difference.part is proof.Part.IOTHREAD:
+            domain.pinIOThread(difference.number, cpus, 0)
+        else:
+            domain.pinEmulator(cpus, 0)
+    except numa_host.libvirt_error() as error:
+        LOG.warning('%(difference)s can not be repaired: %(error)s',
+                    {'difference': difference, 'error': error})
+
+
+class GuestWithLayout:
+    """A guest whose XML is the destination's wherever Nova reads it to move.
+
+    Nova's rewriting takes the elements that it changes for granted, so it is
+    given XML that has them all; what it makes of them (``vcpusched`` of one
+    policy, a shared set on a pinned guest) is rewritten once more.
+
+    :param guest: ``nova.virt.libvirt.guest.Guest``
+    """
+
+    def __init__(self, guest: Any, layout: Layout) -> None:
+        self._guest = guest
+        self._layout = layout
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._guest, name)
+
+    def get_xml_desc(self, *args: Any, **kwargs: Any) -> str:
+        """Return the domain XML for the destination.
+
+        :raises NumaError: if the layout does not fit the guest
+        """
+        return regenerate(self._guest.get_xml_desc(*args, **kwargs),
+                          self._layout)
+
+    def migrate(self, destination: str, **kwargs: Any) -> Any:
+        """Migrate with the layout's XML, and nothing else of it changed.
+
+        :raises NumaError: if the layout does not fit the guest, or it would
+            see a difference
+        """
+        xml = kwargs.get('destination_xml')
+        if xml:
+            before = self._guest.get_xml_desc(dump_migratable=True)
+            kwargs['destination_xml'] = regenerate(xml, self._layout)
+            abi.check(parse.parse_domain(before),
+                      parse.parse_domain(kwargs['destination_xml']))
+        return self._guest.migrate(destination, **kwargs)

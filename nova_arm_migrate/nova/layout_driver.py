@@ -1,0 +1,267 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The driver's overrides for NUMA layouts, and for migrations that fail.
+
+`ArmLibvirtDriver` extends this class. What the overrides do is in `numa` and
+`source_job`; on a host that is not aarch64 with ``[libvirt] virt_type = kvm``
+each of them is the parent's at once.
+"""
+
+from typing import Any
+
+import nova.conf
+from nova import exception
+from nova import objects
+from nova.objects import fields
+from nova.virt.libvirt import driver as libvirt_driver
+from oslo_log import log as logging
+
+from nova_arm_migrate.nova.rollback import destination
+from nova_arm_migrate.nova import events
+from nova_arm_migrate.nova.rollback import job_registry
+from nova_arm_migrate.nova.rollback.watched_guest import WatchedGuest
+from nova_arm_migrate.nova.layout import numa_migration
+from nova_arm_migrate.nova.rollback.preparation import Preparation
+from nova_arm_migrate.nova.rollback import presence
+from nova_arm_migrate.nova.rollback import qemu_log
+from nova_arm_migrate.nova.rollback import source_job
+from nova_arm_migrate.core.job import Presence
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+_RUNS_HERE = (Presence.RUNNING, Presence.POST_COPY, Presence.POST_COPY_FAILED)
+
+
+class LayoutDriver(libvirt_driver.LibvirtDriver):
+    """LibvirtDriver that moves a guest's whole NUMA layout, or rolls back."""
+
+    def __init__(self, virtapi: Any, read_only: bool = False) -> None:
+        """Add what is known of migrations that are under way."""
+        super().__init__(virtapi, read_only)
+        self._numa = numa_migration.NumaMigration(self)
+        self._jobs = job_registry.Jobs()
+        self._arrivals = destination.Arrivals()
+        self._preparation: Preparation | None = None
+
+    def init_host(self, host: str) -> None:
+        """Settle migrations that fail before the driver is called."""
+        super().init_host(host)
+        # The one object that a driver is given, and tests give another.
+        manager = getattr(self.virtapi, '_compute', None)
+        if manager is not None and self._is_arm_kvm():
+            self._preparation = Preparation(self, manager)
+
+    def _is_arm_kvm(self) -> bool:
+        return bool(
+            CONF.libvirt.virt_type == 'kvm'
+            and self._host.get_capabilities().host.cpu.arch
+            == fields.Architecture.AARCH64)
+
+    # Layouts
+
+    def check_can_live_migrate_destination(
+            self, context: Any, instance: Any, src_compute_info: Any,
+            dst_compute_info: Any, block_migration: Any = False,
+            disk_over_commit: Any = False) -> Any:
+        """Ask the source for the XML that is to be tried out here."""
+        data = super().check_can_live_migrate_destination(
+            context, instance, src_compute_info, dst_compute_info,
+            block_migration, disk_over_commit)
+        if self._is_arm_kvm():
+            self._numa.ask(instance, data)
+        return data
+
+    def check_can_live_migrate_source(
+            self, context: Any, instance: Any, dest_check_data: Any,
+            block_device_info: Any = None) -> Any:
+        """Send the guest's XML if the destination has asked for it."""
+        data = super().check_can_live_migrate_source(
+            context, instance, dest_check_data, block_device_info)
+        if self._is_arm_kvm():
+            self._numa.answer(instance, data)
+        return data
+
+    def post_claim_migrate_data(self, context: Any, instance: Any,
+                                migrate_data: Any, claim: Any) -> Any:
+        """Try the guest out here as Nova has just claimed it."""
+        if not self._is_arm_kvm():
+            return super().post_claim_migrate_data(
+                context, instance, migrate_data, claim)
+        with self._numa.claimed(claim):
+            data = super().post_claim_migrate_data(
+                context, instance, migrate_data, claim)
+            self._numa.try_out(instance, data, claim)
+        return data
+
+    def pre_live_migration(self, context: Any, instance: Any,
+                           block_device_info: Any, network_info: Any,
+                           disk_info: Any, migrate_data: Any) -> Any:
+        """Send the layout to the source, when all else is ready here."""
+        self._arrivals.begin(instance.uuid)
+        data = super().pre_live_migration(
+            context, instance, block_device_info, network_info, disk_info,
+            migrate_data)
+        if self._is_arm_kvm():
+            self._numa.send(instance, data)
+        return data
+
+    def post_live_migration_at_destination(
+            self, context: Any, instance: Any, network_info: Any,
+            block_migration: Any = False,
+            block_device_info: Any = None) -> None:
+        """Compare the guest that has landed with its layout."""
+        super().post_live_migration_at_destination(
+            context, instance, network_info, block_migration,
+            block_device_info)
+        self._arrivals.end(instance.uuid)
+        if self._is_arm_kvm():
+            self._numa.post_migration(context, instance)
+
+    # Failures
+
+    def live_migration(self, context: Any, instance: Any, dest: str,
+                       post_method: Any, recover_method: Any,
+                       block_migration: Any = False,
+                       migrate_data: Any = None) -> None:
+        """Settle the migration, so that the API says what is true.
+
+        The manager puts the instance in ERROR whenever this raises, and the
+        parent raises for every migration that fails, and for some that do
+        not.
+        """
+        if not self._is_arm_kvm():
+            super().live_migration(
+                context, instance, dest, post_method, recover_method,
+                block_migration, migrate_data)
+            return
+        if self._preparation is not None:
+            self._preparation.over()
+        migrating = source_job.Job(
+            self, context, instance, dest, post_method, recover_method,
+            block_migration, migrate_data)
+        with self._jobs.current(migrating, migrate_data):
+            try:
+                super().live_migration(
+                    context, instance, dest, migrating.post,
+                    migrating.recover, block_migration, migrate_data)
+            except Exception as error:
+                if not migrating.over:
+                    migrating.settle(error)
+                if not migrating.settled:
+                    raise
+                LOG.warning('A live migration has failed, and all is'
+                            ' settled: %s', error, instance=instance)
+            finally:
+                # A monitor that has failed leaves its entry behind.
+                if self._jobs.owns_tasks(self.active_migrations, instance):
+                    self.active_migrations.pop(instance.uuid, None)
+
+    def _live_migration_operation(self, context: Any, instance: Any,
+                                  dest: str, block_migration: Any,
+                                  migrate_data: Any, guest: Any,
+                                  device_names: Any) -> None:
+        """Migrate with the destination's layout, and keep the outcome."""
+        migrating = self._jobs.of(migrate_data)
+        if migrating is None:
+            super()._live_migration_operation(
+                context, instance, dest, block_migration, migrate_data,
+                guest, device_names)
+            return
+        failure: Exception | None = None
+        try:
+            guest = self._numa.leaving(instance, migrate_data, guest)
+            super()._live_migration_operation(
+                context, instance, dest, block_migration, migrate_data,
+                WatchedGuest(guest, migrating), device_names)
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            migrating.ended(failure)
+
+    def _live_migration_monitor(
+            self, context: Any, instance: Any, guest: Any, dest: str,
+            post_method: Any, recover_method: Any, block_migration: Any,
+            migrate_data: Any, future: Any, disk_paths: Any) -> None:
+        """Monitor a guest whose job ends when its outcome is known."""
+        migrating = self._jobs.of(migrate_data)
+        if migrating is not None:
+            migrating.spawned()
+            migrating.tasks = self.active_migrations.get(instance.uuid)
+            guest = WatchedGuest(guest, migrating)
+        super()._live_migration_monitor(
+            context, instance, guest, dest, post_method, recover_method,
+            block_migration, migrate_data, future, disk_paths)
+
+    def _clear_empty_migration(self, instance: Any) -> None:
+        """Keep what the parent has stored for a later job of the guest."""
+        if self._jobs.owns_tasks(self.active_migrations, instance):
+            super()._clear_empty_migration(instance)
+
+    def live_migration_abort(self, instance: Any) -> None:
+        """Keep the parent's abort at the end of a job from another job."""
+        migrating = self._jobs.in_this_thread()
+        if migrating is not None:
+            if migrating.running and not migrating.post_copy:
+                super().live_migration_abort(instance)
+            return
+        super().live_migration_abort(instance)
+        self._jobs.aborted(instance)
+
+    def check_instance_shared_storage_remote(self, context: Any,
+                                             data: Any) -> Any:
+        """Tell the source of a live migration how the guest is here."""
+        uuid = destination.asked(data)
+        if uuid is None or not self._is_arm_kvm():
+            return super().check_instance_shared_storage_remote(
+                context, data)
+        return destination.answer(
+            self._host,
+            presence.look(self._host, objects.Instance(uuid=uuid)),
+            self._arrivals.arriving(uuid))
+
+    def rollback_live_migration_at_destination(
+            self, context: Any, instance: Any, network_info: Any,
+            block_device_info: Any, destroy_disks: bool = True,
+            migrate_data: Any = None) -> None:
+        """Destroy no guest that runs here, and say what QEMU said here.
+
+        :raises nova.exception.MigrationError: if the guest runs here
+        """
+        if self._is_arm_kvm():
+            since = self._arrivals.end(instance.uuid)
+            words = qemu_log.last_line(instance, since) if since else None
+            if words:
+                events.failed(context, instance, 'qemu', words)
+            if presence.look(self._host, instance) in _RUNS_HERE:
+                reason = (f'The guest runs on {CONF.host}: it is not removed'
+                          ' there')
+                events.failed(context, instance, 'destination', reason)
+                raise exception.MigrationError(reason=reason)
+            keep_to_itself(instance)
+        super().rollback_live_migration_at_destination(
+            context, instance, network_info, block_device_info,
+            destroy_disks=destroy_disks, migrate_data=migrate_data)
+
+
+def keep_to_itself(instance: Any) -> None:
+    """Keep what the destination was sent out of the instance's record.
+
+    Nova shows the destination's driver the instance as it would have been
+    there, and the parent's clean-up saves it: with the pins of a host that
+    it is not on, and with the migration context that the source has dropped
+    meanwhile. What is not marked as changed is not saved.
+    """
+    instance.obj_reset_changes(recursive=True)

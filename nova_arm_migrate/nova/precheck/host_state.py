@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""This host: its record, and the guests that start on it."""
+
+from collections.abc import Callable
+from collections.abc import Hashable
+import dataclasses
+import threading
+
+from oslo_log import log as logging
+
+from nova_arm_migrate.nova.records.domain import Domain
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.probe.errors import ProbeError
+from nova_arm_migrate.probe.types import guest_seen
+from nova_arm_migrate.probe.types import HostProbe
+from nova_arm_migrate.probe.types import Trial
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Taken:
+    versions: Hashable
+    probe: HostProbe
+    host: Host
+
+
+class HostProbeCache:
+    """This host as its probe shows it. Safe to use from any thread.
+
+    What KVM gives a guest can't change while the kernel runs, and a guest
+    that runs under another kernel means another start of this service: the
+    host is probed once. It is probed again after libvirt has reported other
+    versions of QEMU or of itself, which are upgraded under a running
+    service, and as long as it has not succeeded.
+
+    :param probe: makes the probe
+    :param versions: of QEMU and libvirt, as they are now
+    """
+
+    def __init__(self, probe: Callable[[], HostProbe],
+                 versions: Callable[[], Hashable]) -> None:
+        self._make = probe
+        self._versions = versions
+        # Held for an assignment at a time, never over a probe: two threads
+        # may then probe at once, and come to the same.
+        self._lock = threading.Lock()
+        self._taken: _Taken | None = None
+        self._told: str | None = None
+
+    def host(self) -> Host:
+        """Return the host's profile.
+
+        :raises ProbeError: if there is none to be had
+        """
+        return self._take().host
+
+    def host_or_reason(self) -> Host | str:
+        """Return the host's profile, or why there is none.
+
+        The reason is logged when it is new, not each time.
+        """
+        try:
+            return self.host()
+        except ProbeError as error:
+            reason = str(error)
+            with self._lock:
+                new, self._told = reason != self._told, reason
+            if new:
+                LOG.warning(
+                    'This host can not be probed and reports no arm64'
+                    ' record: %s. Live migrations to and from it can not be'
+                    ' judged; nothing else is affected.', reason)
+            return f'it can not be probed: {reason}'
+
+    def started(self, domain: Domain) -> Guest:
+        """Return the record of a guest whose QEMU has just started here.
+
+        :raises ProbeError: if the host can't be probed
+        """
+        taken = self._take()
+        try:
+            view = taken.probe.guest_view(domain.disabled, domain.gic)
+        except ProbeError as error:
+            # What KVM shows follows from the host's profile as well.
+            LOG.debug('No scratch vCPU for a new guest: %s', error)
+            return guest_started_on(
+                taken.host, disabled=domain.disabled, gic=domain.gic,
+                memory=domain.memory)
+        return guest_seen(taken.host, view, disabled=domain.disabled,
+                          gic=domain.gic, memory=domain.memory)
+
+    def trial(self, guest: Guest) -> Trial:
+        """Write the guest's registers to a scratch vCPU here."""
+        try:
+            probe = self._take().probe
+        except ProbeError as error:
+            return Trial(ran=False, why_not=str(error))
+        return probe.trial(guest)
+
+    def _take(self) -> _Taken:
+        versions = self._versions()
+        with self._lock:
+            taken = self._taken
+        if taken is None or taken.versions != versions:
+            probe = self._make()
+            taken = _Taken(versions, probe, probe.host())
+            with self._lock:
+                self._taken, self._told = taken, None
+        return taken

@@ -1,0 +1,201 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""May the guest move? The verdict of records, rule, trial and options.
+
+Pure: no Nova, no I/O. The driver gathers what is known and does what comes
+out; what could not be had comes in as a text that says why.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import enum
+from typing import Any
+
+from nova_arm_migrate.nova.conf import Enforcement
+from nova_arm_migrate.nova.conf import Settings
+from nova_arm_migrate.nova.records.domain import Domain
+from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.trial import Disagreement
+from nova_arm_migrate.core.trial import with_trial
+from nova_arm_migrate.core.vcpu import after_migration
+from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.verdict import Finding
+from nova_arm_migrate.core.verdict import Report
+from nova_arm_migrate.core.verdict import report
+from nova_arm_migrate.core.verdict import Severity
+from nova_arm_migrate.core.verdict import Verdict
+from nova_arm_migrate.probe.types import Trial
+
+#: Why a peer without a sign of the extension judges nothing. Short: a stock
+#: destination puts 100 bytes of its own and two host names before it.
+NO_EXTENSION = 'it does not run nova-arm-migrate'
+
+
+class Action(enum.Enum):
+    """What becomes of the migration."""
+
+    ACCEPT = 'accept'
+    REFUSE = 'refuse'
+    #: Accepted because of an option, against the verdict.
+    WARN = 'warn'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MigratingGuest:
+    """The guest as it leaves its host.
+
+    :ivar guest: None if nothing is known of it
+    :ivar unknown: what about it can't be judged
+    """
+
+    guest: Guest | None
+    unknown: tuple[Finding, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the pre-check came to.
+
+    :ivar trial: in one or a few words; empty if none was asked for
+    :ivar disagreements: where the rule and the trial differ
+    """
+
+    action: Action
+    report: Report
+    trial: str = ''
+    disagreements: tuple[Disagreement, ...] = ()
+
+    @property
+    def overridden(self) -> tuple[Finding, ...]:
+        """The findings that an override took the severity from."""
+        return tuple(f for f in self.report.findings if f.overridden)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as a JSON object."""
+        return {
+            'action': self.action.value, **self.report.to_dict(),
+            'trial': self.trial or None,
+            'disagreements': [dataclasses.asdict(d)
+                              for d in self.disagreements]}
+
+
+def migrating_guest(recorded: Guest | str | None, source: Host | str,
+              defined: Domain) -> MigratingGuest:
+    """Return what is known of a guest that is to leave its host.
+
+    :param recorded: its own record; None if it has none, a text if it has
+        one that can't be read
+    :param source: the record of its host, or why there is none
+    :param defined: what Nova knows of its domain, in case nothing is
+        recorded
+    """
+    if isinstance(recorded, str):
+        return MigratingGuest(None, (Finding(
+            Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, 'GUEST',
+            detail=f'its record can not be read: {recorded}'),))
+    if isinstance(source, str):
+        # It may have been restarted there without anyone recording it.
+        return MigratingGuest(recorded, (_unknown('SOURCE', source),))
+    if recorded is None:
+        return MigratingGuest(guest_started_on(
+            source, disabled=defined.disabled, gic=defined.gic,
+            memory=defined.memory, inferred=True))
+    return MigratingGuest(after_migration(recorded, source))
+
+
+def judge(leaving: MigratingGuest, destination: Host | str, settings: Settings,
+          trial: Callable[[Guest], Trial] | None = None) -> Judgement:
+    """Judge whether the destination takes the guest.
+
+    :param destination: its profile, or why there is none
+    :param trial: writes the guest's registers there; None if that can't be
+        done here, as in the scheduler
+    """
+    options = settings.options
+    findings = list(leaving.unknown)
+    if isinstance(destination, str):
+        findings.append(_unknown('DESTINATION', destination))
+    elif leaving.guest is not None:
+        findings += compare(leaving.guest, destination, options).findings
+    result = report(findings, options)
+    tried = ''
+    disagreements: tuple[Disagreement, ...] = ()
+    if trial and settings.trial and leaving.guest is not None:
+        answer = trial(leaving.guest)
+        tried = _tell(answer)
+        if answer.ran:
+            result, disagreements = with_trial(
+                result, leaving.guest, refused=dict(answer.refused),
+                missing=answer.missing, unjudged=answer.unjudged,
+                options=options,
+                host=None if isinstance(destination, str) else destination)
+    return Judgement(action(result.verdict, settings), result, tried,
+                   disagreements)
+
+
+def unjudged_destination(settings: Settings) -> Judgement:
+    """Return what becomes of a move to a host without the extension."""
+    result = report([_unknown('DESTINATION', NO_EXTENSION)],
+                    settings.options)
+    return Judgement(action(result.verdict, settings), result)
+
+
+def event_text(result: Report, host: str, room: int) -> str:
+    """Return the verdict in as few bytes as the server's events have room.
+
+    A host's name is cut before anything else, so that both values stay.
+
+    :param host: the destination's name
+    :param room: bytes of UTF-8
+    """
+    label = host.partition('.')[0]
+    left = room - len(result.summary('...').encode())
+    for name in (host, label, _cut(label, left) + '...'):
+        text = result.summary(name)
+        if len(text.encode()) <= room:
+            return text
+    more = f' (+{len(result.decisive) - 1} more)'
+    tail = '...' + (more if text.endswith(more) else '')
+    return _cut(text, room - len(tail.encode())) + tail
+
+
+def _cut(text: str, room: int) -> str:
+    """Return as much of a text as fits into so many bytes of UTF-8."""
+    return text.encode()[:max(0, room)].decode(errors='ignore')
+
+
+def action(verdict: Verdict, settings: Settings) -> Action:
+    """Return what becomes of a migration with this verdict."""
+    if verdict is Verdict.COMPATIBLE:
+        return Action.ACCEPT
+    if settings.enforcement is not Enforcement.ENFORCE:
+        return Action.WARN
+    if verdict is Verdict.UNKNOWN and not settings.refuse_unknown:
+        return Action.WARN
+    return Action.REFUSE
+
+
+def _tell(trial: Trial) -> str:
+    if not trial.ran:
+        return f'not run: {trial.why_not}'
+    against = len(trial.refused) + len(trial.missing)
+    if against:
+        return f'{against} of {trial.written + len(trial.missing)} refused'
+    return f'{trial.written} accepted'
+
+
+def _unknown(name: str, why: str) -> Finding:
+    return Finding(Cause.NOT_RECORDED, Severity.UNKNOWN, name, detail=why)

@@ -1,0 +1,50 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What does not agree with where a guest is after a live migration."""
+
+from collections.abc import Iterable
+import dataclasses
+from typing import Any
+
+from nova_arm_migrate.nova import events
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that does not agree with where the guest is.
+
+    :ivar part: what it is of, as the name of an event has it
+    :ivar text: a sentence for the server's events
+    :ivar fatal: the server must not be called ACTIVE
+    """
+
+    part: str
+    text: str
+    fatal: bool = True
+
+
+def fatal(problems: Iterable[Problem]) -> str:
+    """Return the sentences that keep the server from being called ACTIVE.
+
+    :returns: empty if there are none
+    """
+    return '; '.join(problem.text for problem in problems if problem.fatal)
+
+
+def tell(context: Any, instance: Any, problems: Iterable[Problem]) -> None:
+    """Add an event for each part: Nova finishes an event by its name."""
+    texts: dict[str, list[str]] = {}
+    for problem in problems:
+        texts.setdefault(problem.part, []).append(problem.text)
+    for part, lines in texts.items():
+        events.failed(context, instance, part, '; '.join(lines))

@@ -1,0 +1,235 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The scheduler filter: leave out hosts that can't take the guest.
+
+In nova.conf of nova-scheduler::
+
+    [filter_scheduler]
+    available_filters = nova.scheduler.filters.all_filters
+    available_filters = \
+        nova_arm_migrate.filters.ArmMigrateFilter
+    enabled_filters = ...,ArmMigrateFilter
+
+The driver on the destination stays the authority: it has the trial, and a
+forced migration does not come past any filter. The filter spares the
+conductor one call and one failed check for each host that can't do it. It
+drops no host that the destination's trial may still accept.
+"""
+
+from collections.abc import Iterable
+import dataclasses
+import functools
+from typing import Any
+
+from nova.compute import task_states
+import nova.conf
+from nova import context as nova_context
+from nova import objects
+from nova.scheduler import filters
+from oslo_log import log as logging
+
+from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.scheduler import filter_events
+from nova_arm_migrate.nova.scheduler import host_cache
+from nova_arm_migrate.nova.records import instance_state
+from nova_arm_migrate.nova.precheck import judgement
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.trial import before_trial
+
+CONF = nova.conf.CONF
+conf.register_opts(CONF)
+LOG = logging.getLogger(__name__)
+
+
+class ArmMigrateFilter(filters.BaseHostFilter):
+    """Drop the hosts that can't take a live-migrating Arm64 KVM guest.
+
+    One object serves all requests, several at a time: it keeps nothing of a
+    request.
+    """
+
+    # Nothing that a request consumes on a host changes its CPU.
+    run_filter_once_per_request = True
+
+    RUN_ON_REBUILD = False
+
+    def __init__(self) -> None:
+        # A misspelt option stops the scheduler here, not a migration.
+        conf.start(CONF)
+        self._cache = host_cache.HostCache()
+
+    def host_passes(self, host_state: Any, spec_obj: Any) -> bool:
+        """Return whether one host can take the guest."""
+        return bool(self.filter_all([host_state], spec_obj))
+
+    def filter_all(self, filter_obj_list: Iterable[Any],
+                   spec_obj: Any) -> list[Any]:
+        """Return the hosts that can take the guest.
+
+        All of them, and without asking the database, unless the request may
+        be a live migration to an Arm64 host. Never raises: a request is not
+        to fail because of what this filter does not understand.
+
+        :param filter_obj_list: ``nova.scheduler.host_manager.HostState``
+        :param spec_obj: ``nova.objects.RequestSpec``
+        """
+        states = list(filter_obj_list)
+        if not states or not _may_be_live_migration(spec_obj):
+            return states
+        try:
+            return self._filter(states, spec_obj)
+        except Exception as error:
+            LOG.warning(
+                'ArmMigrateFilter passes all hosts for server %(server)s, it'
+                ' can not judge them: %(kind)s: %(error)s',
+                {'server': spec_obj.instance_uuid,
+                 'kind': type(error).__name__,
+                 'error': ' '.join(str(error).split())[:200]})
+            LOG.debug('The failure was:', exc_info=True)
+            return states
+
+    def _filter(self, states: list[Any], spec_obj: Any) -> list[Any]:
+        settings = conf.current(CONF)
+        if settings.enforcement is conf.Enforcement.OFF:
+            return states
+        infos = self._cache.read_all(state.cpu_info for state in states)
+        if all(info.foreign for info in set(infos)):
+            return states
+        context = spec_obj._context or nova_context.get_admin_context()
+        cell = spec_obj.requested_destination.cell
+        with nova_context.target_cell(context.elevated(), cell) as cell_ctxt:
+            leaving = self._leaving(cell_ctxt, spec_obj)
+            if leaving is None:
+                return states
+            reasons = _reasons(set(infos), leaving, settings)
+            if not reasons:
+                return states
+            found = filter_events.Dropped.of(
+                spec_obj.instance_uuid,
+                [state.host for state in states],
+                [reasons.get(info) for info in infos])
+            if settings.enforcement is conf.Enforcement.WARN:
+                LOG.info('%s (not dropped: [arm_migrate] enforcement is'
+                         ' warn)', found.line())
+                return states
+            LOG.info('%s', found.line())
+            # Each host that fails its own check starts a request again,
+            # with one more host to ignore; the server's events say it once.
+            if len(spec_obj.ignore_hosts) == 1:
+                filter_events.record_event(cell_ctxt, found)
+        return [state for state, info in zip(states, infos)
+                if info not in reasons]
+
+    def _leaving(self, context: Any,
+                 spec_obj: Any) -> judgement.MigratingGuest | None:
+        """Return what is known of the guest, None if it is not for us.
+
+        Two queries for a live migration, one for anything else.
+
+        :param context: of the guest's cell
+        :raises Exception: whatever the database raises
+        """
+        instance = objects.Instance.get_by_uuid(
+            context, spec_obj.instance_uuid,
+            expected_attrs=['flavor', 'system_metadata', 'vcpu_model'])
+        if (instance.task_state != task_states.MIGRATING
+                or instance.host not in spec_obj.ignore_hosts
+                or not _is_arm(instance.image_meta)):
+            return None
+        node = objects.ComputeNode.get_by_host_and_nodename(
+            context, instance.host, instance.node)
+        source = self._cache.read(node.cpu_info or '')
+        recorded = instance_state.recorded(instance)
+        if source.foreign or not (
+                recorded or isinstance(source.host, Host) or _has_kvm(node)):
+            return None
+        return judgement.migrating_guest(
+            recorded, source.host, instance_state.defined(instance))
+
+
+def _may_be_live_migration(spec_obj: Any) -> bool:
+    """Whether a request may be a live migration, from itself alone.
+
+    The conductor's LiveMigrationTask sets both the hosts to ignore, the
+    source among them, and the cell. An evacuation does so too, and a resize
+    where ``allow_resize_to_same_host`` is off; nothing in the request tells
+    those apart, only the server's task state does. A boot, a rebuild and an
+    unshelve ignore no host.
+    """
+    if not ('ignore_hosts' in spec_obj and spec_obj.ignore_hosts):
+        return False
+    destination = ('requested_destination' in spec_obj
+                   and spec_obj.requested_destination)
+    return bool(destination and 'cell' in destination and destination.cell)
+
+
+def _is_arm(image_meta: Any) -> bool:
+    """Whether a guest is an Arm64 one where its host is.
+
+    Source: ``LibvirtDriver._check_emulation_arch``.
+    """
+    arch = (image_meta.properties.get('hw_emulation_architecture')
+            or image_meta.properties.get('hw_architecture')
+            or host_cache.AARCH64)
+    return bool(arch == host_cache.AARCH64)
+
+
+def _has_kvm(node: Any) -> bool:
+    """Whether a compute node without a record can have Arm64 KVM guests."""
+    return any(spec.arch == host_cache.AARCH64 and spec.hv_type == 'kvm'
+               for spec in node.supported_hv_specs or ())
+
+
+def _reasons(infos: set[host_cache.CpuInfo], leaving: judgement.MigratingGuest,
+             settings: conf.Settings) -> dict[host_cache.CpuInfo, str]:
+    """Return why hosts are dropped: one line for each that is to be.
+
+    Each distinct record is judged once.
+    """
+    # What the options do to a verdict is the driver's to say; a refusal is
+    # asked for also where it will only be logged.
+    enforced = dataclasses.replace(
+        settings, enforcement=conf.Enforcement.ENFORCE)
+    judged: dict[Host | str, str | None] = {}
+    reasons = {}
+    for info in infos:
+        if info.foreign:
+            reasons[info] = f'architecture: guest aarch64, host {info.arch}'
+            continue
+        if info.host not in judged:
+            judged[info.host] = _reason(leaving, info.host, enforced)
+        reason = judged[info.host]
+        if reason is not None:
+            reasons[info] = reason
+    return reasons
+
+
+@functools.lru_cache(maxsize=4096)
+def _reason(leaving: judgement.MigratingGuest, host: Host | str,
+            settings: conf.Settings) -> str | None:
+    """Return why the destination would refuse the guest; None if not.
+
+    A finding that a trial on the destination settles drops no host: it
+    costs one pre-check at most. Without the trial ([arm_migrate] trial is
+    off here, and is to be the same on all computes) the destination has the
+    rule alone and would refuse what the rule can't judge.
+
+    Remembered by value: the guests of a host that is emptied are alike.
+    """
+    found = judgement.judge(leaving, host, settings).report
+    if settings.trial:
+        found = before_trial(found, settings.options)
+    if judgement.action(found.verdict, settings) is judgement.Action.REFUSE:
+        return found.summary('host')
+    return None

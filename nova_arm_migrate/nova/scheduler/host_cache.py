@@ -1,0 +1,127 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the scheduler knows of hosts' CPUs, read once a distinct text.
+
+Nova reads every ComputeNode row anew for every request, so that each host
+comes with a ``cpu_info`` string of its own, some kilobytes long, although a
+fleet of thousands of hosts has some tens of different ones.
+"""
+
+import collections
+from collections.abc import Iterable
+import dataclasses
+import json
+import threading
+
+from nova.objects import fields
+
+from nova_arm_migrate.nova.records import instance_state
+from nova_arm_migrate.core.profile import Host
+
+AARCH64 = fields.Architecture.AARCH64
+
+#: Characters. A longer text is read each time: it is no honest host's.
+_LONGEST_KEPT = 1 << 15
+
+#: Every 61st character and the end, where the versions are, tell most texts
+#: apart at a fraction of the cost of a hash over all of them; whether they
+#: are equal is always compared.
+_STRIDE = 61
+_END = 96
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class CpuInfo:
+    """What one ``cpu_info`` text says. Equal to itself only.
+
+    :ivar host: the host's record, or why there is none
+    :ivar arch: as Nova names architectures; None if the text does not say
+    """
+
+    host: Host | str
+    arch: str | None
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it is of a host that can't run Arm64 guests on KVM."""
+        return self.arch is not None and self.arch != AARCH64
+
+
+def read(text: str) -> CpuInfo:
+    """Return what a ``cpu_info`` text says; never raises on any text."""
+    host = instance_state.host_record(text)
+    return CpuInfo(host, _arch(text) if isinstance(host, str) else AARCH64)
+
+
+def _arch(text: str) -> str | None:
+    if len(text) > _LONGEST_KEPT:
+        return None
+    try:
+        info = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    arch = info.get('arch') if isinstance(info, dict) else None
+    return arch if arch in fields.Architecture.ALL else None
+
+
+class HostCache:
+    """The texts read most recently, and what they say.
+
+    Safe to use from any thread. The lock is held for look-ups only: threads
+    that meet a new text at the same time read it both, and keep one result.
+
+    :param size: the number of texts kept
+    """
+
+    def __init__(self, size: int = 1024) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._kept: collections.OrderedDict[str, CpuInfo] = (
+            collections.OrderedDict())
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def read(self, text: str) -> CpuInfo:
+        """Return what a ``cpu_info`` text says."""
+        if len(text) > _LONGEST_KEPT:
+            return read(text)
+        with self._lock:
+            known = self._kept.get(text)
+            if known is not None:
+                self._kept.move_to_end(text)
+                return known
+        new = read(text)
+        with self._lock:
+            known = self._kept.setdefault(text, new)
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return known
+
+    def read_all(self, texts: Iterable[str | None]) -> list[CpuInfo]:
+        """Return what each text says, in their order.
+
+        Equal texts give the same object. What is None counts as empty.
+        """
+        found: list[CpuInfo] = []
+        seen: dict[str, tuple[str, CpuInfo]] = {}
+        for text in texts:
+            if not text:
+                text = ''
+            sample = text[::_STRIDE] + text[-_END:]
+            known = seen.get(sample)
+            if known is None or known[0] != text:
+                known = seen[sample] = text, self.read(text)
+            found.append(known[1])
+        return found

@@ -1,0 +1,147 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The requests of the demonstration, and what came of each.
+
+A request is one or two live migrations of one guest.  It is made under each
+configuration of the cloud, and ends in one of three ways: the guest moved,
+it was refused and goes on where it is, or it ended in ERROR.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as ty
+
+from demo import terminal
+
+IMAGE = 'debian-13-arm64'
+FLAVOR = 'm1.small'
+
+MOVED: ty.Final = 'moved'
+REFUSED: ty.Final = 'refused'
+ERROR: ty.Final = 'ERROR'
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a live migration came to.
+
+    :ivar kind: `MOVED`, `REFUSED` or `ERROR`.
+    :ivar host: where the guest runs now.
+    :ivar tried: the destination; empty if none was chosen.
+    :ivar reasons: what the server's events say of it.
+    """
+
+    kind: str
+    host: str
+    tried: str
+    reasons: tuple[str, ...]
+
+
+class Guests:
+    """Boots guests and moves them, with the ``openstack`` client."""
+
+    def __init__(self, shell: terminal.Terminal, api: terminal.Api) -> None:
+        self.shell = shell
+        self._api = api
+
+    def boot(self, name: str, host: str) -> None:
+        """Boot a guest on a host.
+
+        :raises SceneFailed: it doesn't get ACTIVE there.
+        """
+        self.shell.openstack(
+            f'server create --image {IMAGE} --flavor {FLAVOR} '
+            f'--network private --host {host} {name} '
+            '-c name -c status -c image')
+        server = self._api.settled(name)
+        if (server['status'], _host(server)) != ('ACTIVE', host):
+            raise terminal.SceneFailed(
+                f'{name} is {server["status"]} on {_host(server)}, '
+                f'not ACTIVE on {host}')
+
+    def migrate(self, name: str, host: str = '') -> Outcome:
+        """Live-migrate a guest, and wait for what comes of it.
+
+        :param host: the destination; empty lets the scheduler choose.
+        :raises SceneFailed: Nova didn't take the request at all.
+        """
+        before = self._api.server(name)
+        last_request = self._last_request(before)
+        target = f'--host {host} ' if host else ''
+        answer = self.shell.openstack(
+            f'server migrate --live-migration {target}{name}')
+        after = self._api.settled(name)
+        if self._last_request(after) == last_request:
+            raise terminal.SceneFailed(
+                f'Nova did not take the request: {answer.output}')
+        if after['status'] == 'ERROR':
+            kind = ERROR
+        elif _host(after) != _host(before):
+            kind = MOVED
+        else:
+            kind = REFUSED
+        migration = self._api.last_migration(after)
+        return Outcome(kind, _host(after), migration['dest_compute'] or host,
+                       self._reasons(after))
+
+    def show(self, name: str) -> None:
+        """Show where a guest is, and in which state."""
+        self.shell.openstack(
+            f'server show {name} -c name -c status '
+            '-c OS-EXT-SRV-ATTR:host')
+
+    def list_events(self, name: str) -> None:
+        """Show which requests were made of a server, the last one first."""
+        self.shell.openstack(
+            f'server event list {name} -c "Request ID" -c Action')
+
+    def show_events(self, name: str) -> None:
+        """Show what the server's events say of its last request."""
+        request = self._last_request(self._api.server(name))
+        self.shell.openstack(
+            f'server event show {name} {request} -c events -f json',
+            trim=trim_events)
+
+    def reset(self, name: str) -> None:
+        """Take a guest out of ERROR, as an administrator has to."""
+        self.shell.openstack(
+            f'server set --state active --auto-approve {name}')
+
+    def _reasons(self, server: terminal.Json) -> tuple[str, ...]:
+        path = f'/servers/{server["id"]}/os-instance-actions'
+        action = self._api.get(
+            f'{path}/{self._last_request(server)}')['instanceAction']
+        return tuple(event['details'] for event in action['events']
+                     if event['details'])
+
+    def _last_request(self, server: terminal.Json) -> str:
+        actions = self._api.get(
+            f'/servers/{server["id"]}/os-instance-actions')
+        return str(actions['instanceActions'][0]['request_id'])
+
+
+def _host(server: terminal.Json) -> str:
+    return server['OS-EXT-SRV-ATTR:host'] or ''
+
+
+def trim_events(output: str) -> str:
+    """Keep of the events what says how they ended, the first one first."""
+    lines = []
+    for event in reversed(json.loads(output)['events']):
+        lines.append(f'- event:   {event["event"]}')
+        for key in ('host', 'result', 'details'):
+            text = ' '.join((event[key] or '').split())
+            lines.append(f'  {key + ":":8} {text}'.rstrip())
+    return '\n'.join([*lines, '(times, IDs and tracebacks left out)'])

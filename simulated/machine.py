@@ -1,0 +1,242 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The CPU and KVM of an Arm64 host, played back from its recorded profile.
+
+This is what the simulated QEMU meets; it decides what really happens to a
+guest, whatever Nova's driver thought of it before. Therefore it shares data
+with the driver (records of hosts, which bits belong to a vCPU feature) and no
+rule: `kvm_rule`, `qemu` and `board` were written from the sources of Linux and
+QEMU a second time, and hold against what real kernels answered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import typing as ty
+
+from lxml import etree
+
+from nova_arm_migrate.core import profile
+from nova_arm_migrate.core import record
+from nova_arm_migrate.core import tables
+from nova_arm_migrate.core.tables import features
+from simulated import board
+from simulated import kvm_rule
+from simulated import qemu
+from nova_arm_migrate.probe import recorded
+
+#: The version that a record without one stands for: it takes the least.
+_OLDEST = (0, 0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VcpuState:
+    """What the vCPUs of a running QEMU show their guest.
+
+    :ivar values: of the registers of which a host's record has them; those
+        that are 0 are left out
+    :ivar listed: codes of all registers that KVM lists
+    :ivar disabled: vCPU features that the domain switches off
+    :ivar gic: version of the domain's GIC, None if it says none
+    :ivar interface: ICC_CTLR_EL1, None if it is not known or does not exist
+    :ivar board: what QEMU has built around them
+    :ivar xml: the domain
+    """
+
+    values: profile.Values
+    listed: frozenset[int]
+    disabled: frozenset[str]
+    gic: int | None
+    interface: int | None
+    board: board.Board
+    xml: str
+
+
+class Loaded(ty.NamedTuple):
+    """What became of an incoming vCPU state.
+
+    :ivar refused: one text for each refused register or part of the machine;
+        the load failed unless it is empty.
+    :ivar state: what the vCPU shows the guest from now on; None if the load
+        failed.
+    :ivar broken: one text for each thing that the guest has lost without
+        anybody refusing it.
+    """
+
+    refused: tuple[str, ...]
+    state: VcpuState | None
+    broken: tuple[str, ...] = ()
+
+
+class Machine(ty.Protocol):
+    """The CPU and KVM of one host, as QEMU meets them."""
+
+    def reset(self, domain_xml: str) -> VcpuState:
+        """Return what a new vCPU of a domain shows."""
+        ...
+
+    def load(self, state: VcpuState) -> Loaded:
+        """Write a vCPU's state to a new vCPU."""
+        ...
+
+
+def read_host(path: pathlib.Path) -> profile.Host:
+    """Read a recorded host profile.
+
+    :raises ProfileError: it isn't one.
+    :raises OSError: the file can't be read.
+    """
+    return record.load_host(path.read_text(encoding='utf-8'))
+
+
+def disabled_features(domain_xml: str) -> frozenset[str]:
+    """Return the vCPU features that a domain switches off."""
+    tree = etree.fromstring(domain_xml)
+    names = {
+        str(feature.get('name')) for feature in tree.iterfind('cpu/feature')
+        if feature.get('policy') in ('disable', 'forbid')}
+    pmu = tree.find('features/pmu')
+    if pmu is not None and pmu.get('state') == 'off':
+        names.add('pmu')
+    return frozenset(names & profile.DISABLED_NAMES)
+
+
+class RecordedMachine:
+    """A `Machine` that is a recorded host.
+
+    :ivar host: the profile.
+    :ivar probe: the recorded twin of the driver's probe, for the driver.
+    """
+
+    def __init__(self, host: profile.Host) -> None:
+        self.host = host
+        self.probe = recorded.RecordedHost(host)
+        self._kernel = profile.version_of(host.kernel) or _OLDEST
+        self._qemu = profile.version_of(host.qemu) or _OLDEST
+        caches = host.own_caches
+        if caches is None:
+            caches = kvm_rule.makes_up_caches(host.listed or ())
+        self._rule = kvm_rule.Rule(
+            self._kernel, host.writable or profile.Values(), _hidden(host),
+            caches)
+
+    def reset(self, domain_xml: str) -> VcpuState:
+        """Return what a vCPU of a domain shows when its QEMU starts."""
+        gic = etree.fromstring(domain_xml).find('features/gic')
+        version = gic.get('version') if gic is not None else None
+        return self._new(
+            domain_xml, int(version) if version and version.isdigit()
+            else None)
+
+    def load(self, state: VcpuState) -> Loaded:
+        """Write a guest's registers to a new vCPU, as QEMU does.
+
+        The guest keeps its values, as far as KVM keeps them. A register that
+        only this host has starts with this host's value, and is the guest's
+        from now on. QEMU gives up at the first thing that is wrong; here all
+        of them are told.
+        """
+        if self.host.listed is None:
+            return Loaded((self.host.why_absent('listed'),), None)
+        if state.gic is not None and self.host.gic is not None \
+                and state.gic not in self.host.gic:
+            return Loaded((f'GICv{state.gic}: missing here',), None)
+        new = self._new(state.xml, state.gic)
+        refused = board.refuses(state.board, new.board)
+        refused += [
+            f'{tables.register_of(code).name}: missing here'
+            for code in qemu.fails(state.listed, new.listed, state.values,
+                                   self._qemu)]
+        limits = self._limits(state.disabled)
+        kept = dict(new.values)
+        for code in sorted(state.listed & new.listed):
+            if not tables.keeps_value(code):
+                # State of the running guest: KVM takes all of it.
+                continue
+            try:
+                kept[code] = self._rule.take(
+                    code, state.values.read(code), limits.read(code),
+                    new.values.read(code), limits)
+            except kvm_rule.Refused:
+                refused.append(f'{tables.register_of(code).name}: EINVAL')
+        interface = new.interface
+        if interface is not None and state.interface is not None:
+            # The GIC is a device of its own, restored after the vCPUs.
+            controller = kvm_rule.Interface(interface)
+            try:
+                controller.write(state.interface)
+            except kvm_rule.Refused:
+                refused.append('ICC_CTLR_EL1: EINVAL')
+            interface = controller.value
+        if refused:
+            return Loaded(tuple(refused), None)
+        return Loaded((), dataclasses.replace(
+            new, values=_values(kept), interface=interface,
+            board=board.arrived(state.board, new.board)),
+            tuple(board.breaks(state.board, new.board)))
+
+    def _new(self, domain_xml: str, gic: int | None) -> VcpuState:
+        """Return what a new vCPU shows in a machine with a GIC."""
+        disabled = disabled_features(domain_xml)
+        shown = dict(self._limits(disabled))
+        on_record = self.host.vgic(gic)
+        if on_record is not None:
+            for code, value in on_record.shown:
+                # As KVM has answered; other features do not touch it.
+                shown[code] = (shown.get(code, 0) ^ value
+                               ^ self.host.values.read(code))
+        elif gic is not None:
+            shown = {
+                code: kvm_rule.finalized(code, value, gic, self._kernel)
+                for code, value in shown.items()}
+        return VcpuState(
+            _values(shown), self._listed(disabled), disabled, gic,
+            on_record.ctlr if on_record is not None else None,
+            board.build(domain_xml, disabled, self.host), domain_xml)
+
+    def _limits(self, disabled: frozenset[str]) -> profile.Values:
+        """Return what KVM lets a vCPU without some features have at most."""
+        limits = dict(self.host.values)
+        for name in disabled & features.FEATURES.keys():
+            feature = features.FEATURES[name]
+            for code in feature.bits.keys() & limits.keys():
+                limits[code] &= ~feature.bits[code]
+            for code in feature.registers:
+                limits.pop(code, None)
+        return _values(limits)
+
+    def _listed(self, disabled: frozenset[str]) -> frozenset[int]:
+        gone = [features.FEATURES[name].registers
+                for name in disabled & features.FEATURES.keys()]
+        return (self.host.listed or frozenset()).difference(*gone)
+
+
+def _values(values: dict[int, int]) -> profile.Values:
+    """Leave out what is 0, as records do."""
+    return profile.Values(
+        {code: value for code, value in values.items() if value})
+
+
+def _hidden(host: profile.Host) -> dict[int, int]:
+    """Return what the host's hardware has and its KVM hides from guests.
+
+    Its KVM took these values when the probe wrote them, and showed its own
+    afterwards (`core.tried`). Nothing is known of a record of schema 1.
+    """
+    hidden = {}
+    for code, answers in (host.tried or {}).items():
+        hidden[code] = sum(
+            (answer.ignored.bit_length() - 1) << answer.shift
+            for answer in answers if answer.ignored)
+    return hidden

@@ -38,8 +38,10 @@ class BuildPyWithPth(build_py.build_py):
             self.copy_file(PTH, os.path.join(self.build_lib, PTH))
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
-        return [*super().get_outputs(include_bytecode),
-                os.path.join(self.build_lib, PTH)]
+        return [
+            *super().get_outputs(include_bytecode),
+            os.path.join(self.build_lib, PTH),
+        ]
 
 
 class EditableWheelWithPth(editable_wheel.editable_wheel):
@@ -55,8 +57,10 @@ def _add_to_wheel(wheel: pathlib.Path, name: str, content: bytes) -> None:
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest())
     row = f'{name},sha256={digest.rstrip(b"=").decode()},{len(content)}\n'
     partial = wheel.with_suffix('.partial')
-    with zipfile.ZipFile(wheel) as old, \
-            zipfile.ZipFile(partial, 'w', zipfile.ZIP_DEFLATED) as new:
+    with (
+        zipfile.ZipFile(wheel) as old,
+        zipfile.ZipFile(partial, 'w', zipfile.ZIP_DEFLATED) as new,
+    ):
         new.writestr(name, content)
         for entry in old.infolist():
             data = old.read(entry)
@@ -71,8 +75,10 @@ class Distribution(setuptools.Distribution):
         super().finalize_options()
         # Only now: pbr puts its own commands in place of the whole mapping.
         self.cmdclass.update(
-            build_py=BuildPyWithPth, editable_wheel=EditableWheelWithPth)
+            build_py=BuildPyWithPth, editable_wheel=EditableWheelWithPth
+        )
 
 
 setuptools.setup(
-    setup_requires=['pbr>=6.1.1'], pbr=True, distclass=Distribution)
+    setup_requires=['pbr>=6.1.1'], pbr=True, distclass=Distribution
+)

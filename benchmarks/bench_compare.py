@@ -20,27 +20,30 @@ a host with itself, hosts with the same core, hosts that differ in it.
 import statistics
 import time
 
+import measured_hosts
 import pyperf
 
-import measured_hosts
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.vcpu import guest_started_on
 
 PAIRS = {
-    'compare, a host with itself':
-        lambda here, there: here is there,
-    'compare, the same core':
-        lambda here, there: here is not there and here.cores == there.cores,
-    'compare, other cores':
-        lambda here, there: here.cores != there.cores,
+    'compare, a host with itself': lambda here, there: here is there,
+    'compare, the same core': lambda here, there: (
+        here is not there and here.cores == there.cores
+    ),
+    'compare, other cores': lambda here, there: here.cores != there.cores,
 }
 
 
 def pairs(wanted):
     """Return the pairs (guest, host) that are wanted."""
     hosts = measured_hosts.recorded()
-    return [(guest_started_on(here, gic=3, memory=4 << 30), there)
-            for here in hosts for there in hosts if wanted(here, there)]
+    return [
+        (guest_started_on(here, gic=3, memory=4 << 30), there)
+        for here in hosts
+        for there in hosts
+        if wanted(here, there)
+    ]
 
 
 def measure(loops, found):
@@ -73,17 +76,23 @@ def main():
     results = {}
     for name, wanted in PAIRS.items():
         found = pairs(wanted)
-        results[name] = found, runner.bench_time_func(
-            name, measure, found, inner_loops=len(found))
+        results[name] = (
+            found,
+            runner.bench_time_func(
+                name, measure, found, inner_loops=len(found)
+            ),
+        )
     if runner.args.worker:
         return
     print('\nmicroseconds a pair')
     for name, (found, result) in results.items():
         worst, findings = slowest(found)
-        print(f'{name:30} {len(found):4} pairs'
-              f' {result.mean() * 1e6:8.1f} +-'
-              f' {result.stdev() * 1e6:.1f}, the dearest'
-              f' {worst * 1e6:.1f} with {findings} findings')
+        print(
+            f'{name:30} {len(found):4} pairs'
+            f' {result.mean() * 1e6:8.1f} +-'
+            f' {result.stdev() * 1e6:.1f}, the dearest'
+            f' {worst * 1e6:.1f} with {findings} findings'
+        )
 
 
 if __name__ == '__main__':

@@ -25,18 +25,18 @@ import logging
 import time
 from unittest import mock
 
+import measured_hosts
 from nova import context
 from nova import objects
+from nova.scheduler import host_manager
 from nova.scheduler.filters import compute_capabilities_filter
 from nova.scheduler.filters import io_ops_filter
 from nova.scheduler.filters import num_instances_filter
-from nova.scheduler import host_manager
 from oslo_config import cfg
 import pyperf
 
-import measured_hosts
-from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler import arm_filter
+from nova_arm_migrate.nova.scheduler import host_cache
 
 HOSTS = 10000
 DISTINCT = 40
@@ -48,8 +48,10 @@ SPEC = {'capabilities:cpu_info:arch': 'aarch64'}
 @functools.cache
 def texts(length):
     """Return the distinct texts. :param length: of each, at least"""
-    return [measured_hosts.cpu_info(host, length)
-            for host in measured_hosts.distinct(DISTINCT)]
+    return [
+        measured_hosts.cpu_info(host, length)
+        for host in measured_hosts.distinct(DISTINCT)
+    ]
 
 
 @functools.cache
@@ -66,8 +68,9 @@ def states():
 
 def renewed(length):
     """Return the hosts, with new strings as the database gives them."""
-    for state, text in zip(states(), measured_hosts.fresh(
-            texts(length), HOSTS)):
+    for state, text in zip(
+        states(), measured_hosts.fresh(texts(length), HOSTS)
+    ):
         state.cpu_info = text
     return states()
 
@@ -78,10 +81,15 @@ def request(extra_specs=None, **changes):
     destination.cell = objects.CellMapping(uuid=CELL)
     return objects.RequestSpec(
         context.RequestContext('user', 'project', is_admin=False),
-        instance_uuid=UUID, scheduler_hints={},
+        instance_uuid=UUID,
+        scheduler_hints={},
         flavor=objects.Flavor(memory_mb=1024, extra_specs=extra_specs or {}),
-        **{'ignore_hosts': ['source'], 'requested_destination': destination,
-           **changes})
+        **{
+            'ignore_hosts': ['source'],
+            'requested_destination': destination,
+            **changes,
+        },
+    )
 
 
 def warm(length):
@@ -106,27 +114,32 @@ def cold():
 
 #: Name: filter, what is in the request, characters of a cpu_info at least.
 BENCHMARKS = {
-    'IoOpsFilter': (
-        lambda: io_ops_filter.IoOpsFilter(), {}, 0),
+    'IoOpsFilter': (lambda: io_ops_filter.IoOpsFilter(), {}, 0),
     'NumInstancesFilter': (
-        lambda: num_instances_filter.NumInstancesFilter(), {}, 0),
+        lambda: num_instances_filter.NumInstancesFilter(),
+        {},
+        0,
+    ),
     'ComputeCapabilitiesFilter, no specs': (
         lambda: compute_capabilities_filter.ComputeCapabilitiesFilter(),
-        {}, 0),
+        {},
+        0,
+    ),
     'ComputeCapabilitiesFilter, a cpu_info spec': (
         lambda: compute_capabilities_filter.ComputeCapabilitiesFilter(),
-        {'extra_specs': SPEC}, 0),
+        {'extra_specs': SPEC},
+        0,
+    ),
     'ComputeCapabilitiesFilter, a cpu_info spec, 9 KB': (
         lambda: compute_capabilities_filter.ComputeCapabilitiesFilter(),
-        {'extra_specs': SPEC}, 9000),
-    'ArmMigrateFilter, warm': (
-        lambda: warm(0), {}, 0),
-    'ArmMigrateFilter, warm, 9 KB': (
-        lambda: warm(9000), {}, 9000),
+        {'extra_specs': SPEC},
+        9000,
+    ),
+    'ArmMigrateFilter, warm': (lambda: warm(0), {}, 0),
+    'ArmMigrateFilter, warm, 9 KB': (lambda: warm(9000), {}, 9000),
     'ArmMigrateFilter, warm, but for the guest': (warm_hosts, {}, 0),
     'ArmMigrateFilter, cold': (cold, {}, 0),
-    'ArmMigrateFilter, a boot': (
-        lambda: warm(0), {'ignore_hosts': []}, 0),
+    'ArmMigrateFilter, a boot': (lambda: warm(0), {'ignore_hosts': []}, 0),
 }
 
 
@@ -134,21 +147,32 @@ BENCHMARKS = {
 def database():
     """Play the two rows that the filter reads."""
     instance = mock.Mock(
-        task_state='migrating', host='source', node='source',
+        task_state='migrating',
+        host='source',
+        node='source',
         vcpu_model=objects.VirtCPUModel(features=[]),
         flavor=objects.Flavor(memory_mb=1024, extra_specs={}),
-        image_meta=objects.ImageMeta.from_dict({'properties': {}}))
+        image_meta=objects.ImageMeta.from_dict({'properties': {}}),
+    )
     node = objects.ComputeNode(
-        cpu_info=measured_hosts.cpu_info(measured_hosts.distinct(1)[0]))
+        cpu_info=measured_hosts.cpu_info(measured_hosts.distinct(1)[0])
+    )
     with contextlib.ExitStack() as stack:
         for target, name, value in (
-                (objects.Instance, 'get_by_uuid', instance),
-                (objects.ComputeNode, 'get_by_host_and_nodename', node),
-                (objects.InstanceActionEvent, 'create', None),
-                (arm_filter.nova_context, 'target_cell',
-                 contextlib.nullcontext(mock.Mock(request_id='req-1')))):
-            stack.enter_context(mock.patch.object(
-                target, name, autospec=True, return_value=value))
+            (objects.Instance, 'get_by_uuid', instance),
+            (objects.ComputeNode, 'get_by_host_and_nodename', node),
+            (objects.InstanceActionEvent, 'create', None),
+            (
+                arm_filter.nova_context,
+                'target_cell',
+                contextlib.nullcontext(mock.Mock(request_id='req-1')),
+            ),
+        ):
+            stack.enter_context(
+                mock.patch.object(
+                    target, name, autospec=True, return_value=value
+                )
+            )
         yield
 
 
@@ -167,9 +191,12 @@ def measure(loops, make, asked, length):
 
 def count_parses():
     """Return how many texts a cold filter parses for all hosts."""
-    with database(), mock.patch.object(
-            host_cache, 'read', autospec=True,
-            side_effect=host_cache.read) as read:
+    with (
+        database(),
+        mock.patch.object(
+            host_cache, 'read', autospec=True, side_effect=host_cache.read
+        ) as read,
+    ):
         cold().filter_all(renewed(0), request())
         return read.call_count
 
@@ -191,23 +218,34 @@ def main():
     logging.getLogger('nova_arm_migrate').propagate = False
     runner = pyperf.Runner()
     measured_hosts.few_runs(runner)
-    results = {name: runner.bench_time_func(
-        name, measure, *arguments, inner_loops=HOSTS)
-        for name, arguments in BENCHMARKS.items()}
+    results = {
+        name: runner.bench_time_func(
+            name, measure, *arguments, inner_loops=HOSTS
+        )
+        for name, arguments in BENCHMARKS.items()
+    }
     if runner.args.worker:
         return
     sizes = [len(text) for text in texts(0)]
-    print(f'\n{HOSTS} hosts, {DISTINCT} distinct cpu_info of {min(sizes)} to'
-          f' {max(sizes)} characters; microseconds a host (CPU time)')
+    print(
+        f'\n{HOSTS} hosts, {DISTINCT} distinct cpu_info of {min(sizes)} to'
+        f' {max(sizes)} characters; microseconds a host (CPU time)'
+    )
     for name, result in results.items():
-        print(f'{name:50} {result.mean() * 1e6:8.2f}'
-              f' +- {result.stdev() * 1e6:.2f}')
+        print(
+            f'{name:50} {result.mean() * 1e6:8.2f}'
+            f' +- {result.stdev() * 1e6:.2f}'
+        )
     for length in 0, 9000:
         text = max(texts(length), key=len)
-        print(f'json.loads of {len(text)} characters'
-              f' {parse_seconds(text) * 1e6:8.2f}')
-    print(f'a cold filter parses {count_parses()} texts: the distinct ones,'
-          ' the source\'s among them')
+        print(
+            f'json.loads of {len(text)} characters'
+            f' {parse_seconds(text) * 1e6:8.2f}'
+        )
+    print(
+        f'a cold filter parses {count_parses()} texts: the distinct ones,'
+        " the source's among them"
+    )
 
 
 if __name__ == '__main__':

@@ -21,18 +21,24 @@ import resource
 import time
 import tracemalloc
 
+import measured_hosts
 import pyperf
 
-import measured_hosts
 from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.pools import fleet as pools
 from nova_arm_migrate.core.record import dump_host
 
 #: Hosts, distinct profiles, and what these differ in.
-SIZES = [(100000, 10, 'versions'), (100000, 40, 'versions'),
-         (100000, 160, 'versions'), (100000, 1000, 'versions'),
-         (100000, 160, 'fields'), (100000, 1000, 'fields'),
-         (1000, 40, 'versions'), (10000, 40, 'versions')]
+SIZES = [
+    (100000, 10, 'versions'),
+    (100000, 40, 'versions'),
+    (100000, 160, 'versions'),
+    (100000, 1000, 'versions'),
+    (100000, 160, 'fields'),
+    (100000, 1000, 'fields'),
+    (1000, 40, 'versions'),
+    (10000, 40, 'versions'),
+]
 KINDS = {'versions': measured_hosts.distinct, 'fields': measured_hosts.varied}
 
 
@@ -47,8 +53,9 @@ def records(hosts, distinct, kind):
 def work(hosts, distinct, kind):
     """What ``nova-arm-migrate baseline`` does once it has read the files."""
     found = pools(records(hosts, distinct, kind))
-    common = baseline([profile.host for pool in found.pools
-                       for profile in pool.profiles])
+    common = baseline(
+        [profile.host for pool in found.pools for profile in pool.profiles]
+    )
     return found, common
 
 
@@ -83,10 +90,12 @@ def main():
     print()
     for size, (name, result) in zip(SIZES, results.items()):
         most, found, common = peak(*size)
-        print(f'{name:40} {result.mean():6.3f} s +-'
-              f' {result.stdev():.3f}, {most / 2 ** 20:6.1f} MiB,'
-              f' {len(found.pools)} pools,'
-              f' {len(common.conflicts)} conflicts')
+        print(
+            f'{name:40} {result.mean():6.3f} s +-'
+            f' {result.stdev():.3f}, {most / 2**20:6.1f} MiB,'
+            f' {len(found.pools)} pools,'
+            f' {len(common.conflicts)} conflicts'
+        )
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f'peak resident size of this process: {own / 1024:.0f} MiB')
 

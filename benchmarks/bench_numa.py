@@ -23,32 +23,42 @@ import time
 import pyperf
 
 from nova_arm_migrate.numa import domain
-from nova_arm_migrate.numa.layout import Cell
-from nova_arm_migrate.numa.layout import Layout
-from nova_arm_migrate.numa.layout import Scheduler
 from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa import regenerate
 from nova_arm_migrate.numa import wire
+from nova_arm_migrate.numa.layout import Cell
+from nova_arm_migrate.numa.layout import Layout
+from nova_arm_migrate.numa.layout import Scheduler
 
-XML = (pathlib.Path(__file__).parents[1] / 'tests' / 'fixtures' / 'domains'
-       / 'eight-cells.xml').read_text()
+XML = (
+    pathlib.Path(__file__).parents[1]
+    / 'tests'
+    / 'fixtures'
+    / 'domains'
+    / 'eight-cells.xml'
+).read_text()
 
 #: Everything elsewhere, and on pages of another size.
 LAYOUT = Layout(
     vcpus={vcpu: frozenset({127 - vcpu}) for vcpu in range(64)},
     emulator=frozenset(range(128, 136)),
-    cells=tuple(Cell(cell, frozenset({15 - cell}), page_kib=524288)
-                for cell in range(8)),
-    scheduler=Scheduler(frozenset(range(1, 64)), 'fifo', 2))
+    cells=tuple(
+        Cell(cell, frozenset({15 - cell}), page_kib=524288)
+        for cell in range(8)
+    ),
+    scheduler=Scheduler(frozenset(range(1, 64)), 'fifo', 2),
+)
 
 
 def measured(function):
     """Return CPU seconds of a number of calls, as pyperf asks."""
+
     def run(loops):
         before = time.process_time()
         for _ in range(loops):
             function()
         return time.process_time() - before
+
     return run
 
 
@@ -56,13 +66,16 @@ def main():
     runner = pyperf.Runner(processes=3)
     runner.bench_time_func(
         'regenerate 64 vCPUs in 8 cells',
-        measured(lambda: regenerate.regenerate(XML, LAYOUT)))
+        measured(lambda: regenerate.regenerate(XML, LAYOUT)),
+    )
     runner.bench_time_func(
-        'read its layout', measured(lambda: domain.layout_of(
-            parse.parse_domain(XML))))
+        'read its layout',
+        measured(lambda: domain.layout_of(parse.parse_domain(XML))),
+    )
     text = wire.dump(LAYOUT)
     runner.bench_time_func(
-        'read the layout that was sent', measured(lambda: wire.load(text)))
+        'read the layout that was sent', measured(lambda: wire.load(text))
+    )
 
 
 if __name__ == '__main__':

@@ -31,15 +31,19 @@ import pyperf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from nova_arm_migrate.core.record import load_host  # noqa: E402
-from nova_arm_migrate.core.vcpu import guest_started_on  # noqa: E402
-from nova_arm_migrate.probe import user_registers  # noqa: E402
-from nova_arm_migrate.probe.host import LocalHost  # noqa: E402
-from tests.unit.probe.fake_kvm import FakeKernel  # noqa: E402
-from tests.unit.probe.fake_kvm import write_tree  # noqa: E402
+from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.probe import user_registers
+from nova_arm_migrate.probe.host import LocalHost
+from tests.unit.probe.fake_kvm import FakeKernel
+from tests.unit.probe.fake_kvm import write_tree
 
-PROFILES = (pathlib.Path(__file__).resolve().parents[1]
-            / 'tests' / 'fixtures' / 'profiles')
+PROFILES = (
+    pathlib.Path(__file__).resolve().parents[1]
+    / 'tests'
+    / 'fixtures'
+    / 'profiles'
+)
 CPUS = 80
 
 
@@ -70,25 +74,35 @@ def main():
     runner = pyperf.Runner()
     for name in ('max-linux-7.2', 'neoverse-n1-linux-6.1'):
         host = load_host((PROFILES / f'{name}.json').read_text().strip())
-        host = dataclasses.replace(host, cores=(
-            dataclasses.replace(host.cores[0], cpus=f'0-{CPUS - 1}'),))
+        host = dataclasses.replace(
+            host,
+            cores=(dataclasses.replace(host.cores[0], cpus=f'0-{CPUS - 1}'),),
+        )
         kernel = TimedKernel(host)
         fcntl.ioctl = kernel.ioctl
-        user_registers.read = {user_registers.CNTFRQ_EL0: host.cntfrq,
-                    user_registers.DCZID_EL0: host.dczid}.__getitem__
+        user_registers.read = {
+            user_registers.CNTFRQ_EL0: host.cntfrq,
+            user_registers.DCZID_EL0: host.dczid,
+        }.__getitem__
         guest = guest_started_on(host)
         with tempfile.TemporaryDirectory() as root:
             write_tree(root, host)
-            probe = LocalHost(qemu=host.qemu, libvirt=host.libvirt,
-                              root=root, device=os.devnull,
-                              machine='aarch64')
+            probe = LocalHost(
+                qemu=host.qemu,
+                libvirt=host.libvirt,
+                root=root,
+                device=os.devnull,
+                machine='aarch64',
+            )
             assert probe.host().values == host.values
             for title, ask in (
-                    ('host', probe.host),
-                    ('guest view', lambda: probe.guest_view(frozenset())),
-                    ('trial', lambda: probe.trial(guest))):
+                ('host', probe.host),
+                ('guest view', lambda: probe.guest_view(frozenset())),
+                ('trial', lambda: probe.trial(guest)),
+            ):
                 runner.bench_time_func(
-                    f'probe, {title}, {name}', measure, ask, kernel)
+                    f'probe, {title}, {name}', measure, ask, kernel
+                )
 
 
 if __name__ == '__main__':

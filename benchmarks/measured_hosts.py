@@ -27,26 +27,77 @@ from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.tables import REGISTERS
 
 #: Recorded on real kernels; their README says how.
-PROFILES = (pathlib.Path(__file__).parents[1]
-            / 'tests' / 'fixtures' / 'profiles')
+PROFILES = (
+    pathlib.Path(__file__).parents[1] / 'tests' / 'fixtures' / 'profiles'
+)
 
 #: What Nova's driver writes on an Arm64 host beside the record.
 NOVA_PART = {
-    'arch': 'aarch64', 'model': 'Neoverse-V1', 'vendor': 'ARM',
+    'arch': 'aarch64',
+    'model': 'Neoverse-V1',
+    'vendor': 'ARM',
     'topology': {'cells': 2, 'sockets': 1, 'cores': 64, 'threads': 1},
     'features': sorted(
-        'fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp'
-        ' cpuid asimdrdm jscvt fcma lrcpc dcpop sha3 sm3 sm4 asimddp sha512'
-        ' sve asimdfhm dit uscat ilrcpc flagm ssbs sb paca pacg dcpodp sve2'
-        ' sveaes svepmull svebitperm svesha3 svesm4 flagm2 frint svei8mm'
-        ' svebf16 i8mm bf16 dgh rng bti'.split()),
+        [
+            'fp',
+            'asimd',
+            'evtstrm',
+            'aes',
+            'pmull',
+            'sha1',
+            'sha2',
+            'crc32',
+            'atomics',
+            'fphp',
+            'asimdhp',
+            'cpuid',
+            'asimdrdm',
+            'jscvt',
+            'fcma',
+            'lrcpc',
+            'dcpop',
+            'sha3',
+            'sm3',
+            'sm4',
+            'asimddp',
+            'sha512',
+            'sve',
+            'asimdfhm',
+            'dit',
+            'uscat',
+            'ilrcpc',
+            'flagm',
+            'ssbs',
+            'sb',
+            'paca',
+            'pacg',
+            'dcpodp',
+            'sve2',
+            'sveaes',
+            'svepmull',
+            'svebitperm',
+            'svesha3',
+            'svesm4',
+            'flagm2',
+            'frint',
+            'svei8mm',
+            'svebf16',
+            'i8mm',
+            'bf16',
+            'dgh',
+            'rng',
+            'bti',
+        ]
+    ),
 }
 
 
 def recorded() -> list[Host]:
     """Return the recorded profiles."""
-    return [load_host(path.read_text().strip())
-            for path in sorted(PROFILES.glob('*.json'))]
+    return [
+        load_host(path.read_text().strip())
+        for path in sorted(PROFILES.glob('*.json'))
+    ]
 
 
 def distinct(count: int) -> list[Host]:
@@ -59,8 +110,10 @@ def distinct(count: int) -> list[Host]:
     for release in itertools.count():
         if len(hosts) >= count:
             return hosts[:count]
-        hosts += [dataclasses.replace(host, qemu=f'{host.qemu}.{release}')
-                  for host in recorded()]
+        hosts += [
+            dataclasses.replace(host, qemu=f'{host.qemu}.{release}')
+            for host in recorded()
+        ]
     raise AssertionError
 
 
@@ -71,18 +124,26 @@ def varied(count: int) -> list[Host]:
     another value each, wherever the kernel lets them be written or not.
     """
     draw = random.Random(count)
-    fields = [(register.code, field) for register in REGISTERS.values()
-              if register.judge in (Judge.FEATURES, Judge.FEATURES_32BIT)
-              for field in register.fields]
+    fields = [
+        (register.code, field)
+        for register in REGISTERS.values()
+        if register.judge in (Judge.FEATURES, Judge.FEATURES_32BIT)
+        for field in register.fields
+    ]
     bases, hosts = recorded(), {}
     while len(hosts) < count:
         host = bases[len(hosts) % len(bases)]
         values = dict(host.values)
         for code, field in draw.sample(fields, draw.randint(1, 5)):
-            values[code] = field.into(values.get(code, 0),
-                                      draw.randrange(1 << field.width))
-        host = dataclasses.replace(host, values=Values(
-            {code: value for code, value in values.items() if value}))
+            values[code] = field.into(
+                values.get(code, 0), draw.randrange(1 << field.width)
+            )
+        host = dataclasses.replace(
+            host,
+            values=Values(
+                {code: value for code, value in values.items() if value}
+            ),
+        )
         hosts[host.values, host.qemu, host.kernel] = host
     return list(hosts.values())
 
@@ -93,10 +154,12 @@ def cpu_info(host: Host, length: int = 0) -> str:
     :param length: characters, to which Nova's part is stretched
     """
     from nova_arm_migrate.nova.records.cpu_info import put_host
+
     text = put_host(json.dumps(NOVA_PART), host)
     if len(text) < length:
-        text = put_host(json.dumps(
-            NOVA_PART | {'model': 'm' * (length - len(text))}), host)
+        text = put_host(
+            json.dumps(NOVA_PART | {'model': 'm' * (length - len(text))}), host
+        )
     return text
 
 
@@ -105,8 +168,10 @@ def fresh(texts: list[str], count: int) -> list[str]:
 
     CPython keeps a string's hash with the object: these have none yet.
     """
-    return [(text[:-1] + '}') for text, _ in zip(
-        itertools.cycle(texts), range(count))]
+    return [
+        (text[:-1] + '}')
+        for text, _ in zip(itertools.cycle(texts), range(count))
+    ]
 
 
 def few_runs(runner: object) -> None:

@@ -42,13 +42,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='python -m demo',
         description='A cloud of simulated Arm64 hosts, and live migrations '
-        'in it.', epilog=SIMULATED.replace('\n', ' '))
+        'in it.',
+        epilog=SIMULATED.replace('\n', ' '),
+    )
     parser.add_argument(
-        '--keep', action='store_true',
-        help='leave the cloud up afterwards, until Ctrl-C')
+        '--keep',
+        action='store_true',
+        help='leave the cloud up afterwards, until Ctrl-C',
+    )
     parser.add_argument(
-        '--port', type=int, default=0, metavar='PORT',
-        help='TCP port of the APIs on 127.0.0.1 (default: a free one)')
+        '--port',
+        type=int,
+        default=0,
+        metavar='PORT',
+        help='TCP port of the APIs on 127.0.0.1 (default: a free one)',
+    )
     arguments = parser.parse_args(argv)
     if not 0 <= arguments.port < 65536:
         parser.error(f'no TCP port: {arguments.port}')
@@ -91,6 +99,7 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
     except ImportError as exc:
         return _cannot(f"{exc}: pip install 'nova-arm-migrate[demo]'")
     from nova_arm_migrate import finder
+
     finder.install()
     # What is logged before the log is open is not for the screen.
     logging.lastResort = None
@@ -100,21 +109,27 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
         terminal.client_path()
         settings.api_paste_config()
         front = frontend.Frontend(arguments.port)
-    except (frontend.PortInUse, settings.InstallationIncomplete,
-            terminal.ClientMissing) as exc:
+    except (
+        frontend.PortInUse,
+        settings.InstallationIncomplete,
+        terminal.ClientMissing,
+    ) as exc:
         return _cannot(str(exc))
     cloud = demo_cloud.Cloud(
-        directory, front, scenes.fleet(), scenes.DRIVER, [scenes.FILTER])
+        directory, front, scenes.fleet(), scenes.DRIVER, [scenes.FILTER]
+    )
     cloud.setUp()
     try:
         shell = terminal.Terminal(cloud.environment)
-        api = terminal.Api(cloud.frontend.url, frontend.TOKEN,
-                           cloud.finish_live_migrations)
+        api = terminal.Api(
+            cloud.frontend.url, frontend.TOKEN, cloud.finish_live_migrations
+        )
         print(f'\nThe cloud is up after {time.monotonic() - started:.0f} s.')
         story = scenes.Story(cloud, shell, api)
         story.tell()
-        print(f'\n{time.monotonic() - started:.0f} s, '
-              f'{shell.commands} commands.')
+        print(
+            f'\n{time.monotonic() - started:.0f} s, {shell.commands} commands.'
+        )
         for failure in story.failures:
             print(f'FAILED: {failure}', flush=True)
         if arguments.keep:
@@ -130,11 +145,15 @@ def _keep(cloud: ty.Any, directory: pathlib.Path) -> None:
     programs = str(pathlib.Path(sys.executable).parent)
     exports = '\n'.join(
         f'export {name}={shlex.quote(value)}'
-        for name, value in cloud.environment.items())
-    print('\nThe cloud stays up, with nova-arm-migrate again. To use it:\n\n'
-          f'{exports}\n'
-          f'export PATH={shlex.quote(programs)}:$PATH\n\n'
-          'Ctrl-C ends it.', flush=True)
+        for name, value in cloud.environment.items()
+    )
+    print(
+        '\nThe cloud stays up, with nova-arm-migrate again. To use it:\n\n'
+        f'{exports}\n'
+        f'export PATH={shlex.quote(programs)}:$PATH\n\n'
+        'Ctrl-C ends it.',
+        flush=True,
+    )
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
@@ -156,9 +175,14 @@ def _cannot(why: str) -> int:
 
 def _log_thread_exception(arguments: threading.ExceptHookArgs) -> None:
     logging.getLogger(__name__).error(
-        'in thread %s', arguments.thread, exc_info=(
-            arguments.exc_type, arguments.exc_value or arguments.exc_type(),
-            arguments.exc_traceback))
+        'in thread %s',
+        arguments.thread,
+        exc_info=(
+            arguments.exc_type,
+            arguments.exc_value or arguments.exc_type(),
+            arguments.exc_traceback,
+        ),
+    )
 
 
 def _leave_log(directory: pathlib.Path) -> None:

@@ -34,19 +34,19 @@ import typing as ty
 import uuid
 
 import fixtures
-from nova.api.openstack import wsgi_app
-from nova.api import wsgi
-from nova.compute import rpcapi as compute_rpcapi
-import nova.conf
 from nova import config
 from nova import context as nova_context
-from nova.db.main import api as main_db_api
-from nova.db import migration
 from nova import objects
 from nova import service
+from nova import thread_pool_factory
+from nova.api import wsgi
+from nova.api.openstack import wsgi_app
+from nova.compute import rpcapi as compute_rpcapi
+import nova.conf
+from nova.db import migration
+from nova.db.main import api as main_db_api
 from nova.tests import fixtures as nova_fixtures
 from nova.tests.fixtures import libvirt as fakelibvirt
-from nova import thread_pool_factory
 import os_brick  # type: ignore[import-untyped]
 import os_vif
 from oslo_config import cfg
@@ -55,10 +55,10 @@ from placement import conf as placement_conf
 from placement import db_api as placement_db
 from placement import deploy as placement_deploy
 
-from nova_arm_migrate.core.profile import Host
 from demo import frontend
-from simulated import hosts
 from demo import settings
+from nova_arm_migrate.core.profile import Host
+from simulated import hosts
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -99,10 +99,14 @@ class Cloud(fixtures.Fixture):
         stops it in the end.
     """
 
-    def __init__(self, directory: pathlib.Path, front: frontend.Frontend,
-                 specs: collections.abc.Mapping[str, HostSpec],
-                 driver: str = 'libvirt.LibvirtDriver',
-                 filters: collections.abc.Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        front: frontend.Frontend,
+        specs: collections.abc.Mapping[str, HostSpec],
+        driver: str = 'libvirt.LibvirtDriver',
+        filters: collections.abc.Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.directory = directory
         self.nova_conf = directory / 'nova.conf'
@@ -146,7 +150,8 @@ class Cloud(fixtures.Fixture):
 
     def _write_nova_conf(self, workarounds: dict[str, bool]) -> None:
         options = settings.nova_options(
-            self.directory, self.frontend.url, self._driver, self._filters)
+            self.directory, self.frontend.url, self._driver, self._filters
+        )
         options['workarounds'] = dict(workarounds)
         settings.write(self.nova_conf, options)
 
@@ -170,19 +175,26 @@ class Cloud(fixtures.Fixture):
         migration.db_sync(database='api')
         migration.db_sync(database='main')
         main_db_api.get_engine().dispose()
-        with (sqlite3.connect(self.directory / 'nova_cell1.sqlite') as cell1,
-              sqlite3.connect(self.directory / 'nova_cell0.sqlite') as cell0):
+        with (
+            sqlite3.connect(self.directory / 'nova_cell1.sqlite') as cell1,
+            sqlite3.connect(self.directory / 'nova_cell0.sqlite') as cell0,
+        ):
             cell1.backup(cell0)
             cell0.execute('PRAGMA journal_mode=WAL')
         context = nova_context.get_admin_context()
         for cell_name, cell_uuid, transport in (
-                ('cell0', objects.CellMapping.CELL0_UUID, 'none:///'),
-                ('cell1', str(uuid.uuid4()), CONF.transport_url)):
+            ('cell0', objects.CellMapping.CELL0_UUID, 'none:///'),
+            ('cell1', str(uuid.uuid4()), CONF.transport_url),
+        ):
             cell = objects.CellMapping(
-                context, uuid=cell_uuid, name=cell_name,
+                context,
+                uuid=cell_uuid,
+                name=cell_name,
                 transport_url=transport,
                 database_connection=settings.sqlite_url(
-                    self.directory, f'nova_{cell_name}'))
+                    self.directory, f'nova_{cell_name}'
+                ),
+            )
             cell.create()
         self._cell1 = cell
 
@@ -192,61 +204,110 @@ class Cloud(fixtures.Fixture):
         neutron = self.useFixture(nova_fixtures.NeutronFixture(stage))
         self.useFixture(nova_fixtures.CinderFixture(stage))
         glance.images.clear()
-        glance.create(None, {
-            'id': str(uuid.uuid4()), 'name': IMAGE_NAME, 'size': 25165824,
-            'container_format': 'bare', 'disk_format': 'qcow2',
-            'min_ram': 0, 'min_disk': 0, 'visibility': 'public',
-            'protected': False, 'is_public': True, 'deleted': False,
-            'deleted_at': None, 'status': 'active', 'tags': [],
-            'properties': {'hw_architecture': 'aarch64',
-                           'hw_machine_type': 'virt'}})
+        glance.create(
+            None,
+            {
+                'id': str(uuid.uuid4()),
+                'name': IMAGE_NAME,
+                'size': 25165824,
+                'container_format': 'bare',
+                'disk_format': 'qcow2',
+                'min_ram': 0,
+                'min_disk': 0,
+                'visibility': 'public',
+                'protected': False,
+                'is_public': True,
+                'deleted': False,
+                'deleted_at': None,
+                'status': 'active',
+                'tags': [],
+                'properties': {
+                    'hw_architecture': 'aarch64',
+                    'hw_machine_type': 'virt',
+                },
+            },
+        )
         self._glance = glance
         self._neutron = neutron
         self.useFixture(hosts.FakeHypervisorFixture())
         # A stopped compute must not take the thread pools of the others.
-        self.useFixture(fixtures.MonkeyPatch(
-            'nova.thread_pool_factory.shutdown_all_executors', lambda: None))
-        self._connection = self.useFixture(fixtures.MockPatch(
-            'nova.virt.libvirt.host.Host.get_connection')).mock
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.thread_pool_factory.shutdown_all_executors', lambda: None
+            )
+        )
+        self._connection = self.useFixture(
+            fixtures.MockPatch('nova.virt.libvirt.host.Host.get_connection')
+        ).mock
         self._node_uuids = [
-            self.useFixture(fixtures.MockPatch(
-                f'nova.virt.node.{verb}_local_node_uuid')).mock
-            for verb in ('get', 'read')]
+            self.useFixture(
+                fixtures.MockPatch(f'nova.virt.node.{verb}_local_node_uuid')
+            ).mock
+            for verb in ('get', 'read')
+        ]
         arm = self.useFixture(hosts.ArmHostsFixture(copy_seconds=0.5))
         for name, spec in self._specs.items():
-            arm.add(name, spec.profile, host_info=fakelibvirt.HostInfo(
-                cpu_nodes=1, cpu_sockets=1, cpu_cores=8, cpu_threads=1,
-                kB_mem=spec.memory_gib << 20))
+            arm.add(
+                name,
+                spec.profile,
+                host_info=fakelibvirt.HostInfo(
+                    cpu_nodes=1,
+                    cpu_sockets=1,
+                    cpu_cores=8,
+                    cpu_threads=1,
+                    kB_mem=spec.memory_gib << 20,
+                ),
+            )
         return arm
 
     def _serve(self) -> None:
         catalog = {
-            kind: f'{self.frontend.url}/{path}' for kind, path in (
-                ('identity', 'identity/v3'), ('compute', 'compute/v2.1'),
-                ('placement', 'placement'), ('image', 'image'),
-                ('network', 'network'))}
+            kind: f'{self.frontend.url}/{path}'
+            for kind, path in (
+                ('identity', 'identity/v3'),
+                ('compute', 'compute/v2.1'),
+                ('placement', 'placement'),
+                ('image', 'image'),
+                ('network', 'network'),
+            )
+        }
         self.frontend.mount('identity', frontend.Identity(catalog))
-        self.frontend.mount('image', frontend.Collection(
-            'v2', 'images', None, self._images))
-        self.frontend.mount('network', frontend.Collection(
-            'v2.0', 'networks', 'network',
-            lambda: list(self._neutron._networks.values())))
-        self.frontend.mount('placement', self._placement())
         self.frontend.mount(
-            'compute', wsgi.Loader().load_app('osapi_compute'))
+            'image', frontend.Collection('v2', 'images', None, self._images)
+        )
+        self.frontend.mount(
+            'network',
+            frontend.Collection(
+                'v2.0',
+                'networks',
+                'network',
+                lambda: list(self._neutron._networks.values()),
+            ),
+        )
+        self.frontend.mount('placement', self._placement())
+        self.frontend.mount('compute', wsgi.Loader().load_app('osapi_compute'))
         self.frontend.start()
 
     def _images(self) -> list[dict[str, ty.Any]]:
-        return [{'id': image['id'], 'name': image['name'],
-                 'status': image['status'], 'visibility': 'public',
-                 'min_ram': 0, 'min_disk': 0, 'size': image['size'],
-                 **image['properties']}
-                for image in self._glance.images.values()]
+        return [
+            {
+                'id': image['id'],
+                'name': image['name'],
+                'status': image['status'],
+                'visibility': 'public',
+                'min_ram': 0,
+                'min_disk': 0,
+                'size': image['size'],
+                **image['properties'],
+            }
+            for image in self._glance.images.values()
+        ]
 
     def _placement(self) -> frontend.App:
         path = self.directory / 'placement.conf'
-        settings.write(path, settings.placement_options(
-            self.directory, self.frontend.url))
+        settings.write(
+            path, settings.placement_options(self.directory, self.frontend.url)
+        )
         conf = cfg.ConfigOpts()
         placement_conf.register_opts(conf)
         conf([], project='placement', default_config_files=[str(path)])
@@ -258,13 +319,25 @@ class Cloud(fixtures.Fixture):
         wsgi_app._setup_service(CONF.host, 'osapi_compute')
         context = nova_context.get_admin_context()
         for name, vcpus, memory_mb in (
-                ('m1.small', 1, 2048), ('m1.medium', 2, 4096)):
+            ('m1.small', 1, 2048),
+            ('m1.medium', 2, 4096),
+        ):
             objects.Flavor(
-                context, name=name, flavorid=name, vcpus=vcpus,
-                memory_mb=memory_mb, root_gb=10, ephemeral_gb=0, swap=0,
-                rxtx_factor=1.0, disabled=False, is_public=True).create()
-        self._start(service.Service.create(
-            binary='nova-conductor', topic='conductor'))
+                context,
+                name=name,
+                flavorid=name,
+                vcpus=vcpus,
+                memory_mb=memory_mb,
+                root_gb=10,
+                ephemeral_gb=0,
+                swap=0,
+                rxtx_factor=1.0,
+                disabled=False,
+                is_public=True,
+            ).create()
+        self._start(
+            service.Service.create(binary='nova-conductor', topic='conductor')
+        )
         self._start_scheduler()
 
     def start_compute(self, name: str) -> None:
@@ -272,21 +345,25 @@ class Cloud(fixtures.Fixture):
         connection = self.arm.hosts[name].connection
         self._connection.return_value = connection
         for node_uuid in self._node_uuids:
-            node_uuid.return_value = str(
-                uuid.uuid5(uuid.NAMESPACE_DNS, name))
+            node_uuid.return_value = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
         with nova_fixtures.ConfPatcher(host=name):
             compute = service.Service.create(
-                host=name, binary='nova-compute',
+                host=name,
+                binary='nova-compute',
                 topic=compute_rpcapi.RPC_TOPIC,
-                topic_alt=compute_rpcapi.RPC_TOPIC_ALT)
+                topic_alt=compute_rpcapi.RPC_TOPIC_ALT,
+            )
             compute.driver._host.get_node_uuid()
             compute.driver._host.get_connection = lambda: connection
             self._start(compute)
         self.computes[name] = compute
 
-    def reconfigure(self, driver: str,
-                    filters: collections.abc.Sequence[str] = (),
-                    **workarounds: bool) -> None:
+    def reconfigure(
+        self,
+        driver: str,
+        filters: collections.abc.Sequence[str] = (),
+        **workarounds: bool,
+    ) -> None:
         """Change nova.conf and restart the scheduler and every compute.
 
         Guests keep running meanwhile, as their QEMU processes do.
@@ -311,12 +388,13 @@ class Cloud(fixtures.Fixture):
         after everything else about it says that it has ended.
         """
         thread_pool_factory.spawn_on(
-            thread_pool_factory.ExecutorType.LIVE_MIGRATION,
-            lambda: None).result(timeout=60)
+            thread_pool_factory.ExecutorType.LIVE_MIGRATION, lambda: None
+        ).result(timeout=60)
 
     def _start_scheduler(self) -> None:
         self._scheduler = service.Service.create(
-            binary='nova-scheduler', topic='scheduler')
+            binary='nova-scheduler', topic='scheduler'
+        )
         self._start(self._scheduler)
 
     def _start(self, started: service.Service) -> None:
@@ -330,4 +408,5 @@ class Cloud(fixtures.Fixture):
 
     def _map_hosts(self) -> None:
         from nova.objects import host_mapping
+
         host_mapping.discover_hosts(nova_context.get_admin_context())

@@ -44,7 +44,8 @@ TOKEN = 'simulated-cloud-token'
 Environ: ty.TypeAlias = dict[str, ty.Any]
 StartResponse: ty.TypeAlias = collections.abc.Callable[..., ty.Any]
 App: ty.TypeAlias = collections.abc.Callable[
-    [Environ, StartResponse], collections.abc.Iterable[bytes]]
+    [Environ, StartResponse], collections.abc.Iterable[bytes]
+]
 Json: ty.TypeAlias = dict[str, ty.Any]
 
 
@@ -52,13 +53,21 @@ class PortInUse(Exception):
     """The wanted TCP port can't be listened on; the text says which."""
 
 
-def _respond(start_response: StartResponse, status: int, body: Json,
-             *headers: tuple[str, str]) -> list[bytes]:
+def _respond(
+    start_response: StartResponse,
+    status: int,
+    body: Json,
+    *headers: tuple[str, str],
+) -> list[bytes]:
     data = json.dumps(body).encode()
     start_response(
         f'{status} {http.client.responses[status]}',
-        [('Content-Type', 'application/json'),
-         ('Content-Length', str(len(data))), *headers])
+        [
+            ('Content-Type', 'application/json'),
+            ('Content-Length', str(len(data))),
+            *headers,
+        ],
+    )
     return [data]
 
 
@@ -67,8 +76,10 @@ def _query(environ: Environ) -> dict[str, str]:
 
 
 def _base_url(environ: Environ) -> str:
-    return (f'{environ["wsgi.url_scheme"]}://{environ["HTTP_HOST"]}'
-            f'{environ.get("SCRIPT_NAME", "")}')
+    return (
+        f'{environ["wsgi.url_scheme"]}://{environ["HTTP_HOST"]}'
+        f'{environ.get("SCRIPT_NAME", "")}'
+    )
 
 
 class Identity:
@@ -79,51 +90,101 @@ class Identity:
 
     def __init__(self, catalog: collections.abc.Mapping[str, str]) -> None:
         self._catalog = [
-            {'id': kind, 'type': kind, 'name': kind, 'endpoints': [
-                {'id': f'{kind}-{interface}', 'interface': interface,
-                 'region': 'RegionOne', 'region_id': 'RegionOne',
-                 'url': url}
-                for interface in ('public', 'internal', 'admin')]}
-            for kind, url in catalog.items()]
+            {
+                'id': kind,
+                'type': kind,
+                'name': kind,
+                'endpoints': [
+                    {
+                        'id': f'{kind}-{interface}',
+                        'interface': interface,
+                        'region': 'RegionOne',
+                        'region_id': 'RegionOne',
+                        'url': url,
+                    }
+                    for interface in ('public', 'internal', 'admin')
+                ],
+            }
+            for kind, url in catalog.items()
+        ]
 
     def _token(self) -> Json:
         domain = {'id': 'default', 'name': 'Default'}
-        return {'token': {
-            'methods': ['password'],
-            'audit_ids': ['simulated'],
-            'issued_at': '2026-01-01T00:00:00.000000Z',
-            'expires_at': '2099-01-01T00:00:00.000000Z',
-            'user': {'id': USER_ID, 'name': 'admin', 'domain': domain,
-                     'password_expires_at': None},
-            'project': {'id': PROJECT_ID, 'name': 'demo', 'domain': domain},
-            'roles': [{'id': role, 'name': role} for role in (
-                'admin', 'manager', 'member', 'reader', 'service')],
-            'is_domain': False,
-            'catalog': self._catalog}}
+        return {
+            'token': {
+                'methods': ['password'],
+                'audit_ids': ['simulated'],
+                'issued_at': '2026-01-01T00:00:00.000000Z',
+                'expires_at': '2099-01-01T00:00:00.000000Z',
+                'user': {
+                    'id': USER_ID,
+                    'name': 'admin',
+                    'domain': domain,
+                    'password_expires_at': None,
+                },
+                'project': {
+                    'id': PROJECT_ID,
+                    'name': 'demo',
+                    'domain': domain,
+                },
+                'roles': [
+                    {'id': role, 'name': role}
+                    for role in (
+                        'admin',
+                        'manager',
+                        'member',
+                        'reader',
+                        'service',
+                    )
+                ],
+                'is_domain': False,
+                'catalog': self._catalog,
+            }
+        }
 
-    def __call__(self, environ: Environ,
-                 start_response: StartResponse
-                 ) -> collections.abc.Iterable[bytes]:
+    def __call__(
+        self, environ: Environ, start_response: StartResponse
+    ) -> collections.abc.Iterable[bytes]:
         path = environ['PATH_INFO'].rstrip('/')
-        version = {'id': 'v3.14', 'status': 'stable', 'media-types': [],
-                   'updated': '2020-04-07T00:00:00Z',
-                   'links': [{'rel': 'self',
-                              'href': _base_url(environ) + '/v3/'}]}
+        version = {
+            'id': 'v3.14',
+            'status': 'stable',
+            'media-types': [],
+            'updated': '2020-04-07T00:00:00Z',
+            'links': [{'rel': 'self', 'href': _base_url(environ) + '/v3/'}],
+        }
         if path == '':
-            return _respond(start_response, 300,
-                            {'versions': {'values': [version]}})
+            return _respond(
+                start_response, 300, {'versions': {'values': [version]}}
+            )
         if path == '/v3':
             return _respond(start_response, 200, {'version': version})
         if path == '/v3/auth/tokens':
             if environ['REQUEST_METHOD'] == 'POST':
-                return _respond(start_response, 201, self._token(),
-                                ('X-Subject-Token', TOKEN))
+                return _respond(
+                    start_response,
+                    201,
+                    self._token(),
+                    ('X-Subject-Token', TOKEN),
+                )
             if environ.get('HTTP_X_SUBJECT_TOKEN') == TOKEN:
-                return _respond(start_response, 200, self._token(),
-                                ('X-Subject-Token', TOKEN))
-        return _respond(start_response, 404, {'error': {
-            'code': 404, 'title': 'Not Found',
-            'message': f'not simulated: identity {path}'}})
+                return _respond(
+                    start_response,
+                    200,
+                    self._token(),
+                    ('X-Subject-Token', TOKEN),
+                )
+        return _respond(
+            start_response,
+            404,
+            {
+                'error': {
+                    'code': 404,
+                    'title': 'Not Found',
+                    'message': f'not simulated: identity {path}',
+                }
+            },
+        )
 
 
 class Collection:
@@ -136,43 +197,80 @@ class Collection:
     :param resources: returns the resources, each with ``id`` and ``name``.
     """
 
-    def __init__(self, version: str, plural: str, singular: str | None,
-                 resources: collections.abc.Callable[[], list[Json]]
-                 ) -> None:
+    def __init__(
+        self,
+        version: str,
+        plural: str,
+        singular: str | None,
+        resources: collections.abc.Callable[[], list[Json]],
+    ) -> None:
         self._version = version
         self._plural = plural
         self._singular = singular
         self._resources = resources
         self._route = re.compile(
-            rf'/{re.escape(version)}/{plural}(?:\.json)?(?:/([^/]+))?$')
+            rf'/{re.escape(version)}/{plural}(?:\.json)?(?:/([^/]+))?$'
+        )
 
-    def __call__(self, environ: Environ,
-                 start_response: StartResponse
-                 ) -> collections.abc.Iterable[bytes]:
+    def __call__(
+        self, environ: Environ, start_response: StartResponse
+    ) -> collections.abc.Iterable[bytes]:
         path = environ['PATH_INFO'].rstrip('/')
         if path in ('', f'/{self._version}'):
-            return _respond(start_response, 200, {'versions': [
-                {'id': self._version, 'status': 'CURRENT', 'links': [
-                    {'rel': 'self',
-                     'href': f'{_base_url(environ)}/{self._version}/'}]}]})
+            return _respond(
+                start_response,
+                200,
+                {
+                    'versions': [
+                        {
+                            'id': self._version,
+                            'status': 'CURRENT',
+                            'links': [
+                                {
+                                    'rel': 'self',
+                                    'href': (
+                                        f'{_base_url(environ)}/'
+                                        f'{self._version}/'
+                                    ),
+                                }
+                            ],
+                        }
+                    ]
+                },
+            )
         match = self._route.match(path)
         if match and environ['REQUEST_METHOD'] == 'GET':
             wanted = match.group(1)
             if wanted is None:
                 query = _query(environ)
                 found = [
-                    item for item in self._resources()
-                    if all(str(item[key]) == query[key]
-                           for key in ('id', 'name') if key in query)]
+                    item
+                    for item in self._resources()
+                    if all(
+                        str(item[key]) == query[key]
+                        for key in ('id', 'name')
+                        if key in query
+                    )
+                ]
                 return _respond(start_response, 200, {self._plural: found})
             for item in self._resources():
                 if item['id'] == wanted:
                     return _respond(
-                        start_response, 200,
-                        {self._singular: item} if self._singular else item)
-        return _respond(start_response, 404, {'NeutronError': {
-            'type': 'NotFound', 'detail': '',
-            'message': f'not simulated: {path}'}})
+                        start_response,
+                        200,
+                        {self._singular: item} if self._singular else item,
+                    )
+        return _respond(
+            start_response,
+            404,
+            {
+                'NeutronError': {
+                    'type': 'NotFound',
+                    'detail': '',
+                    'message': f'not simulated: {path}',
+                }
+            },
+        )
 
 
 class _Handler(simple_server.WSGIRequestHandler):
@@ -196,7 +294,8 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         self.setup_environ()
 
     def handle_error(self, request: ty.Any, client_address: ty.Any) -> None:
-        LOG.exception('request from %s', client_address)
+        # Called in the except clause of socketserver.
+        LOG.exception('request from %s', client_address)  # noqa: LOG004
 
 
 class Frontend:
@@ -210,17 +309,28 @@ class Frontend:
         self._apps: dict[str, App] = {}
         try:
             self._server = simple_server.make_server(
-                '127.0.0.1', port, self._dispatch,
-                server_class=_Server, handler_class=_Handler)
+                '127.0.0.1',
+                port,
+                self._dispatch,
+                server_class=_Server,
+                handler_class=_Handler,
+            )
         except OSError as exc:
-            why = ('in use by another program'
-                   if exc.errno == errno.EADDRINUSE else exc.strerror)
+            why = (
+                'in use by another program'
+                if exc.errno == errno.EADDRINUSE
+                else exc.strerror
+            )
             raise PortInUse(
-                f'cannot listen on 127.0.0.1:{port}: {why}') from None
+                f'cannot listen on 127.0.0.1:{port}: {why}'
+            ) from None
         self.url = f'http://127.0.0.1:{self._server.server_port}'
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name='http', daemon=True,
-            kwargs={'poll_interval': 0.1})
+            target=self._server.serve_forever,
+            name='http',
+            daemon=True,
+            kwargs={'poll_interval': 0.1},
+        )
 
     def mount(self, prefix: str, app: App) -> str:
         """Serve an application under a path prefix; gives back its URL."""
@@ -235,14 +345,15 @@ class Frontend:
             self._server.shutdown()
         self._server.server_close()
 
-    def _dispatch(self, environ: Environ,
-                  start_response: StartResponse
-                  ) -> collections.abc.Iterable[bytes]:
+    def _dispatch(
+        self, environ: Environ, start_response: StartResponse
+    ) -> collections.abc.Iterable[bytes]:
         prefix, slash, rest = environ['PATH_INFO'].lstrip('/').partition('/')
         app = self._apps.get(prefix)
         if app is None:
-            return _respond(start_response, 404,
-                            {'error': f'no service at /{prefix}'})
+            return _respond(
+                start_response, 404, {'error': f'no service at /{prefix}'}
+            )
         environ['SCRIPT_NAME'] = f'/{prefix}'
         environ['PATH_INFO'] = slash + rest
         return app(environ, start_response)

@@ -21,14 +21,14 @@ import textwrap
 import time
 import typing as ty
 
+from demo import cloud as demo_cloud
+from demo import terminal
 from nova_arm_migrate.core import cores
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
-from demo import cloud as demo_cloud
 import simulated
 from simulated import guests
 from simulated import machine
-from demo import terminal
 
 DRIVER = 'arm_migrate.ArmLibvirtDriver'
 STOCK_DRIVER = 'libvirt.LibvirtDriver'
@@ -54,8 +54,10 @@ def fleet() -> dict[str, demo_cloud.HostSpec]:
     """Read the fleet's profiles, which come with this package."""
     return {
         name: demo_cloud.HostSpec(
-            machine.read_host(PROFILES / f'{recorded}.json'), memory_gib)
-        for name, (recorded, memory_gib) in FLEET.items()}
+            machine.read_host(PROFILES / f'{recorded}.json'), memory_gib
+        )
+        for name, (recorded, memory_gib) in FLEET.items()
+    }
 
 
 SAME_CPU = 'web to a host with the same CPU'
@@ -71,21 +73,32 @@ class Story:
     :ivar failures: what scenes did not show that they promise.
     """
 
-    def __init__(self, cloud: demo_cloud.Cloud, shell: terminal.Terminal,
-                 api: terminal.Api) -> None:
+    def __init__(
+        self,
+        cloud: demo_cloud.Cloud,
+        shell: terminal.Terminal,
+        api: terminal.Api,
+    ) -> None:
         self._cloud = cloud
         self._shell = shell
         self._guests = guests.Guests(shell, api)
         self._table: dict[str, list[str]] = {
-            request: [] for request in (
-                SAME_CPU, NO_SVE, ANYWHERE, AND_BACK, OLDER)}
+            request: []
+            for request in (SAME_CPU, NO_SVE, ANYWHERE, AND_BACK, OLDER)
+        }
         self.failures: list[str] = []
 
     def tell(self) -> None:
         """Show everything."""
         self._fleet()
-        for scene in (self._succeeds, self._refused, self._picks,
-                      self._returns, self._stock, self._stock_workaround):
+        for scene in (
+            self._succeeds,
+            self._refused,
+            self._picks,
+            self._returns,
+            self._stock,
+            self._stock_workaround,
+        ):
             started = time.monotonic()
             try:
                 scene()
@@ -105,13 +118,17 @@ class Story:
 
     def _fleet(self) -> None:
         self._shell.heading('The hosts')
-        self._shell.block('\n'.join(
-            f'{name:9} {memory_gib:2} GiB  '
-            f'{_describe(self._cloud.arm.hosts[name].machine.host)}'
-            for name, (_recorded, memory_gib) in FLEET.items()))
+        self._shell.block(
+            '\n'.join(
+                f'{name:9} {memory_gib:2} GiB  '
+                f'{_describe(self._cloud.arm.hosts[name].machine.host)}'
+                for name, (_recorded, memory_gib) in FLEET.items()
+            )
+        )
         self._shell.openstack(
             'compute service list --service nova-compute '
-            '-c Binary -c Host -c Status -c State')
+            '-c Binary -c Host -c Status -c State'
+        )
 
     def _succeeds(self) -> None:
         """1. A migration that succeeds"""
@@ -126,8 +143,10 @@ class Story:
         """2. One that is refused, with the register field named"""
         self._heading(self._refused)
         self._guests.boot('db', 'v1-a')
-        self._shell.say('db started on a host with SVE. v1-nosve has the '
-                        'same core, without SVE.')
+        self._shell.say(
+            'db started on a host with SVE. v1-nosve has the '
+            'same core, without SVE.'
+        )
         refused = self._guests.migrate('db', 'v1-nosve')
         self._guests.list_events('db')
         self._guests.show_events('db')
@@ -138,8 +157,10 @@ class Story:
     def _picks(self) -> None:
         """3. The scheduler picks the only host that fits"""
         self._heading(self._picks)
-        self._shell.say('Six other hosts have room for db. Only v1-b can '
-                        'take it, though most others have more memory free.')
+        self._shell.say(
+            'Six other hosts have room for db. Only v1-b can '
+            'take it, though most others have more memory free.'
+        )
         moved = self._guests.migrate('db')
         self._guests.show('db')
         self._log(f'{FILTER.rpartition(".")[0]} ')
@@ -157,10 +178,12 @@ class Story:
         self._guests.show('legacy')
         self._record(AND_BACK, there, back)
         _expect(back, guests.MOVED, host='old')
-        self._shell.say('legacy kept the registers it started with on the '
-                        'older host, which offers no branch target '
-                        'identification. A guest that starts on the newer '
-                        'one has it, and has to stay:')
+        self._shell.say(
+            'legacy kept the registers it started with on the '
+            'older host, which offers no branch target '
+            'identification. A guest that starts on the newer '
+            'one has it, and has to stay:'
+        )
         self._guests.boot('fresh', 'new')
         refused = self._guests.migrate('fresh', 'old')
         self._guests.show_events('fresh')
@@ -177,16 +200,20 @@ class Story:
         self._guests.show_events('web')
         self._guests.show('web')
         for outcome in moves:
-            _expect(outcome, guests.REFUSED, reason='does not support '
-                    'reporting CPU model')
+            _expect(
+                outcome,
+                guests.REFUSED,
+                reason='does not support reporting CPU model',
+            )
 
     def _stock_workaround(self) -> None:
         """5b. The same, with [workarounds] skip_cpu_compare_on_dest"""
         self._heading(self._stock_workaround)
         self._reconfigure(STOCK_DRIVER, skip_cpu_compare_on_dest=True)
         web, no_sve, anywhere, there, back, older = self._same_requests()
-        self._shell.say('What the user is told of the reason: every event '
-                        'is a success.')
+        self._shell.say(
+            'What the user is told of the reason: every event is a success.'
+        )
         self._guests.show('fresh')
         self._guests.show_events('fresh')
         for outcome in (web, there, back):
@@ -195,7 +222,8 @@ class Story:
             _expect(outcome, guests.ERROR)
             if outcome.reasons:
                 raise terminal.SceneFailed(
-                    f'stock Nova gave a reason: {outcome.reasons}')
+                    f'stock Nova gave a reason: {outcome.reasons}'
+                )
 
     def _same_requests(self) -> list[guests.Outcome]:
         """Make the requests of scenes 1 to 4 again."""
@@ -225,12 +253,16 @@ class Story:
         self._shell.heading(scene.__doc__ or '')
 
     def _reconfigure(self, driver: str, **workarounds: bool) -> None:
-        self._shell.say('nova.conf of the computes and the scheduler, which '
-                        'are restarted; the guests run on:')
+        self._shell.say(
+            'nova.conf of the computes and the scheduler, which '
+            'are restarted; the guests run on:'
+        )
         lines = ['[DEFAULT]', f'compute_driver = {driver}']
         if workarounds:
-            lines += ['[workarounds]', *(
-                f'{name} = {value}' for name, value in workarounds.items())]
+            lines += [
+                '[workarounds]',
+                *(f'{name} = {value}' for name, value in workarounds.items()),
+            ]
         self._shell.block('\n'.join(lines))
         self._cloud.reconfigure(driver, (), **workarounds)
 
@@ -241,20 +273,30 @@ class Story:
         if lines:
             self._shell.say('The scheduler says in its log:')
             message = lines[-1].partition('] ')[2].strip()
-            self._shell.block(textwrap.fill(
-                message, terminal.WIDTH - 6, break_on_hyphens=False))
+            self._shell.block(
+                textwrap.fill(
+                    message, terminal.WIDTH - 6, break_on_hyphens=False
+                )
+            )
 
     def _record(self, request: str, *outcomes: guests.Outcome) -> None:
         self._table[request].append(', '.join(map(_in_short, outcomes)))
 
     def _summary(self) -> None:
         self._shell.heading('In short')
-        rows = [('', 'nova-arm-migrate', 'stock', 'stock, workaround'),
-                *((name, *cells) for name, cells in self._table.items())]
-        self._shell.block('\n'.join(
-            ''.join(f'{cell:{width}}' for cell, width in zip(
-                row, (35, 30, 10, 20), strict=False)).rstrip()
-            for row in rows))
+        rows = [
+            ('', 'nova-arm-migrate', 'stock', 'stock, workaround'),
+            *((name, *cells) for name, cells in self._table.items()),
+        ]
+        self._shell.block(
+            '\n'.join(
+                ''.join(
+                    f'{cell:{width}}'
+                    for cell, width in zip(row, (35, 30, 10, 20), strict=False)
+                ).rstrip()
+                for row in rows
+            )
+        )
 
 
 def _in_short(outcome: guests.Outcome) -> str:
@@ -262,30 +304,39 @@ def _in_short(outcome: guests.Outcome) -> str:
         return f'to {outcome.host}'
     if outcome.kind == guests.ERROR:
         return f'ERROR (to {outcome.tried})'
-    field = re.search(r'([A-Z][A-Z0-9_]+(\.\w+)?): guest',
-                      '; '.join(outcome.reasons))
+    field = re.search(
+        r'([A-Z][A-Z0-9_]+(\.\w+)?): guest', '; '.join(outcome.reasons)
+    )
     return f'refused: {field[1]}' if field else 'refused'
 
 
 def _describe(host: Host) -> str:
-    names = ', '.join(dict.fromkeys(
-        cores.core_name(core.midr) for core in host.cores))
+    names = ', '.join(
+        dict.fromkeys(cores.core_name(core.midr) for core in host.cores)
+    )
     features = sorted(host.features)
     if host.values.get(ID_AA64PFR1_EL1, 0) & 0xF:
         features.insert(0, 'bti')
-    return (f'{names} with {" ".join(features)}; Linux {host.kernel}, '
-            f'QEMU {host.qemu}')
+    return (
+        f'{names} with {" ".join(features)}; Linux {host.kernel}, '
+        f'QEMU {host.qemu}'
+    )
 
 
-def _expect(outcome: guests.Outcome, kind: str, host: str = '',
-            reason: str = '') -> None:
+def _expect(
+    outcome: guests.Outcome, kind: str, host: str = '', reason: str = ''
+) -> None:
     """Check an outcome.
 
     :raises SceneFailed: it is another one.
     """
     reasons = '; '.join(outcome.reasons)
-    if (outcome.kind != kind or host and outcome.host != host
-            or reason not in reasons):
+    if (
+        outcome.kind != kind
+        or (host and outcome.host != host)
+        or reason not in reasons
+    ):
         raise terminal.SceneFailed(
             f'expected: {kind} {host} {reason}; seen: {outcome.kind} '
-            f'{outcome.host} {reasons}')
+            f'{outcome.host} {reasons}'
+        )

@@ -50,7 +50,8 @@ def api_paste_config() -> pathlib.Path:
                 return path
     raise InstallationIncomplete(
         "nova's api-paste.ini is not installed: reinstall nova from its "
-        'wheel (an editable nova lacks it)')
+        'wheel (an editable nova lacks it)'
+    )
 
 
 def sqlite_url(directory: pathlib.Path, name: str) -> str:
@@ -58,8 +59,9 @@ def sqlite_url(directory: pathlib.Path, name: str) -> str:
     return f'sqlite:///{directory / name}.sqlite?timeout=60'
 
 
-def nova_options(directory: pathlib.Path, url: str, driver: str,
-                 filters: list[str]) -> Options:
+def nova_options(
+    directory: pathlib.Path, url: str, driver: str, filters: list[str]
+) -> Options:
     """Return the options of nova.conf.
 
     :param directory: where databases, instances, locks and the log go.
@@ -72,11 +74,17 @@ def nova_options(directory: pathlib.Path, url: str, driver: str,
     user = {'auth_url': identity, **SERVICE_USER}
     scheduler = {
         'available_filters': ['nova.scheduler.filters.all_filters', *filters],
-        'enabled_filters': ','.join([
-            'ComputeFilter', 'ComputeCapabilitiesFilter',
-            'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
-            'ServerGroupAffinityFilter', 'NUMATopologyFilter',
-            *(name.rpartition('.')[2] for name in filters)]),
+        'enabled_filters': ','.join(
+            [
+                'ComputeFilter',
+                'ComputeCapabilitiesFilter',
+                'ImagePropertiesFilter',
+                'ServerGroupAntiAffinityFilter',
+                'ServerGroupAffinityFilter',
+                'NUMATopologyFilter',
+                *(name.rpartition('.')[2] for name in filters),
+            ]
+        ),
         # The first of equally good hosts, not a random one: every run shows
         # the same.
         'host_subset_size': 1,
@@ -102,13 +110,17 @@ def nova_options(directory: pathlib.Path, url: str, driver: str,
         },
         'api_database': {
             'connection': sqlite_url(directory, 'nova_api'),
-            'sqlite_synchronous': False},
+            'sqlite_synchronous': False,
+        },
         'database': {
             'connection': sqlite_url(directory, 'nova_cell1'),
-            'sqlite_synchronous': False},
+            'sqlite_synchronous': False,
+        },
         'keystone_authtoken': {
             'www_authenticate_uri': identity,
-            'service_token_roles_required': False, **user},
+            'service_token_roles_required': False,
+            **user,
+        },
         'placement': user,
         'service_user': {'send_service_user_token': False},
         'compute': {'live_migration_wait_for_vif_plug': False},
@@ -118,8 +130,7 @@ def nova_options(directory: pathlib.Path, url: str, driver: str,
             'cpu_mode': 'host-passthrough',
             'live_migration_scheme': 'tcp',
         },
-        'key_manager': {
-            'backend': 'nova.keymgr.conf_key_mgr.ConfKeyManager'},
+        'key_manager': {'backend': 'nova.keymgr.conf_key_mgr.ConfKeyManager'},
         'notifications': {'notification_format': 'unversioned'},
         'oslo_concurrency': {'lock_path': directory / 'locks'},
         'oslo_messaging_notifications': {'driver': 'noop'},
@@ -134,12 +145,15 @@ def placement_options(directory: pathlib.Path, url: str) -> Options:
         'DEFAULT': {'state_path': directory, 'use_stderr': False},
         'placement_database': {
             'connection': sqlite_url(directory, 'placement'),
-            'sqlite_synchronous': False},
+            'sqlite_synchronous': False,
+        },
         'api': {'auth_strategy': 'keystone'},
         'keystone_authtoken': {
             'www_authenticate_uri': f'{url}/identity',
             'auth_url': f'{url}/identity',
-            'service_token_roles_required': False, **SERVICE_USER},
+            'service_token_roles_required': False,
+            **SERVICE_USER,
+        },
     }
 
 

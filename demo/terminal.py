@@ -53,8 +53,10 @@ def client_path() -> str:
     beside = pathlib.Path(sys.executable).parent / 'openstack'
     path = str(beside) if beside.exists() else shutil.which('openstack')
     if path is None:
-        raise ClientMissing('the openstack client is not installed: '
-                            "pip install 'nova-arm-migrate[demo]'")
+        raise ClientMissing(
+            'the openstack client is not installed: '
+            "pip install 'nova-arm-migrate[demo]'"
+        )
     return path
 
 
@@ -73,16 +75,26 @@ class Terminal:
     :param client: path of the client; found by default.
     """
 
-    def __init__(self, environment: collections.abc.Mapping[str, str],
-                 out: ty.TextIO | None = None,
-                 client: str | None = None) -> None:
+    def __init__(
+        self,
+        environment: collections.abc.Mapping[str, str],
+        out: ty.TextIO | None = None,
+        client: str | None = None,
+    ) -> None:
         self._client = client or client_path()
         self._out = out or sys.stdout
-        inherited = {name: value for name, value in os.environ.items()
-                     if not name.startswith('OS_')}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith('OS_')
+        }
         self._environment = {
-            **inherited, **environment, 'CLIFF_MAX_TERM_WIDTH': str(WIDTH),
-            'COLUMNS': str(WIDTH), 'PYTHONWARNINGS': 'ignore'}
+            **inherited,
+            **environment,
+            'CLIFF_MAX_TERM_WIDTH': str(WIDTH),
+            'COLUMNS': str(WIDTH),
+            'PYTHONWARNINGS': 'ignore',
+        }
         self._environment.pop('PYTHONPATH', None)
         self.commands = 0
 
@@ -96,8 +108,9 @@ class Terminal:
         """Print lines of a file or a log, indented."""
         self._print(textwrap.indent(text.rstrip(), '    '))
 
-    def openstack(self, command: str, *, trim: Trim | None = None,
-                  show: bool = True) -> Result:
+    def openstack(
+        self, command: str, *, trim: Trim | None = None, show: bool = True
+    ) -> Result:
         """Run one command and show it with what it printed.
 
         :param command: the arguments, as typed in a shell.
@@ -106,17 +119,28 @@ class Terminal:
         if show:
             self._print(f'\n$ openstack {command}')
         done = subprocess.run(
-            [self._client, *shlex.split(command)], env=self._environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, check=False)
+            [self._client, *shlex.split(command)],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
         self.commands += 1
         output = done.stdout.rstrip()
         if show and output:
             shown = output if trim is None or done.returncode else trim(output)
-            self._print('\n'.join(
-                wrapped for line in shown.splitlines()
-                for wrapped in textwrap.wrap(
-                    line, WIDTH, subsequent_indent='    ') or ['']))
+            self._print(
+                '\n'.join(
+                    wrapped
+                    for line in shown.splitlines()
+                    for wrapped in textwrap.wrap(
+                        line, WIDTH, subsequent_indent='    '
+                    )
+                    or ['']
+                )
+            )
         return Result(done.returncode, output)
 
     def _print(self, text: str) -> None:
@@ -130,20 +154,25 @@ class Api:
     :param finish: returns once no live migration is being worked on.
     """
 
-    def __init__(self, url: str, token: str,
-                 finish: collections.abc.Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, token: str, finish: collections.abc.Callable[[], None]
+    ) -> None:
         self._finish = finish
         self._url = f'{url}/compute/v2.1'
         self._headers = {
-            'X-Auth-Token': token, 'Accept': 'application/json',
-            'OpenStack-API-Version': 'compute 2.96'}
+            'X-Auth-Token': token,
+            'Accept': 'application/json',
+            'OpenStack-API-Version': 'compute 2.96',
+        }
         # Loopback needs no proxy, whatever the environment says.
         self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}))
+            urllib.request.ProxyHandler({})
+        )
 
     def get(self, path: str) -> Json:
         request = urllib.request.Request(
-            self._url + path, headers=self._headers)
+            self._url + path, headers=self._headers
+        )
         with self._opener.open(request, timeout=60) as answer:
             body: Json = json.load(answer)
         return body
@@ -153,8 +182,11 @@ class Api:
 
         :raises SceneFailed: there isn't exactly one.
         """
-        found = [server for server in self.get('/servers/detail')['servers']
-                 if server['name'] == name]
+        found = [
+            server
+            for server in self.get('/servers/detail')['servers']
+            if server['name'] == name
+        ]
         if len(found) != 1:
             raise SceneFailed(f'{len(found)} servers are named {name}')
         server: Json = found[0]
@@ -168,24 +200,28 @@ class Api:
         deadline = time.monotonic() + timeout
         while True:
             server = self.server(name)
-            if (server['OS-EXT-STS:task_state'] is None
-                    and server['status'] not in ('BUILD', 'MIGRATING')
-                    and self.last_migration(server).get('status')
-                    not in UNFINISHED):
+            if (
+                server['OS-EXT-STS:task_state'] is None
+                and server['status'] not in ('BUILD', 'MIGRATING')
+                and self.last_migration(server).get('status') not in UNFINISHED
+            ):
                 self._finish()
                 return self.server(name)
             if time.monotonic() > deadline:
                 raise SceneFailed(
                     f'{name} is still {server["status"]} '
-                    f'({server["OS-EXT-STS:task_state"]}) after {timeout:g} s')
+                    f'({server["OS-EXT-STS:task_state"]}) after {timeout:g} s'
+                )
             time.sleep(0.5)
 
     def last_migration(self, server: Json) -> Json:
         """Return the youngest live migration of a server; {} for none."""
         migrations: list[Json] = self.get(
-            f'/os-migrations?instance_uuid={server["id"]}')['migrations']
+            f'/os-migrations?instance_uuid={server["id"]}'
+        )['migrations']
         return max(migrations, key=lambda one: int(one['id']), default={})
 
 
-UNFINISHED = frozenset((
-    'accepted', 'queued', 'preparing', 'running', 'pre-migrating'))
+UNFINISHED = frozenset(
+    ('accepted', 'queued', 'preparing', 'running', 'pre-migrating')
+)

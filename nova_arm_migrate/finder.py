@@ -57,8 +57,7 @@ class ArmMigrateFinder:
     ) -> machinery.ModuleSpec | None:
         if fullname != ALIAS:
             return None
-        return machinery.ModuleSpec(
-            ALIAS, _AliasLoader(), origin=TARGET)  # type: ignore[arg-type]
+        return machinery.ModuleSpec(ALIAS, _AliasLoader(), origin=TARGET)  # type: ignore[arg-type]
 
 
 def install() -> None:
@@ -75,9 +74,12 @@ def install() -> None:
 def uninstall() -> None:
     """Take the finder out of ``sys.meta_path``; modules stay loaded."""
     sys.meta_path[:] = [
-        entry for entry in sys.meta_path if not _is_ours(entry)]
+        entry for entry in sys.meta_path if not _is_ours(entry)
+    ]
 
 
 def _is_ours(entry: object) -> bool:
-    return (getattr(entry, '__module__', None) == __name__ and
-            getattr(entry, '__qualname__', None) == 'ArmMigrateFinder')
+    return (
+        getattr(entry, '__module__', None) == __name__
+        and getattr(entry, '__qualname__', None) == 'ArmMigrateFinder'
+    )

@@ -30,8 +30,11 @@ from lxml import etree
 from nova_arm_migrate.core import profile
 
 #: The high windows in the order of their addresses, each aligned to its size.
-_WINDOWS = (('redistributors', 26), ('PCI configuration space', 28),
-            ('PCI memory', 39))
+_WINDOWS = (
+    ('redistributors', 26),
+    ('PCI configuration space', 28),
+    ('PCI memory', 39),
+)
 _VECTORS = re.compile(r'sve(\d+)')
 #: ARM_MAX_VQ is 16, and 2 of the 32 doublewords of a register are left out.
 _CARRIED_BITS = 1024
@@ -54,8 +57,9 @@ class Board:
     vectors: frozenset[int] | None = None
 
 
-def build(domain_xml: str, disabled: frozenset[str],
-          host: profile.Host) -> Board:
+def build(
+    domain_xml: str, disabled: frozenset[str], host: profile.Host
+) -> Board:
     """Return what QEMU builds for a domain on a host.
 
     :param disabled: vCPU features that the domain switches off
@@ -65,11 +69,15 @@ def build(domain_xml: str, disabled: frozenset[str],
     if memory is not None and host.ipa_bits is not None:
         fits, windows = _map(memory, 1 << host.ipa_bits)
     return Board(
-        fits, windows,
-        None if host.listed is None
+        fits,
+        windows,
+        None
+        if host.listed is None
         else dict(host.capabilities).get('STEAL_TIME', 0) > 0,
-        None if host.sve_lengths is None
-        else _vectors(host.sve_lengths, disabled))
+        None
+        if host.sve_lengths is None
+        else _vectors(host.sve_lengths, disabled),
+    )
 
 
 def refuses(guest: Board, own: Board) -> list[str]:
@@ -89,8 +97,10 @@ def breaks(guest: Board, own: Board) -> list[str]:
     """Say what a guest loses that neither QEMU nor KVM looks at."""
     losses = []
     if guest.windows is not None and own.windows is not None:
-        losses += [f'{name}: missing here'
-                   for name in sorted(guest.windows - own.windows)]
+        losses += [
+            f'{name}: missing here'
+            for name in sorted(guest.windows - own.windows)
+        ]
     if guest.vectors and own.vectors is not None:
         longest = max(guest.vectors)
         if guest.vectors != {bits for bits in own.vectors if bits <= longest}:
@@ -107,7 +117,8 @@ def arrived(guest: Board, own: Board) -> Board:
     It uses what it found when it booted; the RAM blocks are QEMU's here.
     """
     return dataclasses.replace(
-        own, windows=guest.windows, vectors=guest.vectors)
+        own, windows=guest.windows, vectors=guest.vectors
+    )
 
 
 def _memory(domain_xml: str) -> int | None:
@@ -140,14 +151,18 @@ def _map(memory: int, limit: int) -> tuple[bool, frozenset[str]]:
     return True, frozenset(fitting)
 
 
-def _vectors(lengths: tuple[int, ...], disabled: frozenset[str]
-             ) -> frozenset[int]:
+def _vectors(
+    lengths: tuple[int, ...], disabled: frozenset[str]
+) -> frozenset[int]:
     """A length that is switched off takes all longer ones along.
 
     As long as the host has it: QEMU looks at supported lengths only.
     """
     if 'sve' in disabled:
         return frozenset()
-    off = {int(match[1]) for name in disabled
-           if (match := _VECTORS.fullmatch(name))} & {*lengths}
+    off = {
+        int(match[1])
+        for name in disabled
+        if (match := _VECTORS.fullmatch(name))
+    } & {*lengths}
     return frozenset(bits for bits in lengths if not off or bits < min(off))

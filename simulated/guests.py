@@ -64,12 +64,14 @@ class Guests:
         self.shell.openstack(
             f'server create --image {IMAGE} --flavor {FLAVOR} '
             f'--network private --host {host} {name} '
-            '-c name -c status -c image')
+            '-c name -c status -c image'
+        )
         server = self._api.settled(name)
         if (server['status'], _host(server)) != ('ACTIVE', host):
             raise terminal.SceneFailed(
                 f'{name} is {server["status"]} on {_host(server)}, '
-                f'not ACTIVE on {host}')
+                f'not ACTIVE on {host}'
+            )
 
     def migrate(self, name: str, host: str = '') -> Outcome:
         """Live-migrate a guest, and wait for what comes of it.
@@ -81,11 +83,13 @@ class Guests:
         last_request = self._last_request(before)
         target = f'--host {host} ' if host else ''
         answer = self.shell.openstack(
-            f'server migrate --live-migration {target}{name}')
+            f'server migrate --live-migration {target}{name}'
+        )
         after = self._api.settled(name)
         if self._last_request(after) == last_request:
             raise terminal.SceneFailed(
-                f'Nova did not take the request: {answer.output}')
+                f'Nova did not take the request: {answer.output}'
+            )
         if after['status'] == 'ERROR':
             kind = ERROR
         elif _host(after) != _host(before):
@@ -93,42 +97,50 @@ class Guests:
         else:
             kind = REFUSED
         migration = self._api.last_migration(after)
-        return Outcome(kind, _host(after), migration['dest_compute'] or host,
-                       self._reasons(after))
+        return Outcome(
+            kind,
+            _host(after),
+            migration['dest_compute'] or host,
+            self._reasons(after),
+        )
 
     def show(self, name: str) -> None:
         """Show where a guest is, and in which state."""
         self.shell.openstack(
-            f'server show {name} -c name -c status '
-            '-c OS-EXT-SRV-ATTR:host')
+            f'server show {name} -c name -c status -c OS-EXT-SRV-ATTR:host'
+        )
 
     def list_events(self, name: str) -> None:
         """Show which requests were made of a server, the last one first."""
         self.shell.openstack(
-            f'server event list {name} -c "Request ID" -c Action')
+            f'server event list {name} -c "Request ID" -c Action'
+        )
 
     def show_events(self, name: str) -> None:
         """Show what the server's events say of its last request."""
         request = self._last_request(self._api.server(name))
         self.shell.openstack(
             f'server event show {name} {request} -c events -f json',
-            trim=trim_events)
+            trim=trim_events,
+        )
 
     def reset(self, name: str) -> None:
         """Take a guest out of ERROR, as an administrator has to."""
         self.shell.openstack(
-            f'server set --state active --auto-approve {name}')
+            f'server set --state active --auto-approve {name}'
+        )
 
     def _reasons(self, server: terminal.Json) -> tuple[str, ...]:
         path = f'/servers/{server["id"]}/os-instance-actions'
-        action = self._api.get(
-            f'{path}/{self._last_request(server)}')['instanceAction']
-        return tuple(event['details'] for event in action['events']
-                     if event['details'])
+        action = self._api.get(f'{path}/{self._last_request(server)}')[
+            'instanceAction'
+        ]
+        return tuple(
+            event['details'] for event in action['events'] if event['details']
+        )
 
     def _last_request(self, server: terminal.Json) -> str:
-        actions = self._api.get(
-            f'/servers/{server["id"]}/os-instance-actions')
+        actions = self._api.get(f'/servers/{server["id"]}/os-instance-actions')
         return str(actions['instanceActions'][0]['request_id'])
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 import io
 import os
 import typing as ty
+from unittest import mock
 
 import fixtures
 from nova.objects import fields as obj_fields
@@ -49,18 +50,22 @@ class FakeHypervisorFixture(fixtures.Fixture):
         self.useFixture(nova_fixtures.PrivsepNoHelperFixture())
         driver = 'nova.virt.libvirt.LibvirtDriver.'
         for target, value in (
-                (driver + '_create_image', (False, False)),
-                (driver + '_get_local_gb_info',
-                 {'total': 128, 'used': 44, 'free': 84}),
-                ('nova.virt.libvirt.driver.libvirt_utils.is_valid_hostname',
-                 True),
-                ('nova.privsep.utils.supports_direct_io', True),
-                ('nova.virt.libvirt.host.Host.get_online_cpus',
-                 set(range(16)))):
+            (driver + '_create_image', (False, False)),
+            (
+                driver + '_get_local_gb_info',
+                {'total': 128, 'used': 44, 'free': 84},
+            ),
+            ('nova.virt.libvirt.driver.libvirt_utils.is_valid_hostname', True),
+            ('nova.privsep.utils.supports_direct_io', True),
+            ('nova.virt.libvirt.host.Host.get_online_cpus', set(range(16))),
+        ):
             self.useFixture(fixtures.MockPatch(target, return_value=value))
-        self.useFixture(fixtures.MockPatch(
-            'nova.virt.libvirt.driver.libvirt_utils.file_open',
-            side_effect=lambda *args, **kwargs: io.BytesIO(b'')))
+        self.useFixture(
+            fixtures.MockPatch(
+                'nova.virt.libvirt.driver.libvirt_utils.file_open',
+                side_effect=lambda *args, **kwargs: io.BytesIO(b''),
+            )
+        )
 
 
 class ArmHost(ty.NamedTuple):
@@ -94,20 +99,33 @@ class ArmHostsFixture(fixtures.Fixture):
         self._network = hypervisor.Network()
 
     def _setUp(self) -> None:
-        uname = os.uname_result((
-            'Linux', 'simulated', '6.12.0', '#1 SMP',
-            obj_fields.Architecture.AARCH64))
+        uname = os.uname_result(
+            (
+                'Linux',
+                'simulated',
+                '6.12.0',
+                '#1 SMP',
+                obj_fields.Architecture.AARCH64,
+            )
+        )
         self.useFixture(fixtures.MonkeyPatch('os.uname', lambda: uname))
         for name, value in libvirt_names.MISSING.items():
             if not hasattr(fakelibvirt, name):
-                self.useFixture(fixtures.MonkeyPatch(
-                    f'{fakelibvirt.__name__}.{name}', value))
+                self.useFixture(
+                    fixtures.MonkeyPatch(
+                        f'{fakelibvirt.__name__}.{name}', value
+                    )
+                )
         # Not imported above: Nova has to have been told its thread model.
         from nova_arm_migrate.nova.driver import ArmLibvirtDriver
-        self.addCleanup(setattr, ArmLibvirtDriver, 'probe_factory',
-                        ArmLibvirtDriver.probe_factory)
-        setattr(ArmLibvirtDriver, 'probe_factory', staticmethod(
-            lambda name: self.hosts[name].machine.probe))
+
+        patch = mock.patch.object(
+            ArmLibvirtDriver,
+            'probe_factory',
+            lambda _driver, name: self.hosts[name].machine.probe,
+        )
+        self.addCleanup(patch.stop)
+        patch.start()
 
     def add(self, name: str, profile: Host, **kwargs: ty.Any) -> ArmHost:
         """Make one host, not yet running a nova-compute.
@@ -117,10 +135,15 @@ class ArmHostsFixture(fixtures.Fixture):
         :param kwargs: passed to Nova's fake connection (``host_info``,
             ``pci_info``, ``version``, ``hv_version`` ...).
         """
-        kwargs.setdefault('host_info', fakelibvirt.HostInfo(
-            cpu_nodes=1, cpu_sockets=1, cpu_cores=8, cpu_threads=1))
+        kwargs.setdefault(
+            'host_info',
+            fakelibvirt.HostInfo(
+                cpu_nodes=1, cpu_sockets=1, cpu_cores=8, cpu_threads=1
+            ),
+        )
         played = machine.RecordedMachine(profile)
         connection = hypervisor.ArmConnection(
-            name, played, self._network, self._copy_seconds, **kwargs)
+            name, played, self._network, self._copy_seconds, **kwargs
+        )
         host = self.hosts[name] = ArmHost(name, played, connection)
         return host

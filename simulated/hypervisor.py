@@ -34,9 +34,9 @@ from lxml import etree
 from nova.tests.fixtures import libvirt as fakelibvirt
 
 from simulated import job as jobs
-from simulated.libvirt_names import number
 from simulated import machine as machines
 from simulated import migrations
+from simulated.libvirt_names import number
 
 
 class Network:
@@ -61,7 +61,8 @@ class Network:
             fakelibvirt.libvirtError,
             f"unable to connect to server at '{name}:16509'",
             error_code=fakelibvirt.VIR_ERR_INTERNAL_ERROR,
-            error_domain=fakelibvirt.VIR_FROM_QEMU)
+            error_domain=fakelibvirt.VIR_FROM_QEMU,
+        )
 
 
 class ArmDomain(fakelibvirt.Domain):
@@ -77,16 +78,22 @@ class ArmDomain(fakelibvirt.Domain):
 
     _connection: ArmConnection
 
-    def __init__(self, connection: ArmConnection, xml: str,
-                 running: bool = False, transient: bool = False,
-                 vcpu: machines.VcpuState | None = None) -> None:
-        super().__init__(connection, xml, running=running,
-                         transient=transient)
+    def __init__(
+        self,
+        connection: ArmConnection,
+        xml: str,
+        running: bool = False,
+        transient: bool = False,
+        vcpu: machines.VcpuState | None = None,
+    ) -> None:
+        super().__init__(connection, xml, running=running, transient=transient)
         self._xml = _with_addresses(xml)
         self._edited = False
         self._reason = number(
-            'VIR_DOMAIN_RUNNING_BOOTED' if running
-            else 'VIR_DOMAIN_SHUTOFF_UNKNOWN')
+            'VIR_DOMAIN_RUNNING_BOOTED'
+            if running
+            else 'VIR_DOMAIN_SHUTOFF_UNKNOWN'
+        )
         self.vcpu = vcpu
         self.outgoing: jobs.Job | None = None
         self.incoming: jobs.Job | None = None
@@ -163,7 +170,8 @@ class ArmDomain(fakelibvirt.Domain):
         else:
             devices.append(etree.fromstring(xml))
             self._xml = _with_addresses(
-                etree.tostring(tree, encoding='unicode'))
+                etree.tostring(tree, encoding='unicode')
+            )
         return super().attachDevice(xml)
 
     def detachDevice(self, xml: str) -> ty.Any:
@@ -203,12 +211,16 @@ class ArmDomain(fakelibvirt.Domain):
             raise jobs.error(
                 'Operation not supported: migration statistics are available'
                 ' only on the source host',
-                'VIR_ERR_OPERATION_UNSUPPORTED')
+                'VIR_ERR_OPERATION_UNSUPPORTED',
+            )
         if self.outgoing is None:
             return dict(super().jobStats(flags))
-        return {'type': fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED,
-                'memory_total': 1 << 30, 'memory_processed': 1 << 29,
-                'memory_remaining': 1 << 29}
+        return {
+            'type': fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+            'memory_total': 1 << 30,
+            'memory_processed': 1 << 29,
+            'memory_remaining': 1 << 29,
+        }
 
     def abortJob(self) -> None:
         """Abort the job, where libvirt does: qemuDomainAbortJobFlags.
@@ -217,8 +229,9 @@ class ArmDomain(fakelibvirt.Domain):
         """
         self._must_be_active()
         if self.incoming is not None:
-            raise _invalid('cannot abort incoming migration; use'
-                           ' virDomainDestroy instead')
+            raise _invalid(
+                'cannot abort incoming migration; use virDomainDestroy instead'
+            )
         job = self.outgoing
         if job is None:
             raise _invalid('no job is active on the domain')
@@ -234,15 +247,20 @@ class ArmDomain(fakelibvirt.Domain):
         self._must_be_active()
         job = self.outgoing
         if job is None:
-            raise _invalid('post-copy can only be started while outgoing'
-                           ' migration is in progress')
+            raise _invalid(
+                'post-copy can only be started while outgoing'
+                ' migration is in progress'
+            )
         if not job.flags & fakelibvirt.VIR_MIGRATE_POSTCOPY:
-            raise _invalid('switching to post-copy requires migration to be'
-                           ' started with VIR_MIGRATE_POSTCOPY flag')
+            raise _invalid(
+                'switching to post-copy requires migration to be'
+                ' started with VIR_MIGRATE_POSTCOPY flag'
+            )
         job.poke(post_copy_wanted=True)
 
-    def migrateToURI3(self, dconnuri: str, params: dict[str, ty.Any],
-                      flags: int) -> None:
+    def migrateToURI3(
+        self, dconnuri: str, params: dict[str, ty.Any], flags: int
+    ) -> None:
         """Move the domain, or fail as libvirt and QEMU do.
 
         :raises libvirtError: among others, the destination's QEMU refused
@@ -256,18 +274,24 @@ class ArmDomain(fakelibvirt.Domain):
 
     def _active(self) -> bool:
         return self._state in (
-            fakelibvirt.VIR_DOMAIN_RUNNING, fakelibvirt.VIR_DOMAIN_PAUSED)
+            fakelibvirt.VIR_DOMAIN_RUNNING,
+            fakelibvirt.VIR_DOMAIN_PAUSED,
+        )
 
     def _exists(self) -> None:
         # qemuDomainObjFromDomain. libvirt looks a domain up by its UUID for
         # each call; the object that a caller has kept may be of a domain
         # that is no more.
         uuid = self.UUIDString()
-        if not any(known.UUIDString() == uuid
-                   for known in self._connection._vms.values()):
+        if not any(
+            known.UUIDString() == uuid
+            for known in self._connection._vms.values()
+        ):
             raise jobs.error(
                 f"Domain not found: no domain with matching uuid '{uuid}'"
-                f" ({self.name()})", 'VIR_ERR_NO_DOMAIN')
+                f' ({self.name()})',
+                'VIR_ERR_NO_DOMAIN',
+            )
 
     def _must_be_active(self) -> None:
         # virDomainObjCheckActive
@@ -303,9 +327,14 @@ class ArmConnection(fakelibvirt.Connection):
         it has lost; libvirt knows nothing of it.
     """
 
-    def __init__(self, hostname: str, machine: machines.Machine,
-                 network: Network, copy_seconds: float = 0.0,
-                 **kwargs: ty.Any) -> None:
+    def __init__(
+        self,
+        hostname: str,
+        machine: machines.Machine,
+        network: Network,
+        copy_seconds: float = 0.0,
+        **kwargs: ty.Any,
+    ) -> None:
         super().__init__('qemu:///system', hostname=hostname, **kwargs)
         self.machine = machine
         self.network = network
@@ -318,7 +347,7 @@ class ArmConnection(fakelibvirt.Connection):
     def job(self, uuid: str) -> jobs.Job:
         """Return the migration job of a domain: under way, or the next."""
         job = self._jobs.get(uuid)
-        if job is None or job.ended.is_set() and job.broken is None:
+        if job is None or (job.ended.is_set() and job.broken is None):
             job = self._jobs[uuid] = jobs.Job(uuid)
         return job
 
@@ -329,8 +358,14 @@ class ArmConnection(fakelibvirt.Connection):
         return info
 
     def defineXML(self, xml: str) -> ArmDomain:
-        known = next((dom for dom in self._vms.values()
-                      if dom.UUIDString() == _uuid(xml)), None)
+        known = next(
+            (
+                dom
+                for dom in self._vms.values()
+                if dom.UUIDString() == _uuid(xml)
+            ),
+            None,
+        )
         if known is not None and known.isActive():
             # libvirt changes the definition and leaves the process alone.
             known._xml = _with_addresses(xml)
@@ -348,11 +383,13 @@ class ArmConnection(fakelibvirt.Connection):
     def createXML(self, xml: str, flags: int) -> ArmDomain:
         return self.incoming(xml, self.machine.reset(xml), transient=True)
 
-    def incoming(self, xml: str, vcpu: machines.VcpuState,
-                 transient: bool = False) -> ArmDomain:
+    def incoming(
+        self, xml: str, vcpu: machines.VcpuState, transient: bool = False
+    ) -> ArmDomain:
         """Run a domain that came with its vCPU state."""
-        domain = ArmDomain(self, xml, running=True, transient=transient,
-                           vcpu=vcpu)
+        domain = ArmDomain(
+            self, xml, running=True, transient=transient, vcpu=vcpu
+        )
         domain.enter('RUNNING', 'MIGRATED')
         self._vms[domain.name()] = domain
         return domain
@@ -398,35 +435,54 @@ def _with_addresses(xml: str) -> str:
     """
     tree = etree.fromstring(xml)
     devices = [
-        device for device in tree.iterfind('devices/*')
+        device
+        for device in tree.iterfind('devices/*')
         if device.tag in ('interface', 'controller', 'memballoon', 'rng')
-        or device.find('target[@bus="virtio"]') is not None]
-    used = {address.get('bus') for device in devices
-            for address in device.iterfind('address')}
-    buses = (bus for bus in map('0x{:02x}'.format, range(1, 256))
-             if bus not in used)
+        or device.find('target[@bus="virtio"]') is not None
+    ]
+    used = {
+        address.get('bus')
+        for device in devices
+        for address in device.iterfind('address')
+    }
+    buses = (
+        bus for bus in map('0x{:02x}'.format, range(1, 256)) if bus not in used
+    )
     for device in devices:
         if device.find('address') is None:
             etree.SubElement(
-                device, 'address', type='pci', domain='0x0000',
-                bus=next(buses), slot='0x00', function='0x0')
+                device,
+                'address',
+                type='pci',
+                domain='0x0000',
+                bus=next(buses),
+                slot='0x00',
+                function='0x0',
+            )
     return str(etree.tostring(tree, encoding='unicode'))
 
 
 def _invalid(text: str) -> Exception:
-    return jobs.error(f'Requested operation is not valid: {text}',
-                      'VIR_ERR_OPERATION_INVALID')
+    return jobs.error(
+        f'Requested operation is not valid: {text}',
+        'VIR_ERR_OPERATION_INVALID',
+    )
 
 
 def _same_device(devices: ty.Any, xml: str) -> ty.Any:
     """Find the device among others, by what a guest knows it by."""
     wanted = etree.fromstring(xml)
-    path, name = {'disk': ('target', 'dev'), 'interface': ('mac', 'address')
-                  }.get(str(wanted.tag), ('source/address', 'uuid'))
+    path, name = {
+        'disk': ('target', 'dev'),
+        'interface': ('mac', 'address'),
+    }.get(str(wanted.tag), ('source/address', 'uuid'))
     for device in devices.iterfind(str(wanted.tag)):
         ours, theirs = device.find(path), wanted.find(path)
-        if (ours is not None and theirs is not None
-                and ours.get(name) == theirs.get(name)):
+        if (
+            ours is not None
+            and theirs is not None
+            and ours.get(name) == theirs.get(name)
+        ):
             return device
     return None
 
@@ -443,4 +499,5 @@ def _unsupported() -> ty.NoReturn:
         "Operation not supported: QEMU '/usr/bin/qemu-system-aarch64' does "
         "not support reporting CPU model for virttype 'kvm'",
         error_code=fakelibvirt.VIR_ERR_OPERATION_UNSUPPORTED,
-        error_domain=fakelibvirt.VIR_FROM_QEMU)
+        error_domain=fakelibvirt.VIR_FROM_QEMU,
+    )

@@ -126,9 +126,12 @@ class Job:
 
     def fail(self, point: str, text: str = 'unexpectedly failed') -> Job:
         """Have the job fail when it reaches a point."""
+
         def hook(_job: Job) -> None:
-            raise error(f"operation failed: job 'migration out' {text}",
-                        'VIR_ERR_OPERATION_FAILED')
+            raise error(
+                f"operation failed: job 'migration out' {text}",
+                'VIR_ERR_OPERATION_FAILED',
+            )
 
         return self.at(point, hook)
 
@@ -140,11 +143,13 @@ class Job:
         self._check(point)
         with self._changed:
             self._changed.wait_for(
-                lambda: point in self.points or self.ended.is_set(),
-                _PATIENCE)
+                lambda: point in self.points or self.ended.is_set(), _PATIENCE
+            )
             if point not in self.points:
-                raise TimeoutError(f'the job has reached {self.points}, not'
-                                   f' {point}: {self.error}')
+                raise TimeoutError(
+                    f'the job has reached {self.points}, not'
+                    f' {point}: {self.error}'
+                )
 
     def wait_end(self) -> None:
         """Return when ``migrateToURI3`` has returned or raised.
@@ -177,8 +182,11 @@ class Job:
                 setattr(self, name, value)
             self._changed.notify_all()
 
-    def reach(self, point: str, interrupted: collections.abc.Callable[
-            [], object] = lambda: False) -> None:
+    def reach(
+        self,
+        point: str,
+        interrupted: collections.abc.Callable[[], object] = lambda: False,
+    ) -> None:
         """Come to a point, and wait there while it is held.
 
         :param interrupted: whether there is a reason to go on at once.
@@ -190,12 +198,13 @@ class Job:
             hook(self)
         with self._changed:
             if not self._changed.wait_for(
-                    lambda: point not in self._held or interrupted(),
-                    _PATIENCE):
+                lambda: point not in self._held or interrupted(), _PATIENCE
+            ):
                 raise TimeoutError(f'nobody lets the job go at {point}')
 
-    def copy(self, seconds: float,
-             interrupted: collections.abc.Callable[[], object]) -> None:
+    def copy(
+        self, seconds: float, interrupted: collections.abc.Callable[[], object]
+    ) -> None:
         """Copy memory for some time, unless something stops it."""
         with self._changed:
             self._changed.wait_for(interrupted, seconds)
@@ -220,7 +229,10 @@ def error(text: str, code: str) -> Exception:
     :param code: the name of the error code.
     """
     made: Exception = fakelibvirt.make_libvirtError(
-        fakelibvirt.libvirtError, text, error_message=text,
+        fakelibvirt.libvirtError,
+        text,
+        error_message=text,
         error_code=libvirt_names.number(code),
-        error_domain=fakelibvirt.VIR_FROM_QEMU)
+        error_domain=fakelibvirt.VIR_FROM_QEMU,
+    )
     return made

@@ -27,26 +27,35 @@ from collections.abc import Collection
 from collections.abc import Mapping
 import errno
 
-PFR0, PFR1, PFR2 = 0xc020, 0xc021, 0xc022
-DFR0, MMFR2, CTR = 0xc028, 0xc03a, 0xd801
-AA32_PFR1, AA32_DFR0 = 0xc009, 0xc00a
-CLIDR, PMMIR = 0xc801, 0xc4f6
+PFR0, PFR1, PFR2 = 0xC020, 0xC021, 0xC022
+DFR0, MMFR2, CTR = 0xC028, 0xC03A, 0xD801
+AA32_PFR1, AA32_DFR0 = 0xC009, 0xC00A
+CLIDR, PMMIR = 0xC801, 0xC4F6
 
-_HIGHER = {(0xc039, 24), (0xc016, 0)}           # SpecSEI, 64 and 32 bits
-_HIGHER_OR_ZERO = {(CTR, 24), (CTR, 20)}        # CWG, ERG
+_HIGHER = {(0xC039, 24), (0xC016, 0)}  # SpecSEI, 64 and 32 bits
+_HIGHER_OR_ZERO = {(CTR, 24), (CTR, 20)}  # CWG, ERG
 _SIGNED = {
-    (PFR0, 20), (PFR0, 16),                     # AdvSIMD, FP
-    (PFR1, 40),                                 # MTE_frac
-    (0xc038, 28), (0xc038, 24),                 # TGRAN4, TGRAN64
-    (DFR0, 36), (0xc03c, 24),                   # DoubleLock, E2H0
-    (0xc00c, 28), (0xc00c, 8), (0xc01d, 0),     # InnerShr, OuterShr, MTPMU
+    (PFR0, 20),
+    (PFR0, 16),  # AdvSIMD, FP
+    (PFR1, 40),  # MTE_frac
+    (0xC038, 28),
+    (0xC038, 24),  # TGRAN4, TGRAN64
+    (DFR0, 36),
+    (0xC03C, 24),  # DoubleLock, E2H0
+    (0xC00C, 28),
+    (0xC00C, 8),
+    (0xC01D, 0),  # InnerShr, OuterShr, MTPMU
 }
 _EXACT = {
-    (0xc031, 8): 0, (0xc031, 4): 0, (0xc032, 12): 0,    # API, APA, APA3
-    (0xc038, 40): 1, (0xc038, 36): 1, (0xc038, 32): 1,  # TGRANx_2
+    (0xC031, 8): 0,
+    (0xC031, 4): 0,
+    (0xC032, 12): 0,  # API, APA, APA3
+    (0xC038, 40): 1,
+    (0xC038, 36): 1,
+    (0xC038, 32): 1,  # TGRANx_2
 }
 #: Registers of single-bit fields, all EXACT with safe value 0.
-_BITS = {0xc025, 0xc027}
+_BITS = {0xC025, 0xC027}
 #: CTR_EL0 is not made of nibbles: (shift, width).
 _CTR_FIELDS = ((0, 4), (14, 2), (16, 4), (20, 4), (24, 4), (28, 1), (29, 1))
 
@@ -85,7 +94,7 @@ def _safe(code: int, shift: int, width: int, value: int, limit: int) -> bool:
     if (code, shift) in _HIGHER:
         return value > limit
     if (code, shift) in _HIGHER_OR_ZERO:
-        return value == 0 or limit != 0 and value > limit
+        return value == 0 or (limit != 0 and value > limit)
     if (code, shift) in _SIGNED:
         return (value ^ 8) - 8 < (limit ^ 8) - 8
     return value < limit
@@ -109,11 +118,11 @@ def finalized(code: int, value: int, gic: int, version: Version) -> int:
         return value
     three = int(gic == 3)
     if code == PFR0:
-        return value & ~0xf000000 | three << 24
+        return value & ~0xF000000 | three << 24
     if code == AA32_PFR1 and value:
-        return value & ~0xf0000000 | three << 28
+        return value & ~0xF0000000 | three << 28
     if code == PFR2:
-        return value & ~0xf000
+        return value & ~0xF000
     return value
 
 
@@ -135,7 +144,7 @@ class Interface:
             if value & mask > self.value & mask:
                 raise Refused
             self.value = self.value & ~mask | value & mask
-        if (value ^ self._host) & 0xc000:
+        if (value ^ self._host) & 0xC000:
             raise Refused
         self.value = self.value & ~3 | value & 3
 
@@ -150,15 +159,26 @@ class Rule:
     :ivar own_caches: whether a guest may bring other caches than the host's
     """
 
-    def __init__(self, version: Version, masks: Mapping[int, int],
-                 hardware: Mapping[int, int], own_caches: bool) -> None:
+    def __init__(
+        self,
+        version: Version,
+        masks: Mapping[int, int],
+        hardware: Mapping[int, int],
+        own_caches: bool,
+    ) -> None:
         self.version = version
         self.masks = masks
         self.hardware = hardware
         self.own_caches = own_caches
 
-    def take(self, code: int, value: int, limit: int, shown: int,
-             values: Mapping[int, int]) -> int:
+    def take(
+        self,
+        code: int,
+        value: int,
+        limit: int,
+        shown: int,
+        values: Mapping[int, int],
+    ) -> int:
         """Return the value that KVM keeps.
 
         :param limit: what a new vCPU shows; shown: what this one does
@@ -166,9 +186,9 @@ class Rule:
         :raises Refused: if KVM does not take it
         """
         if code >> 16 == 0x14:
-            return self._firmware(code & 0xffff, value, limit)
+            return self._firmware(code & 0xFFFF, value, limit)
         if code >> 16 == 0x16:
-            allowed = 3 if code & 0xffff == 3 else limit
+            allowed = 3 if code & 0xFFFF == 3 else limit
             if value & ~allowed:
                 raise Refused
             return value
@@ -176,9 +196,9 @@ class Rule:
             return self._ccsidr(code & 1, value, limit, values)
         if code == CLIDR:
             return self._clidr(value, limit, values)
-        if 0xc008 <= code < 0xc040 or code == CTR:
+        if 0xC008 <= code < 0xC040 or code == CTR:
             return self._id_register(code, value, limit, values)
-        if code in (0xc000, 0xc006, 0xc807) and value != shown:
+        if code in (0xC000, 0xC006, 0xC807) and value != shown:
             raise Refused
         if code == PMMIR and value not in (0, shown):
             raise Refused
@@ -191,15 +211,24 @@ class Rule:
                 raise Refused
         elif number == 2:
             level = value & 15
-            if value & ~0x1f or level > 3 or (value & 16 and level != 2) \
-                    or level >> 1 > limit >> 1:
+            if (
+                value & ~0x1F
+                or level > 3
+                or (value & 16 and level != 2)
+                or level >> 1 > limit >> 1
+            ):
                 raise Refused
         elif value > limit:
             raise Refused
         return limit if number else value
 
-    def _ccsidr(self, instruction: int, value: int, limit: int,
-                values: Mapping[int, int]) -> int:
+    def _ccsidr(
+        self,
+        instruction: int,
+        value: int,
+        limit: int,
+        values: Mapping[int, int],
+    ) -> int:
         if not self.own_caches:
             if value != limit:
                 raise Refused
@@ -215,14 +244,16 @@ class Rule:
                 raise Refused
             return value
         coherent = not value >> 24 & 7 or not (
-            value >> 21 & 7 or value >> 27 & 7)
-        if value >> 47 or coherent and not values.get(CTR, 0) >> 28 & 1:
+            value >> 21 & 7 or value >> 27 & 7
+        )
+        if value >> 47 or (coherent and not values.get(CTR, 0) >> 28 & 1):
             raise Refused
         return value
 
-    def _id_register(self, code: int, value: int, limit: int,
-                     values: Mapping[int, int]) -> int:
-        if 0xc008 <= code < 0xc020 and values.get(PFR0, 0) & 15 != 2:
+    def _id_register(
+        self, code: int, value: int, limit: int, values: Mapping[int, int]
+    ) -> int:
+        if 0xC008 <= code < 0xC020 and values.get(PFR0, 0) & 15 != 2:
             return limit
         value = self._set(code, value)
         mask, checked = self.masks.get(code, 0), 0
@@ -230,8 +261,13 @@ class Rule:
             bits = (1 << width) - 1 << shift
             if mask & bits == bits:
                 checked |= bits
-                if not _safe(code, shift, width, (value & bits) >> shift,
-                             (limit & bits) >> shift):
+                if not _safe(
+                    code,
+                    shift,
+                    width,
+                    (value & bits) >> shift,
+                    (limit & bits) >> shift,
+                ):
                     raise Refused
         if (value ^ limit) & ~checked:
             raise Refused
@@ -241,18 +277,21 @@ class Rule:
         """What the set_* function of a register does beside the check."""
         if self.version < (6, 7):
             return value
-        hidden = {PFR0: 40, PFR1: 16, MMFR2: 24}    # MPAM, MPAM_frac, NV
+        hidden = {PFR0: 40, PFR1: 16, MMFR2: 24}  # MPAM, MPAM_frac, NV
         since = {PFR0: (6, 12), PFR1: (6, 12), MMFR2: (6, 17)}
         if code in hidden and self.version >= since[code]:
             real = _nibble(self.hardware.get(code, 0), hidden[code])
             if _nibble(value, hidden[code]) == real:
                 value &= ~(15 << hidden[code])
-        if code == PFR0 and self.version >= (7, 0) and not (
-                value & 15 and value & 0xf0):
+        if (
+            code == PFR0
+            and self.version >= (7, 0)
+            and not (value & 15 and value & 0xF0)
+        ):
             raise Refused
         if code == DFR0:
             if _nibble(value, 8) == 15:
-                value &= ~0xf00
+                value &= ~0xF00
             if _nibble(value, 0) < 6:
                 raise Refused
         if code == AA32_DFR0:

@@ -31,10 +31,10 @@ from nova_arm_migrate.core import profile
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core.tables import features
+from nova_arm_migrate.probe import recorded
 from simulated import board
 from simulated import kvm_rule
 from simulated import qemu
-from nova_arm_migrate.probe import recorded
 
 #: The version that a record without one stands for: it takes the least.
 _OLDEST = (0, 0)
@@ -104,8 +104,10 @@ def disabled_features(domain_xml: str) -> frozenset[str]:
     """Return the vCPU features that a domain switches off."""
     tree = etree.fromstring(domain_xml)
     names = {
-        str(feature.get('name')) for feature in tree.iterfind('cpu/feature')
-        if feature.get('policy') in ('disable', 'forbid')}
+        str(feature.get('name'))
+        for feature in tree.iterfind('cpu/feature')
+        if feature.get('policy') in ('disable', 'forbid')
+    }
     pmu = tree.find('features/pmu')
     if pmu is not None and pmu.get('state') == 'off':
         names.add('pmu')
@@ -128,16 +130,19 @@ class RecordedMachine:
         if caches is None:
             caches = kvm_rule.makes_up_caches(host.listed or ())
         self._rule = kvm_rule.Rule(
-            self._kernel, host.writable or profile.Values(), _hidden(host),
-            caches)
+            self._kernel,
+            host.writable or profile.Values(),
+            _hidden(host),
+            caches,
+        )
 
     def reset(self, domain_xml: str) -> VcpuState:
         """Return what a vCPU of a domain shows when its QEMU starts."""
         gic = etree.fromstring(domain_xml).find('features/gic')
         version = gic.get('version') if gic is not None else None
         return self._new(
-            domain_xml, int(version) if version and version.isdigit()
-            else None)
+            domain_xml, int(version) if version and version.isdigit() else None
+        )
 
     def load(self, state: VcpuState) -> Loaded:
         """Write a guest's registers to a new vCPU, as QEMU does.
@@ -149,15 +154,20 @@ class RecordedMachine:
         """
         if self.host.listed is None:
             return Loaded((self.host.why_absent('listed'),), None)
-        if state.gic is not None and self.host.gic is not None \
-                and state.gic not in self.host.gic:
+        if (
+            state.gic is not None
+            and self.host.gic is not None
+            and state.gic not in self.host.gic
+        ):
             return Loaded((f'GICv{state.gic}: missing here',), None)
         new = self._new(state.xml, state.gic)
         refused = board.refuses(state.board, new.board)
         refused += [
             f'{tables.register_of(code).name}: missing here'
-            for code in qemu.fails(state.listed, new.listed, state.values,
-                                   self._qemu)]
+            for code in qemu.fails(
+                state.listed, new.listed, state.values, self._qemu
+            )
+        ]
         limits = self._limits(state.disabled)
         kept = dict(new.values)
         for code in sorted(state.listed & new.listed):
@@ -166,8 +176,12 @@ class RecordedMachine:
                 continue
             try:
                 kept[code] = self._rule.take(
-                    code, state.values.read(code), limits.read(code),
-                    new.values.read(code), limits)
+                    code,
+                    state.values.read(code),
+                    limits.read(code),
+                    new.values.read(code),
+                    limits,
+                )
             except kvm_rule.Refused:
                 refused.append(f'{tables.register_of(code).name}: EINVAL')
         interface = new.interface
@@ -181,10 +195,16 @@ class RecordedMachine:
             interface = controller.value
         if refused:
             return Loaded(tuple(refused), None)
-        return Loaded((), dataclasses.replace(
-            new, values=_values(kept), interface=interface,
-            board=board.arrived(state.board, new.board)),
-            tuple(board.breaks(state.board, new.board)))
+        return Loaded(
+            (),
+            dataclasses.replace(
+                new,
+                values=_values(kept),
+                interface=interface,
+                board=board.arrived(state.board, new.board),
+            ),
+            tuple(board.breaks(state.board, new.board)),
+        )
 
     def _new(self, domain_xml: str, gic: int | None) -> VcpuState:
         """Return what a new vCPU shows in a machine with a GIC."""
@@ -194,16 +214,23 @@ class RecordedMachine:
         if on_record is not None:
             for code, value in on_record.shown:
                 # As KVM has answered; other features do not touch it.
-                shown[code] = (shown.get(code, 0) ^ value
-                               ^ self.host.values.read(code))
+                shown[code] = (
+                    shown.get(code, 0) ^ value ^ self.host.values.read(code)
+                )
         elif gic is not None:
             shown = {
                 code: kvm_rule.finalized(code, value, gic, self._kernel)
-                for code, value in shown.items()}
+                for code, value in shown.items()
+            }
         return VcpuState(
-            _values(shown), self._listed(disabled), disabled, gic,
+            _values(shown),
+            self._listed(disabled),
+            disabled,
+            gic,
             on_record.ctlr if on_record is not None else None,
-            board.build(domain_xml, disabled, self.host), domain_xml)
+            board.build(domain_xml, disabled, self.host),
+            domain_xml,
+        )
 
     def _limits(self, disabled: frozenset[str]) -> profile.Values:
         """Return what KVM lets a vCPU without some features have at most."""
@@ -217,15 +244,18 @@ class RecordedMachine:
         return _values(limits)
 
     def _listed(self, disabled: frozenset[str]) -> frozenset[int]:
-        gone = [features.FEATURES[name].registers
-                for name in disabled & features.FEATURES.keys()]
+        gone = [
+            features.FEATURES[name].registers
+            for name in disabled & features.FEATURES.keys()
+        ]
         return (self.host.listed or frozenset()).difference(*gone)
 
 
 def _values(values: dict[int, int]) -> profile.Values:
     """Leave out what is 0, as records do."""
     return profile.Values(
-        {code: value for code, value in values.items() if value})
+        {code: value for code, value in values.items() if value}
+    )
 
 
 def _hidden(host: profile.Host) -> dict[int, int]:
@@ -238,5 +268,7 @@ def _hidden(host: profile.Host) -> dict[int, int]:
     for code, answers in (host.tried or {}).items():
         hidden[code] = sum(
             (answer.ignored.bit_length() - 1) << answer.shift
-            for answer in answers if answer.ignored)
+            for answer in answers
+            if answer.ignored
+        )
     return hidden

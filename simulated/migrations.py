@@ -35,7 +35,8 @@ def locked() -> Exception:
     return jobs.error(
         'Timed out during operation: cannot acquire state change lock (held'
         ' by monitor=remoteDispatchDomainMigratePerform3Params)',
-        'VIR_ERR_OPERATION_TIMEOUT')
+        'VIR_ERR_OPERATION_TIMEOUT',
+    )
 
 
 def abort(job: jobs.Job) -> None:
@@ -57,7 +58,9 @@ def abort(job: jobs.Job) -> None:
         # the source is paused for it (VIR_DOMAIN_PAUSED_POSTCOPY).
         raise jobs.error(
             'Requested operation is not valid: cannot abort migration in'
-            ' post-copy mode', 'VIR_ERR_OPERATION_INVALID')
+            ' post-copy mode',
+            'VIR_ERR_OPERATION_INVALID',
+        )
     if answer == jobs.ACCEPTED:
         # qemuMonitorMigrateCancel; the job's thread sees it and ends.
         job.poke(canceled=True)
@@ -69,8 +72,9 @@ class Migration:
     :param domain: the `hypervisor.ArmDomain` on the source.
     """
 
-    def __init__(self, domain: ty.Any, uri: str, params: dict[str, ty.Any],
-                 flags: int) -> None:
+    def __init__(
+        self, domain: ty.Any, uri: str, params: dict[str, ty.Any], flags: int
+    ) -> None:
         self._source = domain
         self._here = domain._connection
         self._uri = uri
@@ -93,7 +97,8 @@ class Migration:
                 raise jobs.error(
                     'Requested operation is not valid: another migration job'
                     f" is already running for domain '{source.name()}'",
-                    'VIR_ERR_OPERATION_INVALID')
+                    'VIR_ERR_OPERATION_INVALID',
+                )
             raise locked()
         source._must_be_active()
         there = self._here.network.find(self._uri)
@@ -118,8 +123,7 @@ class Migration:
         self._destination = there.prepare(xml, job)
 
         def interrupted() -> bool:
-            return (job.canceled or job.post_copy_wanted
-                    or not self._both_run())
+            return job.canceled or job.post_copy_wanted or not self._both_run()
 
         job.reach(jobs.BEGUN, interrupted)
         self._check(job)
@@ -130,18 +134,20 @@ class Migration:
         if loaded.refused:
             there.refusals.append(loaded.refused)
             raise jobs.error(
-                "internal error: QEMU unexpectedly closed the monitor "
+                'internal error: QEMU unexpectedly closed the monitor '
                 f"(vm='{source.name()}'): qemu-system-aarch64: error while "
                 "loading state for instance 0x0 of device 'cpu'; load of "
-                "migration failed: Invalid argument",
-                'VIR_ERR_INTERNAL_ERROR')
+                'migration failed: Invalid argument',
+                'VIR_ERR_INTERNAL_ERROR',
+            )
         if job.post_copy_wanted:
             self._post_copy(job, there, xml, loaded)
         else:
             # qemuProcessHandleStop
             source.enter('PAUSED', 'MIGRATION')
-            job.reach(jobs.SWITCH_OVER,
-                      lambda: job.canceled or not self._both_run())
+            job.reach(
+                jobs.SWITCH_OVER, lambda: job.canceled or not self._both_run()
+            )
             self._check(job)
             self._run_there(there, xml, loaded)
             if job.state_before == fakelibvirt.VIR_DOMAIN_PAUSED:
@@ -149,8 +155,9 @@ class Migration:
                 self._destination.enter('PAUSED', 'USER')
         self._landed(job)
 
-    def _post_copy(self, job: jobs.Job, there: ty.Any, xml: str,
-                   loaded: ty.Any) -> None:
+    def _post_copy(
+        self, job: jobs.Job, there: ty.Any, xml: str, loaded: ty.Any
+    ) -> None:
         self._source.enter('PAUSED', 'POSTCOPY')
         self._run_there(there, xml, loaded)
         self._destination.incoming = job
@@ -158,8 +165,7 @@ class Migration:
         self._fetch_the_rest(job)
 
     def _fetch_the_rest(self, job: jobs.Job) -> None:
-        job.reach(jobs.POST_COPY,
-                  lambda: job.broken or not self._both_run())
+        job.reach(jobs.POST_COPY, lambda: job.broken or not self._both_run())
         if job.broken is None and self._both_run():
             self._destination.enter('RUNNING', 'MIGRATED')
             return
@@ -167,7 +173,8 @@ class Migration:
         # qemuMigrationJobCheckStatus
         raise jobs.error(
             "operation failed: job 'migration out' failed in post-copy phase",
-            'VIR_ERR_OPERATION_FAILED')
+            'VIR_ERR_OPERATION_FAILED',
+        )
 
     def _break(self, job: jobs.Job) -> None:
         if self._source._active():
@@ -179,10 +186,10 @@ class Migration:
         if self._destination._active():
             # qemuMigrationDstPostcopyFailed
             there = self._destination._connection
-            paused = (job.broken == 'paused'
-                      or not self._knows_recovery(there))
-            self._destination.enter('PAUSED' if paused else 'RUNNING',
-                                    'POSTCOPY_FAILED')
+            paused = job.broken == 'paused' or not self._knows_recovery(there)
+            self._destination.enter(
+                'PAUSED' if paused else 'RUNNING', 'POSTCOPY_FAILED'
+            )
             if not self._knows_recovery(there):
                 self._destination.incoming = None
         job.broken = job.broken or 'running'
@@ -197,22 +204,28 @@ class Migration:
                 raise jobs.error(
                     'invalid argument: unsupported flags (0x80000) in'
                     ' function qemuDomainMigratePerform3Params',
-                    'VIR_ERR_INVALID_ARG')
+                    'VIR_ERR_INVALID_ARG',
+                )
         source._must_be_active()
         job = source.outgoing
         if job is None:
             raise jobs.error(
                 f"Requested operation is not valid: domain '{source.name()}'"
-                ' is not being migrated', 'VIR_ERR_OPERATION_INVALID')
+                ' is not being migrated',
+                'VIR_ERR_OPERATION_INVALID',
+            )
         if job.broken is None:
             raise jobs.error(
                 'Requested operation is not valid: QEMU reports migration is'
-                ' still running', 'VIR_ERR_OPERATION_INVALID')
+                ' still running',
+                'VIR_ERR_OPERATION_INVALID',
+            )
         self._destination = there.domain(source.UUIDString())
         job.recoveries += 1
         if job.recovers is not True:
-            raise jobs.error(f'operation failed: {job.recovers}',
-                             'VIR_ERR_OPERATION_FAILED')
+            raise jobs.error(
+                f'operation failed: {job.recovers}', 'VIR_ERR_OPERATION_FAILED'
+            )
         source.enter('PAUSED', 'POSTCOPY')
         self._destination.enter('RUNNING', 'POSTCOPY')
         job.broken = None
@@ -236,17 +249,21 @@ class Migration:
         """Raise what has stopped the job."""
         if not self._source._active():
             # virDomainObjWait
-            raise jobs.error('operation failed: domain is not running',
-                             'VIR_ERR_OPERATION_FAILED')
+            raise jobs.error(
+                'operation failed: domain is not running',
+                'VIR_ERR_OPERATION_FAILED',
+            )
         if not self._destination._active():
             raise jobs.error(
                 "operation failed: job 'migration out' unexpectedly failed",
-                'VIR_ERR_OPERATION_FAILED')
+                'VIR_ERR_OPERATION_FAILED',
+            )
         if job.canceled:
             # qemuMigrationJobCheckStatus
             raise jobs.error(
                 "operation aborted: job 'migration out' canceled by client",
-                'VIR_ERR_OPERATION_ABORTED')
+                'VIR_ERR_OPERATION_ABORTED',
+            )
 
     def _run_there(self, there: ty.Any, xml: str, loaded: ty.Any) -> None:
         """Run the guest on the destination: qemuMigrationDstFinishFresh."""
@@ -289,8 +306,10 @@ class Migration:
         ran when the job began.
         """
         source = self._source
-        if (source._state != fakelibvirt.VIR_DOMAIN_PAUSED
-                or job.state_before != fakelibvirt.VIR_DOMAIN_RUNNING):
+        if (
+            source._state != fakelibvirt.VIR_DOMAIN_PAUSED
+            or job.state_before != fakelibvirt.VIR_DOMAIN_RUNNING
+        ):
             return
         if job.restarts:
             source.enter('RUNNING', 'MIGRATION_CANCELED')

@@ -32,13 +32,17 @@ Version = tuple[int, int]
 _WALKS = (10, 2)
 _TOLERATES = (11, 1)
 #: TCR2_EL1, PIRE0_EL1, PIR_EL1: ToleranceNotOnBothEnds.
-_TOLERATED = frozenset({0xc103, 0xc512, 0xc513})
+_TOLERATED = frozenset({0xC103, 0xC512, 0xC513})
 #: KVM_REG_ARM_VENDOR_HYP_BMAP_2: ToleranceOnlySrcTestValue, 0.
 _TOLERATED_AS_ZERO = 0x160003
 
 
-def fails(incoming: Iterable[int], own: Iterable[int],
-          values: Mapping[int, int], version: Version) -> tuple[int, ...]:
+def fails(
+    incoming: Iterable[int],
+    own: Iterable[int],
+    values: Mapping[int, int],
+    version: Version,
+) -> tuple[int, ...]:
     """Return the incoming registers that fail the load.
 
     QEMU stops at the first of them; here all are told. A register that only
@@ -59,8 +63,10 @@ def fails(incoming: Iterable[int], own: Iterable[int],
         refused.update(_walk(theirs, ours))
     if version > _WALKS:
         refused.update(
-            code for code in _only_in(theirs, ours)
-            if not _tolerated(code, values))
+            code
+            for code in _only_in(theirs, ours)
+            if not _tolerated(code, values)
+        )
     return tuple(code for _, code in theirs if code in refused)
 
 
@@ -69,14 +75,16 @@ def _place(code: int) -> tuple[int, int]:
     return kvm_id(code), code
 
 
-def _only_in(theirs: list[tuple[int, int]], ours: list[tuple[int, int]]
-             ) -> list[int]:
+def _only_in(
+    theirs: list[tuple[int, int]], ours: list[tuple[int, int]]
+) -> list[int]:
     known = set(ours)
     return [place[1] for place in theirs if place not in known]
 
 
-def _walk(theirs: list[tuple[int, int]], ours: list[tuple[int, int]]
-          ) -> list[int]:
+def _walk(
+    theirs: list[tuple[int, int]], ours: list[tuple[int, int]]
+) -> list[int]:
     """Go through both lists until one of them ends."""
     if len(theirs) > len(ours):
         # VMSTATE_INT32_POSITIVE_LE(cpreg_vmstate_array_len)
@@ -97,4 +105,5 @@ def _walk(theirs: list[tuple[int, int]], ours: list[tuple[int, int]]
 
 def _tolerated(code: int, values: Mapping[int, int]) -> bool:
     return code in _TOLERATED or (
-        code == _TOLERATED_AS_ZERO and not values.get(code, 0))
+        code == _TOLERATED_AS_ZERO and not values.get(code, 0)
+    )

@@ -25,13 +25,17 @@ import testtools
 
 _FORMAT = '%(asctime)s %(levelname)s [%(name)s] %(message)s'
 #: As Nova's own fixture reads it: the whole debug log of a failed test.
-_LEVEL = logging.DEBUG if os.environ.get('OS_DEBUG', '').lower() in (
-    'true', '1', 'yes') else logging.INFO
+_LEVEL = (
+    logging.DEBUG
+    if os.environ.get('OS_DEBUG', '').lower() in ('true', '1', 'yes')
+    else logging.INFO
+)
 
 #: Keeps what is logged between two tests, for the next one: by an import, or
 #: by a thread that outlives its test.
 _between = logging.handlers.MemoryHandler(
-    1000, flushLevel=logging.CRITICAL + 1)
+    1000, flushLevel=logging.CRITICAL + 1
+)
 
 
 def keep_between_tests() -> None:

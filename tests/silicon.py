@@ -29,7 +29,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
 
-FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+FIXTURES = pathlib.Path(__file__).parent / 'fixtures'
 #: What a dump does not tell is equal on hosts of one fleet, and does not
 #: matter between cores: it is not to decide here.
 _BY_REGISTERS = Options(overrides=HAZARD_NAMES)
@@ -56,14 +56,18 @@ class Silicon:
 def profiles() -> list[Silicon]:
     """Return every profile, by core and kernel."""
     made = []
-    table = FIXTURES / "silicon" / "PROVENANCE.tsv"
+    table = FIXTURES / 'silicon' / 'PROVENANCE.tsv'
     for line in table.read_text().splitlines()[1:]:
-        dump, core, kernel, masks = line.split("\t")
-        text = (FIXTURES / "silicon" / f"{dump}.json").read_text()
-        record = (FIXTURES / "lab" / f"{masks}.json").read_text()
-        made.append(Silicon(
-            core, ".".join(kernel.split(".")[:2]),
-            host_of_dump(text, load_host(record.strip()))))
+        dump, core, kernel, masks = line.split('\t')
+        text = (FIXTURES / 'silicon' / f'{dump}.json').read_text()
+        record = (FIXTURES / 'lab' / f'{masks}.json').read_text()
+        made.append(
+            Silicon(
+                core,
+                '.'.join(kernel.split('.')[:2]),
+                host_of_dump(text, load_host(record.strip())),
+            )
+        )
     return sorted(made, key=lambda one: (one.core, one.number))
 
 

@@ -34,6 +34,7 @@ class Watchdog(fixtures.Fixture):
 
     def _setUp(self) -> None:
         # Nova's fixtures put something else in the place of sys.stderr.
-        faulthandler.dump_traceback_later(LIMIT, exit=True,
-                                          file=sys.__stderr__)
+        faulthandler.dump_traceback_later(
+            LIMIT, exit=True, file=sys.__stderr__
+        )
         self.addCleanup(faulthandler.cancel_dump_traceback_later)

@@ -29,7 +29,7 @@ PACKAGE = 'nova_arm_migrate'
 ENTRY_TIME = (1980, 1, 1, 0, 0, 0)
 
 # Has to be read by any Python 3, or the version could not be told.
-MAIN = '''\
+MAIN = """\
 import sys
 
 if sys.version_info < (3, 11):
@@ -43,14 +43,15 @@ for name in [n for n in sys.modules if n.split('.')[0] == 'nova_arm_migrate']:
 from nova_arm_migrate.cli.main import main
 
 sys.exit(main())
-'''
+"""
 
 
 def build(target: pathlib.Path, root: pathlib.Path = ROOT) -> None:
     """Write the archive to *target*, from the sources under *root*."""
     entries = {
         source.relative_to(root).as_posix(): source.read_bytes()
-        for source in _sources(root)}
+        for source in _sources(root)
+    }
     entries['__main__.py'] = MAIN.encode()
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(target, 'wb') as file:
@@ -76,7 +77,8 @@ def _sources(root: pathlib.Path) -> list[pathlib.Path]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description=(__doc__ or '').partition('\n')[0])
+        description=(__doc__ or '').partition('\n')[0]
+    )
     parser.add_argument('target', type=pathlib.Path)
     target = parser.parse_args().target
     build(target)

@@ -18,16 +18,16 @@ import json
 import sys
 from typing import Any
 
+from nova_arm_migrate.cli import picture
 from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.matrix import matrix_dict
 from nova_arm_migrate.cli.matrix import matrix_table
-from nova_arm_migrate.cli import picture
 from nova_arm_migrate.cli.records import add_format
 from nova_arm_migrate.cli.records import host_name
 from nova_arm_migrate.cli.records import read_text
 from nova_arm_migrate.cli.render import fleet_table
-from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.baseline import Baseline
+from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.matrix import matrix
 from nova_arm_migrate.core.pools import Fleet
@@ -41,26 +41,35 @@ from nova_arm_migrate.core.verdict import Severity
 def add_parser(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "baseline", help="tell what guests may have to run on all hosts",
-        description="Print the most a guest may have that is to run on"
-        " every host, what keeps hosts from taking even that, and the"
-        " pools of hosts between which guests move freely. With --matrix,"
+        'baseline',
+        help='tell what guests may have to run on all hosts',
+        description='Print the most a guest may have that is to run on'
+        ' every host, what keeps hosts from taking even that, and the'
+        ' pools of hosts between which guests move freely. With --matrix,'
         " print which hosts' guests can move to which host instead, hosts"
-        " with the same record in one row. Exit code, also then: 0 if"
-        " all hosts take the baseline, 1 if not, 3 if that is not known,"
-        " 2 bad input.")
+        ' with the same record in one row. Exit code, also then: 0 if'
+        ' all hosts take the baseline, 1 if not, 3 if that is not known,'
+        ' 2 bad input.',
+    )
     parser.add_argument(
-        "hosts", metavar="HOST", nargs="+",
-        help="hosts' profiles; a file's name is the host's: a.json")
+        'hosts',
+        metavar='HOST',
+        nargs='+',
+        help="hosts' profiles; a file's name is the host's: a.json",
+    )
     parser.add_argument(
-        "--matrix", action="store_true",
-        help="print the matrix of sources and destinations")
+        '--matrix',
+        action='store_true',
+        help='print the matrix of sources and destinations',
+    )
     parser.add_argument(
-        "--picture", metavar="FILE",
-        help="draw the matrix to FILE besides, by its suffix .png, .svg or"
-        " .pdf; the first 40 rows if there are more; needs matplotlib"
-        " (pip install nova-arm-migrate[picture])")
-    add_format(parser, "table")
+        '--picture',
+        metavar='FILE',
+        help='draw the matrix to FILE besides, by its suffix .png, .svg or'
+        ' .pdf; the first 40 rows if there are more; needs matplotlib'
+        ' (pip install nova-arm-migrate[picture])',
+    )
+    add_format(parser, 'table')
     parser.set_defaults(run=run)
 
 
@@ -81,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             host = load_host(read_text(path))
         except ProfileError as error:
-            raise CommandError(f"{path}: {error}") from None
+            raise CommandError(f'{path}: {error}') from None
         text = dump_host(host)
         hosts.setdefault(text, (host, name))
         records.append((name, text))
@@ -95,32 +104,35 @@ def run(arguments: argparse.Namespace) -> int:
             picture.write(moves, arguments.picture)
         if arguments.matrix:
             shown = moves
-    if arguments.format == "json":
+    if arguments.format == 'json':
         text = json.dumps(
             matrix_dict(shown) if shown else _as_dict(common, pools, names),
-            indent=2)
+            indent=2,
+        )
     else:
-        text = matrix_table(shown) if shown \
-            else fleet_table(common, pools, names)
-    sys.stdout.write(text + "\n")
+        text = (
+            matrix_table(shown) if shown else fleet_table(common, pools, names)
+        )
+    sys.stdout.write(text + '\n')
     return _exit_code(common)
 
 
 def _exit_code(common: Baseline) -> int:
-    severities = {conflict.finding.severity
-                  for conflict in common.conflicts}
+    severities = {conflict.finding.severity for conflict in common.conflicts}
     if severities & {Severity.BLOCKS, Severity.HAZARD}:
         return 1
     return 3 if severities else 0
 
 
-def _as_dict(common: Baseline, pools: Fleet,
-             names: list[str]) -> dict[str, Any]:
+def _as_dict(
+    common: Baseline, pools: Fleet, names: list[str]
+) -> dict[str, Any]:
     return {
-        "baseline": json.loads(dump_guest(common.guest)),
-        "conflicts": [
-            {"destination": names[conflict.host]}
-            | conflict.finding.to_dict()
-            for conflict in common.conflicts],
-        "pools": [list(pool.names) for pool in pools.pools],
-        "one_way": sorted(list(pair) for pair in pools.one_way)}
+        'baseline': json.loads(dump_guest(common.guest)),
+        'conflicts': [
+            {'destination': names[conflict.host]} | conflict.finding.to_dict()
+            for conflict in common.conflicts
+        ],
+        'pools': [list(pool.names) for pool in pools.pools],
+        'one_way': sorted(list(pair) for pair in pools.one_way),
+    }

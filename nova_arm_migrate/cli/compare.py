@@ -29,21 +29,27 @@ from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
 
-EXIT_CODES = {Verdict.COMPATIBLE: 0, Verdict.INCOMPATIBLE: 1,
-              Verdict.UNKNOWN: 3}
+EXIT_CODES = {
+    Verdict.COMPATIBLE: 0,
+    Verdict.INCOMPATIBLE: 1,
+    Verdict.UNKNOWN: 3,
+}
 
 
 def add_parser(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "compare", help="tell whether a guest can move to a host",
+        'compare',
+        help='tell whether a guest can move to a host',
         description="Tell whether a guest can move to a host, by KVM's"
-        " rule for each register field. Exit code: 0 compatible, 1"
-        " incompatible, 3 unknown, 2 bad input.")
+        ' rule for each register field. Exit code: 0 compatible, 1'
+        ' incompatible, 3 unknown, 2 bad input.',
+    )
     add_guest(parser)
     parser.add_argument(
-        "host", metavar="HOST", help="the destination's profile")
-    add_format(parser, "table")
+        'host', metavar='HOST', help="the destination's profile"
+    )
+    add_format(parser, 'table')
     add_options(parser)
     parser.set_defaults(run=run)
 
@@ -51,20 +57,29 @@ def add_parser(commands: Any) -> None:
 def add_guest(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names a guest's record."""
     parser.add_argument(
-        "guest", metavar="GUEST",
+        'guest',
+        metavar='GUEST',
         help="the guest's profile; a host's profile stands for a guest"
-        " that starts there; - for standard input")
+        ' that starts there; - for standard input',
+    )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the comparison."""
     parser.add_argument(
-        "--hazards", choices=("block", "warn"), default="block",
-        help="what to make of differences that neither KVM nor QEMU"
-        " refuses and that break the guest (default: block)")
+        '--hazards',
+        choices=('block', 'warn'),
+        default='block',
+        help='what to make of differences that neither KVM nor QEMU'
+        ' refuses and that break the guest (default: block)',
+    )
     parser.add_argument(
-        "--override", metavar="REGISTER[.FIELD]", action="append",
-        default=[], help="do not let this field decide; may be repeated")
+        '--override',
+        metavar='REGISTER[.FIELD]',
+        action='append',
+        default=[],
+        help='do not let this field decide; may be repeated',
+    )
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
@@ -77,9 +92,11 @@ def options_of(arguments: argparse.Namespace) -> Options:
             try:
                 check_field_name(name)
             except ValueError as error:
-                raise CommandError(f"--override: {error}") from None
-    return Options(hazards_block=arguments.hazards == "block",
-                   overrides=frozenset(arguments.override))
+                raise CommandError(f'--override: {error}') from None
+    return Options(
+        hazards_block=arguments.hazards == 'block',
+        overrides=frozenset(arguments.override),
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -88,9 +105,13 @@ def run(arguments: argparse.Namespace) -> int:
     :raises CommandError: if a file holds no profile
     """
     options = options_of(arguments)
-    report = compare(read_guest(arguments.guest), read_host(arguments.host),
-                     options)
-    text = json.dumps(report.to_dict(), indent=2) \
-        if arguments.format == "json" else report_table(report)
-    sys.stdout.write(text + "\n")
+    report = compare(
+        read_guest(arguments.guest), read_host(arguments.host), options
+    )
+    text = (
+        json.dumps(report.to_dict(), indent=2)
+        if arguments.format == 'json'
+        else report_table(report)
+    )
+    sys.stdout.write(text + '\n')
     return EXIT_CODES[report.verdict]

@@ -23,5 +23,5 @@ class CommandError(Exception):
 
 def one_line(text: str) -> str:
     """Return a text as one line that any terminal can take."""
-    plain = text.encode("ascii", "backslashreplace").decode("ascii")
-    return "".join(c if c.isprintable() else "?" for c in plain)
+    plain = text.encode('ascii', 'backslashreplace').decode('ascii')
+    return ''.join(c if c.isprintable() else '?' for c in plain)

@@ -23,17 +23,17 @@ def replace(path: str, data: bytes) -> None:
 
     :raises CommandError: if it can't be written; nothing is left beside it
     """
-    beside = f"{path}.{os.getpid()}"
+    beside = f'{path}.{os.getpid()}'
     left = False
     try:
-        with open(beside, "xb") as file:
+        with open(beside, 'xb') as file:
             left = True
             file.write(data)
         os.replace(beside, path)
         left = False
     except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise CommandError(f"{path}: {cause}") from None
+        cause = getattr(error, 'strerror', None) or error
+        raise CommandError(f'{path}: {cause}') from None
     finally:
         if left:
             os.unlink(beside)

@@ -17,8 +17,8 @@ import argparse
 import sys
 from typing import Any
 
-from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli import files
+from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.records import add_format
 from nova_arm_migrate.cli.records import read_bounded
 from nova_arm_migrate.cli.records import read_host
@@ -32,24 +32,32 @@ from nova_arm_migrate.core.record import dump_host
 def add_parser(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "import", help="make a profile of another tool's register dump",
+        'import',
+        help="make a profile of another tool's register dump",
         description="Make a host's profile of a dump of one vCPU's"
         " registers: a JSON object whose key 'registers' has KVM's register"
-        " ids and their values, {\"0x603000000013c000\": \"0x411fd401\"},"
+        ' ids and their values, {"0x603000000013c000": "0x411fd401"},'
         " and whose key 'kernel', if there, has the host's kernel release."
-        " What a dump does not tell is absent in the profile. probe on the"
-        " host itself is the better way: it finds out the rest too. Exit"
-        " code: 0, or 2 for bad input.")
+        ' What a dump does not tell is absent in the profile. probe on the'
+        ' host itself is the better way: it finds out the rest too. Exit'
+        ' code: 0, or 2 for bad input.',
+    )
     parser.add_argument(
-        "dump", metavar="FILE", help="the dump; - for standard input")
+        'dump', metavar='FILE', help='the dump; - for standard input'
+    )
     parser.add_argument(
-        "--masks", metavar="RECORD",
-        help="the profile of a host with the same kernel: take from it which"
-        " register bits can be written")
-    add_format(parser, "json")
+        '--masks',
+        metavar='RECORD',
+        help='the profile of a host with the same kernel: take from it which'
+        ' register bits can be written',
+    )
+    add_format(parser, 'json')
     parser.add_argument(
-        "-o", "--output", metavar="RECORD",
-        help="write to RECORD instead of standard output")
+        '-o',
+        '--output',
+        metavar='RECORD',
+        help='write to RECORD instead of standard output',
+    )
     parser.set_defaults(run=run)
 
 
@@ -58,16 +66,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     :raises CommandError: if a file does not hold what it should
     """
-    text = read_bounded(arguments.dump, LONGEST, "a dump of registers")
+    text = read_bounded(arguments.dump, LONGEST, 'a dump of registers')
     masks = None if arguments.masks is None else read_host(arguments.masks)
     try:
         host = host_of_dump(text, masks)
     except ProfileError as error:
-        raise CommandError(f"{arguments.dump}: {error}") from None
-    shown = dump_host(host) if arguments.format == "json" \
-        else host_table(host)
+        raise CommandError(f'{arguments.dump}: {error}') from None
+    shown = dump_host(host) if arguments.format == 'json' else host_table(host)
     if arguments.output is None:
-        sys.stdout.write(shown + "\n")
+        sys.stdout.write(shown + '\n')
     else:
-        files.replace(arguments.output, f"{shown}\n".encode("ascii"))
+        files.replace(arguments.output, f'{shown}\n'.encode('ascii'))
     return 0

@@ -26,13 +26,13 @@ from typing import NoReturn
 
 from nova_arm_migrate.cli import baseline
 from nova_arm_migrate.cli import compare
-from nova_arm_migrate.cli.errors import CommandError
-from nova_arm_migrate.cli.errors import one_line
 from nova_arm_migrate.cli import import_dump
 from nova_arm_migrate.cli import probe
 from nova_arm_migrate.cli import trial
+from nova_arm_migrate.cli.errors import CommandError
+from nova_arm_migrate.cli.errors import one_line
 
-PROGRAM = "nova-arm-migrate"
+PROGRAM = 'nova-arm-migrate'
 BAD_INPUT = 2
 
 
@@ -40,17 +40,22 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {one_line(message)}"
-                  f" (see {self.prog} --help)\n")
+        self.exit(
+            BAD_INPUT,
+            f'{self.prog}: {one_line(message)} (see {self.prog} --help)\n',
+        )
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     main_parser = _Parser(
-        prog=PROGRAM, description="Tell where Arm64 KVM guests can"
-        " live-migrate to, and which register field is in the way.")
+        prog=PROGRAM,
+        description='Tell where Arm64 KVM guests can'
+        ' live-migrate to, and which register field is in the way.',
+    )
     commands = main_parser.add_subparsers(
-        metavar="COMMAND", required=True, title="commands")
+        metavar='COMMAND', required=True, title='commands'
+    )
     for module in (probe, import_dump, compare, baseline, trial):
         module.add_parser(commands)
     return main_parser
@@ -68,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = parsed.run(parsed)
         sys.stdout.flush()
     except CommandError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f'{PROGRAM}: {error}', file=sys.stderr)
         return BAD_INPUT
     except BrokenPipeError:
         # The reader has gone, and Python would complain when it flushes
@@ -76,13 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
-        print(f"{PROGRAM}: cannot write: {error.strerror}",
-              file=sys.stderr)
+        print(f'{PROGRAM}: cannot write: {error.strerror}', file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return code
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     sys.exit(main())

@@ -17,21 +17,27 @@ from typing import Any
 
 from nova_arm_migrate.cli.errors import one_line
 from nova_arm_migrate.cli.render import wrapped
-from nova_arm_migrate.core.matrix import MatrixCell
 from nova_arm_migrate.core.matrix import Mark
 from nova_arm_migrate.core.matrix import Matrix
+from nova_arm_migrate.core.matrix import MatrixCell
 from nova_arm_migrate.core.pools import EqualHosts
 from nova_arm_migrate.core.record import runs
 
-_MARKS = {Mark.COMPATIBLE: "+", Mark.INCOMPATIBLE: "x",
-          Mark.HAZARD: "!", Mark.UNKNOWN: "?"}
+_MARKS = {
+    Mark.COMPATIBLE: '+',
+    Mark.INCOMPATIBLE: 'x',
+    Mark.HAZARD: '!',
+    Mark.UNKNOWN: '?',
+}
 
 
 def label(profile: EqualHosts) -> str:
     """Return the first host's name and how many hosts there are."""
     count = len(profile.names)
-    return (f"{one_line(profile.names[0])}"
-            f" ({count} host{'s' if count > 1 else ''})")
+    return (
+        f'{one_line(profile.names[0])}'
+        f' ({count} host{"s" if count > 1 else ""})'
+    )
 
 
 def matrix_table(matrix: Matrix) -> str:
@@ -39,22 +45,25 @@ def matrix_table(matrix: Matrix) -> str:
     size = len(matrix.profiles)
     digits = len(str(size))
     numbers = [str(place + 1).rjust(digits) for place in range(size)]
-    lines = ["Guests started on hosts of a row can move to hosts of a"
-             " column:",
-             "  " + ", ".join(f"{_MARKS[mark]} {mark.value}"
-                              for mark in Mark),
-             ""]
-    lines += [" ".join([" " * digits, *(n[d] for n in numbers)]).rstrip()
-              for d in range(digits)]
+    lines = [
+        'Guests started on hosts of a row can move to hosts of a column:',
+        '  ' + ', '.join(f'{_MARKS[mark]} {mark.value}' for mark in Mark),
+        '',
+    ]
+    lines += [
+        ' '.join([' ' * digits, *(n[d] for n in numbers)]).rstrip()
+        for d in range(digits)
+    ]
     for number, row, pool, profile in zip(
-            numbers, matrix.cells, matrix.pools, matrix.profiles,
-            strict=True):
+        numbers, matrix.cells, matrix.pools, matrix.profiles, strict=True
+    ):
         marks = (_MARKS[cell.mark] for cell in row)
-        lines.append(" ".join([number, *marks,
-                               f" pool {pool + 1}: {label(profile)}"]))
-    lines += ["", "What is in the way first"]
-    lines += list(_reasons(matrix)) or ["  nothing"]
-    return "\n".join(lines)
+        lines.append(
+            ' '.join([number, *marks, f' pool {pool + 1}: {label(profile)}'])
+        )
+    lines += ['', 'What is in the way first']
+    lines += list(_reasons(matrix)) or ['  nothing']
+    return '\n'.join(lines)
 
 
 def _reasons(matrix: Matrix) -> Iterator[str]:
@@ -64,26 +73,33 @@ def _reasons(matrix: Matrix) -> Iterator[str]:
         for there, cell in enumerate(row):
             if cell.finding is not None:
                 columns.setdefault(
-                    f"{_MARKS[cell.mark]} {cell.finding.name}",
-                    []).append(there + 1)
+                    f'{_MARKS[cell.mark]} {cell.finding.name}', []
+                ).append(there + 1)
         for name, numbers in columns.items():
-            listed = ", ".join(
-                f"{first}" if first == last else f"{first}-{last}"
-                for first, last in runs(numbers))
-            yield wrapped(f"{place + 1} to {listed}: {name}", " " * 6, "  ")
+            listed = ', '.join(
+                f'{first}' if first == last else f'{first}-{last}'
+                for first, last in runs(numbers)
+            )
+            yield wrapped(f'{place + 1} to {listed}: {name}', ' ' * 6, '  ')
 
 
 def matrix_dict(matrix: Matrix) -> dict[str, Any]:
     """Return a matrix as a JSON object."""
     return {
-        "profiles": [
-            {"hosts": list(profile.names), "pool": pool}
-            for pool, profile in zip(matrix.pools, matrix.profiles,
-                                     strict=True)],
-        "cells": [[_cell(cell) for cell in row] for row in matrix.cells]}
+        'profiles': [
+            {'hosts': list(profile.names), 'pool': pool}
+            for pool, profile in zip(
+                matrix.pools, matrix.profiles, strict=True
+            )
+        ],
+        'cells': [[_cell(cell) for cell in row] for row in matrix.cells],
+    }
 
 
 def _cell(cell: MatrixCell) -> dict[str, Any]:
-    return {"verdict": cell.verdict.value, "mark": cell.mark.value,
-            "first": None if cell.finding is None
-            else cell.finding.to_dict(), "more": cell.more}
+    return {
+        'verdict': cell.verdict.value,
+        'mark': cell.mark.value,
+        'first': None if cell.finding is None else cell.finding.to_dict(),
+        'more': cell.more,
+    }

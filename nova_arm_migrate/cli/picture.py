@@ -23,22 +23,29 @@ import pathlib
 import sys
 from typing import Any
 
-from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli import files
+from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.matrix import label
-from nova_arm_migrate.core.matrix import MatrixCell
 from nova_arm_migrate.core.matrix import Mark
 from nova_arm_migrate.core.matrix import Matrix
+from nova_arm_migrate.core.matrix import MatrixCell
 
-SUFFIXES = (".png", ".svg", ".pdf")
+SUFFIXES = ('.png', '.svg', '.pdf')
 #: Rows beyond which a picture can't be read.
 MOST = 40
 
-_COLOURS = {Mark.COMPATIBLE: "#9AD1F0", Mark.INCOMPATIBLE: "#EFA77B",
-            Mark.HAZARD: "#F0E442", Mark.UNKNOWN: "#D0D0D0"}
-_MARKS = {Mark.COMPATIBLE: "\N{CHECK MARK}",
-          Mark.INCOMPATIBLE: "\N{BALLOT X}",
-          Mark.HAZARD: "!", Mark.UNKNOWN: "?"}
+_COLOURS = {
+    Mark.COMPATIBLE: '#9AD1F0',
+    Mark.INCOMPATIBLE: '#EFA77B',
+    Mark.HAZARD: '#F0E442',
+    Mark.UNKNOWN: '#D0D0D0',
+}
+_MARKS = {
+    Mark.COMPATIBLE: '\N{CHECK MARK}',
+    Mark.INCOMPATIBLE: '\N{BALLOT X}',
+    Mark.HAZARD: '!',
+    Mark.UNKNOWN: '?',
+}
 _LONGEST_LABEL = 44
 # Rows up to which a cell has room for the field, and inches of a cell.
 _WITH_TEXT = 26
@@ -57,8 +64,9 @@ def check(path: str) -> None:
     """
     if _suffix(path) not in SUFFIXES:
         raise CommandError(
-            f"--picture: {path}: the suffix has to be one of"
-            f" {', '.join(SUFFIXES)}")
+            f'--picture: {path}: the suffix has to be one of'
+            f' {", ".join(SUFFIXES)}'
+        )
     _need_matplotlib()
 
 
@@ -67,8 +75,9 @@ def _need_matplotlib() -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise CommandError(
-            "--picture: needs matplotlib (pip install"
-            f" nova-arm-migrate[picture]): {error}") from None
+            '--picture: needs matplotlib (pip install'
+            f' nova-arm-migrate[picture]): {error}'
+        ) from None
 
 
 def _suffix(path: str) -> str:
@@ -81,19 +90,18 @@ def write(matrix: Matrix, path: str) -> None:
     :raises CommandError: if the file can't be written
     """
     size = len(matrix.profiles)
-    note = ""
+    note = ''
     if size > MOST:
-        note = (f"the first {MOST} of {size} rows; --matrix prints all of"
-                " them")
-        sys.stderr.write(f"nova-arm-migrate: --picture: {note}\n")
+        note = f'the first {MOST} of {size} rows; --matrix prints all of them'
+        sys.stderr.write(f'nova-arm-migrate: --picture: {note}\n')
     data = draw(matrix.first(MOST), _suffix(path)[1:], note)
     try:
         files.replace(path, data)
     except CommandError as error:
-        raise CommandError(f"--picture: {error}") from None
+        raise CommandError(f'--picture: {error}') from None
 
 
-def draw(matrix: Matrix, form: str, note: str = "") -> bytes:
+def draw(matrix: Matrix, form: str, note: str = '') -> bytes:
     """Return the picture's bytes.
 
     :param form: ``png``, ``svg`` or ``pdf``
@@ -103,14 +111,15 @@ def draw(matrix: Matrix, form: str, note: str = "") -> bytes:
 
     # Not what the user's matplotlibrc says, and the same bytes each time.
     settings = dict(matplotlib.rcParamsDefault)
-    settings |= {"svg.hashsalt": "nova-arm-migrate", "savefig.dpi": 110}
-    settings.pop("backend", None)
+    settings |= {'svg.hashsalt': 'nova-arm-migrate', 'savefig.dpi': 110}
+    settings.pop('backend', None)
     with matplotlib.rc_context(settings):
         data = io.BytesIO()
-        dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+        dated = {'svg': {'Date': None}, 'pdf': {'CreationDate': None}}
         _figure(matrix, note).savefig(
-            data, format=form, metadata=dated.get(form))
-    return _with_palette(data) if form == "png" else data.getvalue()
+            data, format=form, metadata=dated.get(form)
+        )
+    return _with_palette(data) if form == 'png' else data.getvalue()
 
 
 def _with_palette(png: io.BytesIO) -> bytes:
@@ -119,17 +128,19 @@ def _with_palette(png: io.BytesIO) -> bytes:
     from PIL import ImageColor
 
     colours: list[int] = []
-    for colour in ("#FFFFFF", *_COLOURS.values()):
+    for colour in ('#FFFFFF', *_COLOURS.values()):
         for step in range(_SHADES):
-            colours += [part * step // (_SHADES - 1)
-                        for part in ImageColor.getrgb(colour)[:3]]
-    palette = Image.new("P", (1, 1))
+            colours += [
+                part * step // (_SHADES - 1)
+                for part in ImageColor.getrgb(colour)[:3]
+            ]
+    palette = Image.new('P', (1, 1))
     palette.putpalette(colours)
     smaller = io.BytesIO()
     with Image.open(png) as image:
-        image.convert("RGB").quantize(
-            palette=palette, dither=Image.Dither.NONE).save(
-                smaller, format="PNG", optimize=True)
+        image.convert('RGB').quantize(
+            palette=palette, dither=Image.Dither.NONE
+        ).save(smaller, format='PNG', optimize=True)
     return smaller.getvalue()
 
 
@@ -142,30 +153,47 @@ def _figure(matrix: Matrix, note: str) -> Any:
     margin = 0.45 + _CHARACTER * max(map(len, labels))
     width = max(margin + side + 0.3, 6.6)
     height = _HEAD + margin + side + _FOOT
-    figure = Figure(figsize=(width, height), facecolor="white")
+    figure = Figure(figsize=(width, height), facecolor='white')
     axes = figure.add_axes(
-        (margin / width, _FOOT / height, side / width, side / height))
+        (margin / width, _FOOT / height, side / width, side / height)
+    )
     axes.set(xlim=(0, size), ylim=(size, 0))
     axes.xaxis.tick_top()
     places = [place + 0.5 for place in range(size)]
-    axes.set_xticks(places, [f"{place + 1}  {text}"
-                             for place, text in enumerate(labels)],
-                    rotation=90, fontsize=8, parse_math=False)
-    axes.set_yticks(places, [f"{text}  {place + 1}"
-                             for place, text in enumerate(labels)],
-                    fontsize=8, parse_math=False)
+    axes.set_xticks(
+        places,
+        [f'{place + 1}  {text}' for place, text in enumerate(labels)],
+        rotation=90,
+        fontsize=8,
+        parse_math=False,
+    )
+    axes.set_yticks(
+        places,
+        [f'{text}  {place + 1}' for place, text in enumerate(labels)],
+        fontsize=8,
+        parse_math=False,
+    )
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
     _draw_cells(axes, matrix)
     _draw_pools(axes, matrix)
     hosts = sum(len(profile.names) for profile in matrix.profiles)
-    figure.text(0.15 / width, 1 - 0.32 / height,
-                f"Where the guests of {hosts} hosts can move",
-                fontsize=13, weight="bold")
-    figure.text(0.15 / width, 1 - 0.58 / height,
-                "row: where a guest was started; column: where it goes"
-                + (f"\n{note}" if note else ""), fontsize=9, va="center")
+    figure.text(
+        0.15 / width,
+        1 - 0.32 / height,
+        f'Where the guests of {hosts} hosts can move',
+        fontsize=13,
+        weight='bold',
+    )
+    figure.text(
+        0.15 / width,
+        1 - 0.58 / height,
+        'row: where a guest was started; column: where it goes'
+        + (f'\n{note}' if note else ''),
+        fontsize=9,
+        va='center',
+    )
     _draw_legend(figure, width, height)
     return figure
 
@@ -175,7 +203,7 @@ def _short(text: str) -> str:
     if len(text) <= _LONGEST_LABEL:
         return text
     end = _LONGEST_LABEL // 2
-    return f"{text[:_LONGEST_LABEL - end - 3]}...{text[-end:]}"
+    return f'{text[: _LONGEST_LABEL - end - 3]}...{text[-end:]}'
 
 
 def _draw_cells(axes: Any, matrix: Matrix) -> None:
@@ -184,26 +212,45 @@ def _draw_cells(axes: Any, matrix: Matrix) -> None:
     with_text = len(matrix.profiles) <= _WITH_TEXT
     for y, row in enumerate(matrix.cells):
         for x, cell in enumerate(row):
-            axes.add_patch(Rectangle(
-                (x, y), 1, 1, facecolor=_COLOURS[cell.mark],
-                edgecolor="white", linewidth=1))
-            text = _in_cell(cell) if with_text else ""
-            axes.text(x + 0.5, y + (0.3 if text else 0.5),
-                      _MARKS[cell.mark], ha="center", va="center",
-                      fontsize=11)
+            axes.add_patch(
+                Rectangle(
+                    (x, y),
+                    1,
+                    1,
+                    facecolor=_COLOURS[cell.mark],
+                    edgecolor='white',
+                    linewidth=1,
+                )
+            )
+            text = _in_cell(cell) if with_text else ''
+            axes.text(
+                x + 0.5,
+                y + (0.3 if text else 0.5),
+                _MARKS[cell.mark],
+                ha='center',
+                va='center',
+                fontsize=11,
+            )
             if text:
-                axes.text(x + 0.5, y + 0.7, text, ha="center",
-                          va="center", fontsize=5, linespacing=1.1,
-                          parse_math=False)
+                axes.text(
+                    x + 0.5,
+                    y + 0.7,
+                    text,
+                    ha='center',
+                    va='center',
+                    fontsize=5,
+                    linespacing=1.1,
+                    parse_math=False,
+                )
 
 
 def _in_cell(cell: MatrixCell) -> str:
     """The first field in the way, in lines that fit."""
     if cell.finding is None:
-        return ""
-    register, _, field = cell.finding.name.partition(".")
-    more = f"+{cell.more} more" if cell.more else ""
-    return "\n".join(filter(None, (register, field, more)))
+        return ''
+    register, _, field = cell.finding.name.partition('.')
+    more = f'+{cell.more} more' if cell.more else ''
+    return '\n'.join(filter(None, (register, field, more)))
 
 
 def _draw_pools(axes: Any, matrix: Matrix) -> None:
@@ -212,19 +259,46 @@ def _draw_pools(axes: Any, matrix: Matrix) -> None:
     start = 0
     for _, group in itertools.groupby(matrix.pools):
         size = len(list(group))
-        axes.add_patch(Rectangle(
-            (start, start), size, size, fill=False, edgecolor="black",
-            linewidth=2, clip_on=False, zorder=3))
+        axes.add_patch(
+            Rectangle(
+                (start, start),
+                size,
+                size,
+                fill=False,
+                edgecolor='black',
+                linewidth=2,
+                clip_on=False,
+                zorder=3,
+            )
+        )
         start += size
 
 
 def _draw_legend(figure: Any, width: float, height: float) -> None:
     from matplotlib.patches import Patch
 
-    keys = [Patch(facecolor=_COLOURS[mark], edgecolor="none",
-                  label=f"{_MARKS[mark]} {mark.value}") for mark in Mark]
-    keys.append(Patch(facecolor="none", edgecolor="black", linewidth=2,
-                      label="pool: guests move both ways"))
-    figure.legend(handles=keys, loc="lower left", fontsize=9, ncols=3,
-                  bbox_to_anchor=(0.1 / width, 0.1 / height),
-                  frameon=False, borderpad=0)
+    keys = [
+        Patch(
+            facecolor=_COLOURS[mark],
+            edgecolor='none',
+            label=f'{_MARKS[mark]} {mark.value}',
+        )
+        for mark in Mark
+    ]
+    keys.append(
+        Patch(
+            facecolor='none',
+            edgecolor='black',
+            linewidth=2,
+            label='pool: guests move both ways',
+        )
+    )
+    figure.legend(
+        handles=keys,
+        loc='lower left',
+        fontsize=9,
+        ncols=3,
+        bbox_to_anchor=(0.1 / width, 0.1 / height),
+        frameon=False,
+        borderpad=0,
+    )

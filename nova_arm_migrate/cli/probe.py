@@ -17,8 +17,8 @@ import argparse
 import sys
 from typing import Any
 
-from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli import files
+from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.records import add_format
 from nova_arm_migrate.cli.render import host_table
 from nova_arm_migrate.core.record import dump_host
@@ -29,18 +29,25 @@ from nova_arm_migrate.probe.host import LocalHost
 def add_parser(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "probe", help="print the profile of this host",
-        description="Print what KVM on this host offers guests. Needs"
-        " access to /dev/kvm; a scratch vCPU is made and thrown away."
-        " Exit code: 0, or 2 if the host can't be probed.")
-    add_format(parser, "json")
+        'probe',
+        help='print the profile of this host',
+        description='Print what KVM on this host offers guests. Needs'
+        ' access to /dev/kvm; a scratch vCPU is made and thrown away.'
+        " Exit code: 0, or 2 if the host can't be probed.",
+    )
+    add_format(parser, 'json')
     parser.add_argument(
-        "--degraded", action="store_true",
-        help="print what can be read, also without KVM or on another"
-        " architecture; the profile says what is absent and why")
+        '--degraded',
+        action='store_true',
+        help='print what can be read, also without KVM or on another'
+        ' architecture; the profile says what is absent and why',
+    )
     parser.add_argument(
-        "-o", "--output", metavar="FILE",
-        help="write to FILE instead of standard output")
+        '-o',
+        '--output',
+        metavar='FILE',
+        help='write to FILE instead of standard output',
+    )
     parser.set_defaults(run=run)
 
 
@@ -53,10 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         host = LocalHost(degraded=arguments.degraded).host()
     except ProbeError as error:
         raise CommandError(str(error)) from None
-    text = dump_host(host) if arguments.format == "json" \
-        else host_table(host)
+    text = dump_host(host) if arguments.format == 'json' else host_table(host)
     if arguments.output is None:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(text + '\n')
     else:
-        files.replace(arguments.output, f"{text}\n".encode("ascii"))
+        files.replace(arguments.output, f'{text}\n'.encode('ascii'))
     return 0

@@ -27,7 +27,7 @@ from nova_arm_migrate.core.record import LONGEST
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import with_own_gic
 
-STANDARD_INPUT = "-"
+STANDARD_INPUT = '-'
 
 
 def read_text(path: str) -> str:
@@ -36,7 +36,7 @@ def read_text(path: str) -> str:
     :param path: of a file; ``-`` for standard input
     :raises CommandError: if it can't be read, is too long or no text
     """
-    return read_bounded(path, LONGEST, "a profile")
+    return read_bounded(path, LONGEST, 'a profile')
 
 
 def read_bounded(path: str, longest: int, what: str) -> str:
@@ -51,18 +51,17 @@ def read_bounded(path: str, longest: int, what: str) -> str:
         if path == STANDARD_INPUT:
             data = sys.stdin.buffer.read(longest + 1)
         else:
-            with open(path, "rb") as file:
+            with open(path, 'rb') as file:
                 data = file.read(longest + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"{path}: {reason}") from None
+        reason = getattr(error, 'strerror', None) or error
+        raise CommandError(f'{path}: {reason}') from None
     if len(data) > longest:
-        raise CommandError(
-            f"{path}: longer than {longest} bytes: not {what}")
+        raise CommandError(f'{path}: longer than {longest} bytes: not {what}')
     try:
-        return data.decode("ascii").strip()
+        return data.decode('ascii').strip()
     except UnicodeDecodeError:
-        raise CommandError(f"{path}: not a text: not {what}") from None
+        raise CommandError(f'{path}: not a text: not {what}') from None
 
 
 def read_host(path: str) -> Host:
@@ -73,7 +72,7 @@ def read_host(path: str) -> Host:
     try:
         return load_host(read_text(path))
     except ProfileError as error:
-        raise CommandError(f"{path}: {error}") from None
+        raise CommandError(f'{path}: {error}') from None
 
 
 def read_guest(path: str) -> Guest:
@@ -84,19 +83,26 @@ def read_guest(path: str) -> Guest:
     try:
         record = load(read_text(path))
     except ProfileError as error:
-        raise CommandError(f"{path}: {error}") from None
-    return with_own_gic(record) if isinstance(record, Guest) \
+        raise CommandError(f'{path}: {error}') from None
+    return (
+        with_own_gic(record)
+        if isinstance(record, Guest)
         else guest_started_on(record)
+    )
 
 
 def host_name(path: str) -> str:
     """Return what a file's name calls the host: ``a`` of dir/a.json."""
-    name = path.rsplit("/", 1)[-1].removesuffix(".json")
+    name = path.rsplit('/', 1)[-1].removesuffix('.json')
     return one_line(name) or one_line(path)
 
 
 def add_format(parser: argparse.ArgumentParser, default: str) -> None:
     """Add the option of every command that prints."""
     parser.add_argument(
-        "-f", "--format", choices=("json", "table"), default=default,
-        help=f"how to print (default: {default})")
+        '-f',
+        '--format',
+        choices=('json', 'table'),
+        default=default,
+        help=f'how to print (default: {default})',
+    )

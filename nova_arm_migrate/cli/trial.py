@@ -39,13 +39,15 @@ from nova_arm_migrate.probe.types import Trial
 def add_parser(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "trial", help="try a guest's registers on this host",
+        'trial',
+        help="try a guest's registers on this host",
         description="Write a guest's registers to a scratch vCPU of this"
-        " host, as QEMU would when the guest comes here, and tell which"
+        ' host, as QEMU would when the guest comes here, and tell which'
         " are refused. Exit code as for compare; 2 also if this host can't"
-        " be probed.")
+        ' be probed.',
+    )
     add_guest(parser)
-    add_format(parser, "table")
+    add_format(parser, 'table')
     add_options(parser)
     parser.set_defaults(run=run)
 
@@ -67,29 +69,48 @@ def run(arguments: argparse.Namespace) -> int:
     differ: tuple[Any, ...] = ()
     if trial.ran:
         report, differ = with_trial(
-            report, guest, refused=dict(trial.refused),
-            missing=trial.missing, unjudged=trial.unjudged, options=options,
-            host=host)
-    if arguments.format == "json":
-        text = json.dumps(report.to_dict() | {
-            "trial": _trial_dict(trial),
-            "disagreements": [
-                {"register": d.register, "rule": d.static, "trial": d.trial}
-                for d in differ]}, indent=2)
+            report,
+            guest,
+            refused=dict(trial.refused),
+            missing=trial.missing,
+            unjudged=trial.unjudged,
+            options=options,
+            host=host,
+        )
+    if arguments.format == 'json':
+        text = json.dumps(
+            report.to_dict()
+            | {
+                'trial': _trial_dict(trial),
+                'disagreements': [
+                    {
+                        'register': d.register,
+                        'rule': d.static,
+                        'trial': d.trial,
+                    }
+                    for d in differ
+                ],
+            },
+            indent=2,
+        )
     else:
-        text = f"{report_table(report)}\n\n{trial_table(trial)}"
-        text += "".join(
-            f"\nrule and trial differ on {d.register}:"
-            f" {d.static} / {d.trial}" for d in differ)
-    sys.stdout.write(text + "\n")
+        text = f'{report_table(report)}\n\n{trial_table(trial)}'
+        text += ''.join(
+            f'\nrule and trial differ on {d.register}: {d.static} / {d.trial}'
+            for d in differ
+        )
+    sys.stdout.write(text + '\n')
     return EXIT_CODES[report.verdict]
 
 
 def _trial_dict(trial: Trial) -> dict[str, Any]:
     return {
-        "ran": trial.ran, "why_not": trial.why_not or None,
-        "written": trial.written,
-        "refused": {register_of(code).name: name
-                    for code, name in trial.refused},
-        "missing": [register_of(code).name for code in trial.missing],
-        "unjudged": [register_of(code).name for code in trial.unjudged]}
+        'ran': trial.ran,
+        'why_not': trial.why_not or None,
+        'written': trial.written,
+        'refused': {
+            register_of(code).name: name for code, name in trial.refused
+        },
+        'missing': [register_of(code).name for code in trial.missing],
+        'unjudged': [register_of(code).name for code in trial.unjudged],
+    }

@@ -32,9 +32,9 @@ from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.rules import JUDGES
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
-from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.vcpu import guests_vgic
 from nova_arm_migrate.core.vcpu import has_32bit_el0
@@ -44,7 +44,7 @@ from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
 
-_T = TypeVar("_T")
+_T = TypeVar('_T')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,15 +77,17 @@ def baseline(hosts: Sequence[Host]) -> Baseline:
     :raises ValueError: if there is no host
     """
     if not hosts:
-        raise ValueError("a baseline needs at least one host")
+        raise ValueError('a baseline needs at least one host')
     guest = _meet(hosts)
     conflicts = []
     for place, host in enumerate(hosts):
         report = compare(guest, host)
         if report.verdict is not Verdict.COMPATIBLE:
-            conflicts += [Conflict(place, finding)
-                          for finding in report.findings
-                          if finding.severity is not Severity.NOTE]
+            conflicts += [
+                Conflict(place, finding)
+                for finding in report.findings
+                if finding.severity is not Severity.NOTE
+            ]
     return Baseline(guest, tuple(conflicts))
 
 
@@ -93,18 +95,23 @@ def _meet(hosts: Sequence[Host]) -> Guest:
     disabled = _features_to_switch_off(hosts)
     seen = [with_features_off(host, disabled) for host in hosts]
     lengths = _common_lengths(seen)
-    disabled |= {f"sve{host.sve_lengths[len(lengths)]}" for host in seen
-                 if host.sve_lengths and lengths
-                 and len(host.sve_lengths) > len(lengths)}
+    disabled |= {
+        f'sve{host.sve_lengths[len(lengths)]}'
+        for host in seen
+        if host.sve_lengths
+        and lengths
+        and len(host.sve_lengths) > len(lengths)
+    }
     if not lengths and any(host.sve_lengths for host in seen):
-        disabled |= {"sve"}
+        disabled |= {'sve'}
         seen = [with_features_off(host, disabled) for host in hosts]
     codes = {code for host in seen for code in host.values}
     listed = _in_all(_all_known(host.listed for host in seen))
     if listed is not None:
         codes &= listed
-    values = {code: _meet_values(register_of(code), seen)
-              for code in sorted(codes)}
+    values = {
+        code: _meet_values(register_of(code), seen) for code in sorted(codes)
+    }
     ipa_bits = _all_known(host.ipa_bits for host in hosts)
     pages = _all_known(host.page_size for host in hosts)
     steal_time = _all_known(has_steal_time(host) for host in hosts)
@@ -112,13 +119,19 @@ def _meet(hosts: Sequence[Host]) -> Guest:
     first = hosts[0]
     return Guest(
         values=Values({code: v for code, v in values.items() if v}),
-        listed=listed, disabled=disabled, sve_lengths=lengths,
-        gic=gic, vgic=_meet_vgics(hosts, gic),
+        listed=listed,
+        disabled=disabled,
+        sve_lengths=lengths,
+        gic=gic,
+        vgic=_meet_vgics(hosts, gic),
         ipa_bits=min(ipa_bits) if ipa_bits else None,
         steal_time=None if steal_time is None else all(steal_time),
-        cntfrq=first.cntfrq, dczid=first.dczid,
+        cntfrq=first.cntfrq,
+        dczid=first.dczid,
         page_size=min(pages) if pages else None,
-        kernel=first.kernel, qemu=first.qemu)
+        kernel=first.kernel,
+        qemu=first.qemu,
+    )
 
 
 def _all_known(values: Iterable[_T | None]) -> list[_T] | None:
@@ -154,22 +167,27 @@ def _meet_vgics(hosts: Sequence[Host], version: int | None) -> Vgic | None:
     if vgics is None:
         return None
     interfaces = _all_known(vgic.ctlr for vgic in vgics)
-    met = None if interfaces is None \
-        else _meet_fields(ICC_CTLR_EL1, interfaces)
+    met = (
+        None if interfaces is None else _meet_fields(ICC_CTLR_EL1, interfaces)
+    )
     return guests_vgic(vgics[0]._replace(ctlr=met))
 
 
 def _features_to_switch_off(hosts: Sequence[Host]) -> frozenset[str]:
     some = frozenset().union(*(host.features for host in hosts))
-    return frozenset(name for name in some & FEATURES.keys()
-                     if not all(name in host.features for host in hosts))
+    return frozenset(
+        name
+        for name in some & FEATURES.keys()
+        if not all(name in host.features for host in hosts)
+    )
 
 
 def _common_lengths(hosts: Sequence[Host]) -> tuple[int, ...]:
     """Vector lengths up to where the hosts part."""
     common = []
-    for column in zip(*(host.sve_lengths or () for host in hosts),
-                      strict=False):
+    for column in zip(
+        *(host.sve_lengths or () for host in hosts), strict=False
+    ):
         if len(set(column)) > 1:
             break
         common.append(column[0])
@@ -194,27 +212,37 @@ def _meet_values(register: Register, hosts: Sequence[Host]) -> int:
         case Judge.BITMAP:
             return functools.reduce(int.__and__, values)
         case Judge.COUNTERS:
-            counters, = register.fields
+            (counters,) = register.fields
             return counters.into(first, min(counters.of(v) for v in values))
         case _:
             # Nothing is between two values. If no host's is taken by all,
             # the comparison names those that do not take the first one.
-            return next((value for value in dict.fromkeys(values)
-                         if _taken_by_all(register, value, hosts)), first)
+            return next(
+                (
+                    value
+                    for value in dict.fromkeys(values)
+                    if _taken_by_all(register, value, hosts)
+                ),
+                first,
+            )
 
 
-def _taken_by_all(register: Register, value: int,
-                  hosts: Sequence[Host]) -> bool:
-    return all(value == host.values.read(register.code)
-               or not JUDGES[register.judge](register, value, host)
-               for host in hosts)
+def _taken_by_all(
+    register: Register, value: int, hosts: Sequence[Host]
+) -> bool:
+    return all(
+        value == host.values.read(register.code)
+        or not JUDGES[register.judge](register, value, host)
+        for host in hosts
+    )
 
 
 def _meet_fields(register: Register, values: Sequence[int]) -> int:
     met = values[0]
     for field in register.fields:
         met = field.into(
-            met, _meet_field(field, [field.of(value) for value in values]))
+            met, _meet_field(field, [field.of(value) for value in values])
+        )
     return met
 
 

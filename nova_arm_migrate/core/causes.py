@@ -23,67 +23,86 @@ class Cause(enum.Enum):
 
     ABOVE = "above the destination's limit"
     BELOW = "below the destination's limit"
-    FIXED = "fixed on the destination"
-    NOT_ALLOWED = "not a value the destination accepts"
-    RESERVED = "unknown bits differ"
-    STALE = "may be a stale value"
-    MASK_UNKNOWN = "not known what may be written"
-    IMPLEMENTATION = "another implementation"
-    SEVERAL_CORES = "several kinds of cores"
-    MISSING = "register missing"
-    DROPPED = "register dropped"
-    MAY_BE_DROPPED = "register may be dropped"
-    QEMU_UNKNOWN = "version of QEMU not known"
-    FIRMWARE_LEVEL = "firmware level"
-    FIRMWARE_BITS = "firmware calls missing"
-    PSCI_VERSION = "PSCI version unknown to the destination"
-    CACHE = "cache description"
-    CACHE_UNKNOWN = "not known which caches may be written"
-    COUNTERS = "event counters missing"
-    SVE_LENGTHS = "SVE vector lengths"
-    PASSED_VECTORS = "longer SVE vectors on the way"
-    WIDE_VECTORS = "SVE registers too wide for QEMU"
-    SME = "SME not judged"
-    TIMER = "timer frequency"
-    CACHE_ZERO = "cache zeroing block"
-    MEMORY = "guest memory does not fit"
-    WINDOWS = "device windows do not fit"
-    PASSED_WINDOWS = "more device windows on the way"
-    MEMORY_UNKNOWN = "guest memory not recorded"
-    SMALLER_PAGES = "smaller pages"
-    LARGER_PAGES = "larger pages"
-    GIC = "interrupt controller"
+    FIXED = 'fixed on the destination'
+    NOT_ALLOWED = 'not a value the destination accepts'
+    RESERVED = 'unknown bits differ'
+    STALE = 'may be a stale value'
+    MASK_UNKNOWN = 'not known what may be written'
+    IMPLEMENTATION = 'another implementation'
+    SEVERAL_CORES = 'several kinds of cores'
+    MISSING = 'register missing'
+    DROPPED = 'register dropped'
+    MAY_BE_DROPPED = 'register may be dropped'
+    QEMU_UNKNOWN = 'version of QEMU not known'
+    FIRMWARE_LEVEL = 'firmware level'
+    FIRMWARE_BITS = 'firmware calls missing'
+    PSCI_VERSION = 'PSCI version unknown to the destination'
+    CACHE = 'cache description'
+    CACHE_UNKNOWN = 'not known which caches may be written'
+    COUNTERS = 'event counters missing'
+    SVE_LENGTHS = 'SVE vector lengths'
+    PASSED_VECTORS = 'longer SVE vectors on the way'
+    WIDE_VECTORS = 'SVE registers too wide for QEMU'
+    SME = 'SME not judged'
+    TIMER = 'timer frequency'
+    CACHE_ZERO = 'cache zeroing block'
+    MEMORY = 'guest memory does not fit'
+    WINDOWS = 'device windows do not fit'
+    PASSED_WINDOWS = 'more device windows on the way'
+    MEMORY_UNKNOWN = 'guest memory not recorded'
+    SMALLER_PAGES = 'smaller pages'
+    LARGER_PAGES = 'larger pages'
+    GIC = 'interrupt controller'
     GIC_INTERFACE = "interrupt controller's interface"
-    GIC_UNKNOWN = "not known what the interrupt controller takes"
+    GIC_UNKNOWN = 'not known what the interrupt controller takes'
     GIC_REVISION = "interrupt controller's revision"
-    GIC_FIELD = "recorded without an interrupt controller"
-    STEAL_TIME = "steal time missing"
-    INFERRED = "taken from the current host"
+    GIC_FIELD = 'recorded without an interrupt controller'
+    STEAL_TIME = 'steal time missing'
+    INFERRED = 'taken from the current host'
     GUEST_NOT_RECORDED = "the guest's value is not recorded"
-    NOT_RECORDED = "not recorded"
-    TRIAL_REFUSED = "refused in the trial"
-    TRIAL_MISSING = "missing in the trial"
-    TRIAL_ACCEPTED = "accepted in the trial"
+    NOT_RECORDED = 'not recorded'
+    TRIAL_REFUSED = 'refused in the trial'
+    TRIAL_MISSING = 'missing in the trial'
+    TRIAL_ACCEPTED = 'accepted in the trial'
 
 
 #: Causes of UNKNOWN findings that the destination's trial settles: it
 #: writes the register, or asks for the version of its own QEMU. The
 #: scheduler drops no host for them.
-SETTLED_BY_TRIAL = frozenset({
-    Cause.STALE, Cause.MASK_UNKNOWN, Cause.CACHE_UNKNOWN, Cause.QEMU_UNKNOWN,
-    Cause.GIC_UNKNOWN,
-})
+SETTLED_BY_TRIAL = frozenset(
+    {
+        Cause.STALE,
+        Cause.MASK_UNKNOWN,
+        Cause.CACHE_UNKNOWN,
+        Cause.QEMU_UNKNOWN,
+        Cause.GIC_UNKNOWN,
+    }
+)
 
 #: Causes that say what the destination does not have at all.
-LACKING = frozenset({
-    Cause.MISSING, Cause.DROPPED, Cause.MAY_BE_DROPPED, Cause.QEMU_UNKNOWN,
-    Cause.TRIAL_MISSING,
-})
+LACKING = frozenset(
+    {
+        Cause.MISSING,
+        Cause.DROPPED,
+        Cause.MAY_BE_DROPPED,
+        Cause.QEMU_UNKNOWN,
+        Cause.TRIAL_MISSING,
+    }
+)
 
 #: Causes whose values are whole registers and read best in hexadecimal.
-HEXADECIMAL = frozenset({
-    Cause.RESERVED, Cause.IMPLEMENTATION, Cause.FIRMWARE_BITS,
-    Cause.PSCI_VERSION, Cause.CACHE, Cause.CACHE_UNKNOWN, Cause.CACHE_ZERO,
-    Cause.GIC_UNKNOWN, Cause.GIC_REVISION, Cause.TRIAL_REFUSED,
-    Cause.TRIAL_ACCEPTED,
-})
+HEXADECIMAL = frozenset(
+    {
+        Cause.RESERVED,
+        Cause.IMPLEMENTATION,
+        Cause.FIRMWARE_BITS,
+        Cause.PSCI_VERSION,
+        Cause.CACHE,
+        Cause.CACHE_UNKNOWN,
+        Cause.CACHE_ZERO,
+        Cause.GIC_UNKNOWN,
+        Cause.GIC_REVISION,
+        Cause.TRIAL_REFUSED,
+        Cause.TRIAL_ACCEPTED,
+    }
+)

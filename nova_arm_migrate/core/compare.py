@@ -34,11 +34,11 @@ from nova_arm_migrate.core.registers import COPROC_DEMUX
 from nova_arm_migrate.core.registers import COPROC_FIRMWARE
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.rules import JUDGES
-from nova_arm_migrate.core.tables.aarch32_id import AARCH32_ID_CODES
-from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import REGISTERS
+from nova_arm_migrate.core.tables.aarch32_id import AARCH32_ID_CODES
+from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.vcpu import gic_doubts
 from nova_arm_migrate.core.vcpu import offered_cached
 from nova_arm_migrate.core.vcpu import several_kinds
@@ -69,18 +69,23 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     findings += _missing(guest, seen, options)
     findings += find_hazards(guest, seen)
     if guest.inferred:
-        findings.append(Finding(Cause.INFERRED, Severity.NOTE, "RECORD"))
+        findings.append(Finding(Cause.INFERRED, Severity.NOTE, 'RECORD'))
     return report(paired(findings, Pair(guest, seen)), options)
 
 
 def _registers(guest: Guest, host: Host) -> list[Finding]:
     """Every value that QEMU would write, by the check KVM makes on it."""
     if not guest.values:
-        return [Finding(
-            Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, "REGISTERS",
-            detail="the guest's registers are not recorded")]
+        return [
+            Finding(
+                Cause.GUEST_NOT_RECORDED,
+                Severity.UNKNOWN,
+                'REGISTERS',
+                detail="the guest's registers are not recorded",
+            )
+        ]
     if not host.values:
-        return [_not_recorded("REGISTERS", host.why_absent("values"))]
+        return [_not_recorded('REGISTERS', host.why_absent('values'))]
     findings: list[Finding] = []
     listed = host.listed
     limits = host.values
@@ -97,8 +102,14 @@ def _registers(guest: Guest, host: Host) -> list[Finding]:
     return findings
 
 
-def _in_doubt(findings: list[Finding], guest: Guest, host: Host, code: int,
-              field: Field, other: int) -> list[Finding]:
+def _in_doubt(
+    findings: list[Finding],
+    guest: Guest,
+    host: Host,
+    code: int,
+    field: Field,
+    other: int,
+) -> list[Finding]:
     """Say unknown of a refused field if the guest may have another value.
 
     :param other: the value that the guest may have instead
@@ -108,12 +119,14 @@ def _in_doubt(findings: list[Finding], guest: Guest, host: Host, code: int,
     instead = field.into(value, other)
     takes_other = instead == limit or not any(
         finding.field == field.name
-        for finding in JUDGES[register.judge](register, instead, host))
+        for finding in JUDGES[register.judge](register, instead, host)
+    )
     return [
         finding._replace(cause=Cause.GIC_FIELD, severity=Severity.UNKNOWN)
-        if takes_other and finding.code == code
-        and finding.field == field.name else finding
-        for finding in findings]
+        if takes_other and finding.code == code and finding.field == field.name
+        else finding
+        for finding in findings
+    ]
 
 
 def _aarch64_first(item: tuple[int, int]) -> tuple[bool, int]:
@@ -130,28 +143,39 @@ def _cleared(guest: Guest, codes: Iterable[int]) -> Iterable[int]:
     """
     if guest.listed is None:
         return ()
-    return sorted(code for code in codes
-                  if code in guest.listed and keeps_value(code))
+    return sorted(
+        code for code in codes if code in guest.listed and keeps_value(code)
+    )
 
 
 def _cores(guest: Guest, host: Host) -> list[Finding]:
     """Hosts with several kinds of cores: which one does the guest see?"""
     return [
-        Finding(Cause.SEVERAL_CORES, Severity.UNKNOWN, "CORES",
-                detail=f"{whose} has several kinds of cores:"
-                       f" {_kinds(cores)}")
-        for whose, cores in (("The guest's first host", guest.cores),
-                             ("The destination", host.cores))
-        if several_kinds(cores)]
+        Finding(
+            Cause.SEVERAL_CORES,
+            Severity.UNKNOWN,
+            'CORES',
+            detail=f'{whose} has several kinds of cores: {_kinds(cores)}',
+        )
+        for whose, cores in (
+            ("The guest's first host", guest.cores),
+            ('The destination', host.cores),
+        )
+        if several_kinds(cores)
+    ]
 
 
 def _kinds(cores: Iterable[Core]) -> str:
-    return ", ".join(
-        f"{core_name(core.midr)} ({core.midr:#x}"
-        + "".join(f", {name} {number:#x}" for name, number in (
-            ("REVIDR", core.revidr), ("AIDR", core.aidr)) if number)
-        + f") on CPUs {core.cpus}"
-        for core in cores)
+    return ', '.join(
+        f'{core_name(core.midr)} ({core.midr:#x}'
+        + ''.join(
+            f', {name} {number:#x}'
+            for name, number in (('REVIDR', core.revidr), ('AIDR', core.aidr))
+            if number
+        )
+        + f') on CPUs {core.cpus}'
+        for core in cores
+    )
 
 
 def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
@@ -161,11 +185,16 @@ def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
     A register that an override names is a finding of its own.
     """
     if guest.listed is None:
-        return [Finding(
-            Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, "REGISTER_LIST",
-            detail="the guest's register list is not recorded")]
+        return [
+            Finding(
+                Cause.GUEST_NOT_RECORDED,
+                Severity.UNKNOWN,
+                'REGISTER_LIST',
+                detail="the guest's register list is not recorded",
+            )
+        ]
     if host.listed is None:
-        return [_not_recorded("REGISTER_LIST", host.why_absent("listed"))]
+        return [_not_recorded('REGISTER_LIST', host.why_absent('listed'))]
     kinds: dict[_Kind, list[int]] = {}
     for code in sorted(guest.listed - host.listed):
         kinds.setdefault(_kind(code, guest, host, options), []).append(code)
@@ -186,22 +215,30 @@ class _Kind(NamedTuple):
     override: str
 
 
-_FEATURE_OF = {code: feature.name for feature in FEATURES.values()
-               for code in feature.registers}
+_FEATURE_OF = {
+    code: feature.name
+    for feature in FEATURES.values()
+    for code in feature.registers
+}
 
 
 def _kind(code: int, guest: Guest, host: Host, options: Options) -> _Kind:
-    override = ""
+    override = ''
     if options.overrides:
         name = register_of(code).name
-        override = name if name in options.overrides else ""
+        override = name if name in options.overrides else ''
     feature = _FEATURE_OF.get(code)
     if feature:
-        return _Kind(Fate.FAILS, feature, "", override)
-    fate = missing_register_result(code, guest, host.listed or frozenset(), host.qemu)
-    family = "tolerated" if tolerated(code, guest) \
-        else _FAMILIES.get(code >> 16, "")
-    return _Kind(fate, "", family, override)
+        return _Kind(Fate.FAILS, feature, '', override)
+    fate = missing_register_result(
+        code, guest, host.listed or frozenset(), host.qemu
+    )
+    family = (
+        'tolerated'
+        if tolerated(code, guest)
+        else _FAMILIES.get(code >> 16, '')
+    )
+    return _Kind(fate, '', family, override)
 
 
 _LACKING = {
@@ -210,8 +247,11 @@ _LACKING = {
     Fate.DROPPED: (Cause.DROPPED, Severity.NOTE),
 }
 
-_FAMILIES = {COPROC_DEMUX: "caches", COPROC_FIRMWARE: "firmware",
-             COPROC_BITMAP: "firmware"}
+_FAMILIES = {
+    COPROC_DEMUX: 'caches',
+    COPROC_FIRMWARE: 'firmware',
+    COPROC_BITMAP: 'firmware',
+}
 
 
 def _lacks(kind: _Kind, codes: list[int], host: Host) -> Finding:
@@ -219,9 +259,14 @@ def _lacks(kind: _Kind, codes: list[int], host: Host) -> Finding:
     if kind.fate is Fate.UNKNOWN and version_of(host.qemu) is None:
         cause = Cause.QEMU_UNKNOWN
     return Finding(
-        cause, severity, register_of(codes[0]).name,
-        rule="PRESENT", code=codes[0], others=tuple(codes[1:]),
-        detail=f" of vCPU feature {kind.feature}" if kind.feature else "")
+        cause,
+        severity,
+        register_of(codes[0]).name,
+        rule='PRESENT',
+        code=codes[0],
+        others=tuple(codes[1:]),
+        detail=f' of vCPU feature {kind.feature}' if kind.feature else '',
+    )
 
 
 def _not_recorded(name: str, why: str) -> Finding:

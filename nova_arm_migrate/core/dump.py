@@ -33,30 +33,43 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.registers import sysreg
-from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables import keeps_value
+from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.special import MIDR_EL1
 from nova_arm_migrate.core.vcpu import has_32bit_el0
 
 #: Characters; a dump of every register of a vCPU with SVE has some 100,000.
 LONGEST = 1 << 18
 _MOST_REGISTERS = 2048
-_ID = re.compile(r"0x60[0-9a-f]{14}")
-_VALUE = re.compile(r"0x[0-9a-f]{1,16}")
-_RELEASE = re.compile(r"[\x20-\x7e]{0,120}")
+_ID = re.compile(r'0x60[0-9a-f]{14}')
+_VALUE = re.compile(r'0x[0-9a-f]{1,16}')
+_RELEASE = re.compile(r'[\x20-\x7e]{0,120}')
 
 #: KVM lists a timer's count wherever it lists its compare value (Linux 6.12:
 #: ``timer_reg_list`` in ``guest.c``). Dumps that are to be compared leave the
 #: counts out, because they run. By the numbers of KVM's interface:
 #: CNTV_CVAL_EL0 and CNTVCT_EL0 have each other's.
 _COUNTS = {
-    sysreg(3, 3, 14, 0, 2): (sysreg(3, 3, 14, 3, 2), "CNTVCT_EL0"),
-    sysreg(3, 3, 14, 2, 2): (sysreg(3, 3, 14, 0, 1), "CNTPCT_EL0"),
+    sysreg(3, 3, 14, 0, 2): (sysreg(3, 3, 14, 3, 2), 'CNTVCT_EL0'),
+    sysreg(3, 3, 14, 2, 2): (sysreg(3, 3, 14, 0, 1), 'CNTPCT_EL0'),
 }
-_NOT_TOLD = ("sve_lengths", "capabilities", "gic", "vgics", "tried",
-             "hypercalls", "own_caches", "ipa_bits", "page_size",
-             "huge_page_sizes", "cntfrq", "dczid", "hwcap", "qemu",
-             "libvirt")
+_NOT_TOLD = (
+    'sve_lengths',
+    'capabilities',
+    'gic',
+    'vgics',
+    'tried',
+    'hypercalls',
+    'own_caches',
+    'ipa_bits',
+    'page_size',
+    'huge_page_sizes',
+    'cntfrq',
+    'dczid',
+    'hwcap',
+    'qemu',
+    'libvirt',
+)
 
 
 def host_of_dump(text: str, masks: Host | None = None) -> Host:
@@ -68,36 +81,53 @@ def host_of_dump(text: str, masks: Host | None = None) -> Host:
         masks for this core
     """
     dump = _object(text)
-    registers = _registers(dump.get("registers"))
+    registers = _registers(dump.get('registers'))
     if not registers.get(MIDR_EL1):
         raise ProfileError("registers: no MIDR_EL1: not a vCPU's registers")
-    kernel = dump.get("kernel")
+    kernel = dump.get('kernel')
     if kernel is not None and not (
-            isinstance(kernel, str) and _RELEASE.fullmatch(kernel)):
-        raise ProfileError(f"kernel: {_quote(kernel)} is not a release")
-    absent = dict.fromkeys(_NOT_TOLD, "not in a dump of registers")
-    absent["cores"] = "a dump of registers tells of one core only"
-    absent["writable"] = "not in a dump of registers, and no masks given"
+        isinstance(kernel, str) and _RELEASE.fullmatch(kernel)
+    ):
+        raise ProfileError(f'kernel: {_quote(kernel)} is not a release')
+    absent = dict.fromkeys(_NOT_TOLD, 'not in a dump of registers')
+    absent['cores'] = 'a dump of registers tells of one core only'
+    absent['writable'] = 'not in a dump of registers, and no masks given'
     listed = set(registers)
-    added = [(code, name) for timer, (code, name) in _COUNTS.items()
-             if timer in listed and code not in listed]
+    added = [
+        (code, name)
+        for timer, (code, name) in _COUNTS.items()
+        if timer in listed and code not in listed
+    ]
     if added:
         listed |= {code for code, _ in added}
-        names = ", ".join(name for _, name in added)
-        absent["listed"] = f"{names} added, which a dump leaves out"
-    features = frozenset(name for name, feature in FEATURES.items()
-                         if feature.registers & listed)
-    lacking = sorted({"pauth", "pmu", "sve"} - features)
+        names = ', '.join(name for _, name in added)
+        absent['listed'] = f'{names} added, which a dump leaves out'
+    features = frozenset(
+        name
+        for name, feature in FEATURES.items()
+        if feature.registers & listed
+    )
+    lacking = sorted({'pauth', 'pmu', 'sve'} - features)
     if lacking:
-        absent["features"] = (f"the dump's vCPU had no {', '.join(lacking)};"
-                              " what the host has is not known")
+        absent['features'] = (
+            f"the dump's vCPU had no {', '.join(lacking)};"
+            ' what the host has is not known'
+        )
     host = Host(
-        values=Values({code: value for code, value in registers.items()
-                       if value and keeps_value(code)}),
-        listed=frozenset(listed), features=features, kernel=kernel,
-        writable=None if masks is None else masks.writable)
+        values=Values(
+            {
+                code: value
+                for code, value in registers.items()
+                if value and keeps_value(code)
+            }
+        ),
+        listed=frozenset(listed),
+        features=features,
+        kernel=kernel,
+        writable=None if masks is None else masks.writable,
+    )
     if masks is not None:
-        absent["writable"] = _borrowed(host, masks)
+        absent['writable'] = _borrowed(host, masks)
     return dataclasses.replace(host, absent=tuple(sorted(absent.items())))
 
 
@@ -107,57 +137,65 @@ def _borrowed(host: Host, masks: Host) -> str:
     :raises ProfileError: if they do not fit
     """
     if not masks.writable:
-        raise ProfileError("the record has no writable masks: "
-                           + masks.why_absent("writable"))
+        raise ProfileError(
+            'the record has no writable masks: ' + masks.why_absent('writable')
+        )
     if has_32bit_el0(host) and not has_32bit_el0(masks):
         # aa32_id_visibility() hides the masks of AArch32 registers.
-        raise ProfileError("the masks are of a host without 32-bit EL0, the"
-                           " dump is of one that has it")
+        raise ProfileError(
+            'the masks are of a host without 32-bit EL0, the'
+            ' dump is of one that has it'
+        )
     return f"masks of another host's record, Linux {masks.kernel or 'unknown'}"
 
 
 def _object(text: str) -> dict[str, Any]:
     if len(text) > LONGEST:
         raise ProfileError(
-            f"dump has {len(text)} characters, more than {LONGEST}")
+            f'dump has {len(text)} characters, more than {LONGEST}'
+        )
     try:
         dump = json.loads(text, object_pairs_hook=_unique)
     except ProfileError:
         raise
     except (ValueError, RecursionError):
-        raise ProfileError("dump is not JSON") from None
+        raise ProfileError('dump is not JSON') from None
     if not isinstance(dump, dict):
-        raise ProfileError("dump is not a JSON object")
+        raise ProfileError('dump is not a JSON object')
     return dump
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ProfileError("dump has a key twice")
+        raise ProfileError('dump has a key twice')
     return found
 
 
 def _registers(given: object) -> dict[int, int]:
     """Return code to value, CPU state left out."""
     if not isinstance(given, dict):
-        raise ProfileError("registers: missing, or not a JSON object")
+        raise ProfileError('registers: missing, or not a JSON object')
     if len(given) > _MOST_REGISTERS:
-        raise ProfileError(f"registers: more than {_MOST_REGISTERS}")
+        raise ProfileError(f'registers: more than {_MOST_REGISTERS}')
     found = {}
     for key, value in given.items():
         if not _ID.fullmatch(key):
-            raise ProfileError(f"registers: {_quote(key)} is not KVM's id of"
-                               " an Arm64 register")
+            raise ProfileError(
+                f"registers: {_quote(key)} is not KVM's id of"
+                ' an Arm64 register'
+            )
         number = int(key, 16)
         code = code_of(number)
         if code is None:
             continue
         if kvm_id(code) != number:
-            raise ProfileError(f"registers: {_quote(key)} is not KVM's id of"
-                               " an Arm64 register")
+            raise ProfileError(
+                f"registers: {_quote(key)} is not KVM's id of"
+                ' an Arm64 register'
+            )
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
-            raise ProfileError(f"registers: {_quote(value)} is not a value")
+            raise ProfileError(f'registers: {_quote(value)} is not a value')
         found[code] = int(value, 16)
     return found
 

@@ -34,13 +34,13 @@ class Severity(enum.Enum):
     __hash__ = object.__hash__
 
     #: KVM or QEMU refuses the guest.
-    BLOCKS = "blocks"
+    BLOCKS = 'blocks'
     #: Nobody refuses it, and the guest breaks.
-    HAZARD = "silent hazard"
+    HAZARD = 'silent hazard'
     #: It can't be judged from what is known.
-    UNKNOWN = "unknown"
+    UNKNOWN = 'unknown'
     #: Good to know; changes nothing.
-    NOTE = "note"
+    NOTE = 'note'
 
 
 class Pair(NamedTuple):
@@ -69,12 +69,12 @@ class Finding(NamedTuple):
     cause: Cause
     severity: Severity
     register: str
-    field: str = ""
+    field: str = ''
     guest: int | str | None = None
     host: int | str | None = None
-    rule: str = ""
+    rule: str = ''
     code: int | None = None
-    detail: str = ""
+    detail: str = ''
     overridden: bool = False
     others: tuple[int, ...] = ()
     pair: Pair | None = None
@@ -82,8 +82,7 @@ class Finding(NamedTuple):
     @property
     def name(self) -> str:
         """The register and field: ``ID_AA64PFR0_EL1.SVE``."""
-        return f"{self.register}.{self.field}" if self.field \
-            else self.register
+        return f'{self.register}.{self.field}' if self.field else self.register
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -93,53 +92,64 @@ class Finding(NamedTuple):
     @property
     def settled_by_trial(self) -> bool:
         """Whether a trial on the destination turns it into yes or no."""
-        return (self.severity is Severity.UNKNOWN
-                and self.cause in SETTLED_BY_TRIAL)
+        return (
+            self.severity is Severity.UNKNOWN
+            and self.cause in SETTLED_BY_TRIAL
+        )
 
     def shown(self, value: int | str | None) -> str:
         """Return one of the two values as text, by name if it has one."""
         if isinstance(value, int):
             name = value_name(self.register, self.field, value)
             if self.cause in HEXADECIMAL:
-                number = f"{value:#x}"
+                number = f'{value:#x}'
             else:
-                number = f"{value & 0xF:#x}" if value < 0 else str(value)
-            return f"{number} ({name})" if name else number
-        return "unknown" if value is None else str(value)
+                number = f'{value & 0xF:#x}' if value < 0 else str(value)
+            return f'{number} ({name})' if name else number
+        return 'unknown' if value is None else str(value)
 
     @property
     def label(self) -> str:
-        """The name, and how many more registers: ``TCR2_EL1 (and 2 more)``.
-        """
-        more = f" (and {len(self.others)} more)" if self.others else ""
-        return f"{self.name}{more}"
+        """The name, and how many more registers: ``TCR2_EL1 (and 2 more)``."""
+        more = f' (and {len(self.others)} more)' if self.others else ''
+        return f'{self.name}{more}'
 
     def brief(self, host: str) -> str:
         """``ID_AA64PFR0_EL1.SVE: guest 1, host-b 0``."""
         if self.cause in LACKING:
-            return f"{self.label}{self.detail}: not on {host}"
+            return f'{self.label}{self.detail}: not on {host}'
         if self.guest is None and self.host is None:
-            return f"{self.name}: {self.detail}" if self.detail \
-                else self.name
-        return (f"{self.name}: guest {self.shown(self.guest)},"
-                f" {host} {self.shown(self.host)}")
+            return f'{self.name}: {self.detail}' if self.detail else self.name
+        return (
+            f'{self.name}: guest {self.shown(self.guest)},'
+            f' {host} {self.shown(self.host)}'
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as a JSON object, its sentence left out."""
         found: dict[str, Any] = {
-            "register": self.register, "field": self.field or None,
-            "guest": self._plain(self.guest), "host": self._plain(self.host),
-            "rule": self.rule or None, "severity": self.severity.value,
-            "cause": self.cause.value, "overridden": self.overridden}
+            'register': self.register,
+            'field': self.field or None,
+            'guest': self._plain(self.guest),
+            'host': self._plain(self.host),
+            'rule': self.rule or None,
+            'severity': self.severity.value,
+            'cause': self.cause.value,
+            'overridden': self.overridden,
+        }
         if self.others:
-            found["registers"] = [register_of(code).name
-                                  for code in self.codes]
+            found['registers'] = [
+                register_of(code).name for code in self.codes
+            ]
         return found
 
     def _plain(self, value: int | str | None) -> int | str | None:
         """Small numbers stay numbers in JSON, registers are hexadecimal."""
-        return f"{value:#x}" if isinstance(value, int) \
-            and self.cause in HEXADECIMAL else value
+        return (
+            f'{value:#x}'
+            if isinstance(value, int) and self.cause in HEXADECIMAL
+            else value
+        )
 
 
 def paired(findings: Iterable[Finding], pair: Pair) -> list[Finding]:
@@ -148,5 +158,6 @@ def paired(findings: Iterable[Finding], pair: Pair) -> list[Finding]:
     Not by ``_replace``, which takes as long as the comparison of a field.
     """
     last = (pair,)
-    return [tuple.__new__(Finding, finding[:-1] + last)
-            for finding in findings]
+    return [
+        tuple.__new__(Finding, finding[:-1] + last) for finding in findings
+    ]

@@ -29,8 +29,8 @@ U32 = (1 << 32) - 1
 U64 = (1 << 64) - 1
 #: The largest register code.
 CODE = (1 << 28) - 1
-_HEX = re.compile(r"0|[1-9a-f][0-9a-f]{0,15}")
-_CPU_RUN = re.compile(r"(0|[1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?")
+_HEX = re.compile(r'0|[1-9a-f][0-9a-f]{0,15}')
+_CPU_RUN = re.compile(r'(0|[1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?')
 
 
 def quote(value: object) -> str:
@@ -44,7 +44,7 @@ def match(key: str, value: object, pattern: re.Pattern[str]) -> str:
     :raises ProfileError: if it is another one, or no text
     """
     if type(value) is not str or not pattern.fullmatch(value):
-        raise ProfileError(f"{key}: {quote(value)} is not allowed there")
+        raise ProfileError(f'{key}: {quote(value)} is not allowed there')
     return value
 
 
@@ -55,7 +55,7 @@ def unhex(key: str, value: object, most: int = U64) -> int:
     """
     number = int(match(key, value, _HEX), 16)
     if number > most:
-        raise ProfileError(f"{key}: {quote(value)} is too large")
+        raise ProfileError(f'{key}: {quote(value)} is too large')
     return number
 
 
@@ -68,7 +68,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ProfileError(f"{twice!r:.40}: the key is there twice")
+        raise ProfileError(f'{twice!r:.40}: the key is there twice')
     return found
 
 
@@ -86,19 +86,20 @@ def page_size(key: str, size: int | None) -> int | None:
     :raises ProfileError: if Arm64 has no page of that size
     """
     if size is not None and size not in _PAGE_SIZES:
-        raise ProfileError(f"{key}: no page has {size} bytes")
+        raise ProfileError(f'{key}: no page has {size} bytes')
     return size
 
 
-def huge_page_sizes(key: str,
-                    sizes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def huge_page_sizes(
+    key: str, sizes: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
     """Return the sizes of huge pages.
 
     :raises ProfileError: if one is not a power of two
     """
     for size in sizes or ():
         if size.bit_count() != 1:
-            raise ProfileError(f"{key}: no page has {size} bytes")
+            raise ProfileError(f'{key}: no page has {size} bytes')
     return sizes
 
 
@@ -111,17 +112,25 @@ def check_cpus(key: str, lists: list[str]) -> None:
     everywhere = []
     for text in lists:
         last = -2
-        for run in text.split(","):
+        for run in text.split(','):
             match = _CPU_RUN.fullmatch(run)
-            first, end = (int(match[1]), int(match[2] or match[1])) \
-                if match else (-1, -1)
+            first, end = (
+                (int(match[1]), int(match[2] or match[1]))
+                if match
+                else (-1, -1)
+            )
             # Neighbours are one run, and a run has two CPUs or more.
-            if first < last + 2 or end == first and "-" in run or end < first:
+            if (
+                first < last + 2
+                or (end == first and '-' in run)
+                or end < first
+            ):
                 raise ProfileError(
-                    f"{key}: {text!r:.40} is not a list of CPUs")
+                    f'{key}: {text!r:.40} is not a list of CPUs'
+                )
             last = end
             everywhere.append((first, last))
     everywhere.sort()
     for (_, last), (first, _) in itertools.pairwise(everywhere):
         if first <= last:
-            raise ProfileError(f"{key}: CPU {first} is there twice")
+            raise ProfileError(f'{key}: CPU {first} is there twice')

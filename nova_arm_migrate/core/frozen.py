@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Generic
 from typing import TypeVar
 
-T = TypeVar("T")
+T = TypeVar('T')
 
 
 class ByCode(Mapping[int, T], Generic[T]):
@@ -28,7 +28,7 @@ class ByCode(Mapping[int, T], Generic[T]):
     Two are equal if they are of one class and have the same items.
     """
 
-    __slots__ = ("_hash", "_items")
+    __slots__ = ('_hash', '_items')
 
     def __init__(self, items: Mapping[int, T]) -> None:
         self._items = dict(sorted(items.items()))
@@ -64,7 +64,10 @@ class ByCode(Mapping[int, T], Generic[T]):
         return self._hash
 
     def __repr__(self) -> str:
-        inner = ", ".join(
-            f"{code:#x}: {item:#x}" if isinstance(item, int)
-            else f"{code:#x}: {item}" for code, item in self._items.items())
-        return f"{type(self).__name__}({{{inner}}})"
+        inner = ', '.join(
+            f'{code:#x}: {item:#x}'
+            if isinstance(item, int)
+            else f'{code:#x}: {item}'
+            for code, item in self._items.items()
+        )
+        return f'{type(self).__name__}({{{inner}}})'

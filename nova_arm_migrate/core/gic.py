@@ -28,8 +28,9 @@ from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 
 #: Names that findings have, for overrides.
-NAMES = frozenset({"GICD_IIDR", "GICR_IIDR", ICC_CTLR_EL1.name}) | frozenset(
-    f"{ICC_CTLR_EL1.name}.{field.name}" for field in ICC_CTLR_EL1.fields)
+NAMES = frozenset({'GICD_IIDR', 'GICR_IIDR', ICC_CTLR_EL1.name}) | frozenset(
+    f'{ICC_CTLR_EL1.name}.{field.name}' for field in ICC_CTLR_EL1.fields
+)
 
 
 #: The version of which KVM lets QEMU restore the CPU interface.
@@ -47,12 +48,21 @@ def find_gic(guest: Guest, host: Host) -> list[Finding]:
     if has is None or offers is None:
         return findings
     for name, value, limit in (
-            ("GICD_IIDR", has.distributor, offers.distributor),
-            ("GICR_IIDR", has.redistributor, offers.redistributor)):
+        ('GICD_IIDR', has.distributor, offers.distributor),
+        ('GICR_IIDR', has.redistributor, offers.redistributor),
+    ):
         if value is not None and limit is not None and value != limit:
-            findings.append(Finding(
-                Cause.GIC_REVISION, Severity.NOTE, name, "", value, limit,
-                Rule.EQUAL.value))
+            findings.append(
+                Finding(
+                    Cause.GIC_REVISION,
+                    Severity.NOTE,
+                    name,
+                    '',
+                    value,
+                    limit,
+                    Rule.EQUAL.value,
+                )
+            )
     return findings
 
 
@@ -64,20 +74,42 @@ def _interface(guest: Guest, host: Host) -> list[Finding]:
     has, offers = guest.vgic, host.vgic(guest.gic)
     if has is None or has.ctlr is None:
         # A note: no trial can write a value that nobody knows.
-        return [Finding(
-            Cause.GUEST_NOT_RECORDED, Severity.NOTE, ICC_CTLR_EL1.name,
-            detail="the guest's value is not recorded")]
+        return [
+            Finding(
+                Cause.GUEST_NOT_RECORDED,
+                Severity.NOTE,
+                ICC_CTLR_EL1.name,
+                detail="the guest's value is not recorded",
+            )
+        ]
     if offers is None or offers.ctlr is None:
-        return [Finding(
-            Cause.GIC_UNKNOWN, Severity.UNKNOWN, ICC_CTLR_EL1.name, "",
-            has.ctlr, None, "", ICC_CTLR_EL1.code,
-            host.why_absent("vgics"))]
+        return [
+            Finding(
+                Cause.GIC_UNKNOWN,
+                Severity.UNKNOWN,
+                ICC_CTLR_EL1.name,
+                '',
+                has.ctlr,
+                None,
+                '',
+                ICC_CTLR_EL1.code,
+                host.why_absent('vgics'),
+            )
+        ]
     findings = []
     for field in ICC_CTLR_EL1.fields:
         mine, most = field.of(has.ctlr), field.of(offers.ctlr)
         if not accepts(field, mine, most):
-            findings.append(Finding(
-                Cause.GIC_INTERFACE, Severity.BLOCKS, ICC_CTLR_EL1.name,
-                field.name, mine, most, field.rule.value,
-                ICC_CTLR_EL1.code))
+            findings.append(
+                Finding(
+                    Cause.GIC_INTERFACE,
+                    Severity.BLOCKS,
+                    ICC_CTLR_EL1.name,
+                    field.name,
+                    mine,
+                    most,
+                    field.rule.value,
+                    ICC_CTLR_EL1.code,
+                )
+            )
     return findings

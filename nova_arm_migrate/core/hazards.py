@@ -18,23 +18,37 @@ register QEMU carries over.
 
 from collections.abc import Callable
 
+from nova_arm_migrate.core import gic
+from nova_arm_migrate.core import memmap
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import Severity
-from nova_arm_migrate.core import gic
-from nova_arm_migrate.core import memmap
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.tables import check_field_name
+from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
-from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.vcpu import has_steal_time
 
 #: Names of what is compared besides registers, for overrides.
-HAZARD_NAMES = frozenset({
-    "SVE_LENGTHS", "SME_LENGTHS", "CNTFRQ_EL0", "DCZID_EL0", "IPA_BITS",
-    "PAGE_SIZE", "GIC", "PMCR_EL0.N", "CORES", "STEAL_TIME"}) | gic.NAMES
+HAZARD_NAMES = (
+    frozenset(
+        {
+            'SVE_LENGTHS',
+            'SME_LENGTHS',
+            'CNTFRQ_EL0',
+            'DCZID_EL0',
+            'IPA_BITS',
+            'PAGE_SIZE',
+            'GIC',
+            'PMCR_EL0.N',
+            'CORES',
+            'STEAL_TIME',
+        }
+    )
+    | gic.NAMES
+)
 
 
 def check_override(name: str) -> str:
@@ -48,7 +62,7 @@ def check_override(name: str) -> str:
 
 _DCZID_DZP = 1 << 4
 
-_SME = REGISTERS[ID_AA64PFR1_EL1].field("SME")
+_SME = REGISTERS[ID_AA64PFR1_EL1].field('SME')
 
 #: What QEMU carries over of an SVE register.
 _SVE_CARRIED_BITS = 1024
@@ -63,13 +77,20 @@ def find_hazards(guest: Guest, host: Host) -> list[Finding]:
     return found + gic.find_gic(guest, host)
 
 
-def _unknown(name: str, guest: object, host: Host,
-             attribute: str) -> Finding:
+def _unknown(name: str, guest: object, host: Host, attribute: str) -> Finding:
     if guest is None:
-        return Finding(Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, name,
-                       detail="the guest's value is not recorded")
-    return Finding(Cause.NOT_RECORDED, Severity.UNKNOWN, name,
-                   detail=host.why_absent(attribute))
+        return Finding(
+            Cause.GUEST_NOT_RECORDED,
+            Severity.UNKNOWN,
+            name,
+            detail="the guest's value is not recorded",
+        )
+    return Finding(
+        Cause.NOT_RECORDED,
+        Severity.UNKNOWN,
+        name,
+        detail=host.why_absent(attribute),
+    )
 
 
 def _sve_lengths(guest: Guest, host: Host) -> Finding | None:
@@ -81,18 +102,23 @@ def _sve_lengths(guest: Guest, host: Host) -> Finding | None:
     if guest.sve_lengths is None or host.sve_lengths is None:
         if not guest.values.read(ID_AA64PFR0_EL1) >> 32 & 0xF:
             return None
-        return _unknown("SVE_LENGTHS", guest.sve_lengths, host,
-                        "sve_lengths")
+        return _unknown('SVE_LENGTHS', guest.sve_lengths, host, 'sve_lengths')
     if not guest.sve_lengths or _has_them(host, guest.sve_lengths):
         return None
-    return Finding(Cause.SVE_LENGTHS, Severity.HAZARD, "SVE_LENGTHS",
-                   guest=_list(guest.sve_lengths),
-                   host=_list(host.sve_lengths), rule="SAME_UP_TO_LONGEST")
+    return Finding(
+        Cause.SVE_LENGTHS,
+        Severity.HAZARD,
+        'SVE_LENGTHS',
+        guest=_list(guest.sve_lengths),
+        host=_list(host.sve_lengths),
+        rule='SAME_UP_TO_LONGEST',
+    )
 
 
 def _has_them(host: Host, lengths: tuple[int, ...]) -> bool:
-    return lengths == tuple(bits for bits in host.sve_lengths or ()
-                            if bits <= lengths[-1])
+    return lengths == tuple(
+        bits for bits in host.sve_lengths or () if bits <= lengths[-1]
+    )
 
 
 def _passed_vectors(guest: Guest, host: Host) -> Finding | None:
@@ -103,15 +129,23 @@ def _passed_vectors(guest: Guest, host: Host) -> Finding | None:
     lengths = guest.sve_passed
     if not lengths:
         return None
-    has = ""
+    has = ''
     if host.sve_lengths is not None and not _has_them(host, lengths):
         has = _list(host.sve_lengths)
     elif lengths[-1] > _SVE_CARRIED_BITS:
-        has = f"{_SVE_CARRIED_BITS} of them through QEMU"
-    return Finding(
-        Cause.PASSED_VECTORS, Severity.UNKNOWN, "SVE_LENGTHS",
-        guest=f"perhaps {_list(lengths)}", host=has,
-        rule="SAME_UP_TO_LONGEST") if has else None
+        has = f'{_SVE_CARRIED_BITS} of them through QEMU'
+    return (
+        Finding(
+            Cause.PASSED_VECTORS,
+            Severity.UNKNOWN,
+            'SVE_LENGTHS',
+            guest=f'perhaps {_list(lengths)}',
+            host=has,
+            rule='SAME_UP_TO_LONGEST',
+        )
+        if has
+        else None
+    )
 
 
 def _wide_vectors(guest: Guest, host: Host) -> Finding | None:
@@ -124,9 +158,13 @@ def _wide_vectors(guest: Guest, host: Host) -> Finding | None:
     """
     if guest.sve_lengths and guest.sve_lengths[-1] > _SVE_CARRIED_BITS:
         return Finding(
-            Cause.WIDE_VECTORS, Severity.HAZARD, "SVE_LENGTHS",
-            guest=guest.sve_lengths[-1], host=_SVE_CARRIED_BITS,
-            rule="AT_MOST")
+            Cause.WIDE_VECTORS,
+            Severity.HAZARD,
+            'SVE_LENGTHS',
+            guest=guest.sve_lengths[-1],
+            host=_SVE_CARRIED_BITS,
+            rule='AT_MOST',
+        )
     return None
 
 
@@ -139,33 +177,48 @@ def _sme(guest: Guest, host: Host) -> Finding | None:
     if not _SME.of(guest.values.read(ID_AA64PFR1_EL1)):
         return None
     return Finding(
-        Cause.SME, Severity.UNKNOWN, "SME_LENGTHS",
-        detail="the guest has SME, whose vector lengths and registers (ZA,"
-        " ZT0) are not recorded")
+        Cause.SME,
+        Severity.UNKNOWN,
+        'SME_LENGTHS',
+        detail='the guest has SME, whose vector lengths and registers (ZA,'
+        ' ZT0) are not recorded',
+    )
 
 
 def _list(numbers: tuple[int, ...]) -> str:
-    return ",".join(str(number) for number in numbers) or "none"
+    return ','.join(str(number) for number in numbers) or 'none'
 
 
 def _timer(guest: Guest, host: Host) -> Finding | None:
     """CNTFRQ_EL0: the guest reads the hardware's."""
     if guest.cntfrq is None or host.cntfrq is None:
-        return _unknown("CNTFRQ_EL0", guest.cntfrq, host, "cntfrq")
+        return _unknown('CNTFRQ_EL0', guest.cntfrq, host, 'cntfrq')
     if guest.cntfrq == host.cntfrq:
         return None
-    return Finding(Cause.TIMER, Severity.HAZARD, "CNTFRQ_EL0",
-                   guest=guest.cntfrq, host=host.cntfrq, rule="EQUAL")
+    return Finding(
+        Cause.TIMER,
+        Severity.HAZARD,
+        'CNTFRQ_EL0',
+        guest=guest.cntfrq,
+        host=host.cntfrq,
+        rule='EQUAL',
+    )
 
 
 def _cache_zero(guest: Guest, host: Host) -> Finding | None:
     """DCZID_EL0: the block that DC ZVA clears. Unused while DZP is set."""
     if guest.dczid is None or host.dczid is None:
-        return _unknown("DCZID_EL0", guest.dczid, host, "dczid")
+        return _unknown('DCZID_EL0', guest.dczid, host, 'dczid')
     if guest.dczid == host.dczid or guest.dczid & _DCZID_DZP:
         return None
-    return Finding(Cause.CACHE_ZERO, Severity.HAZARD, "DCZID_EL0",
-                   guest=guest.dczid, host=host.dczid, rule="EQUAL")
+    return Finding(
+        Cause.CACHE_ZERO,
+        Severity.HAZARD,
+        'DCZID_EL0',
+        guest=guest.dczid,
+        host=host.dczid,
+        rule='EQUAL',
+    )
 
 
 def _addresses(guest: Guest, host: Host) -> Finding | None:
@@ -178,7 +231,7 @@ def _addresses(guest: Guest, host: Host) -> Finding | None:
     memory = guest.memory or 0
     needed = memmap.map_bits(memory, guest.ipa_bits)
     if host.ipa_bits is None:
-        return _unknown("IPA_BITS", needed, host, "ipa_bits")
+        return _unknown('IPA_BITS', needed, host, 'ipa_bits')
     cause, severity = Cause.WINDOWS, Severity.HAZARD
     if guest.memory is None:
         if host.ipa_bits >= (guest.ipa_bits or needed):
@@ -190,8 +243,14 @@ def _addresses(guest: Guest, host: Host) -> Finding | None:
         needed = memmap.memory_bits(memory)
     elif host.ipa_bits >= needed:
         return None
-    return Finding(cause, severity, "IPA_BITS", guest=needed,
-                   host=host.ipa_bits, rule="LOWER_SAFE")
+    return Finding(
+        cause,
+        severity,
+        'IPA_BITS',
+        guest=needed,
+        host=host.ipa_bits,
+        rule='LOWER_SAFE',
+    )
 
 
 def _passed_windows(guest: Guest, host: Host) -> Finding | None:
@@ -203,12 +262,18 @@ def _passed_windows(guest: Guest, host: Host) -> Finding | None:
     if guest.memory is None or not guest.ipa_passed or not host.ipa_bits:
         return None
     needed = memmap.map_bits(guest.memory, guest.ipa_passed)
-    if host.ipa_bits >= needed or \
-            host.ipa_bits < memmap.map_bits(guest.memory, guest.ipa_bits):
+    if host.ipa_bits >= needed or host.ipa_bits < memmap.map_bits(
+        guest.memory, guest.ipa_bits
+    ):
         return None
     return Finding(
-        Cause.PASSED_WINDOWS, Severity.UNKNOWN, "IPA_BITS",
-        guest=f"perhaps {needed}", host=host.ipa_bits, rule="LOWER_SAFE")
+        Cause.PASSED_WINDOWS,
+        Severity.UNKNOWN,
+        'IPA_BITS',
+        guest=f'perhaps {needed}',
+        host=host.ipa_bits,
+        rule='LOWER_SAFE',
+    )
 
 
 def _steal_time(guest: Guest, host: Host) -> Finding | None:
@@ -222,9 +287,15 @@ def _steal_time(guest: Guest, host: Host) -> Finding | None:
     if has or guest.steal_time is False:
         return None
     if has is None or guest.steal_time is None:
-        return _unknown("STEAL_TIME", guest.steal_time, host, "capabilities")
-    return Finding(Cause.STEAL_TIME, Severity.BLOCKS, "STEAL_TIME", guest=1,
-                   host=0, rule="PRESENT")
+        return _unknown('STEAL_TIME', guest.steal_time, host, 'capabilities')
+    return Finding(
+        Cause.STEAL_TIME,
+        Severity.BLOCKS,
+        'STEAL_TIME',
+        guest=1,
+        host=0,
+        rule='PRESENT',
+    )
 
 
 def _page_size(guest: Guest, host: Host) -> Finding | None:
@@ -234,14 +305,20 @@ def _page_size(guest: Guest, host: Host) -> Finding | None:
     that is larger than its own (``parse_ramblock`` in ``migration/ram.c``).
     """
     if guest.page_size is None or host.page_size is None:
-        return _unknown("PAGE_SIZE", guest.page_size, host, "page_size")
+        return _unknown('PAGE_SIZE', guest.page_size, host, 'page_size')
     if guest.page_size == host.page_size:
         return None
     cause, severity = Cause.SMALLER_PAGES, Severity.BLOCKS
     if guest.page_size < host.page_size:
         cause, severity = Cause.LARGER_PAGES, Severity.NOTE
-    return Finding(cause, severity, "PAGE_SIZE", guest=guest.page_size,
-                   host=host.page_size, rule="HIGHER_SAFE")
+    return Finding(
+        cause,
+        severity,
+        'PAGE_SIZE',
+        guest=guest.page_size,
+        host=host.page_size,
+        rule='HIGHER_SAFE',
+    )
 
 
 def _gic(guest: Guest, host: Host) -> Finding | None:
@@ -249,15 +326,29 @@ def _gic(guest: Guest, host: Host) -> Finding | None:
     if guest.gic is None:
         return None
     if host.gic is None:
-        return _unknown("GIC", guest.gic, host, "gic")
+        return _unknown('GIC', guest.gic, host, 'gic')
     if guest.gic in host.gic:
         return None
     return Finding(
-        Cause.GIC, Severity.BLOCKS, "GIC", guest=guest.gic,
-        host=" and ".join(f"GICv{v}" for v in host.gic) or "none",
-        rule="PRESENT")
+        Cause.GIC,
+        Severity.BLOCKS,
+        'GIC',
+        guest=guest.gic,
+        host=' and '.join(f'GICv{v}' for v in host.gic) or 'none',
+        rule='PRESENT',
+    )
 
 
 _CHECKS: tuple[Callable[[Guest, Host], Finding | None], ...] = (
-    _sve_lengths, _passed_vectors, _wide_vectors, _sme, _timer, _cache_zero,
-    _addresses, _passed_windows, _page_size, _gic, _steal_time)
+    _sve_lengths,
+    _passed_vectors,
+    _wide_vectors,
+    _sme,
+    _timer,
+    _cache_zero,
+    _addresses,
+    _passed_windows,
+    _page_size,
+    _gic,
+    _steal_time,
+)

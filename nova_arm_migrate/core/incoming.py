@@ -43,13 +43,14 @@ class Fate(enum.Enum):
     # Members are singletons; Enum would hash their names, in Python.
     __hash__ = object.__hash__
 
-    FAILS = "fails the load"
-    DROPPED = "is dropped without harm"
-    UNKNOWN = "is not known"
+    FAILS = 'fails the load'
+    DROPPED = 'is dropped without harm'
+    UNKNOWN = 'is not known'
 
 
-def missing_register_result(code: int, guest: Guest, listed: frozenset[int],
-            qemu: str | None) -> Fate:
+def missing_register_result(
+    code: int, guest: Guest, listed: frozenset[int], qemu: str | None
+) -> Fate:
     """Return what becomes of a register that the destination lacks.
 
     :param code: one of the guest's
@@ -68,7 +69,8 @@ def tolerated(code: int, guest: Guest) -> bool:
     """Whether QEMU drops a register that it finds missing, since 11.1."""
     tolerance = TOLERATED.get(code)
     return tolerance is Tolerance.ALWAYS or (
-        tolerance is Tolerance.IF_ZERO and _is_zero(code, guest))
+        tolerance is Tolerance.IF_ZERO and _is_zero(code, guest)
+    )
 
 
 def _in_order(code: int, guest: Guest, listed: frozenset[int]) -> Fate:

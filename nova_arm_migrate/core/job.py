@@ -31,10 +31,10 @@ import enum
 class Thread(enum.Enum):
     """The thread that calls libvirt to migrate the guest."""
 
-    NOT_STARTED = "not started"
-    RUNNING = "running"
-    RETURNED = "returned"
-    RAISED = "raised"
+    NOT_STARTED = 'not started'
+    RUNNING = 'running'
+    RETURNED = 'returned'
+    RAISED = 'raised'
 
 
 class Presence(enum.Enum):
@@ -53,25 +53,25 @@ class Presence(enum.Enum):
     :cvar UNKNOWN: libvirt, or the host, does not answer
     """
 
-    RUNNING = "running"
-    PAUSED = "paused"
-    HELD = "held by the migration"
-    POST_COPY = "in post-copy"
-    POST_COPY_FAILED = "in post-copy that has failed"
-    STOPPED = "shut off"
-    MIGRATED = "shut off after migrating"
-    ABSENT = "absent"
-    UNKNOWN = "unknown"
+    RUNNING = 'running'
+    PAUSED = 'paused'
+    HELD = 'held by the migration'
+    POST_COPY = 'in post-copy'
+    POST_COPY_FAILED = 'in post-copy that has failed'
+    STOPPED = 'shut off'
+    MIGRATED = 'shut off after migrating'
+    ABSENT = 'absent'
+    UNKNOWN = 'unknown'
 
 
 class JobType(enum.Enum):
     """What libvirt says of the domain's job on the source."""
 
-    NONE = "none"
-    UNBOUNDED = "unbounded"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+    NONE = 'none'
+    UNBOUNDED = 'unbounded'
+    COMPLETED = 'completed'
+    FAILED = 'failed'
+    CANCELLED = 'cancelled'
 
 
 class Step(enum.Enum):
@@ -86,23 +86,23 @@ class Step(enum.Enum):
     :cvar LEAVE: change nothing on either host; the server is in ERROR
     """
 
-    WAIT = "wait"
-    ABORT = "abort the job"
-    ASK = "ask the destination"
-    RECOVER = "recover post-copy"
-    FINISH = "finish"
-    ROLL_BACK = "roll back"
-    LEAVE = "leave alone"
+    WAIT = 'wait'
+    ABORT = 'abort the job'
+    ASK = 'ask the destination'
+    RECOVER = 'recover post-copy'
+    FINISH = 'finish'
+    ROLL_BACK = 'roll back'
+    LEAVE = 'leave alone'
 
 
 class Place(enum.Enum):
     """Where the guest is."""
 
-    SOURCE = "source"
-    DESTINATION = "destination"
-    BOTH = "both"
-    NOWHERE = "nowhere"
-    UNKNOWN = "unknown"
+    SOURCE = 'source'
+    DESTINATION = 'destination'
+    BOTH = 'both'
+    NOWHERE = 'nowhere'
+    UNKNOWN = 'unknown'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Decision:
 
     step: Step
     guest: Place = Place.UNKNOWN
-    why: str = ""
+    why: str = ''
 
 
 #: The guest has arrived: its own vCPUs, or a user's pause, are there.
@@ -157,35 +157,48 @@ _FINISH = Decision(Step.FINISH, Place.DESTINATION)
 _ROLL_BACK = Decision(Step.ROLL_BACK, Place.SOURCE)
 
 _POST_COPY = Decision(
-    Step.LEAVE, Place.BOTH,
-    "Post-copy has failed: the memory of the guest is on both hosts. Repair"
-    " the connection and run virsh migrate --postcopy-resume on the source, or"
-    " destroy the domain at the destination and run openstack server reboot"
-    " --hard")
+    Step.LEAVE,
+    Place.BOTH,
+    'Post-copy has failed: the memory of the guest is on both hosts. Repair'
+    ' the connection and run virsh migrate --postcopy-resume on the source, or'
+    ' destroy the domain at the destination and run openstack server reboot'
+    ' --hard',
+)
 _POST_COPY_LOST = Decision(
-    Step.LEAVE, Place.NOWHERE,
-    "Post-copy has failed, and the guest is gone from the destination: it can"
-    " not be continued. Its disks are kept. Restart it with openstack server"
-    " reboot --hard")
+    Step.LEAVE,
+    Place.NOWHERE,
+    'Post-copy has failed, and the guest is gone from the destination: it can'
+    ' not be continued. Its disks are kept. Restart it with openstack server'
+    ' reboot --hard',
+)
 _RUNS_TWICE = Decision(
-    Step.LEAVE, Place.BOTH,
-    "The guest runs on both hosts. Stop one of them before its disks are"
-    " damaged")
+    Step.LEAVE,
+    Place.BOTH,
+    'The guest runs on both hosts. Stop one of them before its disks are'
+    ' damaged',
+)
 _LOST = Decision(
-    Step.LEAVE, Place.NOWHERE,
-    "The guest runs on neither host. The disks are kept on both hosts")
+    Step.LEAVE,
+    Place.NOWHERE,
+    'The guest runs on neither host. The disks are kept on both hosts',
+)
 _SILENT_SOURCE = Decision(
-    Step.LEAVE, Place.UNKNOWN,
-    "libvirt on the source does not answer. Look for the guest on both"
-    " hosts")
+    Step.LEAVE,
+    Place.UNKNOWN,
+    'libvirt on the source does not answer. Look for the guest on both hosts',
+)
 _SILENT_DESTINATION = Decision(
-    Step.LEAVE, Place.UNKNOWN,
-    "The guest is paused on the source, and the destination does not answer."
-    " Look for the guest there before you resume it")
+    Step.LEAVE,
+    Place.UNKNOWN,
+    'The guest is paused on the source, and the destination does not answer.'
+    ' Look for the guest there before you resume it',
+)
 _STUCK = Decision(
-    Step.LEAVE, Place.UNKNOWN,
-    "The domain is incomplete at the destination and gone from the source."
-    " The disks are kept on both hosts")
+    Step.LEAVE,
+    Place.UNKNOWN,
+    'The domain is incomplete at the destination and gone from the source.'
+    ' The disks are kept on both hosts',
+)
 
 
 def next_step(seen: Observation) -> Decision:
@@ -200,7 +213,9 @@ def next_step(seen: Observation) -> Decision:
     if seen.thread is Thread.NOT_STARTED or not seen.begun:
         return _never_begun(seen)
     failed = seen.thread is Thread.RAISED or seen.job in (
-        JobType.FAILED, JobType.CANCELLED)
+        JobType.FAILED,
+        JobType.CANCELLED,
+    )
     decision = _failed(seen) if failed else _returned(seen)
     if decision.guest is Place.NOWHERE and seen.deleting:
         # The deletion has destroyed the domain: nothing of it is lost.
@@ -241,7 +256,8 @@ def _returned(seen: Observation) -> Decision:
         # libvirt would have stopped it.
         return _RUNS_TWICE
     if seen.source is not Presence.RUNNING and (
-            arrived or seen.destination is Presence.UNKNOWN):
+        arrived or seen.destination is Presence.UNKNOWN
+    ):
         return _FINISH
     return _after_failure(seen, seen.destination)
 
@@ -255,8 +271,11 @@ def _failed(seen: Observation) -> Decision:
         # connection breaks (seen with libvirt 11.3).
         if seen.recoverable:
             return _RECOVER
-        return _POST_COPY_LOST if seen.destination in _GONE else (
-            _POST_COPY if seen.destination is not None else _ASK)
+        return (
+            _POST_COPY_LOST
+            if seen.destination in _GONE
+            else (_POST_COPY if seen.destination is not None else _ASK)
+        )
     if seen.destination is None:
         return _ASK
     return _after_failure(seen, seen.destination)
@@ -269,8 +288,9 @@ def _after_failure(seen: Observation, destination: Presence) -> Decision:
         case Presence.RUNNING:
             # libvirt resumes the guest if the destination's answer is lost:
             # "ddomain could in fact be running on the dest".
-            return _RUNS_TWICE if destination is Presence.RUNNING \
-                else _ROLL_BACK
+            return (
+                _RUNS_TWICE if destination is Presence.RUNNING else _ROLL_BACK
+            )
         case Presence.PAUSED:
             # libvirt has given it back as it was: paused.
             return _FINISH if destination is Presence.RUNNING else _ROLL_BACK

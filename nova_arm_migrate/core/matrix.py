@@ -21,9 +21,9 @@ import dataclasses
 import enum
 
 from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.pools import EqualHosts
 from nova_arm_migrate.core.pools import Fleet
 from nova_arm_migrate.core.pools import Pool
-from nova_arm_migrate.core.pools import EqualHosts
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Options
@@ -35,12 +35,12 @@ from nova_arm_migrate.core.verdict import Verdict
 class Mark(enum.Enum):
     """What a cell shows: the verdict, silent hazards told apart."""
 
-    COMPATIBLE = "compatible"
+    COMPATIBLE = 'compatible'
     #: KVM or QEMU refuses the guest.
-    INCOMPATIBLE = "incompatible"
+    INCOMPATIBLE = 'incompatible'
     #: Nobody would refuse it, and it would break.
-    HAZARD = "silent hazard"
-    UNKNOWN = "unknown"
+    HAZARD = 'silent hazard'
+    UNKNOWN = 'unknown'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,10 +71,13 @@ class Matrix:
     pools: tuple[int, ...]
     cells: tuple[tuple[MatrixCell, ...], ...]
 
-    def first(self, most: int) -> "Matrix":
+    def first(self, most: int) -> 'Matrix':
         """Return the matrix of at most so many profiles, the first ones."""
-        return Matrix(self.profiles[:most], self.pools[:most],
-                      tuple(row[:most] for row in self.cells[:most]))
+        return Matrix(
+            self.profiles[:most],
+            self.pools[:most],
+            tuple(row[:most] for row in self.cells[:most]),
+        )
 
 
 def matrix(fleet: Fleet, options: Options = Options()) -> Matrix:
@@ -88,16 +91,28 @@ def matrix(fleet: Fleet, options: Options = Options()) -> Matrix:
     # The core of most hosts first; pools are by size already.
     order = sorted(
         range(len(fleet.pools)),
-        key=lambda place: (-hosts[_cores(fleet.pools[place])],
-                           _cores(fleet.pools[place])))
-    placed = [(place, profile) for place in order
-              for profile in fleet.pools[place].profiles]
+        key=lambda place: (
+            -hosts[_cores(fleet.pools[place])],
+            _cores(fleet.pools[place]),
+        ),
+    )
+    placed = [
+        (place, profile)
+        for place in order
+        for profile in fleet.pools[place].profiles
+    ]
     guests = [guest_started_on(profile.host) for _, profile in placed]
     return Matrix(
         tuple(profile for _, profile in placed),
         tuple(place for place, _ in placed),
-        tuple(tuple(_cell(compare(guest, there.host, options))
-                    for _, there in placed) for guest in guests))
+        tuple(
+            tuple(
+                _cell(compare(guest, there.host, options))
+                for _, there in placed
+            )
+            for guest in guests
+        ),
+    )
 
 
 def _cores(pool: Pool) -> tuple[int, ...]:
@@ -106,19 +121,28 @@ def _cores(pool: Pool) -> tuple[int, ...]:
 
 
 def _cell(report: Report) -> MatrixCell:
-    hazards = tuple(finding for finding in report.findings
-                    if finding.severity is Severity.HAZARD)
+    hazards = tuple(
+        finding
+        for finding in report.findings
+        if finding.severity is Severity.HAZARD
+    )
     match report.verdict:
         case Verdict.UNKNOWN:
             mark, reasons = Mark.UNKNOWN, report.decisive
         case Verdict.INCOMPATIBLE:
             reasons = report.decisive
-            mark = Mark.HAZARD \
-                if reasons[0].severity is Severity.HAZARD \
+            mark = (
+                Mark.HAZARD
+                if reasons[0].severity is Severity.HAZARD
                 else Mark.INCOMPATIBLE
+            )
         case _:
             # Hazards that an operator only wants to be warned of.
             mark = Mark.HAZARD if hazards else Mark.COMPATIBLE
             reasons = hazards
-    return MatrixCell(report.verdict, mark, reasons[0] if reasons else None,
-                max(0, len(reasons) - 1))
+    return MatrixCell(
+        report.verdict,
+        mark,
+        reasons[0] if reasons else None,
+        max(0, len(reasons) - 1),
+    )

@@ -20,14 +20,16 @@ from nova_arm_migrate.core.words import WORDS
 def sentence(finding: Finding) -> str:
     """Return what was found and its remedies, in plain sentences."""
     said = words(finding)
-    todo = "; or ".join(remedy.text(finding) for remedy in remedies(finding))
-    return f"{said} Remedy: {todo}." if todo else said
+    todo = '; or '.join(remedy.text(finding) for remedy in remedies(finding))
+    return f'{said} Remedy: {todo}.' if todo else said
 
 
 def words(finding: Finding) -> str:
     """Return what was found."""
     return WORDS[finding.cause].format(
-        name=finding.name, label=finding.label,
-        guest=finding.shown(finding.guest).removeprefix("perhaps "),
+        name=finding.name,
+        label=finding.label,
+        guest=finding.shown(finding.guest).removeprefix('perhaps '),
         host=finding.shown(finding.host),
-        detail=finding.detail)
+        detail=finding.detail,
+    )

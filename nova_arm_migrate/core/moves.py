@@ -34,40 +34,51 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.registers import Judge
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.features import CTR_EL0
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
-from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
 
 #: Attributes of a host that no verdict rests on.
-_NEVER = frozenset({"absent", "huge_page_sizes", "hwcap", "libvirt"})
+_NEVER = frozenset({'absent', 'huge_page_sizes', 'hwcap', 'libvirt'})
 
 #: Attributes that are a part of their own, and the registers that their
 #: rule looks at as well.
 _ATTRIBUTES: dict[str, frozenset[int]] = {
-    "cntfrq": frozenset(), "cores": frozenset(), "dczid": frozenset(),
-    "features": frozenset(), "gic": frozenset(), "ipa_bits": frozenset(),
-    "page_size": frozenset(), "sve_lengths": frozenset({ID_AA64PFR0_EL1})}
+    'cntfrq': frozenset(),
+    'cores': frozenset(),
+    'dczid': frozenset(),
+    'features': frozenset(),
+    'gic': frozenset(),
+    'ipa_bits': frozenset(),
+    'page_size': frozenset(),
+    'sve_lengths': frozenset({ID_AA64PFR0_EL1}),
+}
 
 #: What the rule of a register looks at besides the register: registers and
 #: attributes. Rules that are not here look at nothing else.
 _BESIDES: dict[Judge, tuple[frozenset[int], frozenset[str]]] = {
     Judge.FEATURES_32BIT: (frozenset({ID_AA64PFR0_EL1}), frozenset()),
-    Judge.IMPLEMENTATION: (frozenset(), frozenset({"qemu"})),
-    Judge.CLIDR: (frozenset({CTR_EL0}), frozenset({"kernel"})),
-    Judge.CCSIDR: (frozenset({CTR_EL0}), frozenset({"kernel"})),
+    Judge.IMPLEMENTATION: (frozenset(), frozenset({'qemu'})),
+    Judge.CLIDR: (frozenset({CTR_EL0}), frozenset({'kernel'})),
+    Judge.CCSIDR: (frozenset({CTR_EL0}), frozenset({'kernel'})),
 }
 
 #: Rules that look at the lists of registers.
 _WITH_LISTS = (Judge.CLIDR, Judge.CCSIDR)
 
 #: All other attributes belong to every part: slower, but right.
-_EVERYWHERE = frozenset(
-    field.name for field in dataclasses.fields(Host)) - {
-        "values", "writable", "listed", "kernel", "qemu",
-        *_NEVER, *_ATTRIBUTES}
+_EVERYWHERE = frozenset(field.name for field in dataclasses.fields(Host)) - {
+    'values',
+    'writable',
+    'listed',
+    'kernel',
+    'qemu',
+    *_NEVER,
+    *_ATTRIBUTES,
+}
 
 #: A code that no register has. A profile without any value is judged by
 #: another rule, so that no profile may lose its last one.
@@ -91,12 +102,17 @@ class _Part:
         """Return what the host has of this part: all that a rule sees."""
         codes, listed = sorted(self.codes), host.listed
         return (
-            bool(host.values), tuple(map(host.values.read, codes)),
-            None if host.writable is None
+            bool(host.values),
+            tuple(map(host.values.read, codes)),
+            None
+            if host.writable is None
             else tuple(map(host.writable.read, codes)),
             listed if self.lists else listed is None,
-            tuple(getattr(host, name) for name in sorted(
-                self.attributes | _EVERYWHERE)))
+            tuple(
+                getattr(host, name)
+                for name in sorted(self.attributes | _EVERYWHERE)
+            ),
+        )
 
     def put(self, host: Host, into: Host, common: frozenset[int]) -> Host:
         """Return a host that has this part of one and the rest of another.
@@ -105,18 +121,30 @@ class _Part:
         """
         values, writable, listed = Values(), None, host.listed
         if host.values:
-            values = Values({_FILLER: 1} | {
-                code: value for code in self.codes
-                if (value := host.values.read(code))})
+            values = Values(
+                {_FILLER: 1}
+                | {
+                    code: value
+                    for code in self.codes
+                    if (value := host.values.read(code))
+                }
+            )
         if host.writable is not None:
-            writable = Values({code: host.writable.read(code)
-                               for code in self.codes})
+            writable = Values(
+                {code: host.writable.read(code) for code in self.codes}
+            )
         if listed is not None and not self.lists:
             listed = common
         return dataclasses.replace(
-            into, values=values, writable=writable, listed=listed, **{
+            into,
+            values=values,
+            writable=writable,
+            listed=listed,
+            **{
                 name: getattr(host, name)
-                for name in self.attributes | _EVERYWHERE})
+                for name in self.attributes | _EVERYWHERE
+            },
+        )
 
 
 class Moves:
@@ -128,8 +156,9 @@ class Moves:
     :ivar back: for each host, those whose guests move to it
     """
 
-    def __init__(self, hosts: Sequence[Host],
-                 options: Options = Options()) -> None:
+    def __init__(
+        self, hosts: Sequence[Host], options: Options = Options()
+    ) -> None:
         """Compare each host's guests with every other host."""
         everywhere = (1 << len(hosts)) - 1
         self.to = [everywhere ^ 1 << place for place in range(len(hosts))]
@@ -139,39 +168,48 @@ class Moves:
         nothing = _Part(frozenset(), frozenset())
         common = _in_all(alike)
         for base in dict.fromkeys(
-                nothing.put(host, host, common) for host in alike):
+            nothing.put(host, host, common) for host in alike
+        ):
             if self._fits(guest_started_on(base), base):
                 break
         else:
             # No host has nothing in its own guests' way, so that a part
             # can't be judged by itself.
-            self._keep([(alike[places[0]], places)
-                        for places in _places_by(alike)])
+            self._keep(
+                [(alike[places[0]], places) for places in _places_by(alike)]
+            )
             return
-        parts = [(part, _places_by(map(part.content, alike)))
-                 for part in _parts(alike)]
+        parts = [
+            (part, _places_by(map(part.content, alike)))
+            for part in _parts(alike)
+        ]
         # The cheapest first: what one part rules out needs no other one.
         parts.sort(key=lambda item: len(item[1]))
         for part, kinds in parts:
-            self._keep([(part.put(alike[places[0]], base, common), places)
-                        for places in kinds])
+            self._keep(
+                [
+                    (part.put(alike[places[0]], base, common), places)
+                    for places in kinds
+                ]
+            )
 
     def _fits(self, guest: Guest, host: Host) -> bool:
-        return compare(guest, host, self._options
-                       ).verdict is Verdict.COMPATIBLE
+        return (
+            compare(guest, host, self._options).verdict is Verdict.COMPATIBLE
+        )
 
     def _keep(self, kinds: list[tuple[Host, list[int]]]) -> None:
         """Keep only the moves that are possible between these kinds.
 
         :param kinds: a host that stands for several, and their places
         """
-        members = [sum(1 << place for place in places)
-                   for _, places in kinds]
+        members = [sum(1 << place for place in places) for _, places in kinds]
         back = [0] * len(kinds)
         for (start, places), these in zip(kinds, members, strict=True):
             guest = guest_started_on(start)
             open_yet = functools.reduce(
-                int.__or__, (self.to[place] for place in places))
+                int.__or__, (self.to[place] for place in places)
+            )
             possible = 0
             for kind, (end, _) in enumerate(kinds):
                 if members[kind] & open_yet and self._fits(guest, end):
@@ -195,15 +233,24 @@ def _places_by(contents: Iterable[Hashable]) -> list[list[int]]:
 def _alike(host: Host) -> Host:
     """Return the host without differences that no verdict rests on."""
     return dataclasses.replace(
-        host, absent=(), huge_page_sizes=None, hwcap=None, libvirt=None,
-        kernel=_version(host.kernel), qemu=_version(host.qemu),
-        cores=tuple(dict.fromkeys(
-            dataclasses.replace(core, cpus="") for core in host.cores)))
+        host,
+        absent=(),
+        huge_page_sizes=None,
+        hwcap=None,
+        libvirt=None,
+        kernel=_version(host.kernel),
+        qemu=_version(host.qemu),
+        cores=tuple(
+            dict.fromkeys(
+                dataclasses.replace(core, cpus='') for core in host.cores
+            )
+        ),
+    )
 
 
 def _version(text: str | None) -> str | None:
     version = version_of(text)
-    return None if version is None else f"{version[0]}.{version[1]}"
+    return None if version is None else f'{version[0]}.{version[1]}'
 
 
 def _in_all(hosts: Iterable[Host]) -> frozenset[int]:
@@ -214,24 +261,40 @@ def _in_all(hosts: Iterable[Host]) -> frozenset[int]:
 
 def _parts(hosts: Sequence[Host]) -> list[_Part]:
     """Return the parts that hosts may differ in."""
-    codes = frozenset().union(*(host.values for host in hosts), *(
-        host.writable for host in hosts if host.writable is not None))
+    codes = frozenset().union(
+        *(host.values for host in hosts),
+        *(host.writable for host in hosts if host.writable is not None),
+    )
     some = frozenset().union(*(host.listed or () for host in hosts))
     together = some - _in_all(hosts) | {
-        code for code in codes if register_of(code).judge in _WITH_LISTS}
+        code for code in codes if register_of(code).judge in _WITH_LISTS
+    }
     return [
         *(_part_of([code]) for code in codes - together),
-        _part_of(together, ["qemu"], lists=True),
-        *(_part_of(codes, [name]) for name, codes in _ATTRIBUTES.items())]
+        _part_of(together, ['qemu'], lists=True),
+        *(_part_of(codes, [name]) for name, codes in _ATTRIBUTES.items()),
+    ]
 
 
-def _part_of(codes: Collection[int], attributes: Iterable[str] = (),
-             lists: bool = False) -> _Part:
+def _part_of(
+    codes: Collection[int], attributes: Iterable[str] = (), lists: bool = False
+) -> _Part:
     """Return the part with these and all that is judged together with them."""
-    besides = [_BESIDES[judge] for code in codes
-               if (judge := register_of(code).judge) in _BESIDES]
+    besides = [
+        _BESIDES[judge]
+        for code in codes
+        if (judge := register_of(code).judge) in _BESIDES
+    ]
     registers = frozenset(codes).union(*(more for more, _ in besides))
-    return _Part(registers, frozenset(attributes).union(
-        *(names for _, names in besides),
-        [name for name, needed in _ATTRIBUTES.items() if needed & registers]),
-        lists)
+    return _Part(
+        registers,
+        frozenset(attributes).union(
+            *(names for _, names in besides),
+            [
+                name
+                for name, needed in _ATTRIBUTES.items()
+                if needed & registers
+            ],
+        ),
+        lists,
+    )

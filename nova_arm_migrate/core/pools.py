@@ -49,8 +49,9 @@ class Pool:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the pool's hosts."""
-        return tuple(name for profile in self.profiles
-                     for name in profile.names)
+        return tuple(
+            name for profile in self.profiles for name in profile.names
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,8 +69,9 @@ class Fleet:
     unreadable: Mapping[str, str]
 
 
-def fleet(records: Iterable[tuple[str, str]],
-          options: Options = Options()) -> Fleet:
+def fleet(
+    records: Iterable[tuple[str, str]], options: Options = Options()
+) -> Fleet:
     """Partition hosts into migration pools.
 
     :param records: (host name, record as `record.dump_host` writes it)
@@ -96,13 +98,21 @@ def fleet(records: Iterable[tuple[str, str]],
         else:
             members.append([place])
             sets.append(1 << place)
-    pools = [(Pool(tuple(profiles[place] for place in places)), these,
-              functools.reduce(int.__and__,
-                               (moves.to[place] for place in places)))
-             for places, these in zip(members, sets, strict=True)]
+    pools = [
+        (
+            Pool(tuple(profiles[place] for place in places)),
+            these,
+            functools.reduce(
+                int.__and__, (moves.to[place] for place in places)
+            ),
+        )
+        for places, these in zip(members, sets, strict=True)
+    ]
     pools.sort(key=lambda item: (-len(item[0].names), item[0].names))
     one_way = frozenset(
-        (i, j) for i, (_, _, reached) in enumerate(pools)
+        (i, j)
+        for i, (_, _, reached) in enumerate(pools)
         for j, (_, there, _) in enumerate(pools)
-        if i != j and not there & ~reached)
+        if i != j and not there & ~reached
+    )
     return Fleet(tuple(pool for pool, _, _ in pools), one_way, unreadable)

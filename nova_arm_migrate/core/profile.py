@@ -22,7 +22,7 @@ from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
 
-_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
+_VERSION = re.compile(r'(\d{1,4})\.(\d{1,4})')
 
 
 class Values(ByCode[int]):
@@ -194,5 +194,5 @@ DISABLED_NAMES = frozenset(FEATURES) | frozenset(SVE_LENGTH_PROPERTIES)
 
 def version_of(text: str | None) -> tuple[int, int] | None:
     """Return (major, minor) of a version text, None if it has none."""
-    match = _VERSION.match(text or "")
+    match = _VERSION.match(text or '')
     return (int(match[1]), int(match[2])) if match else None

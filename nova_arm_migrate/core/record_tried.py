@@ -19,8 +19,8 @@ wrong ends in a `ProfileError`.
 import re
 from typing import Any
 
-from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core import forms
+from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
@@ -28,19 +28,26 @@ from nova_arm_migrate.core.tried import WIDEST
 
 _MOST_REGISTERS = 256
 _MOST_GICS = 8
-_NUMBER = r"(0|[1-9a-f][0-9a-f]{0,15})"
+_NUMBER = r'(0|[1-9a-f][0-9a-f]{0,15})'
 #: What is ignored is left out where it is 0.
-_ANSWER = re.compile(rf"(0|[1-9a-f][0-9a-f]?)\+([1-{WIDEST}]):{_NUMBER}"
-                     r"(?::([1-9a-f][0-9a-f]{0,15}))?")
+_ANSWER = re.compile(
+    rf'(0|[1-9a-f][0-9a-f]?)\+([1-{WIDEST}]):{_NUMBER}'
+    r'(?::([1-9a-f][0-9a-f]{0,15}))?'
+)
 #: Characters: every field of a register.
 _LONGEST = 64 * 40
 #: Keys of a GIC's numbers, in the order of `Vgic`, and their largest.
-_KEYS = {"ctlr": forms.U64, "dist": forms.U32, "redist": forms.U32,
-         "rev": (1 << 16) - 1}
+_KEYS = {
+    'ctlr': forms.U64,
+    'dist': forms.U32,
+    'redist': forms.U32,
+    'rev': (1 << 16) - 1,
+}
 
 
-def dump_vgics(vgics: tuple[Vgic, ...] | None
-               ) -> dict[str, dict[str, Any]] | None:
+def dump_vgics(
+    vgics: tuple[Vgic, ...] | None,
+) -> dict[str, dict[str, Any]] | None:
     """Return GICs by version: ``{"3": {"ctlr": "8c00", "dist": ...}}``."""
     if vgics is None:
         return None
@@ -48,11 +55,15 @@ def dump_vgics(vgics: tuple[Vgic, ...] | None
     for version, shown, *values in vgics:
         item: dict[str, Any] = {}
         if shown:
-            item["shown"] = {f"{code:x}": f"{value:x}"
-                             for code, value in shown}
-        item |= {key: f"{value:x}" for key, value in zip(
-            _KEYS, values, strict=True) if value is not None}
-        dumped[f"{version:x}"] = item
+            item['shown'] = {
+                f'{code:x}': f'{value:x}' for code, value in shown
+            }
+        item |= {
+            key: f'{value:x}'
+            for key, value in zip(_KEYS, values, strict=True)
+            if value is not None
+        }
+        dumped[f'{version:x}'] = item
     return dumped
 
 
@@ -63,30 +74,44 @@ def load_vgics(value: object) -> tuple[Vgic, ...] | None:
     """
     if value is None:
         return None
-    return tuple(sorted(
-        _vgic(_version(version), _object("vgic", item, len(_KEYS) + 1))
-        for version, item in _object("vgic", value, _MOST_GICS).items()))
+    return tuple(
+        sorted(
+            _vgic(_version(version), _object('vgic', item, len(_KEYS) + 1))
+            for version, item in _object('vgic', value, _MOST_GICS).items()
+        )
+    )
 
 
 def _version(text: str) -> int:
-    version = forms.unhex("vgic", text, 15)
+    version = forms.unhex('vgic', text, 15)
     if version < 2:
-        raise ProfileError(f"vgic: no GIC has version {version}")
+        raise ProfileError(f'vgic: no GIC has version {version}')
     return version
 
 
 def _vgic(version: int, item: dict[str, Any]) -> Vgic:
-    unknown = sorted(item.keys() - _KEYS.keys() - {"shown"})
+    unknown = sorted(item.keys() - _KEYS.keys() - {'shown'})
     if unknown:
-        raise ProfileError(f"vgic: unknown name {forms.quote(unknown[0])}")
-    shown = _object("vgic", item.get("shown", {}), _MOST_REGISTERS)
-    if "shown" in item and not shown:
-        raise ProfileError("vgic: shown is empty")
-    return Vgic(version, tuple(sorted(
-        (forms.unhex("vgic", code, forms.CODE), forms.unhex("vgic", value))
-        for code, value in shown.items())), *(
-            forms.unhex("vgic", item[key], most) if key in item else None
-            for key, most in _KEYS.items()))
+        raise ProfileError(f'vgic: unknown name {forms.quote(unknown[0])}')
+    shown = _object('vgic', item.get('shown', {}), _MOST_REGISTERS)
+    if 'shown' in item and not shown:
+        raise ProfileError('vgic: shown is empty')
+    return Vgic(
+        version,
+        tuple(
+            sorted(
+                (
+                    forms.unhex('vgic', code, forms.CODE),
+                    forms.unhex('vgic', value),
+                )
+                for code, value in shown.items()
+            )
+        ),
+        *(
+            forms.unhex('vgic', item[key], most) if key in item else None
+            for key, most in _KEYS.items()
+        ),
+    )
 
 
 def dump_tried(tried: Tried | None) -> dict[str, str] | None:
@@ -97,10 +122,14 @@ def dump_tried(tried: Tried | None) -> dict[str, str] | None:
     """
     if tried is None:
         return None
-    return {f"{code:x}": " ".join(
-        f"{answer.shift:x}+{answer.width:x}:{answer.accepted:x}"
-        + (f":{answer.ignored:x}" if answer.ignored else "")
-        for answer in answers) for code, answers in tried.items()}
+    return {
+        f'{code:x}': ' '.join(
+            f'{answer.shift:x}+{answer.width:x}:{answer.accepted:x}'
+            + (f':{answer.ignored:x}' if answer.ignored else '')
+            for answer in answers
+        )
+        for code, answers in tried.items()
+    }
 
 
 def load_tried(value: object) -> Tried | None:
@@ -110,20 +139,24 @@ def load_tried(value: object) -> Tried | None:
     """
     if value is None:
         return None
-    return Tried({
-        forms.unhex("tried", code, forms.CODE): _answers(item)
-        for code, item in _object("tried", value, _MOST_REGISTERS).items()})
+    return Tried(
+        {
+            forms.unhex('tried', code, forms.CODE): _answers(item)
+            for code, item in _object('tried', value, _MOST_REGISTERS).items()
+        }
+    )
 
 
 def _answers(text: object) -> list[Answer]:
     if type(text) is not str or not text or len(text) > _LONGEST:
         raise ProfileError(
-            f"tried: {forms.quote(text)} is not a list of answers")
-    answers = [_answer(item) for item in text.split(" ")]
+            f'tried: {forms.quote(text)} is not a list of answers'
+        )
+    answers = [_answer(item) for item in text.split(' ')]
     end = 0
     for answer in answers:
         if answer.shift < end:
-            raise ProfileError("tried: not in ascending order")
+            raise ProfileError('tried: not in ascending order')
         end = answer.shift + answer.width
     return answers
 
@@ -131,18 +164,20 @@ def _answers(text: object) -> list[Answer]:
 def _answer(text: str) -> Answer:
     match = _ANSWER.fullmatch(text)
     if match is None:
-        raise ProfileError(f"tried: {forms.quote(text)} is not an answer")
-    answer = Answer(*(int(part or "0", 16) for part in match.groups()))
-    if (answer.shift + answer.width > 64
-            or answer.accepted >> (1 << answer.width)
-            or answer.ignored & ~answer.accepted):
-        raise ProfileError(f"tried: {forms.quote(text)} is out of range")
+        raise ProfileError(f'tried: {forms.quote(text)} is not an answer')
+    answer = Answer(*(int(part or '0', 16) for part in match.groups()))
+    if (
+        answer.shift + answer.width > 64
+        or answer.accepted >> (1 << answer.width)
+        or answer.ignored & ~answer.accepted
+    ):
+        raise ProfileError(f'tried: {forms.quote(text)} is out of range')
     return answer
 
 
 def _object(key: str, value: object, most: int) -> dict[str, Any]:
     if type(value) is not dict:
-        raise ProfileError(f"{key}: {forms.quote(value)} is not an object")
+        raise ProfileError(f'{key}: {forms.quote(value)} is not an object')
     if len(value) > most:
-        raise ProfileError(f"{key}: more than {most} items")
+        raise ProfileError(f'{key}: more than {most} items')
     return value

@@ -96,11 +96,11 @@ class Rule(enum.Enum):
     # Members are singletons; Enum would hash their names, in Python.
     __hash__ = object.__hash__
 
-    LOWER_SAFE = "LOWER_SAFE"
-    HIGHER_SAFE = "HIGHER_SAFE"
-    HIGHER_OR_ZERO_SAFE = "HIGHER_OR_ZERO_SAFE"
-    EXACT = "EXACT"
-    EQUAL = "EQUAL"
+    LOWER_SAFE = 'LOWER_SAFE'
+    HIGHER_SAFE = 'HIGHER_SAFE'
+    HIGHER_OR_ZERO_SAFE = 'HIGHER_OR_ZERO_SAFE'
+    EXACT = 'EXACT'
+    EQUAL = 'EQUAL'
 
 
 class Judge(enum.Enum):
@@ -110,30 +110,30 @@ class Judge(enum.Enum):
     __hash__ = object.__hash__
 
     #: arm64_check_features(): an ID register or CTR_EL0.
-    FEATURES = "features"
+    FEATURES = 'features'
     #: The same, but writes are ignored on a host without 32-bit EL0
     #: (aa32_id_visibility(): REG_RAZ | REG_USER_WI).
-    FEATURES_32BIT = "features32"
+    FEATURES_32BIT = 'features32'
     #: set_imp_id_reg(): MIDR_EL1, REVIDR_EL1, AIDR_EL1.
-    IMPLEMENTATION = "implementation"
+    IMPLEMENTATION = 'implementation'
     #: set_clidr().
-    CLIDR = "clidr"
+    CLIDR = 'clidr'
     #: set_ccsidr(), demux_c15_set() before Linux 6.3.
-    CCSIDR = "ccsidr"
+    CCSIDR = 'ccsidr'
     #: kvm_arm_set_fw_reg(): PSCI_VERSION.
-    PSCI_VERSION = "psci"
+    PSCI_VERSION = 'psci'
     #: kvm_arm_set_fw_reg(): a workaround's level, at most the host's.
-    LEVEL = "level"
+    LEVEL = 'level'
     #: kvm_arm_set_fw_reg(): SMCCC_ARCH_WORKAROUND_2.
-    LEVEL_WORKAROUND_2 = "level2"
+    LEVEL_WORKAROUND_2 = 'level2'
     #: kvm_arm_set_fw_reg_bmap(): no bit that the host lacks.
-    BITMAP = "bitmap"
+    BITMAP = 'bitmap'
     #: set_pmmir(): 0, or what the host has.
-    SLOTS = "slots"
+    SLOTS = 'slots'
     #: set_pmcr(): too many counters are dropped without an error.
-    COUNTERS = "counters"
+    COUNTERS = 'counters'
     #: Any value: state of the running guest.
-    STATE = "state"
+    STATE = 'state'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -166,8 +166,7 @@ class Field:
     mask: int = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "mask", (1 << self.width) - 1 << self.shift)
+        object.__setattr__(self, 'mask', (1 << self.width) - 1 << self.shift)
 
     def raw(self, value: int) -> int:
         """Return this field of a register's value, as it is encoded."""
@@ -203,15 +202,30 @@ class Register:
         for field in self.fields:
             if field.name == name:
                 return field
-        raise KeyError(f"{self.name}.{name}")
+        raise KeyError(f'{self.name}.{name}')
 
 
-def lower(name: str, shift: int, *, width: int = 4, least: int = 0,
-          or_zero: bool = False, as_zero: int | None = None,
-          stale: bool = False) -> Field:
+def lower(
+    name: str,
+    shift: int,
+    *,
+    width: int = 4,
+    least: int = 0,
+    or_zero: bool = False,
+    as_zero: int | None = None,
+    stale: bool = False,
+) -> Field:
     """A LOWER_SAFE field."""
-    return Field(name, shift, width, Rule.LOWER_SAFE, least=least,
-                 or_zero=or_zero, as_zero=as_zero, stale=stale)
+    return Field(
+        name,
+        shift,
+        width,
+        Rule.LOWER_SAFE,
+        least=least,
+        or_zero=or_zero,
+        as_zero=as_zero,
+        stale=stale,
+    )
 
 
 def signed(name: str, shift: int) -> Field:

@@ -31,123 +31,179 @@ from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.rules import cache_is_fine
 from nova_arm_migrate.core.rules import makes_up_caches
-from nova_arm_migrate.core.tables.features import FEATURES
-from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
-from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import special
 from nova_arm_migrate.core.tables import writable
+from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
+from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 
 
 class Remedy(enum.Enum):
     """Something to do, in the words that an operator reads."""
 
-    UPDATE_QEMU = ("update the destination's QEMU ({host_qemu}) to"
-                   f" {TOLERANT_SINCE[0]}.{TOLERANT_SINCE[1]} or newer, which"
-                   " drops what is missing")
-    UPDATE_KERNEL = ("update the destination's kernel ({host_kernel}) to"
-                     " that of the guest's first host ({guest_kernel}) or"
-                     " newer")
+    UPDATE_QEMU = (
+        "update the destination's QEMU ({host_qemu}) to"
+        f' {TOLERANT_SINCE[0]}.{TOLERANT_SINCE[1]} or newer, which'
+        ' drops what is missing'
+    )
+    UPDATE_KERNEL = (
+        "update the destination's kernel ({host_kernel}) to"
+        " that of the guest's first host ({guest_kernel}) or"
+        ' newer'
+    )
     UPDATE_KERNEL_FOR_FIELD = (
         "update the destination's kernel ({host_kernel}) to"
-        f" {writable.KERNEL[0]}.{writable.KERNEL[1]} or newer, which lets a"
-        " guest differ there")
+        f' {writable.KERNEL[0]}.{writable.KERNEL[1]} or newer, which lets a'
+        ' guest differ there'
+    )
     UPDATE_KERNEL_FOR_CACHES = (
         "update the destination's kernel ({host_kernel}) to 6.3 or newer,"
-        " which lets descriptions of caches differ")
-    KVM_MODE = ("boot both hosts in the same mode (kvm-arm.mode on the"
-                " kernel's command line)")
-    HOST_SETTINGS = ("look at the destination's firmware settings and kernel"
-                     " command line: the cores are the same and its kernel is"
-                     " not older, so something there hides it")
-    UPDATE_FIRMWARE = ("update the destination's firmware or kernel, so that"
-                       " it has the mitigation")
-    REBOOT_UPDATED = ("update the kernel and firmware of the guest's host as"
-                      " far as the destination's, which knows that these cores"
-                      " are affected, and hard-reboot the guest there")
-    FEATURE_OFF = "switch {feature} off for the guest ({how}) and hard-reboot"\
-        " it"
-    SHORTER_VECTORS = ("switch the other vector lengths off for the guest"
-                       " ([libvirt] cpu_model_extra_flags = -sve{length} and"
-                       " the like) and hard-reboot it")
-    STEAL_TIME = ("boot the destination with a kernel that accounts for the"
-                  " time tasks wait (CONFIG_SCHEDSTATS), which KVM needs for"
-                  " steal time")
-    TRIAL = ("let the destination try it: with [arm_migrate] trial on and"
-             " /dev/kvm open to nova-compute there, or by nova-arm-migrate"
-             " trial")
-    SAME_CORES = ("choose a destination with the same cores, the revision"
-                  " included")
-    SAME_VALUE = "choose a destination with the same value"
-    ONE_KIND = ("leave only cores of one kind online on that host, and"
-                " hard-reboot the guest if that is where it started")
-    MORE_ADDRESSES = "choose a destination with at least {guest} address bits"
-    AS_LARGE_PAGES = ("choose a destination with pages of at least {guest}"
-                      " bytes")
-    SAME_GIC = "choose a destination that emulates a GICv{guest}"
-    RECORD_GUEST = ("hard-reboot the guest on a host with nova-arm-migrate,"
-                    " which writes its record anew")
-    RECORD_HOST = ("see to it that nova-arm-migrate runs on that host and can"
-                   " read this there (its nova-compute log says why it could"
-                   " not)")
-    COLD = ("cold-migrate the guest to the destination, where it starts with"
-            " what that host has")
+        ' which lets descriptions of caches differ'
+    )
+    KVM_MODE = (
+        'boot both hosts in the same mode (kvm-arm.mode on the'
+        " kernel's command line)"
+    )
+    HOST_SETTINGS = (
+        "look at the destination's firmware settings and kernel"
+        ' command line: the cores are the same and its kernel is'
+        ' not older, so something there hides it'
+    )
+    UPDATE_FIRMWARE = (
+        "update the destination's firmware or kernel, so that"
+        ' it has the mitigation'
+    )
+    REBOOT_UPDATED = (
+        "update the kernel and firmware of the guest's host as"
+        " far as the destination's, which knows that these cores"
+        ' are affected, and hard-reboot the guest there'
+    )
+    FEATURE_OFF = (
+        'switch {feature} off for the guest ({how}) and hard-reboot it'
+    )
+    SHORTER_VECTORS = (
+        'switch the other vector lengths off for the guest'
+        ' ([libvirt] cpu_model_extra_flags = -sve{length} and'
+        ' the like) and hard-reboot it'
+    )
+    STEAL_TIME = (
+        'boot the destination with a kernel that accounts for the'
+        ' time tasks wait (CONFIG_SCHEDSTATS), which KVM needs for'
+        ' steal time'
+    )
+    TRIAL = (
+        'let the destination try it: with [arm_migrate] trial on and'
+        ' /dev/kvm open to nova-compute there, or by nova-arm-migrate'
+        ' trial'
+    )
+    SAME_CORES = (
+        'choose a destination with the same cores, the revision included'
+    )
+    SAME_VALUE = 'choose a destination with the same value'
+    ONE_KIND = (
+        'leave only cores of one kind online on that host, and'
+        ' hard-reboot the guest if that is where it started'
+    )
+    MORE_ADDRESSES = 'choose a destination with at least {guest} address bits'
+    AS_LARGE_PAGES = (
+        'choose a destination with pages of at least {guest} bytes'
+    )
+    SAME_GIC = 'choose a destination that emulates a GICv{guest}'
+    RECORD_GUEST = (
+        'hard-reboot the guest on a host with nova-arm-migrate,'
+        ' which writes its record anew'
+    )
+    RECORD_HOST = (
+        'see to it that nova-arm-migrate runs on that host and can'
+        ' read this there (its nova-compute log says why it could'
+        ' not)'
+    )
+    COLD = (
+        'cold-migrate the guest to the destination, where it starts with'
+        ' what that host has'
+    )
 
     def text(self, finding: Finding) -> str:
         """Return what to do about this finding."""
         pair = finding.pair
         feature = _feature(finding)
         return self.value.format(
-            name=finding.name, guest=finding.shown(finding.guest).removeprefix(
-                "perhaps "),
+            name=finding.name,
+            guest=finding.shown(finding.guest).removeprefix('perhaps '),
             host=finding.shown(finding.host),
-            guest_kernel=pair and pair.guest.kernel or "its version",
-            host_kernel=pair and pair.host.kernel or "its version",
-            host_qemu=pair and pair.host.qemu or "its version",
-            feature=feature or "the feature",
-            how=_HOW.get(feature, "hw_pmu, cpu_model_extra_flags"),
-            length=_first_length_off(finding))
+            guest_kernel=(pair and pair.guest.kernel) or 'its version',
+            host_kernel=(pair and pair.host.kernel) or 'its version',
+            host_qemu=(pair and pair.host.qemu) or 'its version',
+            feature=feature or 'the feature',
+            how=_HOW.get(feature, 'hw_pmu, cpu_model_extra_flags'),
+            length=_first_length_off(finding),
+        )
 
 
-_HOW = {"pmu": "hw_pmu=false in its image or flavor"} | {
-    name: f"[libvirt] cpu_model_extra_flags = -{name}"
-    for name in FEATURES if name != "pmu"}
+_HOW = {'pmu': 'hw_pmu=false in its image or flavor'} | {
+    name: f'[libvirt] cpu_model_extra_flags = -{name}'
+    for name in FEATURES
+    if name != 'pmu'
+}
 
 
 CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.ABOVE: (
-        Remedy.KVM_MODE, Remedy.UPDATE_KERNEL, Remedy.HOST_SETTINGS,
-        Remedy.FEATURE_OFF, Remedy.COLD),
+        Remedy.KVM_MODE,
+        Remedy.UPDATE_KERNEL,
+        Remedy.HOST_SETTINGS,
+        Remedy.FEATURE_OFF,
+        Remedy.COLD,
+    ),
     Cause.BELOW: (Remedy.UPDATE_KERNEL, Remedy.SAME_VALUE, Remedy.COLD),
     Cause.FIXED: (
-        Remedy.KVM_MODE, Remedy.UPDATE_KERNEL,
-        Remedy.UPDATE_KERNEL_FOR_FIELD, Remedy.FEATURE_OFF,
-        Remedy.SAME_VALUE, Remedy.COLD),
-    Cause.NOT_ALLOWED: (
-        Remedy.UPDATE_KERNEL, Remedy.SAME_VALUE, Remedy.COLD),
+        Remedy.KVM_MODE,
+        Remedy.UPDATE_KERNEL,
+        Remedy.UPDATE_KERNEL_FOR_FIELD,
+        Remedy.FEATURE_OFF,
+        Remedy.SAME_VALUE,
+        Remedy.COLD,
+    ),
+    Cause.NOT_ALLOWED: (Remedy.UPDATE_KERNEL, Remedy.SAME_VALUE, Remedy.COLD),
     Cause.RESERVED: (Remedy.UPDATE_KERNEL, Remedy.SAME_VALUE, Remedy.COLD),
     Cause.STALE: (Remedy.TRIAL, Remedy.COLD),
     Cause.MASK_UNKNOWN: (Remedy.TRIAL,),
     Cause.IMPLEMENTATION: (Remedy.SAME_CORES, Remedy.COLD),
     Cause.SEVERAL_CORES: (Remedy.ONE_KIND,),
     Cause.MISSING: (
-        Remedy.UPDATE_QEMU, Remedy.UPDATE_KERNEL, Remedy.FEATURE_OFF,
-        Remedy.COLD),
+        Remedy.UPDATE_QEMU,
+        Remedy.UPDATE_KERNEL,
+        Remedy.FEATURE_OFF,
+        Remedy.COLD,
+    ),
     Cause.DROPPED: (),
     Cause.MAY_BE_DROPPED: (
-        Remedy.UPDATE_QEMU, Remedy.UPDATE_KERNEL, Remedy.COLD),
+        Remedy.UPDATE_QEMU,
+        Remedy.UPDATE_KERNEL,
+        Remedy.COLD,
+    ),
     Cause.QEMU_UNKNOWN: (Remedy.TRIAL, Remedy.UPDATE_KERNEL, Remedy.COLD),
     Cause.FIRMWARE_LEVEL: (
-        Remedy.UPDATE_FIRMWARE, Remedy.REBOOT_UPDATED, Remedy.COLD),
+        Remedy.UPDATE_FIRMWARE,
+        Remedy.REBOOT_UPDATED,
+        Remedy.COLD,
+    ),
     Cause.FIRMWARE_BITS: (Remedy.UPDATE_KERNEL, Remedy.COLD),
     Cause.PSCI_VERSION: (Remedy.UPDATE_KERNEL, Remedy.COLD),
     Cause.CACHE: (
-        Remedy.UPDATE_KERNEL, Remedy.UPDATE_KERNEL_FOR_CACHES,
-        Remedy.SAME_VALUE, Remedy.COLD),
+        Remedy.UPDATE_KERNEL,
+        Remedy.UPDATE_KERNEL_FOR_CACHES,
+        Remedy.SAME_VALUE,
+        Remedy.COLD,
+    ),
     Cause.CACHE_UNKNOWN: (Remedy.TRIAL,),
     Cause.COUNTERS: (Remedy.FEATURE_OFF, Remedy.COLD),
     Cause.SVE_LENGTHS: (
-        Remedy.SHORTER_VECTORS, Remedy.FEATURE_OFF, Remedy.COLD),
+        Remedy.SHORTER_VECTORS,
+        Remedy.FEATURE_OFF,
+        Remedy.COLD,
+    ),
     Cause.PASSED_VECTORS: (Remedy.COLD,),
     Cause.WIDE_VECTORS: (Remedy.SHORTER_VECTORS,),
     Cause.SME: (),
@@ -170,7 +226,10 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.NOT_RECORDED: (Remedy.RECORD_HOST,),
     Cause.TRIAL_REFUSED: (Remedy.COLD,),
     Cause.TRIAL_MISSING: (
-        Remedy.UPDATE_QEMU, Remedy.UPDATE_KERNEL, Remedy.COLD),
+        Remedy.UPDATE_QEMU,
+        Remedy.UPDATE_KERNEL,
+        Remedy.COLD,
+    ),
     Cause.TRIAL_ACCEPTED: (),
 }
 
@@ -184,8 +243,11 @@ def remedies(finding: Finding) -> tuple[Remedy, ...]:
     pair = finding.pair
     if pair is None:
         return candidates
-    helps = [remedy for remedy in candidates
-             if remedy not in _HELPS or _HELPS[remedy](finding, pair)]
+    helps = [
+        remedy
+        for remedy in candidates
+        if remedy not in _HELPS or _HELPS[remedy](finding, pair)
+    ]
     if len(helps) > 2 and Remedy.SAME_VALUE in helps:
         # Nothing has to be said of other hosts where this one can change.
         helps.remove(Remedy.SAME_VALUE)
@@ -197,7 +259,8 @@ def _same_cores(pair: Pair) -> bool:
     return all(
         pair.guest.values.read(register.code)
         == pair.host.values.read(register.code)
-        for register in special.IMPLEMENTATION_REGISTERS)
+        for register in special.IMPLEMENTATION_REGISTERS
+    )
 
 
 def _older(kernel: str | None, than: tuple[int, int] | None) -> bool:
@@ -217,16 +280,15 @@ def _field(finding: Finding) -> Field | None:
 def _feature(finding: Finding) -> str:
     """The vCPU feature that a finding belongs to; empty if to none."""
     if finding.cause is Cause.SVE_LENGTHS:
-        return "sve"
+        return 'sve'
     if finding.cause is Cause.COUNTERS:
-        return "pmu"
+        return 'pmu'
     field = _field(finding)
     for feature in FEATURES.values():
         bits = feature.bits.get(finding.code or 0, 0)
-        if finding.code in feature.registers or (
-                field and field.mask & bits):
+        if finding.code in feature.registers or (field and field.mask & bits):
             return feature.name
-    return ""
+    return ''
 
 
 def _lacks_vectors(finding: Finding, guest: Guest) -> list[int]:
@@ -244,44 +306,58 @@ def _lacks_vectors(finding: Finding, guest: Guest) -> list[int]:
 
 
 def _first_length_off(finding: Finding) -> str:
-    lengths = _lacks_vectors(finding, finding.pair.guest) \
-        if finding.pair else []
-    return str(lengths[0]) if lengths else "LENGTH"
+    lengths = (
+        _lacks_vectors(finding, finding.pair.guest) if finding.pair else []
+    )
+    return str(lengths[0]) if lengths else 'LENGTH'
 
 
 # What each remedy needs to help.
 
+
 def _update_qemu(finding: Finding, pair: Pair) -> bool:
-    return (_same_cores(pair) and _older(pair.host.qemu, TOLERANT_SINCE)
-            and all(tolerated(code, pair.guest) for code in finding.codes))
+    return (
+        _same_cores(pair)
+        and _older(pair.host.qemu, TOLERANT_SINCE)
+        and all(tolerated(code, pair.guest) for code in finding.codes)
+    )
 
 
 def _update_kernel(finding: Finding, pair: Pair) -> bool:
-    return _same_cores(pair) and _older(pair.host.kernel,
-                                        version_of(pair.guest.kernel))
+    return _same_cores(pair) and _older(
+        pair.host.kernel, version_of(pair.guest.kernel)
+    )
 
 
 def _update_kernel_for_field(finding: Finding, pair: Pair) -> bool:
     field, code = _field(finding), finding.code or 0
-    return (field is not None and _same_cores(pair)
-            and field.mask & writable.WRITABLE.get(code, 0) == field.mask
-            and not _update_kernel(finding, pair)
-            and _older(pair.host.kernel, writable.KERNEL)
-            and accepts(field, field.of(pair.guest.values.read(code)),
-                        field.of(pair.host.values.read(code))))
+    return (
+        field is not None
+        and _same_cores(pair)
+        and field.mask & writable.WRITABLE.get(code, 0) == field.mask
+        and not _update_kernel(finding, pair)
+        and _older(pair.host.kernel, writable.KERNEL)
+        and accepts(
+            field,
+            field.of(pair.guest.values.read(code)),
+            field.of(pair.host.values.read(code)),
+        )
+    )
 
 
 def _update_kernel_for_caches(finding: Finding, pair: Pair) -> bool:
     code = finding.code or 0
-    return (_same_cores(pair)
-            and not _update_kernel(finding, pair)
-            and makes_up_caches(pair.host) is False
-            and _older(pair.host.kernel, (6, 3))
-            and cache_is_fine(code, pair.guest.values.read(code), pair.host))
+    return (
+        _same_cores(pair)
+        and not _update_kernel(finding, pair)
+        and makes_up_caches(pair.host) is False
+        and _older(pair.host.kernel, (6, 3))
+        and cache_is_fine(code, pair.guest.values.read(code), pair.host)
+    )
 
 
 def _is_mode(finding: Finding) -> bool:
-    return finding.name == "ID_AA64MMFR1_EL1.VH"
+    return finding.name == 'ID_AA64MMFR1_EL1.VH'
 
 
 def _kvm_mode(finding: Finding, pair: Pair) -> bool:
@@ -289,9 +365,12 @@ def _kvm_mode(finding: Finding, pair: Pair) -> bool:
 
 
 def _host_settings(finding: Finding, pair: Pair) -> bool:
-    return (_same_cores(pair) and not _is_mode(finding)
-            and version_of(pair.host.kernel) is not None
-            and not _older(pair.host.kernel, version_of(pair.guest.kernel)))
+    return (
+        _same_cores(pair)
+        and not _is_mode(finding)
+        and version_of(pair.host.kernel) is not None
+        and not _older(pair.host.kernel, version_of(pair.guest.kernel))
+    )
 
 
 def _update_firmware(finding: Finding, pair: Pair) -> bool:
@@ -304,9 +383,11 @@ def _reboot_updated(finding: Finding, pair: Pair) -> bool:
 
 def _not_affected(finding: Finding) -> bool:
     """Whether the guest was told that its cores are not affected."""
-    most = special.WORKAROUND_2_NOT_REQUIRED \
-        if finding.code == special.WORKAROUND_2 \
+    most = (
+        special.WORKAROUND_2_NOT_REQUIRED
+        if finding.code == special.WORKAROUND_2
         else special.WORKAROUND_NOT_REQUIRED
+    )
     return finding.guest == most
 
 
@@ -314,16 +395,24 @@ def _feature_off(finding: Finding, pair: Pair) -> bool:
     feature = _feature(finding)
     if finding.cause is Cause.SVE_LENGTHS and pair.host.sve_lengths:
         return False
-    return (bool(feature) and feature not in pair.guest.disabled
-            and _same_cores(pair))
+    return (
+        bool(feature)
+        and feature not in pair.guest.disabled
+        and _same_cores(pair)
+    )
 
 
 def _shorter_vectors(finding: Finding, pair: Pair) -> bool:
     lengths = pair.guest.sve_lengths or ()
     off = _lacks_vectors(finding, pair.guest)
-    return _same_cores(pair) and 0 < len(off) < len(lengths) and (
-        finding.cause is Cause.WIDE_VECTORS
-        or pair.host.sve_lengths is not None)
+    return (
+        _same_cores(pair)
+        and 0 < len(off) < len(lengths)
+        and (
+            finding.cause is Cause.WIDE_VECTORS
+            or pair.host.sve_lengths is not None
+        )
+    )
 
 
 def _same_value(finding: Finding, pair: Pair) -> bool:

@@ -32,18 +32,21 @@ from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.tables import aarch64_id
-from nova_arm_migrate.core.tables.features import CTR_EL0
 from nova_arm_migrate.core.tables import qemu
 from nova_arm_migrate.core.tables import special
+from nova_arm_migrate.core.tables.features import CTR_EL0
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import answer_on
 from nova_arm_migrate.core.vcpu import has_32bit_el0
 
-_CTR = next(register for register in aarch64_id.AARCH64_ID_REGISTERS
-            if register.code == CTR_EL0)
-_IDC = _CTR.field("IDC")
+_CTR = next(
+    register
+    for register in aarch64_id.AARCH64_ID_REGISTERS
+    if register.code == CTR_EL0
+)
+_IDC = _CTR.field('IDC')
 #: By CSSELR_EL1.InD: of data and unified caches, of instruction caches.
-_LEAST_LINE = _CTR.field("DminLine"), _CTR.field("IminLine")
+_LEAST_LINE = _CTR.field('DminLine'), _CTR.field('IminLine')
 _NO_MASKS = Values()
 _ALL_BITS = (1 << 64) - 1
 
@@ -66,7 +69,7 @@ def accepts(field: Field, value: int, limit: int) -> bool:
         case Rule.HIGHER_SAFE:
             return value >= limit
         case Rule.HIGHER_OR_ZERO_SAFE:
-            return value == 0 or limit != 0 and value >= limit
+            return value == 0 or (limit != 0 and value >= limit)
         case Rule.EXACT:
             return value == field.safe
         case _:
@@ -75,7 +78,7 @@ def accepts(field: Field, value: int, limit: int) -> bool:
 
 def _too_low(field: Field, value: int) -> bool:
     """Whether a field has a least value, and this is less."""
-    if not field.least or field.or_zero and value == 0:
+    if not field.least or (field.or_zero and value == 0):
         return False
     return value < field.least
 
@@ -89,7 +92,8 @@ def expects(field: Field, value: int, limit: int, mask: int) -> bool:
     """
     has, offers = _taken_for(field, value), field.of(limit)
     return has == offers or (
-        field.mask & mask == field.mask and accepts(field, has, offers))
+        field.mask & mask == field.mask and accepts(field, has, offers)
+    )
 
 
 def _taken_for(field: Field, value: int) -> int:
@@ -107,8 +111,9 @@ _REFUSAL = {
 }
 
 
-def check_features(register: Register, value: int, host: Host
-                   ) -> list[Finding]:
+def check_features(
+    register: Register, value: int, host: Host
+) -> list[Finding]:
     """An ID register, as arm64_check_features() does it.
 
     Only fields that differ are looked at: KVM accepts the others whatever
@@ -120,16 +125,32 @@ def check_features(register: Register, value: int, host: Host
     limit = host.values.read(register.code)
     answers = None if tried is None else tried.of(register.code)
     if masks is None:
-        return list(_refused(register, value, limit, None,
-                             host.why_absent("writable"), answers))
-    return list(_refused(register, value, limit,
-                         masks.read(register.code), "", answers))
+        return list(
+            _refused(
+                register,
+                value,
+                limit,
+                None,
+                host.why_absent('writable'),
+                answers,
+            )
+        )
+    return list(
+        _refused(
+            register, value, limit, masks.read(register.code), '', answers
+        )
+    )
 
 
 @functools.lru_cache(maxsize=4096)
-def _refused(register: Register, value: int, limit: int, mask: int | None,
-             why: str, answers: tuple[Answer, ...] | None
-             ) -> tuple[Finding, ...]:
+def _refused(
+    register: Register,
+    value: int,
+    limit: int,
+    mask: int | None,
+    why: str,
+    answers: tuple[Answer, ...] | None,
+) -> tuple[Finding, ...]:
     """Return what of a register's value a host refuses, field by field.
 
     Remembered, because a fleet has few distinct values of each register.
@@ -153,10 +174,19 @@ def _refused(register: Register, value: int, limit: int, mask: int | None,
                 continue
         elif expects(field, value, limit, writable):
             if mask is None and has != offers:
-                findings.append(Finding(
-                    Cause.MASK_UNKNOWN, Severity.UNKNOWN, register.name,
-                    field.name, has, offers, field.rule.value,
-                    register.code, why))
+                findings.append(
+                    Finding(
+                        Cause.MASK_UNKNOWN,
+                        Severity.UNKNOWN,
+                        register.name,
+                        field.name,
+                        has,
+                        offers,
+                        field.rule.value,
+                        register.code,
+                        why,
+                    )
+                )
             continue
         rule = field.rule if settable else Rule.EQUAL
         cause, severity = _REFUSAL[rule], Severity.BLOCKS
@@ -166,51 +196,83 @@ def _refused(register: Register, value: int, limit: int, mask: int | None,
             cause, severity = Cause.STALE, Severity.UNKNOWN
         elif not settable and has > offers and field.rule is Rule.LOWER_SAFE:
             cause = Cause.ABOVE
-        findings.append(Finding(
-            cause, severity, register.name, field.name, has, offers,
-            rule.value, register.code))
+        findings.append(
+            Finding(
+                cause,
+                severity,
+                register.name,
+                field.name,
+                has,
+                offers,
+                rule.value,
+                register.code,
+            )
+        )
     if rest:
-        findings.append(Finding(
-            Cause.RESERVED, Severity.BLOCKS, register.name, "",
-            value, limit, Rule.EQUAL.value, register.code))
+        findings.append(
+            Finding(
+                Cause.RESERVED,
+                Severity.BLOCKS,
+                register.name,
+                '',
+                value,
+                limit,
+                Rule.EQUAL.value,
+                register.code,
+            )
+        )
     return tuple(findings)
 
 
-def check_features_32bit(register: Register, value: int, host: Host
-                         ) -> list[Finding]:
+def check_features_32bit(
+    register: Register, value: int, host: Host
+) -> list[Finding]:
     """An AArch32 ID register: writes are ignored without 32-bit EL0.
 
     Source: aa32_id_visibility(), REG_USER_WI.
     """
-    return check_features(register, value, host) \
-        if has_32bit_el0(host) else []
+    return check_features(register, value, host) if has_32bit_el0(host) else []
 
 
-def check_implementation(register: Register, value: int, host: Host
-                         ) -> list[Finding]:
+def check_implementation(
+    register: Register, value: int, host: Host
+) -> list[Finding]:
     """MIDR_EL1, REVIDR_EL1, AIDR_EL1, as set_imp_id_reg() does it."""
     limit = host.values.read(register.code)
     if _qemu_writes_implementation(host):
         mask = (host.writable or _NO_MASKS).read(register.code)
         if not value & ~mask:
             return []
-    detail = "another revision of the core"
+    detail = 'another revision of the core'
     if register.code == special.MIDR_EL1:
-        detail = f"{core_name(value)}, the destination has {core_name(limit)}"
-    return [Finding(Cause.IMPLEMENTATION, Severity.BLOCKS, register.name,
-                    "", value, limit, Rule.EQUAL.value, register.code,
-                    detail)]
+        detail = f'{core_name(value)}, the destination has {core_name(limit)}'
+    return [
+        Finding(
+            Cause.IMPLEMENTATION,
+            Severity.BLOCKS,
+            register.name,
+            '',
+            value,
+            limit,
+            Rule.EQUAL.value,
+            register.code,
+            detail,
+        )
+    ]
 
 
 def _qemu_writes_implementation(host: Host) -> bool:
     since = qemu.WRITES_IMPLEMENTATION_IDS_SINCE
     version = version_of(host.qemu)
-    return (since is not None and version is not None and version >= since
-            and host.capability("WRITABLE_IMP_ID_REGS") > 0)
+    return (
+        since is not None
+        and version is not None
+        and version >= since
+        and host.capability('WRITABLE_IMP_ID_REGS') > 0
+    )
 
 
-def check_cache(register: Register, value: int, host: Host
-                ) -> list[Finding]:
+def check_cache(register: Register, value: int, host: Host) -> list[Finding]:
     """CLIDR_EL1, CCSIDR_EL1: set_clidr(), set_ccsidr() since Linux 6.3."""
     fine = cache_is_fine(register.code, value, host)
     made_up = makes_up_caches(host)
@@ -219,9 +281,18 @@ def check_cache(register: Register, value: int, host: Host
     cause, severity = Cause.CACHE, Severity.BLOCKS
     if fine and made_up is None:
         cause, severity = Cause.CACHE_UNKNOWN, Severity.UNKNOWN
-    return [Finding(cause, severity, register.name, "", value,
-                    host.values.read(register.code), Rule.EQUAL.value,
-                    register.code)]
+    return [
+        Finding(
+            cause,
+            severity,
+            register.name,
+            '',
+            value,
+            host.values.read(register.code),
+            Rule.EQUAL.value,
+            register.code,
+        )
+    ]
 
 
 def cache_is_fine(code: int, value: int, host: Host) -> bool:
@@ -232,13 +303,16 @@ def cache_is_fine(code: int, value: int, host: Host) -> bool:
     ctr = host.values.read(CTR_EL0)
     if code == special.CLIDR_EL1:
         coherent = not special.CLIDR_LOC.of(value) or not (
-            special.CLIDR_LOUIS.of(value) or special.CLIDR_LOUU.of(value))
+            special.CLIDR_LOUIS.of(value) or special.CLIDR_LOUU.of(value)
+        )
         return not value & special.CLIDR_RES0 and bool(
-            _IDC.of(ctr) or not coherent)
+            _IDC.of(ctr) or not coherent
+        )
     least = _LEAST_LINE[code & 1].of(ctr)
     # Line sizes: log2 of 16-byte units here, log2 of 4-byte words in CTR.
     return not value >> 32 and (
-        special.CCSIDR_LINE_SIZE.of(value) + 4 >= least + 2)
+        special.CCSIDR_LINE_SIZE.of(value) + 4 >= least + 2
+    )
 
 
 def makes_up_caches(host: Host) -> bool | None:
@@ -260,8 +334,9 @@ def makes_up_caches(host: Host) -> bool | None:
     return host.listed >= special.ALL_CCSIDR
 
 
-def check_psci_version(register: Register, value: int, host: Host
-                       ) -> list[Finding]:
+def check_psci_version(
+    register: Register, value: int, host: Host
+) -> list[Finding]:
     """PSCI_VERSION: one that the destination knows.
 
     KVM knows 0.2 and every 1.x up to the one that it gives by default; 0.1
@@ -270,39 +345,61 @@ def check_psci_version(register: Register, value: int, host: Host
     limit = host.values.read(register.code)
     if value == special.PSCI_0_2 or special.PSCI_1_0 <= value < limit:
         return []
-    return [Finding(Cause.PSCI_VERSION, Severity.BLOCKS, register.name, "",
-                    value, limit, Rule.LOWER_SAFE.value, register.code)]
+    return [
+        Finding(
+            Cause.PSCI_VERSION,
+            Severity.BLOCKS,
+            register.name,
+            '',
+            value,
+            limit,
+            Rule.LOWER_SAFE.value,
+            register.code,
+        )
+    ]
 
 
-def check_level(register: Register, value: int, host: Host
-                ) -> list[Finding]:
+def check_level(register: Register, value: int, host: Host) -> list[Finding]:
     """SMCCC_ARCH_WORKAROUND_1 and _3: at most the host's level."""
     limit = host.values.read(register.code)
     return [] if value < limit else _level(register, value, limit)
 
 
-def check_level_workaround_2(register: Register, value: int, host: Host
-                             ) -> list[Finding]:
+def check_level_workaround_2(
+    register: Register, value: int, host: Host
+) -> list[Finding]:
     """SMCCC_ARCH_WORKAROUND_2: 0 and 1 are one level, 2 and 3 the other."""
     limit = host.values.read(register.code)
     level = special.WORKAROUND_2_LEVEL.of(value)
     enabled = special.WORKAROUND_2_ENABLED.of(value)
     fine = (
-        not value & ~(special.WORKAROUND_2_LEVEL.mask
-                      | special.WORKAROUND_2_ENABLED.mask)
+        not value
+        & ~(
+            special.WORKAROUND_2_LEVEL.mask | special.WORKAROUND_2_ENABLED.mask
+        )
         and level <= special.WORKAROUND_2_NOT_REQUIRED
         and (not enabled or level == special.WORKAROUND_2_AVAIL)
-        and level >> 1 <= limit >> 1)
+        and level >> 1 <= limit >> 1
+    )
     return [] if fine else _level(register, value, limit)
 
 
 def _level(register: Register, value: int, limit: int) -> list[Finding]:
-    return [Finding(Cause.FIRMWARE_LEVEL, Severity.BLOCKS, register.name,
-                    "", value, limit, Rule.LOWER_SAFE.value, register.code)]
+    return [
+        Finding(
+            Cause.FIRMWARE_LEVEL,
+            Severity.BLOCKS,
+            register.name,
+            '',
+            value,
+            limit,
+            Rule.LOWER_SAFE.value,
+            register.code,
+        )
+    ]
 
 
-def check_bitmap(register: Register, value: int, host: Host
-                 ) -> list[Finding]:
+def check_bitmap(register: Register, value: int, host: Host) -> list[Finding]:
     """Hypercall bitmaps: no bit that the host lacks."""
     limit = host.values.read(register.code)
     if host.hypercalls is not None:
@@ -311,33 +408,60 @@ def check_bitmap(register: Register, value: int, host: Host
         limit |= special.VENDOR_HYP_BMAP_2_BITS
     if not value & ~limit:
         return []
-    return [Finding(Cause.FIRMWARE_BITS, Severity.BLOCKS, register.name, "",
-                    value, limit, "SUBSET", register.code)]
+    return [
+        Finding(
+            Cause.FIRMWARE_BITS,
+            Severity.BLOCKS,
+            register.name,
+            '',
+            value,
+            limit,
+            'SUBSET',
+            register.code,
+        )
+    ]
 
 
-def check_counters(register: Register, value: int, host: Host
-                   ) -> list[Finding]:
+def check_counters(
+    register: Register, value: int, host: Host
+) -> list[Finding]:
     """PMCR_EL0.N: set_pmcr() drops counters it lacks, without an error."""
     limit = special.PMCR_N.of(host.values.read(register.code))
     has = special.PMCR_N.of(value)
     if has <= limit:
         return []
-    return [Finding(Cause.COUNTERS, Severity.HAZARD, register.name, "N",
-                    has, limit, Rule.LOWER_SAFE.value)]
+    return [
+        Finding(
+            Cause.COUNTERS,
+            Severity.HAZARD,
+            register.name,
+            'N',
+            has,
+            limit,
+            Rule.LOWER_SAFE.value,
+        )
+    ]
 
 
-def check_slots(register: Register, value: int, host: Host
-                ) -> list[Finding]:
+def check_slots(register: Register, value: int, host: Host) -> list[Finding]:
     """PMMIR_EL1, as set_pmmir() does it since Linux 7.3: 0 or the host's."""
     if not value:
         return []
-    return [Finding(Cause.FIXED, Severity.BLOCKS, register.name, "", value,
-                    host.values.read(register.code), Rule.EQUAL.value,
-                    register.code)]
+    return [
+        Finding(
+            Cause.FIXED,
+            Severity.BLOCKS,
+            register.name,
+            '',
+            value,
+            host.values.read(register.code),
+            Rule.EQUAL.value,
+            register.code,
+        )
+    ]
 
 
-def accept_state(register: Register, value: int, host: Host
-                 ) -> list[Finding]:
+def accept_state(register: Register, value: int, host: Host) -> list[Finding]:
     """State of the running guest: any value goes."""
     return []
 

@@ -28,8 +28,8 @@ from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Rule
-from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import report
@@ -57,17 +57,26 @@ def before_trial(static: Report, options: Options = Options()) -> Report:
     :param static: what `compare` said
     :param options: those that ``static`` was made with
     """
-    return report((finding for finding in static.findings
-                   if not finding.settled_by_trial), options)
+    return report(
+        (
+            finding
+            for finding in static.findings
+            if not finding.settled_by_trial
+        ),
+        options,
+    )
 
 
-def with_trial(static: Report, guest: Guest, *,
-               refused: Mapping[int, str] | None = None,
-               missing: Collection[int] = (),
-               unjudged: Collection[int] = (),
-               options: Options = Options(),
-               host: Host | None = None
-               ) -> tuple[Report, tuple[Disagreement, ...]]:
+def with_trial(
+    static: Report,
+    guest: Guest,
+    *,
+    refused: Mapping[int, str] | None = None,
+    missing: Collection[int] = (),
+    unjudged: Collection[int] = (),
+    options: Options = Options(),
+    host: Host | None = None,
+) -> tuple[Report, tuple[Disagreement, ...]]:
     """Return the report with the trial's answers, and where they differ.
 
     :param static: what `compare` said
@@ -78,7 +87,7 @@ def with_trial(static: Report, guest: Guest, *,
     :param options: those that ``static`` was made with
     :param host: the destination's record, for remedies
     """
-    against = dict.fromkeys(missing, "missing") | dict(refused or {})
+    against = dict.fromkeys(missing, 'missing') | dict(refused or {})
     findings: list[Finding] = []
     differ: dict[str, Disagreement] = {}
     judged: set[int] = set()
@@ -88,23 +97,30 @@ def with_trial(static: Report, guest: Guest, *,
             findings.append(finding)
             continue
         refuses = [code for code in codes if code in against]
-        silent = [code for code in codes
-                  if code in unjudged and code not in against]
+        silent = [
+            code for code in codes if code in unjudged and code not in against
+        ]
         if refuses:
             judged.update(refuses)
             # What the rule could not judge, or only noted, KVM has refused.
-            findings.append(_of(finding, refuses)._replace(
-                severity=Severity.BLOCKS))
+            findings.append(
+                _of(finding, refuses)._replace(severity=Severity.BLOCKS)
+            )
         if silent:
             findings.append(_of(finding, silent))
         if refuses or silent:
             continue
         if finding.severity is Severity.BLOCKS:
             differ[finding.register] = Disagreement(
-                finding.register, finding.cause.value, "accepted")
-            findings.append(finding._replace(
-                cause=Cause.TRIAL_ACCEPTED, severity=Severity.NOTE,
-                detail=finding.cause.value))
+                finding.register, finding.cause.value, 'accepted'
+            )
+            findings.append(
+                finding._replace(
+                    cause=Cause.TRIAL_ACCEPTED,
+                    severity=Severity.NOTE,
+                    detail=finding.cause.value,
+                )
+            )
         elif finding.severity is Severity.NOTE:
             findings.append(finding)
     pair = Pair(guest, host) if host else None
@@ -112,17 +128,35 @@ def with_trial(static: Report, guest: Guest, *,
     for code, why in against.items():
         if code not in judged:
             differ[register_of(code).name] = Disagreement(
-                register_of(code).name, "accepted", why)
-            if why != "missing":
-                findings.append(Finding(
-                    Cause.TRIAL_REFUSED, Severity.BLOCKS,
-                    register_of(code).name, "", _value(code, guest),
-                    None, Rule.EQUAL.value, code, why, pair=pair))
+                register_of(code).name, 'accepted', why
+            )
+            if why != 'missing':
+                findings.append(
+                    Finding(
+                        Cause.TRIAL_REFUSED,
+                        Severity.BLOCKS,
+                        register_of(code).name,
+                        '',
+                        _value(code, guest),
+                        None,
+                        Rule.EQUAL.value,
+                        code,
+                        why,
+                        pair=pair,
+                    )
+                )
     if lacking:
-        findings.append(Finding(
-            Cause.TRIAL_MISSING, Severity.BLOCKS,
-            register_of(lacking[0]).name, rule="PRESENT", code=lacking[0],
-            others=tuple(lacking[1:]), pair=pair))
+        findings.append(
+            Finding(
+                Cause.TRIAL_MISSING,
+                Severity.BLOCKS,
+                register_of(lacking[0]).name,
+                rule='PRESENT',
+                code=lacking[0],
+                others=tuple(lacking[1:]),
+                pair=pair,
+            )
+        )
     return report(findings, options), tuple(differ.values())
 
 
@@ -130,8 +164,11 @@ def _of(finding: Finding, codes: list[int]) -> Finding:
     """Return a finding as it is of some of its registers only."""
     if len(codes) == len(finding.codes):
         return finding
-    return finding._replace(register=register_of(codes[0]).name,
-                            code=codes[0], others=tuple(codes[1:]))
+    return finding._replace(
+        register=register_of(codes[0]).name,
+        code=codes[0],
+        others=tuple(codes[1:]),
+    )
 
 
 def _value(code: int, guest: Guest) -> int | None:

@@ -75,16 +75,21 @@ class Tried(ByCode[tuple[Answer, ...]]):
 
     __slots__ = ()
 
-    def __init__(self, items: Mapping[int, Iterable[Answer]] | None = None
-                 ) -> None:
-        super().__init__({code: tuple(sorted(answers))
-                          for code, answers in (items or {}).items()})
+    def __init__(
+        self, items: Mapping[int, Iterable[Answer]] | None = None
+    ) -> None:
+        super().__init__(
+            {
+                code: tuple(sorted(answers))
+                for code, answers in (items or {}).items()
+            }
+        )
 
     def of(self, code: int) -> tuple[Answer, ...]:
         """Return the answers on one register, none if there are none."""
         return self._items.get(code, ())
 
-    def without(self, bits: Mapping[int, int]) -> "Tried":
+    def without(self, bits: Mapping[int, int]) -> 'Tried':
         """Return what holds for a vCPU whose limits differ in some bits.
 
         :param bits: register code to those bits. An answer on a field that
@@ -92,10 +97,19 @@ class Tried(ByCode[tuple[Answer, ...]]):
         """
         if not self._items.keys() & bits.keys():
             return self
-        return Tried({
-            code: kept for code, answers in self._items.items()
-            if (kept := [answer for answer in answers
-                         if not _mask(answer) & bits.get(code, 0)])})
+        return Tried(
+            {
+                code: kept
+                for code, answers in self._items.items()
+                if (
+                    kept := [
+                        answer
+                        for answer in answers
+                        if not _mask(answer) & bits.get(code, 0)
+                    ]
+                )
+            }
+        )
 
 
 def _mask(answer: Answer) -> int:

@@ -30,14 +30,14 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
+from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.features import Feature
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import ID_AA64PFR2_EL1
 from nova_arm_migrate.core.tables.features import ID_PFR1_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
-from nova_arm_migrate.core.tables import register_of
-from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tried import answer_on
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
@@ -65,7 +65,8 @@ def with_features_off(host: Host, disabled: frozenset[str]) -> Host:
         listed=listed,
         features=host.features - {feature.name for feature in off},
         tried=_tried(host.tried, off),
-        sve_lengths=_lengths(host.sve_lengths, disabled))
+        sve_lengths=_lengths(host.sve_lengths, disabled),
+    )
 
 
 def _tried(tried: Tried | None, off: list[Feature]) -> Tried | None:
@@ -77,18 +78,22 @@ def _tried(tried: Tried | None, off: list[Feature]) -> Tried | None:
     return tried
 
 
-def _lengths(lengths: tuple[int, ...] | None,
-             disabled: frozenset[str]) -> tuple[int, ...] | None:
+def _lengths(
+    lengths: tuple[int, ...] | None, disabled: frozenset[str]
+) -> tuple[int, ...] | None:
     """Vector lengths that are left: KVM can only cut off the longest ones.
 
     Source: set_sve_vls() in arch/arm64/kvm/guest.c; QEMU's
     arm_cpu_sve_finalize() has a length that is switched off take all longer
     ones along, if the host has it.
     """
-    if lengths is None or "sve" in disabled:
+    if lengths is None or 'sve' in disabled:
         return lengths if lengths is None else ()
-    cut = [bits for name in disabled
-           if (bits := SVE_LENGTH_PROPERTIES.get(name)) in lengths]
+    cut = [
+        bits
+        for name in disabled
+        if (bits := SVE_LENGTH_PROPERTIES.get(name)) in lengths
+    ]
     return tuple(bits for bits in lengths if not cut or bits < min(cut))
 
 
@@ -106,8 +111,11 @@ def longer_vectors(host: Host) -> tuple[str, ...]:
     """
     if not host.sve_lengths:
         return ()
-    return tuple(name for name, bits in SVE_LENGTH_PROPERTIES.items()
-                 if bits > host.sve_lengths[-1])
+    return tuple(
+        name
+        for name, bits in SVE_LENGTH_PROPERTIES.items()
+        if bits > host.sve_lengths[-1]
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -116,9 +124,14 @@ def offered_cached(host: Host, disabled: frozenset[str]) -> Host:
     return with_features_off(host, disabled)
 
 
-def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
-                     gic: int | None = None, memory: int | None = None,
-                     inferred: bool = False) -> Guest:
+def guest_started_on(
+    host: Host,
+    *,
+    disabled: frozenset[str] = frozenset(),
+    gic: int | None = None,
+    memory: int | None = None,
+    inferred: bool = False,
+) -> Guest:
     """Return what a guest has that starts on this host.
 
     :param disabled: as `Guest.disabled`
@@ -127,16 +140,27 @@ def guest_started_on(host: Host, *, disabled: frozenset[str] = frozenset(),
     :param inferred: as `Guest.inferred`
     """
     seen = with_features_off(host, disabled)
-    return with_own_gic(Guest(
-        values=seen.values, listed=seen.listed, disabled=disabled,
-        sve_lengths=seen.sve_lengths, gic=gic,
-        vgic=guests_vgic(host.vgic(gic)),
-        cores=host.cores if several_kinds(host.cores) else (),
-        memory=memory, ipa_bits=host.ipa_bits,
-        steal_time=has_steal_time(host),
-        cntfrq=host.cntfrq, dczid=host.dczid,
-        page_size=host.page_size, kernel=host.kernel, qemu=host.qemu,
-        inferred=inferred), host)
+    return with_own_gic(
+        Guest(
+            values=seen.values,
+            listed=seen.listed,
+            disabled=disabled,
+            sve_lengths=seen.sve_lengths,
+            gic=gic,
+            vgic=guests_vgic(host.vgic(gic)),
+            cores=host.cores if several_kinds(host.cores) else (),
+            memory=memory,
+            ipa_bits=host.ipa_bits,
+            steal_time=has_steal_time(host),
+            cntfrq=host.cntfrq,
+            dczid=host.dczid,
+            page_size=host.page_size,
+            kernel=host.kernel,
+            qemu=host.qemu,
+            inferred=inferred,
+        ),
+        host,
+    )
 
 
 def several_kinds(cores: Iterable[Core]) -> bool:
@@ -144,11 +168,14 @@ def several_kinds(cores: Iterable[Core]) -> bool:
 
     A number that the kernel does not show (None) differs from none.
     """
-    return any(len({number for number in numbers if number is not None}) > 1
-               for numbers in (
-                   [core.midr for core in cores],
-                   [core.revidr for core in cores],
-                   [core.aidr for core in cores]))
+    return any(
+        len({number for number in numbers if number is not None}) > 1
+        for numbers in (
+            [core.midr for core in cores],
+            [core.revidr for core in cores],
+            [core.aidr for core in cores],
+        )
+    )
 
 
 def has_steal_time(host: Host) -> bool | None:
@@ -159,7 +186,7 @@ def has_steal_time(host: Host) -> bool | None:
     if host.listed is None:
         # KVM was not asked for anything.
         return None
-    return host.capability("STEAL_TIME") > 0
+    return host.capability('STEAL_TIME') > 0
 
 
 def guests_vgic(vgic: Vgic | None) -> Vgic | None:
@@ -185,46 +212,69 @@ def after_migration(guest: Guest, host: Host) -> Guest:
     here = with_features_off(host, guest.disabled)
     values, listed = guest.values, guest.listed
     if listed is not None and here.listed is not None:
-        added = {code: value for code, value in here.values.items()
-                 if code not in listed}
-        kept = {code: value for code, value in values.items()
-                if code in here.listed}
+        added = {
+            code: value
+            for code, value in here.values.items()
+            if code not in listed
+        }
+        kept = {
+            code: value
+            for code, value in values.items()
+            if code in here.listed
+        }
         for register in (*_NOT_KEPT, *_ignoring(here)):
             if register.code in listed and register.code in here.listed:
                 kept[register.code] = _kept(
-                    register, values.read(register.code), here)
-        values = Values({code: value for code, value in (added | kept).items()
-                         if value})
+                    register, values.read(register.code), here
+                )
+        values = Values(
+            {code: value for code, value in (added | kept).items() if value}
+        )
         listed = here.listed
     pages = [size for size in (guest.page_size, here.page_size) if size]
     steal_time = has_steal_time(host)
-    return with_own_gic(dataclasses.replace(
-        guest, values=values, listed=listed, vgic=_vgic(guest, here),
-        sve_passed=_passed(guest, here), ipa_passed=_ipa_passed(guest, here),
-        steal_time=guest.steal_time if steal_time is None else steal_time,
-        page_size=max(pages, default=None)), host)
+    return with_own_gic(
+        dataclasses.replace(
+            guest,
+            values=values,
+            listed=listed,
+            vgic=_vgic(guest, here),
+            sve_passed=_passed(guest, here),
+            ipa_passed=_ipa_passed(guest, here),
+            steal_time=guest.steal_time if steal_time is None else steal_time,
+            page_size=max(pages, default=None),
+        ),
+        host,
+    )
 
 
-_GIC_FIELD = REGISTERS[ID_AA64PFR0_EL1].field("GIC")
-_GCIE_FIELD = REGISTERS[ID_AA64PFR2_EL1].field("GCIE")
+_GIC_FIELD = REGISTERS[ID_AA64PFR0_EL1].field('GIC')
+_GCIE_FIELD = REGISTERS[ID_AA64PFR2_EL1].field('GCIE')
 #: Register code, field, and the field's value by the version of the GIC.
 _OWN_GIC: tuple[tuple[int, Field, dict[int | None, int]], ...] = (
     (ID_AA64PFR0_EL1, _GIC_FIELD, {5: 0}),
     (ID_AA64PFR2_EL1, _GCIE_FIELD, {2: 0, 3: 0}),
-    (ID_PFR1_EL1, REGISTERS[ID_PFR1_EL1].field("GIC"), {5: 0}),
+    (ID_PFR1_EL1, REGISTERS[ID_PFR1_EL1].field('GIC'), {5: 0}),
 )
 
 _LEVELS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2)
 _NOT_KEPT = tuple(
-    register for register in REGISTERS.values()
-    if register.judge in _LEVELS or any(
-        field.stale or field.as_zero is not None for field in register.fields))
+    register
+    for register in REGISTERS.values()
+    if register.judge in _LEVELS
+    or any(
+        field.stale or field.as_zero is not None for field in register.fields
+    )
+)
 
 
 def _ignoring(here: Host) -> list[Register]:
     """Registers whose fields the host was seen to take and to ignore."""
-    return [register_of(code) for code, answers in (here.tried or {}).items()
-            if any(answer.ignored for answer in answers)]
+    return [
+        register_of(code)
+        for code, answers in (here.tried or {}).items()
+        if any(answer.ignored for answer in answers)
+    ]
 
 
 def _kept(register: Register, value: int, here: Host) -> int:
@@ -260,8 +310,9 @@ def _vgic(guest: Guest, here: Host) -> Vgic | None:
     vgic = here.vgic(guest.gic)
     if guest.vgic is None or vgic is None:
         return guest.vgic
-    return guest.vgic._replace(distributor=vgic.distributor,
-                               redistributor=vgic.redistributor)
+    return guest.vgic._replace(
+        distributor=vgic.distributor, redistributor=vgic.redistributor
+    )
 
 
 def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
@@ -273,8 +324,11 @@ def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
     if not guest.sve_lengths or not here.sve_lengths:
         return guest.sve_passed
     known = guest.sve_passed or guest.sve_lengths
-    return here.sve_lengths if here.sve_lengths[-1] > known[-1] \
+    return (
+        here.sve_lengths
+        if here.sve_lengths[-1] > known[-1]
         else guest.sve_passed
+    )
 
 
 def _ipa_passed(guest: Guest, here: Host) -> int | None:
@@ -315,9 +369,16 @@ def with_own_gic(guest: Guest, host: Host | None = None) -> Guest:
             changed[code] = value & ~bits | shown & bits
     if not changed:
         return guest
-    return dataclasses.replace(guest, values=Values({
-        code: value for code, value in (dict(guest.values) | changed).items()
-        if value}))
+    return dataclasses.replace(
+        guest,
+        values=Values(
+            {
+                code: value
+                for code, value in (dict(guest.values) | changed).items()
+                if value
+            }
+        ),
+    )
 
 
 def gic_doubts(guest: Guest) -> Iterator[tuple[int, Field, int]]:

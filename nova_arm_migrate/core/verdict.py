@@ -25,9 +25,9 @@ from nova_arm_migrate.core.messages import sentence
 class Verdict(enum.Enum):
     """Whether the destination takes the guest."""
 
-    COMPATIBLE = "compatible"
-    INCOMPATIBLE = "incompatible"
-    UNKNOWN = "unknown"
+    COMPATIBLE = 'compatible'
+    INCOMPATIBLE = 'incompatible'
+    UNKNOWN = 'unknown'
 
 
 _ORDER = {severity: place for place, severity in enumerate(Severity)}
@@ -59,12 +59,15 @@ class Report:
         if self.verdict is Verdict.COMPATIBLE:
             return ()
         if self.verdict is Verdict.UNKNOWN:
-            return tuple(f for f in self.findings
-                         if f.severity is Severity.UNKNOWN)
-        blocking = tuple(f for f in self.findings
-                         if f.severity is Severity.BLOCKS)
-        return blocking or tuple(f for f in self.findings
-                                 if f.severity is Severity.HAZARD)
+            return tuple(
+                f for f in self.findings if f.severity is Severity.UNKNOWN
+            )
+        blocking = tuple(
+            f for f in self.findings if f.severity is Severity.BLOCKS
+        )
+        return blocking or tuple(
+            f for f in self.findings if f.severity is Severity.HAZARD
+        )
 
     def summary(self, host: str) -> str:
         """One line: the first decisive finding, and how many more.
@@ -73,20 +76,24 @@ class Report:
         """
         decisive = self.decisive
         if not decisive:
-            return f"arm64: {self.verdict.value}"
-        more = f" (+{len(decisive) - 1} more)" if len(decisive) > 1 else ""
-        unknown = "unknown: " if self.verdict is Verdict.UNKNOWN else ""
-        return f"arm64: {unknown}{decisive[0].brief(host)}{more}"
+            return f'arm64: {self.verdict.value}'
+        more = f' (+{len(decisive) - 1} more)' if len(decisive) > 1 else ''
+        unknown = 'unknown: ' if self.verdict is Verdict.UNKNOWN else ''
+        return f'arm64: {unknown}{decisive[0].brief(host)}{more}'
 
     def to_dict(self) -> dict[str, Any]:
         """The report as a JSON object."""
-        return {"verdict": self.verdict.value,
-                "findings": [f.to_dict() | {"sentence": sentence(f)}
-                             for f in self.findings]}
+        return {
+            'verdict': self.verdict.value,
+            'findings': [
+                f.to_dict() | {'sentence': sentence(f)} for f in self.findings
+            ],
+        }
 
 
-def report(findings: Iterable[Finding],
-           options: Options = Options()) -> Report:
+def report(
+    findings: Iterable[Finding], options: Options = Options()
+) -> Report:
     """Return the report on findings: overrides applied, verdict drawn."""
     found = list(findings)
     if options.overrides:
@@ -94,7 +101,8 @@ def report(findings: Iterable[Finding],
     found.sort(key=lambda f: _ORDER[f.severity])
     severities = {f.severity for f in found}
     if Severity.BLOCKS in severities or (
-            options.hazards_block and Severity.HAZARD in severities):
+        options.hazards_block and Severity.HAZARD in severities
+    ):
         verdict = Verdict.INCOMPATIBLE
     elif Severity.UNKNOWN in severities:
         verdict = Verdict.UNKNOWN
@@ -105,6 +113,7 @@ def report(findings: Iterable[Finding],
 
 def _override(finding: Finding, overrides: frozenset[str]) -> Finding:
     if finding.severity is not Severity.NOTE and (
-            finding.name in overrides or finding.register in overrides):
+        finding.name in overrides or finding.register in overrides
+    ):
         return finding._replace(severity=Severity.NOTE, overridden=True)
     return finding

@@ -16,7 +16,7 @@ Each module calls the core for what has to be decided.
 
 ``driver``         the overrides of LibvirtDriver, but for those below;
 ``layout_driver``  the overrides for NUMA layouts and failed migrations;
-``conf``           the options of ``[arm_migrate]``, and their last good values;
+``conf``           the options of ``[arm_migrate]``, and the last good values;
 ``events``         a server's events, where the user reads the reason;
 ``records``        what Nova stores of a host, a guest and its domain;
 ``precheck``       whether the guest may come to this host;

@@ -69,28 +69,36 @@ class FieldName(types.ConfigType):
 
 
 group = cfg.OptGroup(
-    GROUP, title='Live migration of Arm64 guests',
+    GROUP,
+    title='Live migration of Arm64 guests',
     help="""
 How live migrations of Arm64 KVM guests are judged. The options
 are read by nova-compute with ``compute_driver =
 arm_migrate.ArmLibvirtDriver`` and by the scheduler's
 ``ArmMigrateFilter``, and have no effect on other hosts.
-""")
+""",
+)
 
 enforcement = cfg.StrOpt(
     'enforcement',
     default=Enforcement.ENFORCE.value,
     choices=[
-        (Enforcement.ENFORCE.value,
-         'A live migration that the destination can not take is refused '
-         'before anything moves; the server stays ACTIVE.'),
-        (Enforcement.WARN.value,
-         'Every migration goes ahead; what would have been refused is '
-         'logged as a warning.'),
-        (Enforcement.OFF.value,
-         'No migration is judged: Nova\'s own check decides, which on Arm '
-         'refuses every one, or none with '
-         '``[workarounds] skip_cpu_compare_on_dest``.'),
+        (
+            Enforcement.ENFORCE.value,
+            'A live migration that the destination can not take is refused '
+            'before anything moves; the server stays ACTIVE.',
+        ),
+        (
+            Enforcement.WARN.value,
+            'Every migration goes ahead; what would have been refused is '
+            'logged as a warning.',
+        ),
+        (
+            Enforcement.OFF.value,
+            "No migration is judged: Nova's own check decides, which on Arm "
+            'refuses every one, or none with '
+            '``[workarounds] skip_cpu_compare_on_dest``.',
+        ),
     ],
     mutable=True,
     help="""
@@ -99,7 +107,8 @@ take.
 
 Host records, traits and guest records are kept whatever is set
 here, so that ``off`` can be turned back on at any time.
-""")
+""",
+)
 
 unknown = cfg.StrOpt(
     'unknown',
@@ -130,7 +139,8 @@ host's record. Where guests have to move while only some computes
 have it, set ``allow`` for that time.
 
 Has no effect if ``enforcement`` is not ``enforce``.
-""")
+""",
+)
 
 trial = cfg.BoolOpt(
     'trial',
@@ -149,7 +159,8 @@ alone.
 
 Set it alike on schedulers and computes: while it is on, the
 scheduler's filter drops no host that the trial may still accept.
-""")
+""",
+)
 
 silent_hazards = cfg.StrOpt(
     'silent_hazards',
@@ -164,7 +175,8 @@ What becomes of a live migration that neither KVM nor QEMU would
 refuse, and after which the guest breaks: other SVE vector
 lengths, another timer frequency, another cache zeroing block, too
 few address bits for its devices, fewer event counters.
-""")
+""",
+)
 
 overrides = cfg.ListOpt(
     'overrides',
@@ -183,7 +195,8 @@ events. An unknown name stops nova-compute at its start. An
 override of a field does not stand against the trial: if KVM on
 the destination refuses the register, name the whole register, or
 switch ``trial`` off.
-""")
+""",
+)
 
 pin_sve_lengths = cfg.BoolOpt(
     'pin_sve_lengths',
@@ -202,7 +215,8 @@ Longer lengths are switched off in the guest's XML
 (``<feature policy='disable' name='sve512'/>``), with
 ``cpu_mode = host-passthrough``, which is Nova's default on Arm,
 and on hosts with SVE only. A guest has this from its next start.
-""")
+""",
+)
 
 numa_layout = cfg.BoolOpt(
     'numa_layout',
@@ -215,7 +229,8 @@ moves, and compares the guest with it after landing.
 
 Switched off on either side, the guest's XML is left to Nova, and
 the log says so. Migrations that fail are put right in any case.
-""")
+""",
+)
 
 fewest_clusters = cfg.BoolOpt(
     'fewest_clusters',
@@ -232,7 +247,8 @@ claimed. Nova knows nothing of it: a hard reboot spreads the vCPUs
 over the node again. Has no effect where Linux reports no clusters
 (/sys/devices/system/cpu/cpu*/topology/cluster_cpus_list), or with
 ``numa_layout`` switched off.
-""")
+""",
+)
 
 post_copy_recovery = cfg.IntOpt(
     'post_copy_recovery',
@@ -247,11 +263,20 @@ In post-copy the memory of a guest is on both hosts, and the guest
 waits for the rest of it. When the connection is back, libvirt 8.5
 and newer can continue. If the time is over before that, the
 server is in ERROR, and both domains are left as they are.
-""")
+""",
+)
 
-ALL_OPTIONS = [enforcement, unknown, trial, silent_hazards, overrides,
-               pin_sve_lengths, numa_layout, fewest_clusters,
-               post_copy_recovery]
+ALL_OPTIONS = [
+    enforcement,
+    unknown,
+    trial,
+    silent_hazards,
+    overrides,
+    pin_sve_lengths,
+    numa_layout,
+    fewest_clusters,
+    post_copy_recovery,
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -301,11 +326,13 @@ def settings(conf: Any) -> Settings:
         trial=section.trial,
         options=Options(
             hazards_block=section.silent_hazards == 'block',
-            overrides=frozenset(section.overrides)),
+            overrides=frozenset(section.overrides),
+        ),
         pin_sve_lengths=section.pin_sve_lengths,
         numa_layout=section.numa_layout,
         fewest_clusters=section.fewest_clusters,
-        post_copy_recovery=section.post_copy_recovery)
+        post_copy_recovery=section.post_copy_recovery,
+    )
 
 
 class _LastGood:
@@ -328,8 +355,10 @@ class _LastGood:
                 told, self._error = self._error == text, text
                 last = self._settings
             if not told:
-                LOG.error('[arm_migrate]: %s. The settings of before stay'
-                          ' in effect', text)
+                LOG.error(
+                    '[arm_migrate]: %s. The settings of before stay in effect',
+                    text,
+                )
             return last
         with self._lock:
             self._conf = weakref.ref(conf)

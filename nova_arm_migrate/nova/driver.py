@@ -20,31 +20,31 @@ with ``[libvirt] virt_type = kvm`` each of them is the parent's at once.
 import json
 from typing import Any
 
-import nova.conf
 from nova import exception
-from nova.objects import fields
 from nova import utils
+import nova.conf
+from nova.objects import fields
 from nova.virt.libvirt import config as vconfig
 from oslo_log import log as logging
 from oslo_utils import versionutils
 
-from nova_arm_migrate.nova import conf
-from nova_arm_migrate.nova.records.domain import merged
-from nova_arm_migrate.nova.records.domain import read_domain
-from nova_arm_migrate.nova.records import guest_record
-from nova_arm_migrate.nova.records import instance_state
-from nova_arm_migrate.nova import layout_driver
-from nova_arm_migrate.nova.precheck import host_state
-from nova_arm_migrate.nova.precheck import handshake
-from nova_arm_migrate.nova.precheck import judgement
-from nova_arm_migrate.nova.records import cpu_info
+from nova_arm_migrate.core.messages import words
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
-from nova_arm_migrate.core.messages import words
 from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import is_generated
 from nova_arm_migrate.core.vcpu import longer_vectors
 from nova_arm_migrate.core.vcpu import with_features_off
+from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova import layout_driver
+from nova_arm_migrate.nova.precheck import handshake
+from nova_arm_migrate.nova.precheck import host_state
+from nova_arm_migrate.nova.precheck import judgement
+from nova_arm_migrate.nova.records import cpu_info
+from nova_arm_migrate.nova.records import guest_record
+from nova_arm_migrate.nova.records import instance_state
+from nova_arm_migrate.nova.records.domain import merged
+from nova_arm_migrate.nova.records.domain import read_domain
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.host import LocalHost
 from nova_arm_migrate.probe.types import HostProbe
@@ -64,7 +64,8 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         """Add what is known of this host, which nobody has asked yet."""
         super().__init__(virtapi, read_only)
         self._arm = host_state.HostProbeCache(
-            lambda: self.probe_factory(self._name), self._versions)
+            lambda: self.probe_factory(self._name), self._versions
+        )
         self._name = CONF.host
 
     def init_host(self, host: str) -> None:
@@ -85,14 +86,14 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
     # What the host reports
 
     def get_available_resource(self, nodename: str) -> dict[str, Any]:
-        """Report the host's record to the other computes and the scheduler.
-        """
+        """Report the host's record to the other computes and the scheduler."""
         resources = super().get_available_resource(nodename)
         if self._is_arm_kvm():
             host = self._arm.host_or_reason()
             if isinstance(host, Host):
                 resources['cpu_info'] = cpu_info.put_host(
-                    resources['cpu_info'], host)
+                    resources['cpu_info'], host
+                )
         return resources
 
     def _get_cpu_feature_traits(self) -> dict[str, bool]:
@@ -100,57 +101,87 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         traits = super()._get_cpu_feature_traits()
         return dict.fromkeys(traits, False) if self._is_arm_kvm() else traits
 
-    def update_provider_tree(self, provider_tree: Any, nodename: str,
-                             allocations: Any = None) -> None:
+    def update_provider_tree(
+        self, provider_tree: Any, nodename: str, allocations: Any = None
+    ) -> None:
         """Set the traits of what a guest gets here, and remove old ones."""
         super().update_provider_tree(provider_tree, nodename, allocations)
         if not self._is_arm_kvm():
             return
         host = self._arm.host_or_reason()
         ours = host_traits(host) if isinstance(host, Host) else frozenset()
-        stale = {trait for trait in provider_tree.data(nodename).traits
-                 if is_generated(trait)}
+        stale = {
+            trait
+            for trait in provider_tree.data(nodename).traits
+            if is_generated(trait)
+        }
         provider_tree.remove_traits(nodename, *(stale - ours))
         provider_tree.add_traits(nodename, *ours)
 
     # What guests start with
 
     def _get_guest_cpu_config(
-            self, flavor: Any, image_meta: Any, guest_cpu_numa_config: Any,
-            instance_numa_topology: Any) -> Any:
+        self,
+        flavor: Any,
+        image_meta: Any,
+        guest_cpu_numa_config: Any,
+        instance_numa_topology: Any,
+    ) -> Any:
         """Switch off vector lengths that only a later host would have.
 
         What the operator says of a length in cpu_model_extra_flags stays.
         """
         cpu = super()._get_guest_cpu_config(
-            flavor, image_meta, guest_cpu_numa_config,
-            instance_numa_topology)
+            flavor, image_meta, guest_cpu_numa_config, instance_numa_topology
+        )
         # The parent gives no CPU to a guest of another architecture.
-        if (self._is_arm_kvm() and cpu is not None
-                and cpu.mode == 'host-passthrough'
-                and conf.current(CONF).pin_sve_lengths):
+        if (
+            self._is_arm_kvm()
+            and cpu is not None
+            and cpu.mode == 'host-passthrough'
+            and conf.current(CONF).pin_sve_lengths
+        ):
             host = self._arm.host_or_reason()
-            disabled = frozenset(feature.name for feature in cpu.features
-                                 if feature.policy == 'disable')
-            longer = longer_vectors(with_features_off(host, disabled)) \
-                if isinstance(host, Host) else ()
+            disabled = frozenset(
+                feature.name
+                for feature in cpu.features
+                if feature.policy == 'disable'
+            )
+            longer = (
+                longer_vectors(with_features_off(host, disabled))
+                if isinstance(host, Host)
+                else ()
+            )
             for name in longer:
-                cpu.add_feature(vconfig.LibvirtConfigGuestCPUFeature(
-                    name, policy='disable'))
+                cpu.add_feature(
+                    vconfig.LibvirtConfigGuestCPUFeature(
+                        name, policy='disable'
+                    )
+                )
         return cpu
 
-    def _create_guest(self, context: Any, xml: str, instance: Any,
-                      power_on: bool = True, pause: bool = False,
-                      post_xml_callback: Any = None) -> Any:
+    def _create_guest(
+        self,
+        context: Any,
+        xml: str,
+        instance: Any,
+        power_on: bool = True,
+        pause: bool = False,
+        post_xml_callback: Any = None,
+    ) -> Any:
         """Record what a guest gets when its QEMU starts from scratch.
 
         Every QEMU process that Nova starts is started here, but for a soft
         reboot's and the restart after a snapshot; the latter restores.
         """
-        starts = ((power_on or pause) and self._is_arm_kvm()
-                  and not self._has_saved_state(instance))
+        starts = (
+            (power_on or pause)
+            and self._is_arm_kvm()
+            and not self._has_saved_state(instance)
+        )
         guest = super()._create_guest(
-            context, xml, instance, power_on, pause, post_xml_callback)
+            context, xml, instance, power_on, pause, post_xml_callback
+        )
         if starts:
             self._record_guest(instance, guest, xml)
         return guest
@@ -174,9 +205,14 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
     # Whether a guest may move
 
     def check_can_live_migrate_destination(
-            self, context: Any, instance: Any, src_compute_info: Any,
-            dst_compute_info: Any, block_migration: Any = False,
-            disk_over_commit: Any = False) -> Any:
+        self,
+        context: Any,
+        instance: Any,
+        src_compute_info: Any,
+        dst_compute_info: Any,
+        block_migration: Any = False,
+        disk_over_commit: Any = False,
+    ) -> Any:
         """Judge the guest against this host, before the parent's checks.
 
         Before, because the parent leaves a file behind that is cleaned up
@@ -185,25 +221,39 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         if self._judges(instance):
             self._judge(instance, src_compute_info['cpu_info'])
         data = super().check_can_live_migrate_destination(
-            context, instance, src_compute_info, dst_compute_info,
-            block_migration, disk_over_commit)
+            context,
+            instance,
+            src_compute_info,
+            dst_compute_info,
+            block_migration,
+            disk_over_commit,
+        )
         if self._is_arm_kvm():
             # Whatever the options here say: the source's say no more on it.
             handshake.mark(data)
         return data
 
     def check_can_live_migrate_source(
-            self, context: Any, instance: Any, dest_check_data: Any,
-            block_device_info: Any = None) -> Any:
+        self,
+        context: Any,
+        instance: Any,
+        dest_check_data: Any,
+        block_device_info: Any = None,
+    ) -> Any:
         """Stand in for a destination that can't judge the guest itself."""
         if self._judges(instance) and not handshake.is_marked(dest_check_data):
-            self._act(judgement.unjudged_destination(conf.current(CONF)),
-                      instance, 'the destination')
+            self._act(
+                judgement.unjudged_destination(conf.current(CONF)),
+                instance,
+                'the destination',
+            )
         return super().check_can_live_migrate_source(
-            context, instance, dest_check_data, block_device_info)
+            context, instance, dest_check_data, block_device_info
+        )
 
-    def _compare_cpu(self, guest_cpu: Any, host_cpu_str: Any,
-                     instance: Any) -> None:
+    def _compare_cpu(
+        self, guest_cpu: Any, host_cpu_str: Any, instance: Any
+    ) -> None:
         """Leave out, for a migration, a comparison that Arm doesn't have.
 
         libvirt refuses it on Arm whatever the CPUs are; `_judge` has done
@@ -220,14 +270,17 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             self._is_arm_kvm()
             and conf.current(CONF).enforcement is not conf.Enforcement.OFF
             and self._check_emulation_arch(instance.image_meta)
-            == fields.Architecture.AARCH64)
+            == fields.Architecture.AARCH64
+        )
 
     def _versions(self) -> tuple[str, str]:
         """Versions of QEMU and libvirt, as libvirt reports them now."""
         return (
             versionutils.convert_version_to_str(self._host.get_version()),
             versionutils.convert_version_to_str(
-                self._host.get_connection().getLibVersion()))
+                self._host.get_connection().getLibVersion()
+            ),
+        )
 
     def _has_saved_state(self, instance: Any) -> bool:
         """Whether its QEMU will go on with what a suspended one left."""
@@ -245,27 +298,31 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         """
         record: Guest | None = None
         try:
-            domain = merged(read_domain(xml),
-                            read_domain(guest.get_xml_desc()))
+            domain = merged(
+                read_domain(xml), read_domain(guest.get_xml_desc())
+            )
             if domain.kvm:
                 record = self._arm.started(domain)
         except ProbeError as error:
             # Said once, and for all guests, where the host is reported.
-            LOG.debug('No arm64 record for the guest: %s', error,
-                      instance=instance)
+            LOG.debug(
+                'No arm64 record for the guest: %s', error, instance=instance
+            )
         except Exception:
             # A guest that runs is worth more than its record: without one
             # it is judged by its host's.
-            LOG.exception('No arm64 record for the guest',
-                          instance=instance)
+            LOG.exception('No arm64 record for the guest', instance=instance)
         instance.vcpu_model = guest_record.put(instance.vcpu_model, record)
         try:
             guest_record.save(instance)
         except Exception as error:
             # It is still marked as changed: the manager saves the instance
             # when the guest has started, and the record with it.
-            LOG.warning('The arm64 record of the guest is not saved yet:'
-                        ' %s', error, instance=instance)
+            LOG.warning(
+                'The arm64 record of the guest is not saved yet: %s',
+                error,
+                instance=instance,
+            )
 
     def _judge(self, instance: Any, source_cpu_info: str | None) -> None:
         """Let the guest come here, or raise what stops it.
@@ -275,21 +332,31 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         """
         recorded = instance_state.recorded(instance)
         leaving = judgement.migrating_guest(
-            recorded, instance_state.host_record(source_cpu_info),
-            instance_state.defined(instance))
+            recorded,
+            instance_state.host_record(source_cpu_info),
+            instance_state.defined(instance),
+        )
         self._act(
-            judgement.judge(leaving, self._arm.host_or_reason(),
-                           conf.current(CONF), self._arm.trial),
-            instance, self._name)
+            judgement.judge(
+                leaving,
+                self._arm.host_or_reason(),
+                conf.current(CONF),
+                self._arm.trial,
+            ),
+            instance,
+            self._name,
+        )
         if leaving.guest is not None and leaving.guest != recorded:
             # Its host may have added registers to what it started with, and
             # is out of reach once it has left.
             instance.vcpu_model = guest_record.put(
-                instance.vcpu_model, leaving.guest)
+                instance.vcpu_model, leaving.guest
+            )
             guest_record.save(instance)
 
-    def _act(self, outcome: judgement.Judgement, instance: Any,
-             destination: str) -> None:
+    def _act(
+        self, outcome: judgement.Judgement, instance: Any, destination: str
+    ) -> None:
         """Log the outcome, once and whole, and raise if it is a refusal.
 
         :raises nova.exception.MigrationPreCheckError: in 255 bytes with
@@ -297,17 +364,23 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         """
         accepted = outcome.action is judgement.Action.ACCEPT
         log = LOG.info if accepted else LOG.warning
-        log('arm64 pre-check for %(host)s: %(outcome)s',
+        log(
+            'arm64 pre-check for %(host)s: %(outcome)s',
             {'host': destination, 'outcome': json.dumps(outcome.to_dict())},
-            instance=instance)
+            instance=instance,
+        )
         for finding in outcome.overridden:
-            LOG.warning('[arm_migrate] overrides: %(name)s does not count:'
-                        ' %(words)s',
-                        {'name': finding.name, 'words': words(finding)},
-                        instance=instance)
+            LOG.warning(
+                '[arm_migrate] overrides: %(name)s does not count: %(words)s',
+                {'name': finding.name, 'words': words(finding)},
+                instance=instance,
+            )
         if outcome.action is judgement.Action.REFUSE:
             own = exception.MigrationPreCheckError(reason='').message
             raise exception.MigrationPreCheckError(
                 reason=judgement.event_text(
-                    outcome.report, destination,
-                    _EVENT_DETAILS - len(str(own).encode())))
+                    outcome.report,
+                    destination,
+                    _EVENT_DETAILS - len(str(own).encode()),
+                )
+            )

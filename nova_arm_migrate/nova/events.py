@@ -20,8 +20,8 @@ thread is on its way.
 
 from typing import Any
 
-import nova.conf
 from nova import objects
+import nova.conf
 from oslo_log import log as logging
 
 CONF = nova.conf.CONF
@@ -39,14 +39,28 @@ def failed(context: Any, instance: Any, name: str, details: str) -> None:
     """
     event = objects.InstanceActionEvent
     try:
-        event.event_start(context, instance.uuid, _PREFIX + name,
-                          want_result=False, host=CONF.host)
+        event.event_start(
+            context,
+            instance.uuid,
+            _PREFIX + name,
+            want_result=False,
+            host=CONF.host,
+        )
         # Nova takes an event that has a traceback for a failed one.
         event.event_finish_with_failure(
-            context, instance.uuid, _PREFIX + name, exc_val=details,
-            exc_tb='', want_result=False)
+            context,
+            instance.uuid,
+            _PREFIX + name,
+            exc_val=details,
+            exc_tb='',
+            want_result=False,
+        )
     except Exception:
         # An action of another request, or a database that is away: not
         # worth a migration, nor a rollback.
-        LOG.warning('No event for "%(details)s"', {'details': details},
-                    exc_info=True, instance=instance)
+        LOG.warning(
+            'No event for "%(details)s"',
+            {'details': details},
+            exc_info=True,
+            instance=instance,
+        )

@@ -20,23 +20,23 @@ each of them is the parent's at once.
 
 from typing import Any
 
-import nova.conf
 from nova import exception
 from nova import objects
+import nova.conf
 from nova.objects import fields
 from nova.virt.libvirt import driver as libvirt_driver
 from oslo_log import log as logging
 
-from nova_arm_migrate.nova.rollback import destination
+from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.nova import events
-from nova_arm_migrate.nova.rollback import job_registry
-from nova_arm_migrate.nova.rollback.watched_guest import WatchedGuest
 from nova_arm_migrate.nova.layout import numa_migration
-from nova_arm_migrate.nova.rollback.preparation import Preparation
+from nova_arm_migrate.nova.rollback import destination
+from nova_arm_migrate.nova.rollback import job_registry
 from nova_arm_migrate.nova.rollback import presence
 from nova_arm_migrate.nova.rollback import qemu_log
 from nova_arm_migrate.nova.rollback import source_job
-from nova_arm_migrate.core.job import Presence
+from nova_arm_migrate.nova.rollback.preparation import Preparation
+from nova_arm_migrate.nova.rollback.watched_guest import WatchedGuest
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -67,74 +67,114 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         return bool(
             CONF.libvirt.virt_type == 'kvm'
             and self._host.get_capabilities().host.cpu.arch
-            == fields.Architecture.AARCH64)
+            == fields.Architecture.AARCH64
+        )
 
     # Layouts
 
     def check_can_live_migrate_destination(
-            self, context: Any, instance: Any, src_compute_info: Any,
-            dst_compute_info: Any, block_migration: Any = False,
-            disk_over_commit: Any = False) -> Any:
+        self,
+        context: Any,
+        instance: Any,
+        src_compute_info: Any,
+        dst_compute_info: Any,
+        block_migration: Any = False,
+        disk_over_commit: Any = False,
+    ) -> Any:
         """Ask the source for the XML that is to be tried out here."""
         data = super().check_can_live_migrate_destination(
-            context, instance, src_compute_info, dst_compute_info,
-            block_migration, disk_over_commit)
+            context,
+            instance,
+            src_compute_info,
+            dst_compute_info,
+            block_migration,
+            disk_over_commit,
+        )
         if self._is_arm_kvm():
             self._numa.ask(instance, data)
         return data
 
     def check_can_live_migrate_source(
-            self, context: Any, instance: Any, dest_check_data: Any,
-            block_device_info: Any = None) -> Any:
+        self,
+        context: Any,
+        instance: Any,
+        dest_check_data: Any,
+        block_device_info: Any = None,
+    ) -> Any:
         """Send the guest's XML if the destination has asked for it."""
         data = super().check_can_live_migrate_source(
-            context, instance, dest_check_data, block_device_info)
+            context, instance, dest_check_data, block_device_info
+        )
         if self._is_arm_kvm():
             self._numa.answer(instance, data)
         return data
 
-    def post_claim_migrate_data(self, context: Any, instance: Any,
-                                migrate_data: Any, claim: Any) -> Any:
+    def post_claim_migrate_data(
+        self, context: Any, instance: Any, migrate_data: Any, claim: Any
+    ) -> Any:
         """Try the guest out here as Nova has just claimed it."""
         if not self._is_arm_kvm():
             return super().post_claim_migrate_data(
-                context, instance, migrate_data, claim)
+                context, instance, migrate_data, claim
+            )
         with self._numa.claimed(claim):
             data = super().post_claim_migrate_data(
-                context, instance, migrate_data, claim)
+                context, instance, migrate_data, claim
+            )
             self._numa.try_out(instance, data, claim)
         return data
 
-    def pre_live_migration(self, context: Any, instance: Any,
-                           block_device_info: Any, network_info: Any,
-                           disk_info: Any, migrate_data: Any) -> Any:
+    def pre_live_migration(
+        self,
+        context: Any,
+        instance: Any,
+        block_device_info: Any,
+        network_info: Any,
+        disk_info: Any,
+        migrate_data: Any,
+    ) -> Any:
         """Send the layout to the source, when all else is ready here."""
         self._arrivals.begin(instance.uuid)
         data = super().pre_live_migration(
-            context, instance, block_device_info, network_info, disk_info,
-            migrate_data)
+            context,
+            instance,
+            block_device_info,
+            network_info,
+            disk_info,
+            migrate_data,
+        )
         if self._is_arm_kvm():
             self._numa.send(instance, data)
         return data
 
     def post_live_migration_at_destination(
-            self, context: Any, instance: Any, network_info: Any,
-            block_migration: Any = False,
-            block_device_info: Any = None) -> None:
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_migration: Any = False,
+        block_device_info: Any = None,
+    ) -> None:
         """Compare the guest that has landed with its layout."""
         super().post_live_migration_at_destination(
-            context, instance, network_info, block_migration,
-            block_device_info)
+            context, instance, network_info, block_migration, block_device_info
+        )
         self._arrivals.end(instance.uuid)
         if self._is_arm_kvm():
             self._numa.post_migration(context, instance)
 
     # Failures
 
-    def live_migration(self, context: Any, instance: Any, dest: str,
-                       post_method: Any, recover_method: Any,
-                       block_migration: Any = False,
-                       migrate_data: Any = None) -> None:
+    def live_migration(
+        self,
+        context: Any,
+        instance: Any,
+        dest: str,
+        post_method: Any,
+        recover_method: Any,
+        block_migration: Any = False,
+        migrate_data: Any = None,
+    ) -> None:
         """Settle the migration, so that the API says what is true.
 
         The manager puts the instance in ERROR whenever this raises, and the
@@ -143,48 +183,88 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         """
         if not self._is_arm_kvm():
             super().live_migration(
-                context, instance, dest, post_method, recover_method,
-                block_migration, migrate_data)
+                context,
+                instance,
+                dest,
+                post_method,
+                recover_method,
+                block_migration,
+                migrate_data,
+            )
             return
         if self._preparation is not None:
             self._preparation.over()
         migrating = source_job.Job(
-            self, context, instance, dest, post_method, recover_method,
-            block_migration, migrate_data)
+            self,
+            context,
+            instance,
+            dest,
+            post_method,
+            recover_method,
+            block_migration,
+            migrate_data,
+        )
         with self._jobs.current(migrating, migrate_data):
             try:
                 super().live_migration(
-                    context, instance, dest, migrating.post,
-                    migrating.recover, block_migration, migrate_data)
+                    context,
+                    instance,
+                    dest,
+                    migrating.post,
+                    migrating.recover,
+                    block_migration,
+                    migrate_data,
+                )
             except Exception as error:
                 if not migrating.over:
                     migrating.settle(error)
                 if not migrating.settled:
                     raise
-                LOG.warning('A live migration has failed, and all is'
-                            ' settled: %s', error, instance=instance)
+                LOG.warning(
+                    'A live migration has failed, and all is settled: %s',
+                    error,
+                    instance=instance,
+                )
             finally:
                 # A monitor that has failed leaves its entry behind.
                 if self._jobs.owns_tasks(self.active_migrations, instance):
                     self.active_migrations.pop(instance.uuid, None)
 
-    def _live_migration_operation(self, context: Any, instance: Any,
-                                  dest: str, block_migration: Any,
-                                  migrate_data: Any, guest: Any,
-                                  device_names: Any) -> None:
+    def _live_migration_operation(
+        self,
+        context: Any,
+        instance: Any,
+        dest: str,
+        block_migration: Any,
+        migrate_data: Any,
+        guest: Any,
+        device_names: Any,
+    ) -> None:
         """Migrate with the destination's layout, and keep the outcome."""
         migrating = self._jobs.of(migrate_data)
         if migrating is None:
             super()._live_migration_operation(
-                context, instance, dest, block_migration, migrate_data,
-                guest, device_names)
+                context,
+                instance,
+                dest,
+                block_migration,
+                migrate_data,
+                guest,
+                device_names,
+            )
             return
         failure: Exception | None = None
         try:
             guest = self._numa.leaving(instance, migrate_data, guest)
             super()._live_migration_operation(
-                context, instance, dest, block_migration, migrate_data,
-                WatchedGuest(guest, migrating), device_names)
+                context,
+                instance,
+                dest,
+                block_migration,
+                migrate_data,
+                WatchedGuest(guest, migrating),
+                device_names,
+            )
         except Exception as error:
             failure = error
             raise
@@ -192,9 +272,18 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
             migrating.ended(failure)
 
     def _live_migration_monitor(
-            self, context: Any, instance: Any, guest: Any, dest: str,
-            post_method: Any, recover_method: Any, block_migration: Any,
-            migrate_data: Any, future: Any, disk_paths: Any) -> None:
+        self,
+        context: Any,
+        instance: Any,
+        guest: Any,
+        dest: str,
+        post_method: Any,
+        recover_method: Any,
+        block_migration: Any,
+        migrate_data: Any,
+        future: Any,
+        disk_paths: Any,
+    ) -> None:
         """Monitor a guest whose job ends when its outcome is known."""
         migrating = self._jobs.of(migrate_data)
         if migrating is not None:
@@ -202,8 +291,17 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
             migrating.tasks = self.active_migrations.get(instance.uuid)
             guest = WatchedGuest(guest, migrating)
         super()._live_migration_monitor(
-            context, instance, guest, dest, post_method, recover_method,
-            block_migration, migrate_data, future, disk_paths)
+            context,
+            instance,
+            guest,
+            dest,
+            post_method,
+            recover_method,
+            block_migration,
+            migrate_data,
+            future,
+            disk_paths,
+        )
 
     def _clear_empty_migration(self, instance: Any) -> None:
         """Keep what the parent has stored for a later job of the guest."""
@@ -220,22 +318,28 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         super().live_migration_abort(instance)
         self._jobs.aborted(instance)
 
-    def check_instance_shared_storage_remote(self, context: Any,
-                                             data: Any) -> Any:
+    def check_instance_shared_storage_remote(
+        self, context: Any, data: Any
+    ) -> Any:
         """Tell the source of a live migration how the guest is here."""
         uuid = destination.asked(data)
         if uuid is None or not self._is_arm_kvm():
-            return super().check_instance_shared_storage_remote(
-                context, data)
+            return super().check_instance_shared_storage_remote(context, data)
         return destination.answer(
             self._host,
             presence.look(self._host, objects.Instance(uuid=uuid)),
-            self._arrivals.arriving(uuid))
+            self._arrivals.arriving(uuid),
+        )
 
     def rollback_live_migration_at_destination(
-            self, context: Any, instance: Any, network_info: Any,
-            block_device_info: Any, destroy_disks: bool = True,
-            migrate_data: Any = None) -> None:
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any,
+        destroy_disks: bool = True,
+        migrate_data: Any = None,
+    ) -> None:
         """Destroy no guest that runs here, and say what QEMU said here.
 
         :raises nova.exception.MigrationError: if the guest runs here
@@ -246,14 +350,20 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
             if words:
                 events.failed(context, instance, 'qemu', words)
             if presence.look(self._host, instance) in _RUNS_HERE:
-                reason = (f'The guest runs on {CONF.host}: it is not removed'
-                          ' there')
+                reason = (
+                    f'The guest runs on {CONF.host}: it is not removed there'
+                )
                 events.failed(context, instance, 'destination', reason)
                 raise exception.MigrationError(reason=reason)
             keep_to_itself(instance)
         super().rollback_live_migration_at_destination(
-            context, instance, network_info, block_device_info,
-            destroy_disks=destroy_disks, migrate_data=migrate_data)
+            context,
+            instance,
+            network_info,
+            block_device_info,
+            destroy_disks=destroy_disks,
+            migrate_data=migrate_data,
+        )
 
 
 def keep_to_itself(instance: Any) -> None:

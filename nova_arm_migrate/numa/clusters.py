@@ -18,8 +18,9 @@ import dataclasses
 from nova_arm_migrate.numa.layout import Layout
 
 
-def narrowed(layout: Layout, clusters: Collection[frozenset[int]],
-             turn: int = 0) -> Layout:
+def narrowed(
+    layout: Layout, clusters: Collection[frozenset[int]], turn: int = 0
+) -> Layout:
     """Return the layout with floating vCPUs in as few clusters as hold them.
 
     vCPUs that float over the same CPUs are kept together, on the part of
@@ -38,19 +39,32 @@ def narrowed(layout: Layout, clusters: Collection[frozenset[int]],
             groups.setdefault(cpus, []).append(vcpu)
     pins = dict(layout.vcpus)
     for cpus, vcpus in groups.items():
-        pins.update(dict.fromkeys(
-            vcpus, _fewest(cpus, len(vcpus), clusters, turn)))
+        pins.update(
+            dict.fromkeys(vcpus, _fewest(cpus, len(vcpus), clusters, turn))
+        )
     return dataclasses.replace(layout, vcpus=pins)
 
 
-def _fewest(cpus: frozenset[int], count: int,
-            clusters: Collection[frozenset[int]],
-            turn: int) -> frozenset[int]:
+def _fewest(
+    cpus: frozenset[int],
+    count: int,
+    clusters: Collection[frozenset[int]],
+    turn: int,
+) -> frozenset[int]:
     """The part of *cpus* in the fewest clusters that have *count* of them."""
-    parts = sorted({cluster & cpus for cluster in clusters
-                    if len(cluster) > 1 and cluster & cpus}, key=min)
-    if not parts or sum(map(len, parts)) != len(cpus) or (
-            frozenset().union(*parts) != cpus):
+    parts = sorted(
+        {
+            cluster & cpus
+            for cluster in clusters
+            if len(cluster) > 1 and cluster & cpus
+        },
+        key=min,
+    )
+    if (
+        not parts
+        or sum(map(len, parts)) != len(cpus)
+        or (frozenset().union(*parts) != cpus)
+    ):
         return cpus
     first = turn % len(parts)
     chosen: frozenset[int] = frozenset()

@@ -49,5 +49,7 @@ def parse(text: str) -> frozenset[int]:
 
 def format(numbers: Iterable[int]) -> str:
     """Write the numbers as libvirt does: sorted, with ranges."""
-    return ','.join(f'{first}' if first == last else f'{first}-{last}'
-                    for first, last in runs(numbers))
+    return ','.join(
+        f'{first}' if first == last else f'{first}-{last}'
+        for first, last in runs(numbers)
+    )

@@ -15,12 +15,12 @@
 
 from lxml import etree
 
+from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa.errors import DomainXmlError
 from nova_arm_migrate.numa.errors import LayoutError
 from nova_arm_migrate.numa.layout import Cell
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.layout import Scheduler
-from nova_arm_migrate.numa import parse
 
 
 def layout_of(domain: etree._Element) -> Layout:
@@ -38,16 +38,21 @@ def layout_of(domain: etree._Element) -> Layout:
     emulator = domain.find('cputune/emulatorpin')
     try:
         return Layout(
-            vcpus={parse.integer(pin, 'vcpu'): parse.numbers(pin, 'cpuset')
-                   for pin in domain.iterfind('cputune/vcpupin')},
-            emulator=(None if emulator is None
-                      else parse.numbers(emulator, 'cpuset')),
+            vcpus={
+                parse.integer(pin, 'vcpu'): parse.numbers(pin, 'cpuset')
+                for pin in domain.iterfind('cputune/vcpupin')
+            },
+            emulator=(
+                None if emulator is None else parse.numbers(emulator, 'cpuset')
+            ),
             iothreads={
                 parse.integer(pin, 'iothread'): parse.numbers(pin, 'cpuset')
-                for pin in domain.iterfind('cputune/iothreadpin')},
+                for pin in domain.iterfind('cputune/iothreadpin')
+            },
             cells=_cells(domain),
             shared=shared,
-            scheduler=_scheduler(domain))
+            scheduler=_scheduler(domain),
+        )
     except LayoutError as error:
         raise DomainXmlError('/domain', str(error)) from None
 
@@ -62,10 +67,13 @@ def _cells(domain: etree._Element) -> tuple[Cell, ...]:
         nodes = dict.fromkeys(parse.guest_cells(domain), whole)
     for memnode in domain.iterfind('numatune/memnode'):
         nodes[parse.integer(memnode, 'cellid')] = (
-            parse.numbers(memnode, 'nodeset'), memnode.get('mode', 'strict'))
+            parse.numbers(memnode, 'nodeset'),
+            memnode.get('mode', 'strict'),
+        )
     return tuple(
         Cell(number, where, mode, pages.get(number, pages.get(None)))
-        for number, (where, mode) in nodes.items())
+        for number, (where, mode) in nodes.items()
+    )
 
 
 def _pages(domain: etree._Element) -> dict[int | None, int]:
@@ -84,10 +92,14 @@ def _scheduler(domain: etree._Element) -> Scheduler | None:
     """The first policy and priority, with all vCPUs that have it."""
     found: dict[tuple[str, int], set[int]] = {}
     for element in domain.iterfind('cputune/vcpusched'):
-        priority = (parse.integer(element, 'priority')
-                    if element.get('priority') else 0)
-        found.setdefault((element.get('scheduler', ''), priority),
-                         set()).update(parse.numbers(element, 'vcpus'))
+        priority = (
+            parse.integer(element, 'priority')
+            if element.get('priority')
+            else 0
+        )
+        found.setdefault(
+            (element.get('scheduler', ''), priority), set()
+        ).update(parse.numbers(element, 'vcpus'))
     for (policy, priority), vcpus in found.items():
         return Scheduler(frozenset(vcpus), policy, priority)
     return None

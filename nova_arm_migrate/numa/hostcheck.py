@@ -20,8 +20,8 @@ import dataclasses
 from lxml import etree
 
 from nova_arm_migrate.numa import cpuset
-from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa.layout import Layout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,8 @@ class HostNuma:
     online: frozenset[int] | None
     nodes: Mapping[int, Node]
     held: Mapping[str, frozenset[int]] = dataclasses.field(
-        default_factory=dict)
+        default_factory=dict
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,29 +75,40 @@ def cell_memory_kib(domain: etree._Element) -> dict[int, int]:
     :raises DomainXmlError: if one is not a size
     """
     return {
-        position if cell.get('id') is None else parse.integer(cell, 'id'):
-            parse.kib(cell, 'memory')
-        for position, cell in enumerate(domain.iterfind('cpu/numa/cell'))}
+        position
+        if cell.get('id') is None
+        else parse.integer(cell, 'id'): parse.kib(cell, 'memory')
+        for position, cell in enumerate(domain.iterfind('cpu/numa/cell'))
+    }
 
 
-def faults(layout: Layout, host: HostNuma,
-           memory_kib: Mapping[int, int]) -> tuple[Fault, ...]:
+def faults(
+    layout: Layout, host: HostNuma, memory_kib: Mapping[int, int]
+) -> tuple[Fault, ...]:
     """Return all that a host lacks for a layout.
 
     :param memory_kib: by guest cell
     """
-    return (*_cpu_faults(layout, host), *_memory_faults(layout, host),
-            *_page_faults(layout, host, memory_kib))
+    return (
+        *_cpu_faults(layout, host),
+        *_memory_faults(layout, host),
+        *_page_faults(layout, host, memory_kib),
+    )
 
 
-def shared_cores(layout: Layout, held: Mapping[str, frozenset[int]]) -> (
-        tuple[Fault, ...]):
+def shared_cores(
+    layout: Layout, held: Mapping[str, frozenset[int]]
+) -> tuple[Fault, ...]:
     """Return the vCPUs whose dedicated CPU another guest has as well."""
     return tuple(
-        Fault(f'/domain/cputune/vcpupin[@vcpu={vcpu}]',
-              f'CPU {cpu} is also held by {name}')
+        Fault(
+            f'/domain/cputune/vcpupin[@vcpu={vcpu}]',
+            f'CPU {cpu} is also held by {name}',
+        )
         for vcpu, cpu in layout.dedicated.items()
-        for name, cpus in sorted(held.items()) if cpu in cpus)
+        for name, cpus in sorted(held.items())
+        if cpu in cpus
+    )
 
 
 def _cpu_faults(layout: Layout, host: HostNuma) -> Iterator[Fault]:
@@ -104,8 +116,9 @@ def _cpu_faults(layout: Layout, host: HostNuma) -> Iterator[Fault]:
         for path, cpus in _pinned(layout):
             missing = cpus - host.online
             if missing:
-                yield Fault(path, f'CPU {cpuset.format(missing)} is not'
-                            ' online')
+                yield Fault(
+                    path, f'CPU {cpuset.format(missing)} is not online'
+                )
     yield from shared_cores(layout, host.held)
 
 
@@ -131,8 +144,9 @@ def _memory_faults(layout: Layout, host: HostNuma) -> Iterator[Fault]:
                 yield Fault(path, f'node {number} has no memory')
 
 
-def _page_faults(layout: Layout, host: HostNuma,
-                 memory_kib: Mapping[int, int]) -> Iterator[Fault]:
+def _page_faults(
+    layout: Layout, host: HostNuma, memory_kib: Mapping[int, int]
+) -> Iterator[Fault]:
     """Pools too small: several cells may want pages of the same one.
 
     A cell over several nodes is only held against all their pools together.
@@ -143,8 +157,11 @@ def _page_faults(layout: Layout, host: HostNuma,
         if size is None:
             continue
         path = '/domain/memoryBacking/hugepages/page'
-        pools = [node.free_pages for number, node in host.nodes.items()
-                 if number in cell.nodes]
+        pools = [
+            node.free_pages
+            for number, node in host.nodes.items()
+            if number in cell.nodes
+        ]
         known = [pool for pool in pools if pool is not None]
         if len(known) < len(pools) or not known:
             continue
@@ -154,11 +171,17 @@ def _page_faults(layout: Layout, host: HostNuma,
             continue
         memory = memory_kib.get(cell.id, 0)
         if memory % size:
-            yield Fault(path, f'cell {cell.id} of {memory} KiB is not whole'
-                        f' pages of {size} KiB')
+            yield Fault(
+                path,
+                f'cell {cell.id} of {memory} KiB is not whole'
+                f' pages of {size} KiB',
+            )
         key = cell.nodes, size
         taken[key] = taken.get(key, 0) + -(-memory // size)
         free = sum(pool.get(size, 0) for pool in known)
         if taken[key] > free:
-            yield Fault(path, f'node {where} has {free} free pages of {size}'
-                        f' KiB, the guest needs {taken[key]}')
+            yield Fault(
+                path,
+                f'node {where} has {free} free pages of {size}'
+                f' KiB, the guest needs {taken[key]}',
+            )

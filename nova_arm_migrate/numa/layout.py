@@ -48,8 +48,9 @@ def _number(path: str, number: int, limit: int) -> None:
         raise LayoutError(path, f'{number} is out of range')
 
 
-def _pins(path: str, pins: Mapping[int, frozenset[int]]) -> Mapping[
-        int, frozenset[int]]:
+def _pins(
+    path: str, pins: Mapping[int, frozenset[int]]
+) -> Mapping[int, frozenset[int]]:
     checked = {}
     for number in sorted(pins):
         _number(path, number, GUEST_LIMIT)
@@ -76,14 +77,16 @@ class Cell:
         _number('layout.cells', self.id, GUEST_LIMIT)
         path = f'layout.cells[{self.id}]'
         object.__setattr__(
-            self, 'nodes', _numbers(f'{path}.nodes', self.nodes))
+            self, 'nodes', _numbers(f'{path}.nodes', self.nodes)
+        )
         if self.mode not in MEMORY_MODES:
             raise LayoutError(f'{path}.mode', 'is not a memory mode')
         if self.page_kib is not None:
             _number(f'{path}.page_kib', self.page_kib, 1 << 40)
             if self.page_kib.bit_count() != 1:
-                raise LayoutError(f'{path}.page_kib',
-                                  f'{self.page_kib} is not a page size')
+                raise LayoutError(
+                    f'{path}.page_kib', f'{self.page_kib} is not a page size'
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,14 +104,16 @@ class Scheduler:
     def __post_init__(self) -> None:
         path = 'layout.scheduler'
         object.__setattr__(
-            self, 'vcpus', _numbers(f'{path}.vcpus', self.vcpus))
+            self, 'vcpus', _numbers(f'{path}.vcpus', self.vcpus)
+        )
         if self.policy not in POLICIES:
             raise LayoutError(f'{path}.policy', 'is not a policy')
         _number(f'{path}.priority', self.priority, 100)
         if bool(self.priority) != (self.policy in REALTIME_POLICIES):
             raise LayoutError(
                 f'{path}.priority',
-                f'{self.priority} does not go with {self.policy}')
+                f'{self.priority} does not go with {self.policy}',
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,10 +133,12 @@ class Layout:
     """
 
     vcpus: Mapping[int, frozenset[int]] = dataclasses.field(
-        default_factory=dict)
+        default_factory=dict
+    )
     emulator: frozenset[int] | None = None
     iothreads: Mapping[int, frozenset[int]] = dataclasses.field(
-        default_factory=dict)
+        default_factory=dict
+    )
     cells: tuple[Cell, ...] = ()
     shared: frozenset[int] | None = None
     scheduler: Scheduler | None = None
@@ -144,14 +151,15 @@ class Layout:
             numbers = getattr(self, name)
             if numbers is not None:
                 put(self, name, _numbers(f'layout.{name}', numbers))
-        put(self, 'cells', tuple(
-            sorted(self.cells, key=lambda cell: cell.id)))
+        put(self, 'cells', tuple(sorted(self.cells, key=lambda cell: cell.id)))
         if len({cell.id for cell in self.cells}) != len(self.cells):
             raise LayoutError('layout.cells', 'has a cell twice')
         if self.scheduler is not None and not (
-                self.scheduler.vcpus <= set(self.vcpus)):
-            raise LayoutError('layout.scheduler.vcpus',
-                              'has a vCPU that is not pinned')
+            self.scheduler.vcpus <= set(self.vcpus)
+        ):
+            raise LayoutError(
+                'layout.scheduler.vcpus', 'has a vCPU that is not pinned'
+            )
 
     def iothread(self, number: int) -> frozenset[int] | None:
         """CPUs of one iothread; None for no pin."""
@@ -166,8 +174,11 @@ class Layout:
     def cpus(self) -> frozenset[int]:
         """All CPUs that any thread of the guest may run on."""
         return frozenset().union(
-            *self.vcpus.values(), *self.iothreads.values(),
-            self.emulator or (), self.shared or ())
+            *self.vcpus.values(),
+            *self.iothreads.values(),
+            self.emulator or (),
+            self.shared or (),
+        )
 
     @property
     def dedicated(self) -> Mapping[int, int]:
@@ -176,5 +187,8 @@ class Layout:
         That is how Nova writes a dedicated CPU; a vCPU that floats over the
         shared CPUs of a node has them all.
         """
-        return {vcpu: min(cpus) for vcpu, cpus in self.vcpus.items()
-                if len(cpus) == 1}
+        return {
+            vcpu: min(cpus)
+            for vcpu, cpus in self.vcpus.items()
+            if len(cpus) == 1
+        }

@@ -23,8 +23,17 @@ from nova_arm_migrate.numa.layout import GUEST_LIMIT
 LIMIT = 4 << 20
 
 #: libvirt writes KiB; users, and with them Nova, also others.
-_UNITS_KIB = {'k': 1, 'K': 1, 'KiB': 1, 'M': 1 << 10, 'MiB': 1 << 10,
-              'G': 1 << 20, 'GiB': 1 << 20, 'T': 1 << 30, 'TiB': 1 << 30}
+_UNITS_KIB = {
+    'k': 1,
+    'K': 1,
+    'KiB': 1,
+    'M': 1 << 10,
+    'MiB': 1 << 10,
+    'G': 1 << 20,
+    'GiB': 1 << 20,
+    'T': 1 << 30,
+    'TiB': 1 << 30,
+}
 
 
 def parse_domain(text: str | bytes) -> etree._Element:
@@ -40,8 +49,12 @@ def parse_domain(text: str | bytes) -> etree._Element:
     # Before any parser sees it: entities in attributes would be expanded.
     if _first_markup(data).startswith(b'<!'):
         raise DomainXmlError('/', 'has a document type declaration')
-    parser = etree.XMLParser(resolve_entities=False, load_dtd=False,
-                             no_network=True, huge_tree=False)
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+    )
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
@@ -79,13 +92,15 @@ def kib(element: etree._Element, attribute: str) -> int:
     """
     unit = element.get('unit', 'KiB')
     if unit not in _UNITS_KIB:
-        raise DomainXmlError(f'{path_of(element)}/@unit',
-                             f'is not a unit: {unit[:20]!r}')
+        raise DomainXmlError(
+            f'{path_of(element)}/@unit', f'is not a unit: {unit[:20]!r}'
+        )
     return _integer(element, attribute, 1 << 50) * _UNITS_KIB[unit]
 
 
-def _integer(element: etree._Element, attribute: str | None,
-             limit: int) -> int:
+def _integer(
+    element: etree._Element, attribute: str | None, limit: int
+) -> int:
     path = path_of(element)
     if attribute is not None:
         path = f'{path}/@{attribute}'
@@ -93,8 +108,12 @@ def _integer(element: etree._Element, attribute: str | None,
     else:
         text = element.text
     text = (text or '').strip()
-    if not (text.isascii() and text.isdigit() and len(text) <= 16
-            and int(text) < limit):
+    if not (
+        text.isascii()
+        and text.isdigit()
+        and len(text) <= 16
+        and int(text) < limit
+    ):
         raise DomainXmlError(path, f'is not a number: {text[:20]!r}')
     return int(text)
 
@@ -108,7 +127,8 @@ def numbers(element: etree._Element, attribute: str) -> frozenset[int]:
         return cpuset.parse(element.get(attribute, ''))
     except ValueError as error:
         raise DomainXmlError(
-            f'{path_of(element)}/@{attribute}', str(error)) from None
+            f'{path_of(element)}/@{attribute}', str(error)
+        ) from None
 
 
 def text_of(element: etree._Element) -> str:
@@ -142,7 +162,8 @@ def guest_cells(domain: etree._Element) -> frozenset[int]:
     """
     return frozenset(
         position if cell.get('id') is None else integer(cell, 'id')
-        for position, cell in enumerate(domain.iterfind('cpu/numa/cell')))
+        for position, cell in enumerate(domain.iterfind('cpu/numa/cell'))
+    )
 
 
 def guest_iothreads(domain: etree._Element) -> frozenset[int]:
@@ -154,8 +175,10 @@ def guest_iothreads(domain: etree._Element) -> frozenset[int]:
 
     :raises DomainXmlError: if one is not a number
     """
-    found = {integer(thread, 'id')
-             for thread in domain.iterfind('iothreadids/iothread')}
+    found = {
+        integer(thread, 'id')
+        for thread in domain.iterfind('iothreadids/iothread')
+    }
     count = domain.find('iothreads')
     wanted = 0 if count is None else integer(count)
     number = 1

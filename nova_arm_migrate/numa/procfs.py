@@ -107,11 +107,19 @@ def mappings(numa_maps: str, maps: str = '') -> Iterator[Mapping]:
     for line in numa_maps.splitlines():
         address, policy, *words = line.split()
         fields = dict(word.partition('=')[::2] for word in words)
-        pages = {int(match[1]): int(match[2]) for word in words
-                 if (match := _NODE_PAGES.fullmatch(word))}
+        pages = {
+            int(match[1]): int(match[2])
+            for word in words
+            if (match := _NODE_PAGES.fullmatch(word))
+        }
         if pages:
-            yield Mapping(policy, pages, int(fields['kernelpagesize_kB']),
-                          sizes.get(int(address, 16)), fields.get('file'))
+            yield Mapping(
+                policy,
+                pages,
+                int(fields['kernelpagesize_kB']),
+                sizes.get(int(address, 16)),
+                fields.get('file'),
+            )
 
 
 def _ranges(maps: str) -> Iterator[tuple[int, int]]:

@@ -20,8 +20,8 @@ import dataclasses
 import enum
 
 from nova_arm_migrate.numa import cpuset
-from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa import procfs
+from nova_arm_migrate.numa.layout import Layout
 
 
 class Part(enum.Enum):
@@ -50,14 +50,18 @@ class Live:
 
     source: str
     vcpus: Mapping[int, frozenset[int]] = dataclasses.field(
-        default_factory=dict)
+        default_factory=dict
+    )
     emulator: frozenset[int] | None = None
     iothreads: Mapping[int, frozenset[int]] = dataclasses.field(
-        default_factory=dict)
+        default_factory=dict
+    )
     nodes: Mapping[int, frozenset[int]] = dataclasses.field(
-        default_factory=dict)
+        default_factory=dict
+    )
     page_kib: Mapping[int, frozenset[int]] = dataclasses.field(
-        default_factory=dict)
+        default_factory=dict
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +80,13 @@ class Difference:
     def __str__(self) -> str:
         unit = {Part.MEMORY: 'node', Part.PAGES: 'KiB'}.get(self.part, 'CPU')
         name = self.part.value + (
-            '' if self.number is None else f' {self.number}')
-        return (f'{name}: {unit} {cpuset.format(self.wanted)} wanted,'
-                f' {cpuset.format(self.found) or "none"} found'
-                f' ({self.source})')
+            '' if self.number is None else f' {self.number}'
+        )
+        return (
+            f'{name}: {unit} {cpuset.format(self.wanted)} wanted,'
+            f' {cpuset.format(self.found) or "none"} found'
+            f' ({self.source})'
+        )
 
 
 def differences(layout: Layout, live: Live) -> tuple[Difference, ...]:
@@ -96,10 +103,12 @@ def _pins(layout: Layout, live: Live) -> Iterator[Difference]:
         if found is not None and found != wanted:
             yield Difference(Part.VCPU, vcpu, wanted, found, live.source)
     if None not in (layout.emulator, live.emulator) and (
-            layout.emulator != live.emulator):
+        layout.emulator != live.emulator
+    ):
         assert layout.emulator is not None and live.emulator is not None
-        yield Difference(Part.EMULATOR, None, layout.emulator, live.emulator,
-                         live.source)
+        yield Difference(
+            Part.EMULATOR, None, layout.emulator, live.emulator, live.source
+        )
     for number, found in live.iothreads.items():
         cpus = layout.iothread(number)
         if cpus is not None and found != cpus:
@@ -110,28 +119,46 @@ def _memory(layout: Layout, live: Live) -> Iterator[Difference]:
     for cell in layout.cells:
         nodes = live.nodes.get(cell.id)
         if nodes is not None and not nodes <= cell.nodes:
-            yield Difference(Part.MEMORY, cell.id, cell.nodes, nodes,
-                             live.source)
+            yield Difference(
+                Part.MEMORY, cell.id, cell.nodes, nodes, live.source
+            )
         sizes = live.page_kib.get(cell.id)
-        if cell.page_kib is not None and sizes is not None and (
-                sizes != {cell.page_kib}):
-            yield Difference(Part.PAGES, cell.id,
-                             frozenset({cell.page_kib}), sizes, live.source)
+        if (
+            cell.page_kib is not None
+            and sizes is not None
+            and (sizes != {cell.page_kib})
+        ):
+            yield Difference(
+                Part.PAGES,
+                cell.id,
+                frozenset({cell.page_kib}),
+                sizes,
+                live.source,
+            )
 
 
 def live_of_layout(layout: Layout) -> Live:
     """What libvirt has put down for a running domain, read as a layout."""
     return Live(
-        'libvirt', layout.vcpus, layout.emulator, layout.iothreads,
+        'libvirt',
+        layout.vcpus,
+        layout.emulator,
+        layout.iothreads,
         {cell.id: cell.nodes for cell in layout.cells},
-        {cell.id: frozenset({cell.page_kib}) for cell in layout.cells
-         if cell.page_kib is not None})
+        {
+            cell.id: frozenset({cell.page_kib})
+            for cell in layout.cells
+            if cell.page_kib is not None
+        },
+    )
 
 
 def live_of_process(
-        pid: int, threads: Mapping[int, procfs.Thread],
-        mappings: Iterable[procfs.Mapping] = (),
-        memory_kib: Mapping[int, int] | None = None) -> Live:
+    pid: int,
+    threads: Mapping[int, procfs.Thread],
+    mappings: Iterable[procfs.Mapping] = (),
+    memory_kib: Mapping[int, int] | None = None,
+) -> Live:
     """What the kernel has for a running QEMU.
 
     :param threads: by thread id
@@ -149,8 +176,11 @@ def live_of_process(
         elif tid == pid:
             emulator = thread.cpus
     sizes = list((memory_kib or {}).values())
-    by_size = {kib: cell for cell, kib in (memory_kib or {}).items()
-               if sizes.count(kib) == 1}
+    by_size = {
+        kib: cell
+        for cell, kib in (memory_kib or {}).items()
+        if sizes.count(kib) == 1
+    }
     nodes: dict[int, set[int]] = {}
     page_kib: dict[int, set[int]] = {}
     for mapping in mappings:
@@ -160,6 +190,11 @@ def live_of_process(
         if cell is not None:
             nodes.setdefault(cell, set()).update(mapping.pages)
             page_kib.setdefault(cell, set()).add(mapping.page_kib)
-    return Live('/proc', vcpus, emulator, iothreads,
-                {cell: frozenset(found) for cell, found in nodes.items()},
-                {cell: frozenset(found) for cell, found in page_kib.items()})
+    return Live(
+        '/proc',
+        vcpus,
+        emulator,
+        iothreads,
+        {cell: frozenset(found) for cell, found in nodes.items()},
+        {cell: frozenset(found) for cell, found in page_kib.items()},
+    )

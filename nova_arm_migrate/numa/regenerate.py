@@ -21,30 +21,64 @@ from lxml import etree
 
 from nova_arm_migrate.numa import abi
 from nova_arm_migrate.numa import cpuset
+from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa.errors import LayoutError
 from nova_arm_migrate.numa.layout import Layout
-from nova_arm_migrate.numa import parse
 
 #: The order in which libvirt's ``virDomainDefFormatInternal`` writes the
 #: children of ``<domain>``, up to the last that is rewritten here.
 _DOMAIN_ORDER = (
-    'name', 'uuid', 'hwuuid', 'genid', 'title', 'description', 'metadata',
-    'maxMemory', 'memory', 'currentMemory', 'blkiotune', 'memtune',
-    'memoryBacking', 'vcpu', 'vcpus', 'iothreads', 'iothreadids',
-    'defaultiothread', 'cputune', 'numatune')
+    'name',
+    'uuid',
+    'hwuuid',
+    'genid',
+    'title',
+    'description',
+    'metadata',
+    'maxMemory',
+    'memory',
+    'currentMemory',
+    'blkiotune',
+    'memtune',
+    'memoryBacking',
+    'vcpu',
+    'vcpus',
+    'iothreads',
+    'iothreadids',
+    'defaultiothread',
+    'cputune',
+    'numatune',
+)
 
 #: The same for ``virDomainCputuneDefFormat``.
-_ORDER = {'cputune': (
-    'shares', 'global_period', 'global_quota', 'period', 'quota',
-    'emulator_period', 'emulator_quota', 'iothread_period', 'iothread_quota',
-    'vcpupin', 'emulatorpin', 'iothreadpin', 'emulatorsched', 'vcpusched',
-    'iothreadsched', 'cachetune', 'memorytune')}
+_ORDER = {
+    'cputune': (
+        'shares',
+        'global_period',
+        'global_quota',
+        'period',
+        'quota',
+        'emulator_period',
+        'emulator_quota',
+        'iothread_period',
+        'iothread_quota',
+        'vcpupin',
+        'emulatorpin',
+        'iothreadpin',
+        'emulatorsched',
+        'vcpusched',
+        'iothreadsched',
+        'cachetune',
+        'memorytune',
+    )
+}
 
 #: What of each section is the layout's; all else in it stays.
 _OURS = {
     'memoryBacking': frozenset({'hugepages'}),
-    'cputune': frozenset({'vcpupin', 'emulatorpin', 'iothreadpin',
-                          'vcpusched'}),
+    'cputune': frozenset(
+        {'vcpupin', 'emulatorpin', 'iothreadpin', 'vcpusched'}
+    ),
     'numatune': frozenset({'memory', 'memnode'}),
 }
 
@@ -68,13 +102,14 @@ def regenerated(domain: etree._Element, layout: Layout) -> etree._Element:
     result = copy.deepcopy(domain)
     fits(result, layout)
     vcpu = result.find('vcpu')
-    assert vcpu is not None    # fits() has read it
+    assert vcpu is not None  # fits() has read it
     vcpu.attrib.pop('cpuset', '')
     if layout.shared is not None:
         vcpu.set('cpuset', cpuset.format(layout.shared))
     _rewrite(result, 'memoryBacking', _hugepages(layout))
-    _rewrite(result, 'cputune', _cputune(
-        layout, parse.guest_iothreads(result)))
+    _rewrite(
+        result, 'cputune', _cputune(layout, parse.guest_iothreads(result))
+    )
     _rewrite(result, 'numatune', _numatune(result, layout))
     abi.check(domain, result)
     return result
@@ -90,20 +125,26 @@ def fits(domain: etree._Element, layout: Layout) -> None:
     vcpus = parse.guest_vcpus(domain)
     if layout.vcpus and set(layout.vcpus) != vcpus:
         raise LayoutError(
-            '/domain/vcpu', f'the guest has vCPUs {cpuset.format(vcpus)}, the'
-            f' layout pins {cpuset.format(layout.vcpus)}')
+            '/domain/vcpu',
+            f'the guest has vCPUs {cpuset.format(vcpus)}, the'
+            f' layout pins {cpuset.format(layout.vcpus)}',
+        )
     cells = parse.guest_cells(domain)
     ours = {cell.id for cell in layout.cells}
     if layout.cells and ours != cells:
         raise LayoutError(
-            '/domain/cpu/numa', f'the guest has cells'
+            '/domain/cpu/numa',
+            f'the guest has cells'
             f' {cpuset.format(cells) or "none"}, the layout has'
-            f' {cpuset.format(ours)}')
+            f' {cpuset.format(ours)}',
+        )
     strange = set(layout.iothreads) - parse.guest_iothreads(domain)
     if strange and parse.guest_iothreads(domain):
         raise LayoutError(
-            '/domain/iothreads', 'the guest does not have iothread'
-            f' {cpuset.format(strange)}, which the layout pins')
+            '/domain/iothreads',
+            'the guest does not have iothread'
+            f' {cpuset.format(strange)}, which the layout pins',
+        )
 
 
 def _hugepages(layout: Layout) -> list[etree._Element]:
@@ -116,64 +157,100 @@ def _hugepages(layout: Layout) -> list[etree._Element]:
         return []
     hugepages = _element(etree.Element('hold'), 'hugepages')
     for size in sorted(sizes):
-        _element(hugepages, 'page', size=size, unit='KiB',
-                 nodeset=cpuset.format(sizes[size]))
+        _element(
+            hugepages,
+            'page',
+            size=size,
+            unit='KiB',
+            nodeset=cpuset.format(sizes[size]),
+        )
     return [hugepages]
 
 
-def _cputune(layout: Layout,
-             iothreads: Iterable[int]) -> list[etree._Element]:
+def _cputune(layout: Layout, iothreads: Iterable[int]) -> list[etree._Element]:
     hold = etree.Element('hold')
     elements = [
         _element(hold, 'vcpupin', vcpu=vcpu, cpuset=cpuset.format(cpus))
-        for vcpu, cpus in layout.vcpus.items()]
+        for vcpu, cpus in layout.vcpus.items()
+    ]
     if layout.emulator is not None:
-        elements.append(_element(
-            hold, 'emulatorpin', cpuset=cpuset.format(layout.emulator)))
+        elements.append(
+            _element(
+                hold, 'emulatorpin', cpuset=cpuset.format(layout.emulator)
+            )
+        )
     for number in sorted(iothreads):
         cpus = layout.iothread(number)
         if cpus is not None:
-            elements.append(_element(hold, 'iothreadpin', iothread=number,
-                                     cpuset=cpuset.format(cpus)))
+            elements.append(
+                _element(
+                    hold,
+                    'iothreadpin',
+                    iothread=number,
+                    cpuset=cpuset.format(cpus),
+                )
+            )
     if layout.scheduler is not None:
         how: dict[str, str | int] = {'scheduler': layout.scheduler.policy}
         if layout.scheduler.priority:
             how['priority'] = layout.scheduler.priority
         # One a vCPU, as libvirt writes it.
-        elements += [_element(hold, 'vcpusched', vcpus=vcpu, **how)
-                     for vcpu in sorted(layout.scheduler.vcpus)]
+        elements += [
+            _element(hold, 'vcpusched', vcpus=vcpu, **how)
+            for vcpu in sorted(layout.scheduler.vcpus)
+        ]
     return elements
 
 
-def _numatune(domain: etree._Element,
-              layout: Layout) -> list[etree._Element]:
+def _numatune(domain: etree._Element, layout: Layout) -> list[etree._Element]:
     if not layout.cells:
         return []
     modes = {cell.mode for cell in layout.cells}
     memory = domain.find('numatune/memory')
-    kept = {} if memory is None else {
-        str(name): str(value) for name, value in memory.attrib.items()
-        if name not in ('mode', 'nodeset', 'placement')}
+    kept = (
+        {}
+        if memory is None
+        else {
+            str(name): str(value)
+            for name, value in memory.attrib.items()
+            if name not in ('mode', 'nodeset', 'placement')
+        }
+    )
     hold = etree.Element('hold')
-    elements = [_element(
-        hold, 'memory', mode=modes.pop() if len(modes) == 1 else 'strict',
-        nodeset=cpuset.format(layout.nodes), **kept)]
+    elements = [
+        _element(
+            hold,
+            'memory',
+            mode=modes.pop() if len(modes) == 1 else 'strict',
+            nodeset=cpuset.format(layout.nodes),
+            **kept,
+        )
+    ]
     for cell in layout.cells:
-        elements.append(_element(
-            hold, 'memnode', cellid=cell.id, mode=cell.mode,
-            nodeset=cpuset.format(cell.nodes)))
+        elements.append(
+            _element(
+                hold,
+                'memnode',
+                cellid=cell.id,
+                mode=cell.mode,
+                nodeset=cpuset.format(cell.nodes),
+            )
+        )
     return elements
 
 
-def _element(parent: etree._Element, tag: str,
-             **attributes: str | int) -> etree._Element:
+def _element(
+    parent: etree._Element, tag: str, **attributes: str | int
+) -> etree._Element:
     # Below some parent, as each element without one is a document.
-    return etree.SubElement(parent, tag, {
-        name: str(value) for name, value in attributes.items()})
+    return etree.SubElement(
+        parent, tag, {name: str(value) for name, value in attributes.items()}
+    )
 
 
-def _rewrite(domain: etree._Element, name: str,
-             elements: list[etree._Element]) -> None:
+def _rewrite(
+    domain: etree._Element, name: str, elements: list[etree._Element]
+) -> None:
     """Replace in one section what is the layout's.
 
     A section that has nothing left goes, one that is new comes to where
@@ -197,15 +274,20 @@ def _rewrite(domain: etree._Element, name: str,
         _insert(domain, section)
 
 
-def _position(parent: etree._Element, tag: str,
-              order: tuple[str, ...]) -> int:
+def _position(parent: etree._Element, tag: str, order: tuple[str, ...]) -> int:
     """Where a child goes: behind all that come before it in *order*.
 
     Without an order, behind ``<memory>`` if there is one, else first.
     """
-    before = {*order[:order.index(tag) + 1]} if order else {'memory'}
-    return max((index for index, child in enumerate(parent, 1)
-                if child.tag in before), default=0)
+    before = {*order[: order.index(tag) + 1]} if order else {'memory'}
+    return max(
+        (
+            index
+            for index, child in enumerate(parent, 1)
+            if child.tag in before
+        ),
+        default=0,
+    )
 
 
 def _insert(domain: etree._Element, section: etree._Element) -> None:
@@ -215,8 +297,7 @@ def _insert(domain: etree._Element, section: etree._Element) -> None:
         last = domain[position - 1]
         section.tail, last.tail = last.tail, domain.text
     else:
-        section.tail = (domain[position - 1].tail if position
-                        else domain.text)
+        section.tail = domain[position - 1].tail if position else domain.text
     domain.insert(position, section)
 
 

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 import json
 from typing import Any
 
-from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core import forms
+from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.numa import cpuset
 from nova_arm_migrate.numa.errors import LayoutError
 from nova_arm_migrate.numa.layout import Cell
@@ -38,17 +38,22 @@ def dump(layout: Layout) -> str:
     record: dict[str, Any] = {'version': VERSION}
     for name in ('vcpus', 'iothreads'):
         pins: Mapping[int, frozenset[int]] = getattr(layout, name)
-        record[name] = [[number, cpuset.format(cpus)]
-                        for number, cpus in pins.items()]
+        record[name] = [
+            [number, cpuset.format(cpus)] for number, cpus in pins.items()
+        ]
     for name in ('emulator', 'shared'):
         cpus = getattr(layout, name)
         record[name] = None if cpus is None else cpuset.format(cpus)
     record['cells'] = [
         [cell.id, cpuset.format(cell.nodes), cell.mode, cell.page_kib]
-        for cell in layout.cells]
+        for cell in layout.cells
+    ]
     how = layout.scheduler
-    record['scheduler'] = None if how is None else [
-        cpuset.format(how.vcpus), how.policy, how.priority]
+    record['scheduler'] = (
+        None
+        if how is None
+        else [cpuset.format(how.vcpus), how.policy, how.priority]
+    )
     return json.dumps(record, separators=(',', ':'))
 
 
@@ -69,15 +74,19 @@ def load(text: str) -> Layout:
         raise LayoutError('layout', 'is not a JSON object')
     version = record.get('version')
     if type(version) is not int or version != VERSION:
-        raise LayoutError('layout.version', 'is not one that this version of'
-                          f' nova-arm-migrate reads ({VERSION})')
+        raise LayoutError(
+            'layout.version',
+            'is not one that this version of'
+            f' nova-arm-migrate reads ({VERSION})',
+        )
     return Layout(
         vcpus=_pins(record, 'vcpus'),
         emulator=_optional_cpus(record, 'emulator'),
         iothreads=_pins(record, 'iothreads'),
         cells=tuple(_cell(row) for row in _rows(record, 'cells', 4)),
         shared=_optional_cpus(record, 'shared'),
-        scheduler=_scheduler(record))
+        scheduler=_scheduler(record),
+    )
 
 
 def _rows(record: dict[str, Any], name: str, width: int) -> list[list[Any]]:
@@ -86,8 +95,7 @@ def _rows(record: dict[str, Any], name: str, width: int) -> list[list[Any]]:
         raise LayoutError(f'layout.{name}', 'is not a list')
     for row in rows:
         if not (isinstance(row, list) and len(row) == width):
-            raise LayoutError(f'layout.{name}', 'has an entry of another'
-                              ' form')
+            raise LayoutError(f'layout.{name}', 'has an entry of another form')
     return rows
 
 
@@ -109,8 +117,7 @@ def _cpus(path: str, text: Any) -> frozenset[int]:
         raise LayoutError(path, str(error)) from None
 
 
-def _optional_cpus(record: dict[str, Any], name: str) -> (
-        frozenset[int] | None):
+def _optional_cpus(record: dict[str, Any], name: str) -> frozenset[int] | None:
     text = record.get(name)
     return None if text is None else _cpus(f'layout.{name}', text)
 
@@ -126,8 +133,9 @@ def _scheduler(record: dict[str, Any]) -> Scheduler | None:
     row = record.get('scheduler')
     if row is None:
         return None
-    if not (isinstance(row, list) and len(row) == 3
-            and isinstance(row[1], str)):
+    if not (
+        isinstance(row, list) and len(row) == 3 and isinstance(row[1], str)
+    ):
         raise LayoutError('layout.scheduler', 'is of another form')
     vcpus, policy, priority = row
     return Scheduler(_cpus('layout.scheduler.vcpus', vcpus), policy, priority)

@@ -67,9 +67,12 @@ class Descriptor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None,
-                 error: BaseException | None,
-                 trace: types.TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
         self.close()
 
     def _call(self, what: str, request: int, argument: Any = 0) -> int:
@@ -78,12 +81,21 @@ class Descriptor:
         except OSError as error:
             raise failed(what, error) from None
 
-    def _attribute(self, what: str, request: int, group: int, attribute: int,
-                   address: int = 0) -> None:
+    def _attribute(
+        self,
+        what: str,
+        request: int,
+        group: int,
+        attribute: int,
+        address: int = 0,
+    ) -> None:
         """Call with a struct kvm_device_attr.
 
         :param address: of the value, 0 where there is none
         :raises KvmFailed: if KVM refuses it
         """
-        self._call(what, request, bytearray(
-            struct.pack("=IIQQ", 0, group, attribute, address)))
+        self._call(
+            what,
+            request,
+            bytearray(struct.pack('=IIQQ', 0, group, attribute, address)),
+        )

@@ -26,8 +26,9 @@ class NotArm64(ProbeError):
 
     def __init__(self, machine: str) -> None:
         super().__init__(
-            f"this is {machine!a}, not a 64-bit Arm machine; run it on an"
-            " aarch64 host")
+            f'this is {machine!a}, not a 64-bit Arm machine; run it on an'
+            ' aarch64 host'
+        )
 
 
 class NoKvm(ProbeError):
@@ -35,8 +36,9 @@ class NoKvm(ProbeError):
 
     def __init__(self, device: str, reason: str) -> None:
         super().__init__(
-            f"{device}: {reason}; load KVM (modprobe kvm), and see in dmesg"
-            " that the kernel was started at EL2")
+            f'{device}: {reason}; load KVM (modprobe kvm), and see in dmesg'
+            ' that the kernel was started at EL2'
+        )
 
 
 class NoPermission(ProbeError):
@@ -44,8 +46,9 @@ class NoPermission(ProbeError):
 
     def __init__(self, device: str) -> None:
         super().__init__(
-            f"{device}: permission denied; run as root or add the user to"
-            " the group kvm")
+            f'{device}: permission denied; run as root or add the user to'
+            ' the group kvm'
+        )
 
 
 class KvmFailed(ProbeError):

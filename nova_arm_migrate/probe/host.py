@@ -25,34 +25,52 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import with_features_off
+from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe import programs
+from nova_arm_migrate.probe import scratch
+from nova_arm_migrate.probe import tries
 from nova_arm_migrate.probe import user_registers
 from nova_arm_migrate.probe.errors import KvmFailed
 from nova_arm_migrate.probe.errors import NotArm64
 from nova_arm_migrate.probe.errors import ProbeError
-from nova_arm_migrate.probe.types import GuestView
-from nova_arm_migrate.probe.types import Trial
-from nova_arm_migrate.probe import kvm
-from nova_arm_migrate.probe import programs
-from nova_arm_migrate.probe import scratch
 from nova_arm_migrate.probe.system import parse_list
 from nova_arm_migrate.probe.system import System
 from nova_arm_migrate.probe.trial import trial_on
-from nova_arm_migrate.probe import tries
+from nova_arm_migrate.probe.types import GuestView
+from nova_arm_migrate.probe.types import Trial
 
 #: What os.uname().machine says where this can run.
-ARM64 = "aarch64"
+ARM64 = 'aarch64'
 
 #: KVM capabilities that a profile keeps, KVM_CAP_ARM_ left out of the name.
 CAPABILITIES = {
-    "EL1_32BIT": 93, "PMU_V3": 126, "SVE": 170, "PTRAUTH_ADDRESS": 171,
-    "PTRAUTH_GENERIC": 172, "STEAL_TIME": 187, "MTE": 205,
-    "COUNTER_OFFSET": 227, "SUPPORTED_REG_MASK_RANGES": 230,
-    "WRITABLE_IMP_ID_REGS": 239, "EL2": 240,
+    'EL1_32BIT': 93,
+    'PMU_V3': 126,
+    'SVE': 170,
+    'PTRAUTH_ADDRESS': 171,
+    'PTRAUTH_GENERIC': 172,
+    'STEAL_TIME': 187,
+    'MTE': 205,
+    'COUNTER_OFFSET': 227,
+    'SUPPORTED_REG_MASK_RANGES': 230,
+    'WRITABLE_IMP_ID_REGS': 239,
+    'EL2': 240,
 }
 
-_FROM_KVM = ("values", "listed", "writable", "features", "sve_lengths",
-             "capabilities", "gic", "vgics", "tried", "hypercalls",
-             "own_caches", "ipa_bits")
+_FROM_KVM = (
+    'values',
+    'listed',
+    'writable',
+    'features',
+    'sve_lengths',
+    'capabilities',
+    'gic',
+    'vgics',
+    'tried',
+    'hypercalls',
+    'own_caches',
+    'ipa_bits',
+)
 _LONGEST_REASON = 120
 
 
@@ -67,10 +85,16 @@ class LocalHost:
     :param machine: as os.uname() names it; None to ask
     """
 
-    def __init__(self, *, qemu: str | None = None,
-                 libvirt: str | None = None, degraded: bool = False,
-                 root: pathlib.Path | str = "/", device: str = kvm.DEVICE,
-                 machine: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        qemu: str | None = None,
+        libvirt: str | None = None,
+        degraded: bool = False,
+        root: pathlib.Path | str = '/',
+        device: str = kvm.DEVICE,
+        machine: str | None = None,
+    ) -> None:
         self._qemu = qemu
         self._libvirt = libvirt
         self._degraded = degraded
@@ -91,13 +115,16 @@ class LocalHost:
         except NotArm64 as error:
             if not self._degraded:
                 raise
-            host.leave_out(error, *_FROM_KVM, "cores", "hwcap", "cntfrq",
-                           "dczid")
+            host.leave_out(
+                error, *_FROM_KVM, 'cores', 'hwcap', 'cntfrq', 'dczid'
+            )
         else:
-            cores = host.take("cores", self._system.cores, ())
-            host.take("hwcap", self._system.hwcap)
-            host.take("cntfrq", self._timer_frequency)
-            host.take("dczid", lambda: user_registers.read(user_registers.DCZID_EL0))
+            cores = host.take('cores', self._system.cores, ())
+            host.take('hwcap', self._system.hwcap)
+            host.take('cntfrq', self._timer_frequency)
+            host.take(
+                'dczid', lambda: user_registers.read(user_registers.DCZID_EL0)
+            )
             try:
                 with steady(cores):
                     host.fields.update(self._from_kvm())
@@ -105,16 +132,19 @@ class LocalHost:
                 if not self._degraded:
                     raise
                 host.leave_out(error, *_FROM_KVM)
-        host.take("page_size", self._system.page_size)
-        host.take("huge_page_sizes", self._system.huge_page_sizes)
-        host.take("kernel", self._system.kernel_release)
-        host.take("qemu", self._qemu_version)
-        host.take("libvirt", lambda: self._libvirt or programs.version(
-            programs.LIBVIRT))
+        host.take('page_size', self._system.page_size)
+        host.take('huge_page_sizes', self._system.huge_page_sizes)
+        host.take('kernel', self._system.kernel_release)
+        host.take('qemu', self._qemu_version)
+        host.take(
+            'libvirt',
+            lambda: self._libvirt or programs.version(programs.LIBVIRT),
+        )
         return host.finish()
 
-    def guest_view(self, disabled: frozenset[str],
-                   gic: int | None = None) -> GuestView:
+    def guest_view(
+        self, disabled: frozenset[str], gic: int | None = None
+    ) -> GuestView:
         """Return what KVM shows a vCPU that is made now.
 
         :raises ProbeError: if KVM can't be asked
@@ -147,8 +177,9 @@ class LocalHost:
                 raise error from None
 
     @contextlib.contextmanager
-    def _scratch(self, disabled: frozenset[str], gic: int | None
-                 ) -> Iterator[tuple[scratch.Machine, frozenset[str]]]:
+    def _scratch(
+        self, disabled: frozenset[str], gic: int | None
+    ) -> Iterator[tuple[scratch.Machine, frozenset[str]]]:
         """Make the machine that QEMU would make for a guest."""
         self._check_machine()
         try:
@@ -157,8 +188,9 @@ class LocalHost:
             cores = ()
         with steady(cores), kvm.Kvm(self._device) as device:
             features = device.features() - disabled
-            with scratch.machine(device, features, scratch.sve_lengths_off(
-                    disabled), gic) as machine:
+            with scratch.machine(
+                device, features, scratch.sve_lengths_off(disabled), gic
+            ) as machine:
                 yield machine, features
 
     def _from_kvm(self) -> dict[str, Any]:
@@ -168,9 +200,10 @@ class LocalHost:
             with scratch.machine(device, features) as made:
                 capabilities = {
                     name: made.vm.capability(number)
-                    for name, number in CAPABILITIES.items()}
+                    for name, number in CAPABILITIES.items()
+                }
                 if not made.vcpu.has_steal_time():
-                    capabilities["STEAL_TIME"] = 0
+                    capabilities['STEAL_TIME'] = 0
                 gic = made.vm.gic_versions()
                 masks = made.vm.writable_masks()
                 seen = scratch.view(made.vcpu, features)
@@ -179,17 +212,27 @@ class LocalHost:
             for version in gic[:-1]:
                 with scratch.machine(device, features, gic=version) as made:
                     if made.vgic is not None:
-                        vgics.append(made.vgic.facts()._replace(
-                            shown=scratch.shown_with(made.vcpu, seen)))
+                        vgics.append(
+                            made.vgic.facts()._replace(
+                                shown=scratch.shown_with(made.vcpu, seen)
+                            )
+                        )
         return {
-            "values": seen.values, "listed": seen.listed,
-            "features": features, "sve_lengths": seen.sve_lengths,
-            "capabilities": tuple(
-                item for item in sorted(capabilities.items()) if item[1]),
-            "gic": gic, "vgics": tuple(sorted(vgics)), "ipa_bits": ipa_bits,
-            "writable": answers.writable, "tried": answers.tried,
-            "hypercalls": answers.hypercalls,
-            "own_caches": answers.own_caches}
+            'values': seen.values,
+            'listed': seen.listed,
+            'features': features,
+            'sve_lengths': seen.sve_lengths,
+            'capabilities': tuple(
+                item for item in sorted(capabilities.items()) if item[1]
+            ),
+            'gic': gic,
+            'vgics': tuple(sorted(vgics)),
+            'ipa_bits': ipa_bits,
+            'writable': answers.writable,
+            'tried': answers.tried,
+            'hypercalls': answers.hypercalls,
+            'own_caches': answers.own_caches,
+        }
 
 
 class _Assembly:
@@ -199,8 +242,9 @@ class _Assembly:
         self.fields: dict[str, Any] = {}
         self._absent: dict[str, str] = {}
 
-    def take(self, name: str, reader: Callable[[], Any],
-             otherwise: Any = None) -> Any:
+    def take(
+        self, name: str, reader: Callable[[], Any], otherwise: Any = None
+    ) -> Any:
         try:
             self.fields[name] = reader()
         except ProbeError as error:
@@ -208,13 +252,12 @@ class _Assembly:
         return self.fields.get(name, otherwise)
 
     def leave_out(self, error: ProbeError, *names: str) -> None:
-        reason = str(error).encode("ascii", "replace").decode("ascii")
+        reason = str(error).encode('ascii', 'replace').decode('ascii')
         for name in names:
             self._absent[name] = reason[:_LONGEST_REASON]
 
     def finish(self) -> Host:
-        return Host(absent=tuple(sorted(self._absent.items())),
-                    **self.fields)
+        return Host(absent=tuple(sorted(self._absent.items())), **self.fields)
 
 
 @contextlib.contextmanager
@@ -234,16 +277,18 @@ def steady(cores: tuple[Core, ...]) -> Iterator[None]:
     try:
         os.sched_setaffinity(0, wanted)
     except OSError as error:
-        raise KvmFailed("sched_setaffinity", error.errno or 0,
-                        error.strerror or "") from None
+        raise KvmFailed(
+            'sched_setaffinity', error.errno or 0, error.strerror or ''
+        ) from None
     try:
         yield
     finally:
         os.sched_setaffinity(0, before)
 
 
-def disagreements(host: Host, disabled: frozenset[str], view: GuestView
-                  ) -> tuple[str, ...]:
+def disagreements(
+    host: Host, disabled: frozenset[str], view: GuestView
+) -> tuple[str, ...]:
     """Return where KVM shows a guest something else than the core derives.
 
     :param host: the profile of the host that the view is of
@@ -251,17 +296,22 @@ def disagreements(host: Host, disabled: frozenset[str], view: GuestView
     """
     derived = with_features_off(host, disabled)
     lines = [
-        f"{register_of(code).name}: KVM {view.values.read(code):#x},"
-        f" derived {derived.values.read(code):#x}"
+        f'{register_of(code).name}: KVM {view.values.read(code):#x},'
+        f' derived {derived.values.read(code):#x}'
         for code in sorted(set(view.values) | set(derived.values))
-        if view.values.read(code) != derived.values.read(code)]
+        if view.values.read(code) != derived.values.read(code)
+    ]
     listed = derived.listed or frozenset()
-    lines.extend(f"{register_of(code).name}: KVM has it, derived has not"
-                 for code in sorted(view.listed - listed))
-    lines.extend(f"{register_of(code).name}: derived has it, KVM has not"
-                 for code in sorted(listed - view.listed))
-    for name in ("features", "sve_lengths"):
+    lines.extend(
+        f'{register_of(code).name}: KVM has it, derived has not'
+        for code in sorted(view.listed - listed)
+    )
+    lines.extend(
+        f'{register_of(code).name}: derived has it, KVM has not'
+        for code in sorted(listed - view.listed)
+    )
+    for name in ('features', 'sve_lengths'):
         shown, expected = getattr(view, name), getattr(derived, name)
         if shown != expected:
-            lines.append(f"{name}: KVM {shown}, derived {expected}")
+            lines.append(f'{name}: KVM {shown}, derived {expected}')
     return tuple(lines)

@@ -38,12 +38,16 @@ def writes(guest: Guest, listed: frozenset[int]) -> list[tuple[int, int]]:
     """
     both = (guest.listed or frozenset()) & listed
     values = with_own_gic(guest).values
-    return [(code, values.read(code))
-            for code in sorted(both, key=kvm_id) if keeps_value(code)]
+    return [
+        (code, values.read(code))
+        for code in sorted(both, key=kvm_id)
+        if keeps_value(code)
+    ]
 
 
-def missing(guest: Guest, listed: frozenset[int], qemu: str | None
-            ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def missing(
+    guest: Guest, listed: frozenset[int], qemu: str | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the registers that fail the load, and those that may.
 
     :param listed: the registers that the destination has

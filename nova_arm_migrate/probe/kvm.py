@@ -38,7 +38,7 @@ from nova_arm_migrate.probe.errors import NoPermission
 from nova_arm_migrate.probe.vgic import GIC_DEVICES
 from nova_arm_migrate.probe.vgic import VgicDevice
 
-DEVICE = "/dev/kvm"
+DEVICE = '/dev/kvm'
 API_VERSION = 12
 
 KVM_GET_API_VERSION = 0xAE00
@@ -71,12 +71,12 @@ KVM_CREATE_DEVICE_TEST = 1
 KVM_ARM_VCPU_PSCI_0_2 = 2
 #: Features as QEMU's properties name them, to bits of KVM_ARM_VCPU_INIT.
 #: QEMU sets both halves of pointer authentication, or none.
-FEATURE_BITS = {"pmu": (3,), "sve": (4,), "pauth": (5, 6)}
+FEATURE_BITS = {'pmu': (3,), 'sve': (4,), 'pauth': (5, 6)}
 #: The capability that each of those bits needs.
 FEATURE_CAPABILITIES = {
-    "pmu": (KVM_CAP_ARM_PMU_V3,),
-    "sve": (KVM_CAP_ARM_SVE,),
-    "pauth": (KVM_CAP_ARM_PTRAUTH_ADDRESS, KVM_CAP_ARM_PTRAUTH_GENERIC),
+    'pmu': (KVM_CAP_ARM_PMU_V3,),
+    'sve': (KVM_CAP_ARM_SVE,),
+    'pauth': (KVM_CAP_ARM_PTRAUTH_ADDRESS, KVM_CAP_ARM_PTRAUTH_GENERIC),
 }
 _FINALIZE_SVE = 4
 # arch/arm64/include/uapi/asm/kvm.h: attributes of a vCPU.
@@ -106,8 +106,9 @@ class _Asked(Descriptor):
 
     def capability(self, number: int) -> int:
         """Return KVM_CHECK_EXTENSION of a KVM_CAP_ number, at least 0."""
-        return max(0, self._call("KVM_CHECK_EXTENSION", KVM_CHECK_EXTENSION,
-                                 number))
+        return max(
+            0, self._call('KVM_CHECK_EXTENSION', KVM_CHECK_EXTENSION, number)
+        )
 
 
 class Kvm(_Asked):
@@ -125,12 +126,15 @@ class Kvm(_Asked):
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
                 raise NoKvm(device, os.strerror(error.errno)) from None
-            raise failed(f"open {device}", error) from None
+            raise failed(f'open {device}', error) from None
         try:
-            version = self._call("KVM_GET_API_VERSION", KVM_GET_API_VERSION)
+            version = self._call('KVM_GET_API_VERSION', KVM_GET_API_VERSION)
             if version != API_VERSION:
-                raise NoKvm(device, f"KVM speaks version {version} of its"
-                            f" interface, not {API_VERSION}")
+                raise NoKvm(
+                    device,
+                    f'KVM speaks version {version} of its'
+                    f' interface, not {API_VERSION}',
+                )
         except BaseException:
             self.close()
             raise
@@ -138,21 +142,23 @@ class Kvm(_Asked):
     def features(self) -> frozenset[str]:
         """Return the vCPU features that the host has."""
         return frozenset(
-            name for name, numbers in FEATURE_CAPABILITIES.items()
-            if all(self.capability(number) for number in numbers))
+            name
+            for name, numbers in FEATURE_CAPABILITIES.items()
+            if all(self.capability(number) for number in numbers)
+        )
 
     def ipa_bits(self) -> int:
         """Return the largest size of guest physical addresses, in bits."""
         return self.capability(KVM_CAP_ARM_VM_IPA_SIZE) or DEFAULT_IPA_BITS
 
-    def scratch_vm(self, ipa_bits: int) -> "ScratchVM":
+    def scratch_vm(self, ipa_bits: int) -> 'ScratchVM':
         """Return a new virtual machine.
 
         :raises KvmFailed: if KVM makes none
         """
         # 0 is the default size, all that kernels before 4.20 take.
         kind = 0 if ipa_bits == DEFAULT_IPA_BITS else ipa_bits
-        return ScratchVM(self._call("KVM_CREATE_VM", KVM_CREATE_VM, kind))
+        return ScratchVM(self._call('KVM_CREATE_VM', KVM_CREATE_VM, kind))
 
 
 class ScratchVM(_Asked):
@@ -160,13 +166,17 @@ class ScratchVM(_Asked):
 
     def gic_versions(self) -> tuple[int, ...]:
         """Return the versions of the GIC that KVM emulates, ascending."""
-        return tuple(version for version, kind in GIC_DEVICES.items()
-                     if self._emulates(kind))
+        return tuple(
+            version
+            for version, kind in GIC_DEVICES.items()
+            if self._emulates(kind)
+        )
 
     def _emulates(self, kind: int) -> bool:
         """Source: KVM_CREATE_DEVICE_TEST makes nothing."""
-        request = bytearray(struct.pack("=III", kind, 0,
-                                        KVM_CREATE_DEVICE_TEST))
+        request = bytearray(
+            struct.pack('=III', kind, 0, KVM_CREATE_DEVICE_TEST)
+        )
         try:
             retried(self._descriptor, KVM_CREATE_DEVICE, request)
         except OSError:
@@ -180,8 +190,11 @@ class ScratchVM(_Asked):
         """
         if self.capability(KVM_CAP_ARM_NISV_TO_USER):
             try:
-                self._call("KVM_ENABLE_CAP", KVM_ENABLE_CAP, bytearray(
-                    struct.pack("=I100x", KVM_CAP_ARM_NISV_TO_USER)))
+                self._call(
+                    'KVM_ENABLE_CAP',
+                    KVM_ENABLE_CAP,
+                    bytearray(struct.pack('=I100x', KVM_CAP_ARM_NISV_TO_USER)),
+                )
             except KvmFailed:
                 return
 
@@ -191,9 +204,9 @@ class ScratchVM(_Asked):
         :param version: one out of `gic_versions`
         :raises KvmFailed: if KVM makes none
         """
-        request = bytearray(struct.pack("=III", GIC_DEVICES[version], 0, 0))
-        self._call("KVM_CREATE_DEVICE", KVM_CREATE_DEVICE, request)
-        device = VgicDevice(struct.unpack("=III", request)[1], version)
+        request = bytearray(struct.pack('=III', GIC_DEVICES[version], 0, 0))
+        self._call('KVM_CREATE_DEVICE', KVM_CREATE_DEVICE, request)
+        device = VgicDevice(struct.unpack('=III', request)[1], version)
         try:
             device.set_up()
         except BaseException:
@@ -210,17 +223,27 @@ class ScratchVM(_Asked):
         ranges = self.capability(KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES)
         if not ranges & 1 << _FEATURE_ID_RANGE:
             return None
-        masks = array.array("Q", bytes(8 * _FEATURE_ID_SIZE))
-        self._call("KVM_ARM_GET_REG_WRITABLE_MASKS",
-                   KVM_ARM_GET_REG_WRITABLE_MASKS,
-                   bytearray(struct.pack("=QI52x", masks.buffer_info()[0],
-                                         _FEATURE_ID_RANGE)))
-        return {sysreg(3, _FEATURE_ID_OP1[index >> 6], 0, index >> 3 & 7,
-                       index & 7): mask
-                for index, mask in enumerate(masks) if mask}
+        masks = array.array('Q', bytes(8 * _FEATURE_ID_SIZE))
+        self._call(
+            'KVM_ARM_GET_REG_WRITABLE_MASKS',
+            KVM_ARM_GET_REG_WRITABLE_MASKS,
+            bytearray(
+                struct.pack(
+                    '=QI52x', masks.buffer_info()[0], _FEATURE_ID_RANGE
+                )
+            ),
+        )
+        return {
+            sysreg(
+                3, _FEATURE_ID_OP1[index >> 6], 0, index >> 3 & 7, index & 7
+            ): mask
+            for index, mask in enumerate(masks)
+            if mask
+        }
 
-    def scratch_vcpu(self, features: frozenset[str],
-                     sve_off: Collection[int] = ()) -> "ScratchVCPU":
+    def scratch_vcpu(
+        self, features: frozenset[str], sve_off: Collection[int] = ()
+    ) -> 'ScratchVCPU':
         """Return the first vCPU of the machine.
 
         :param features: names out of FEATURE_BITS
@@ -229,9 +252,10 @@ class ScratchVM(_Asked):
         :raises KvmFailed: if KVM makes none
         """
         target = bytearray(32)
-        self._call("KVM_ARM_PREFERRED_TARGET", KVM_ARM_PREFERRED_TARGET,
-                   target)
-        vcpu = ScratchVCPU(self._call("KVM_CREATE_VCPU", KVM_CREATE_VCPU))
+        self._call(
+            'KVM_ARM_PREFERRED_TARGET', KVM_ARM_PREFERRED_TARGET, target
+        )
+        vcpu = ScratchVCPU(self._call('KVM_CREATE_VCPU', KVM_CREATE_VCPU))
         try:
             vcpu.initialise(target, features, sve_off)
         except BaseException:
@@ -245,8 +269,12 @@ class ScratchVCPU(Descriptor):
 
     sve_lengths: tuple[int, ...] = ()
 
-    def initialise(self, target: bytearray, features: frozenset[str],
-                   sve_off: Collection[int]) -> None:
+    def initialise(
+        self,
+        target: bytearray,
+        features: frozenset[str],
+        sve_off: Collection[int],
+    ) -> None:
         """Set the features, as QEMU's ``kvm_arch_init_vcpu`` does.
 
         :param target: struct kvm_vcpu_init of KVM_ARM_PREFERRED_TARGET
@@ -257,17 +285,21 @@ class ScratchVCPU(Descriptor):
         for name in features:
             for bit in FEATURE_BITS[name]:
                 bits |= 1 << bit
-        struct.pack_into("=I", target, 4, bits)
-        self._call("KVM_ARM_VCPU_INIT", KVM_ARM_VCPU_INIT, target)
-        if "sve" in features:
+        struct.pack_into('=I', target, 4, bits)
+        self._call('KVM_ARM_VCPU_INIT', KVM_ARM_VCPU_INIT, target)
+        if 'sve' in features:
             self.sve_lengths = self._read_lengths()
             cut = [bits for bits in self.sve_lengths if bits in sve_off]
             if cut:
-                self._keep_lengths([bits for bits in self.sve_lengths
-                                    if bits < min(cut)])
+                self._keep_lengths(
+                    [bits for bits in self.sve_lengths if bits < min(cut)]
+                )
                 self.sve_lengths = self._read_lengths()
-            self._call("KVM_ARM_VCPU_FINALIZE", KVM_ARM_VCPU_FINALIZE,
-                       bytearray(struct.pack("=i", _FINALIZE_SVE)))
+            self._call(
+                'KVM_ARM_VCPU_FINALIZE',
+                KVM_ARM_VCPU_FINALIZE,
+                bytearray(struct.pack('=i', _FINALIZE_SVE)),
+            )
 
     def start_pmu(self) -> None:
         """Give the PMU its interrupt: ``kvm_arm_pmu_set_irq`` and ``_init``.
@@ -276,11 +308,20 @@ class ScratchVCPU(Descriptor):
 
         :raises KvmFailed: if KVM does not take it
         """
-        irq = array.array("i", [PMU_IRQ])
-        self._attribute("the PMU's interrupt", KVM_SET_DEVICE_ATTR, VCPU_PMU,
-                        VCPU_PMU_IRQ, irq.buffer_info()[0])
-        self._attribute("initialising the PMU", KVM_SET_DEVICE_ATTR,
-                        VCPU_PMU, VCPU_PMU_INIT)
+        irq = array.array('i', [PMU_IRQ])
+        self._attribute(
+            "the PMU's interrupt",
+            KVM_SET_DEVICE_ATTR,
+            VCPU_PMU,
+            VCPU_PMU_IRQ,
+            irq.buffer_info()[0],
+        )
+        self._attribute(
+            'initialising the PMU',
+            KVM_SET_DEVICE_ATTR,
+            VCPU_PMU,
+            VCPU_PMU_INIT,
+        )
 
     def has_steal_time(self) -> bool:
         """Whether QEMU could give it a steal time page.
@@ -288,35 +329,41 @@ class ScratchVCPU(Descriptor):
         QEMU aborts where KVM has the capability and not this.
         """
         try:
-            self._attribute("KVM_HAS_DEVICE_ATTR", KVM_HAS_DEVICE_ATTR,
-                            VCPU_PVTIME, 0)
+            self._attribute(
+                'KVM_HAS_DEVICE_ATTR', KVM_HAS_DEVICE_ATTR, VCPU_PVTIME, 0
+            )
         except KvmFailed:
             return False
         return True
 
-    def _one_reg(self, register: int, buffer: "array.array[int]"
-                 ) -> bytearray:
-        return bytearray(struct.pack("=QQ", register,
-                                     buffer.buffer_info()[0]))
+    def _one_reg(self, register: int, buffer: 'array.array[int]') -> bytearray:
+        return bytearray(struct.pack('=QQ', register, buffer.buffer_info()[0]))
 
     def _read_lengths(self) -> tuple[int, ...]:
-        words = array.array("Q", bytes(8 * _SVE_VLS_WORDS))
-        self._call("KVM_GET_ONE_REG of KVM_REG_ARM64_SVE_VLS",
-                   KVM_GET_ONE_REG,
-                   self._one_reg(KVM_REG_ARM64_SVE_VLS, words))
+        words = array.array('Q', bytes(8 * _SVE_VLS_WORDS))
+        self._call(
+            'KVM_GET_ONE_REG of KVM_REG_ARM64_SVE_VLS',
+            KVM_GET_ONE_REG,
+            self._one_reg(KVM_REG_ARM64_SVE_VLS, words),
+        )
         # Bit n stands for n + 1 quadwords of 128 bits.
-        return tuple(128 * (64 * place + bit + 1)
-                     for place, word in enumerate(words)
-                     for bit in range(64) if word >> bit & 1)
+        return tuple(
+            128 * (64 * place + bit + 1)
+            for place, word in enumerate(words)
+            for bit in range(64)
+            if word >> bit & 1
+        )
 
     def _keep_lengths(self, lengths: Iterable[int]) -> None:
-        words = array.array("Q", bytes(8 * _SVE_VLS_WORDS))
+        words = array.array('Q', bytes(8 * _SVE_VLS_WORDS))
         for bits in lengths:
             place, bit = divmod(bits // 128 - 1, 64)
             words[place] |= 1 << bit
-        self._call("KVM_SET_ONE_REG of KVM_REG_ARM64_SVE_VLS",
-                   KVM_SET_ONE_REG,
-                   self._one_reg(KVM_REG_ARM64_SVE_VLS, words))
+        self._call(
+            'KVM_SET_ONE_REG of KVM_REG_ARM64_SVE_VLS',
+            KVM_SET_ONE_REG,
+            self._one_reg(KVM_REG_ARM64_SVE_VLS, words),
+        )
 
     def register_list(self) -> tuple[int, ...]:
         """Return the ids of all registers, ascending, as QEMU sorts them.
@@ -325,7 +372,7 @@ class ScratchVCPU(Descriptor):
         """
         room = _REGISTERS
         while True:
-            ids = array.array("Q", bytes(8 * (room + 1)))
+            ids = array.array('Q', bytes(8 * (room + 1)))
             ids[0] = room
             try:
                 retried(self._descriptor, KVM_GET_REG_LIST, ids)
@@ -333,9 +380,9 @@ class ScratchVCPU(Descriptor):
             except OSError as error:
                 # With E2BIG KVM says the number.
                 if error.errno != errno.E2BIG or ids[0] <= room:
-                    raise failed("KVM_GET_REG_LIST", error) from None
+                    raise failed('KVM_GET_REG_LIST', error) from None
                 room = ids[0]
-        return tuple(sorted(ids[1:ids[0] + 1]))
+        return tuple(sorted(ids[1 : ids[0] + 1]))
 
     def read(self, register: int) -> int:
         """Return the value of a register of at most 64 bits.
@@ -343,9 +390,12 @@ class ScratchVCPU(Descriptor):
         :param register: its KVM id
         :raises KvmFailed: if KVM does not tell
         """
-        value = array.array("Q", [0])
-        self._call(f"KVM_GET_ONE_REG of {register:#x}", KVM_GET_ONE_REG,
-                   self._one_reg(register, value))
+        value = array.array('Q', [0])
+        self._call(
+            f'KVM_GET_ONE_REG of {register:#x}',
+            KVM_GET_ONE_REG,
+            self._one_reg(register, value),
+        )
         return value[0]
 
     def write(self, register: int, value: int) -> int:
@@ -354,17 +404,20 @@ class ScratchVCPU(Descriptor):
         :param register: its KVM id
         :returns: 0, or the errno of KVM's refusal
         """
-        buffer = array.array("Q", [value])
+        buffer = array.array('Q', [value])
         try:
-            retried(self._descriptor, KVM_SET_ONE_REG,
-                    self._one_reg(register, buffer))
+            retried(
+                self._descriptor,
+                KVM_SET_ONE_REG,
+                self._one_reg(register, buffer),
+            )
         except OSError as error:
             return error.errno or errno.EINVAL
         return 0
 
     def writer(self, register: int) -> Callable[[int], int]:
         """Return `write` for one register that is written many times."""
-        buffer = array.array("Q", [0])
+        buffer = array.array('Q', [0])
         request = self._one_reg(register, buffer)
 
         def write(value: int) -> int:

@@ -22,38 +22,48 @@ from nova_arm_migrate.probe.errors import ProbeError
 #: that, and in an emulated machine the more slowly.
 TIMEOUT = 20.0
 
-_VERSION = re.compile(r"\d+(?:\.\d+)+")
+_VERSION = re.compile(r'\d+(?:\.\d+)+')
 
-QEMU = (("qemu-system-aarch64", "--version"),
-        # Where the Red Hat family puts it, outside of PATH.
-        ("/usr/libexec/qemu-kvm", "--version"))
-LIBVIRT = (("libvirtd", "--version"), ("virtqemud", "--version"),
-           ("virsh", "--version"))
+QEMU = (
+    ('qemu-system-aarch64', '--version'),
+    # Where the Red Hat family puts it, outside of PATH.
+    ('/usr/libexec/qemu-kvm', '--version'),
+)
+LIBVIRT = (
+    ('libvirtd', '--version'),
+    ('virtqemud', '--version'),
+    ('virsh', '--version'),
+)
 
 
-def version(commands: tuple[tuple[str, ...], ...],
-            timeout: float = TIMEOUT) -> str:
+def version(
+    commands: tuple[tuple[str, ...], ...], timeout: float = TIMEOUT
+) -> str:
     """Return the version that the first program found prints: ``10.0.2``.
 
     :param timeout: seconds
     :raises ProbeError: if none is found, or none tells
     """
-    reason = f"no {commands[0][0]} found"
+    reason = f'no {commands[0][0]} found'
     for command in commands:
         try:
             run = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True,
-                timeout=timeout, check=False)
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
         except FileNotFoundError:
             continue
         except subprocess.TimeoutExpired:
-            reason = f"{command[0]}: no answer in {timeout:g} s"
+            reason = f'{command[0]}: no answer in {timeout:g} s'
             continue
         except OSError as error:
-            reason = f"{command[0]}: {error.strerror}"
+            reason = f'{command[0]}: {error.strerror}'
             continue
-        match = _VERSION.search(run.stdout.decode("ascii", "replace"))
+        match = _VERSION.search(run.stdout.decode('ascii', 'replace'))
         if match:
             return match[0]
-        reason = f"{command[0]}: prints no version"
+        reason = f'{command[0]}: prints no version'
     raise ProbeError(reason)

@@ -18,13 +18,13 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.rules import JUDGES
-from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Severity
-from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe import incoming
+from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.types import GuestView
 from nova_arm_migrate.probe.types import Trial
 
@@ -43,19 +43,21 @@ class RecordedHost:
         """Return the profile."""
         return self._profile
 
-    def guest_view(self, disabled: frozenset[str],
-                   gic: int | None = None) -> GuestView:
+    def guest_view(
+        self, disabled: frozenset[str], gic: int | None = None
+    ) -> GuestView:
         """Return what the host shows a guest.
 
         :raises ProbeError: if the profile has no register list
         """
         seen = with_features_off(self._profile, disabled)
         if seen.listed is None:
-            raise ProbeError(self._profile.why_absent("listed"))
+            raise ProbeError(self._profile.why_absent('listed'))
         known = gic if gic in (self._profile.gic or ()) else None
         guest = guest_started_on(self._profile, disabled=disabled, gic=known)
-        return GuestView(guest.values, seen.listed, seen.features,
-                         seen.sve_lengths or ())
+        return GuestView(
+            guest.values, seen.listed, seen.features, seen.sve_lengths or ()
+        )
 
     def trial(self, guest: Guest) -> Trial:
         """Judge the guest's registers by the rule of each."""
@@ -63,22 +65,29 @@ class RecordedHost:
         if guest.listed is None:
             return Trial(ran=False, why_not=incoming.NO_LIST)
         if seen.listed is None:
-            return Trial(ran=False, why_not=seen.why_absent("listed"))
+            return Trial(ran=False, why_not=seen.why_absent('listed'))
         fails, may_fail = incoming.missing(guest, seen.listed, seen.qemu)
         pairs = incoming.writes(guest, seen.listed)
-        refused = [code for code, value in pairs
-                   if _refuses(seen, register_of(code), value)]
+        refused = [
+            code
+            for code, value in pairs
+            if _refuses(seen, register_of(code), value)
+        ]
         untried: tuple[int, ...] = ()
         if guest.vgic is not None and guest.vgic.ctlr is not None:
             vgic = seen.vgic(guest.gic)
             if vgic is None or vgic.ctlr is None:
                 untried = (ICC_CTLR_EL1.code,)
-            elif any(finding.code is not None
-                     for finding in find_gic(guest, seen)):
+            elif any(
+                finding.code is not None for finding in find_gic(guest, seen)
+            ):
                 refused.append(ICC_CTLR_EL1.code)
         return Trial(
-            refused=tuple((code, "EINVAL") for code in refused),
-            missing=fails, unjudged=may_fail + untried, written=len(pairs))
+            refused=tuple((code, 'EINVAL') for code in refused),
+            missing=fails,
+            unjudged=may_fail + untried,
+            written=len(pairs),
+        )
 
 
 def _refuses(host: Host, register: Register, value: int) -> bool:
@@ -91,4 +100,5 @@ def _refuses(host: Host, register: Register, value: int) -> bool:
         return False
     return any(
         finding.severity in (Severity.BLOCKS, Severity.UNKNOWN)
-        for finding in JUDGES[register.judge](register, value, host))
+        for finding in JUDGES[register.judge](register, value, host)
+    )

@@ -21,11 +21,11 @@ import dataclasses
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
+from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.tables.features import GIC_REGISTERS
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
-from nova_arm_migrate.core.tables import keeps_value
-from nova_arm_migrate.probe.types import GuestView
 from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe.types import GuestView
 from nova_arm_migrate.probe.vgic import VgicDevice
 
 
@@ -43,9 +43,12 @@ class Machine:
 
 
 @contextlib.contextmanager
-def machine(device: kvm.Kvm, features: frozenset[str],
-            sve_off: Collection[int] = (), gic: int | None = None
-            ) -> Iterator[Machine]:
+def machine(
+    device: kvm.Kvm,
+    features: frozenset[str],
+    sve_off: Collection[int] = (),
+    gic: int | None = None,
+) -> Iterator[Machine]:
     """Make a machine in the order in which QEMU's ``virt`` does it.
 
     :param features: of the vCPU
@@ -63,7 +66,7 @@ def machine(device: kvm.Kvm, features: frozenset[str],
         if versions:
             version = gic if gic in versions else versions[-1]
             vgic = stack.enter_context(vm.vgic(version))
-            if "pmu" in features:
+            if 'pmu' in features:
                 vcpu.start_pmu()
         yield Machine(vm, vcpu, vgic)
 
@@ -84,25 +87,38 @@ def view(vcpu: kvm.ScratchVCPU, features: frozenset[str]) -> GuestView:
             value = vcpu.read(register)
             if value:
                 values[code] = value
-    return GuestView(Values(values), frozenset(listed), features,
-                     vcpu.sve_lengths)
+    return GuestView(
+        Values(values), frozenset(listed), features, vcpu.sve_lengths
+    )
 
 
 def sve_lengths_off(disabled: frozenset[str]) -> frozenset[int]:
     """Return the vector lengths that are switched off, in bits."""
-    return frozenset(SVE_LENGTH_PROPERTIES[name] for name in disabled
-                     if name in SVE_LENGTH_PROPERTIES)
+    return frozenset(
+        SVE_LENGTH_PROPERTIES[name]
+        for name in disabled
+        if name in SVE_LENGTH_PROPERTIES
+    )
 
 
-def shown_with(vcpu: kvm.ScratchVCPU, seen: GuestView
-               ) -> tuple[tuple[int, int], ...]:
+def shown_with(
+    vcpu: kvm.ScratchVCPU, seen: GuestView
+) -> tuple[tuple[int, int], ...]:
     """Return ID registers that a machine with another GIC shows otherwise.
 
     :param vcpu: of that machine
     :param seen: what the host's profile has
     :raises KvmFailed: if KVM does not tell
     """
-    values = [(code, vcpu.read(kvm_id(code))) for code in GIC_REGISTERS
-              if code in seen.listed]
-    return tuple(sorted((code, value) for code, value in values
-                        if value != seen.values.read(code)))
+    values = [
+        (code, vcpu.read(kvm_id(code)))
+        for code in GIC_REGISTERS
+        if code in seen.listed
+    ]
+    return tuple(
+        sorted(
+            (code, value)
+            for code, value in values
+            if value != seen.values.read(code)
+        )
+    )

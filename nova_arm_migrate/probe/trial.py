@@ -19,15 +19,14 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
+from nova_arm_migrate.probe import incoming
 from nova_arm_migrate.probe.descriptor import errno_name
 from nova_arm_migrate.probe.errors import ProbeError
-from nova_arm_migrate.probe import incoming
-from nova_arm_migrate.probe.types import Trial
 from nova_arm_migrate.probe.scratch import Machine
+from nova_arm_migrate.probe.types import Trial
 
 
-def trial_on(machine: Machine, guest: Guest,
-             qemu: Callable[[], str]) -> Trial:
+def trial_on(machine: Machine, guest: Guest, qemu: Callable[[], str]) -> Trial:
     """Write all that the guest has, and collect what is refused.
 
     QEMU's ``write_list_to_kvmstate`` also goes on after a refusal. The GIC
@@ -41,8 +40,11 @@ def trial_on(machine: Machine, guest: Guest,
     if guest.listed is None:
         return Trial(ran=False, why_not=incoming.NO_LIST)
     vcpu = machine.vcpu
-    listed = frozenset(code for register in vcpu.register_list()
-                       if (code := code_of(register)) is not None)
+    listed = frozenset(
+        code
+        for register in vcpu.register_list()
+        if (code := code_of(register)) is not None
+    )
     version = None
     if guest.listed - listed:
         try:
@@ -63,5 +65,9 @@ def trial_on(machine: Machine, guest: Guest,
             refused += vgic.restore(guest.vgic)
         else:
             untried = (ICC_CTLR_EL1.code,)
-    return Trial(refused=tuple(refused), missing=fails,
-                 unjudged=may_fail + untried, written=len(pairs))
+    return Trial(
+        refused=tuple(refused),
+        missing=fails,
+        unjudged=may_fail + untried,
+        written=len(pairs),
+    )

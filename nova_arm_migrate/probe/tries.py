@@ -30,19 +30,19 @@ from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.rules import expects
-from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import special
+from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import WIDEST
-from nova_arm_migrate.probe.types import GuestView
 from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe.types import GuestView
 
 _ID_REGISTERS = (Judge.FEATURES, Judge.FEATURES_32BIT)
 #: Fields that KVM shows as the machine's GIC has them, and judges as the
 #: host's (kvm_vgic_finalize_idregs).
-_OF_THE_GIC = ("GIC", "GCIE")
+_OF_THE_GIC = ('GIC', 'GCIE')
 #: Of CLIDR_EL1, a cache of the seventh level; of CCSIDR_EL1, a bit of the
 #: number of ways: set_clidr() and set_ccsidr() do not look at either.
 _CLIDR_CTYPE7 = 1 << 18
@@ -63,8 +63,9 @@ class Answers:
     own_caches: bool | None
 
 
-def answers(vcpu: kvm.ScratchVCPU, seen: GuestView,
-            masks: dict[int, int] | None) -> Answers:
+def answers(
+    vcpu: kvm.ScratchVCPU, seen: GuestView, masks: dict[int, int] | None
+) -> Answers:
     """Try the fields of ID registers, caches and hypercall bitmaps.
 
     :param vcpu: fresh; as it was when this returns
@@ -77,31 +78,44 @@ def answers(vcpu: kvm.ScratchVCPU, seen: GuestView,
     for register in _id_registers(seen):
         limit = seen.values.read(register.code)
         known = None if masks is None else masks.get(register.code, 0)
-        asked = [(field, raws, _field(vcpu, register, field, limit, raws))
-                 for field in register.fields
-                 if (raws := _to_try(register, field, limit, known))]
+        asked = [
+            (field, raws, _field(vcpu, register, field, limit, raws))
+            for field in register.fields
+            if (raws := _to_try(register, field, limit, known))
+        ]
         if masks is None:
-            mask = sum(field.mask for field, _, answer in asked
-                       if _is_writable(field, answer, limit))
+            mask = sum(
+                field.mask
+                for field, _, answer in asked
+                if _is_writable(field, answer, limit)
+            )
             if mask:
                 writable[register.code] = mask
         mask = writable.get(register.code, 0)
-        other = [answer if raws == _all(field) else _field(
-            vcpu, register, field, limit, _all(field))
+        other = [
+            answer
+            if raws == _all(field)
+            else _field(vcpu, register, field, limit, _all(field))
             for field, raws, answer in asked
-            if not _is_expected(field, raws, answer, limit, mask)]
+            if not _is_expected(field, raws, answer, limit, mask)
+        ]
         if other:
             tried[register.code] = other
-    return Answers(Values(writable), Tried(tried),
-                   Values(_hypercalls(vcpu, seen)), _caches(vcpu, seen))
+    return Answers(
+        Values(writable),
+        Tried(tried),
+        Values(_hypercalls(vcpu, seen)),
+        _caches(vcpu, seen),
+    )
 
 
 def _all(field: Field) -> range:
     return range(1 << field.width)
 
 
-def _to_try(register: Register, field: Field, limit: int, mask: int | None
-            ) -> Sequence[int]:
+def _to_try(
+    register: Register, field: Field, limit: int, mask: int | None
+) -> Sequence[int]:
     """Return the values of a field that are worth a call of KVM.
 
     Where the kernel tells that a field is writable, and no kernel is known
@@ -109,14 +123,17 @@ def _to_try(register: Register, field: Field, limit: int, mask: int | None
     a few of the registers for 32-bit code where the kernel tells nothing,
     which are as many again.
     """
-    judged = (field.least or field.as_zero is not None or field.stale
-              or field.name in _OF_THE_GIC)
+    judged = (
+        field.least
+        or field.as_zero is not None
+        or field.stale
+        or field.name in _OF_THE_GIC
+    )
     if field.width > WIDEST or (
-            mask is not None and field.mask & mask == field.mask
-            and not judged):
+        mask is not None and field.mask & mask == field.mask and not judged
+    ):
         return ()
-    if mask is None and register.judge is Judge.FEATURES_32BIT \
-            and not judged:
+    if mask is None and register.judge is Judge.FEATURES_32BIT and not judged:
         raw, most = field.raw(limit), (1 << field.width) - 1
         return sorted({0, max(raw - 1, 0), raw, min(raw + 1, most), most})
     return _all(field)
@@ -130,13 +147,21 @@ def _id_registers(seen: GuestView) -> Iterator[Register]:
     has_32bit = seen.values.read(ID_AA64PFR0_EL1) & 0xF == 2
     for code in sorted(seen.listed):
         register = register_of(code)
-        if register.fields and register.judge in _ID_REGISTERS and (
-                has_32bit or register.judge is Judge.FEATURES):
+        if (
+            register.fields
+            and register.judge in _ID_REGISTERS
+            and (has_32bit or register.judge is Judge.FEATURES)
+        ):
             yield register
 
 
-def _field(vcpu: kvm.ScratchVCPU, register: Register, field: Field,
-           limit: int, raws: Sequence[int]) -> Answer:
+def _field(
+    vcpu: kvm.ScratchVCPU,
+    register: Register,
+    field: Field,
+    limit: int,
+    raws: Sequence[int],
+) -> Answer:
     """Write values of a field, the rest as the host has it."""
     number = kvm_id(register.code)
     write = vcpu.writer(number)
@@ -161,15 +186,17 @@ def _is_writable(field: Field, answer: Answer, limit: int) -> bool:
     return answer.accepted & ~answer.ignored != 1 << field.raw(limit)
 
 
-def _is_expected(field: Field, raws: Sequence[int], answer: Answer,
-                 limit: int, mask: int) -> bool:
+def _is_expected(
+    field: Field, raws: Sequence[int], answer: Answer, limit: int, mask: int
+) -> bool:
     """Whether KVM did what the tables say of it."""
     if answer.ignored & ~_as_zero(field):
         return False
     return all(
         expects(field, field.into(limit, raw), limit, mask)
         is bool(answer.accepted >> raw & 1)
-        for raw in raws)
+        for raw in raws
+    )
 
 
 def _as_zero(field: Field) -> int:
@@ -206,12 +233,22 @@ def _caches(vcpu: kvm.ScratchVCPU, seen: GuestView) -> bool | None:
 
     :returns: None if it shows none
     """
-    changes = [(code, bit) for code, bit in (
-        (special.CLIDR_EL1, _CLIDR_CTYPE7),
-        (special.CACHE_REGISTERS[1].code, _CCSIDR_WAYS))
-        if code in seen.listed]
-    return all(_takes(vcpu.writer(kvm_id(code)), seen.values.read(code), bit)
-               for code, bit in changes) if changes else None
+    changes = [
+        (code, bit)
+        for code, bit in (
+            (special.CLIDR_EL1, _CLIDR_CTYPE7),
+            (special.CACHE_REGISTERS[1].code, _CCSIDR_WAYS),
+        )
+        if code in seen.listed
+    ]
+    return (
+        all(
+            _takes(vcpu.writer(kvm_id(code)), seen.values.read(code), bit)
+            for code, bit in changes
+        )
+        if changes
+        else None
+    )
 
 
 def _takes(write: Callable[[int], int], shown: int, bit: int) -> bool:

@@ -56,7 +56,7 @@ class Trial:
     """
 
     ran: bool = True
-    why_not: str = ""
+    why_not: str = ''
     refused: tuple[tuple[int, str], ...] = ()
     missing: tuple[int, ...] = ()
     unjudged: tuple[int, ...] = ()
@@ -82,8 +82,9 @@ class HostProbe(typing.Protocol):
         """
         ...
 
-    def guest_view(self, disabled: frozenset[str],
-                   gic: int | None = None) -> GuestView:
+    def guest_view(
+        self, disabled: frozenset[str], gic: int | None = None
+    ) -> GuestView:
         """Return what KVM shows a guest that starts here now.
 
         :param disabled: as `Guest.disabled`
@@ -100,8 +101,14 @@ class HostProbe(typing.Protocol):
         ...
 
 
-def guest_seen(host: Host, view: GuestView, *, disabled: frozenset[str],
-               gic: int | None = None, memory: int | None = None) -> Guest:
+def guest_seen(
+    host: Host,
+    view: GuestView,
+    *,
+    disabled: frozenset[str],
+    gic: int | None = None,
+    memory: int | None = None,
+) -> Guest:
     """Return the record of a guest that has just started on the host.
 
     :param view: of the guest's own features
@@ -109,7 +116,11 @@ def guest_seen(host: Host, view: GuestView, *, disabled: frozenset[str],
     :param gic: version of its GIC; None if not known
     :param memory: bytes; None if not known
     """
-    return with_own_gic(dataclasses.replace(
-        guest_started_on(host, disabled=disabled, gic=gic, memory=memory),
-        values=view.values, listed=view.listed,
-        sve_lengths=view.sve_lengths))
+    return with_own_gic(
+        dataclasses.replace(
+            guest_started_on(host, disabled=disabled, gic=gic, memory=memory),
+            values=view.values,
+            listed=view.listed,
+            sve_lengths=view.sve_lengths,
+        )
+    )

@@ -40,9 +40,9 @@ def read(instruction: int) -> int:
         or the machine does not let code be mapped
     """
     machine = os.uname().machine
-    if machine != "aarch64":
-        raise ProbeError(f"only an Arm64 machine can tell, not {machine}")
-    return run(struct.pack("<II", instruction, _RET))
+    if machine != 'aarch64':
+        raise ProbeError(f'only an Arm64 machine can tell, not {machine}')
+    return run(struct.pack('<II', instruction, _RET))
 
 
 def run(code: bytes) -> int:
@@ -57,26 +57,35 @@ def run(code: bytes) -> int:
     try:
         import ctypes
     except ImportError:
-        raise ProbeError("this Python has no ctypes to read it with"
-                         ) from None
+        raise ProbeError('this Python has no ctypes to read it with') from None
     try:
-        file = os.memfd_create("nova-arm-migrate", os.MFD_CLOEXEC)
+        file = os.memfd_create('nova-arm-migrate', os.MFD_CLOEXEC)
     except OSError as error:
-        raise ProbeError(f"memfd_create: {error.strerror}") from None
+        raise ProbeError(f'memfd_create: {error.strerror}') from None
     try:
         os.write(file, code)
         libc = ctypes.CDLL(None, use_errno=True)
         libc.mmap.restype = ctypes.c_void_p
         libc.mmap.argtypes = (
-            ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int,
-            ctypes.c_int, ctypes.c_long)
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_int,
+            ctypes.c_int,
+            ctypes.c_int,
+            ctypes.c_long,
+        )
         libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-        address = libc.mmap(None, mmap.PAGESIZE,
-                            mmap.PROT_READ | mmap.PROT_EXEC,
-                            mmap.MAP_PRIVATE, file, 0)
+        address = libc.mmap(
+            None,
+            mmap.PAGESIZE,
+            mmap.PROT_READ | mmap.PROT_EXEC,
+            mmap.MAP_PRIVATE,
+            file,
+            0,
+        )
         if address in (None, ctypes.c_void_p(-1).value):
             reason = os.strerror(ctypes.get_errno())
-            raise ProbeError(f"code cannot be mapped to read it: {reason}")
+            raise ProbeError(f'code cannot be mapped to read it: {reason}')
         try:
             function = ctypes.CFUNCTYPE(ctypes.c_uint64)(address)
             return int(function())

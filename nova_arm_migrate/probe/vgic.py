@@ -65,11 +65,15 @@ class VgicDevice(Descriptor):
 
         :raises KvmFailed: if KVM does not take it
         """
-        self._set(GROUP_IRQS, 0, array.array("I", [IRQS]))
-        self._attribute("initialising the GIC", KVM_SET_DEVICE_ATTR,
-                        GROUP_CONTROL, CONTROL_INIT)
+        self._set(GROUP_IRQS, 0, array.array('I', [IRQS]))
+        self._attribute(
+            'initialising the GIC',
+            KVM_SET_DEVICE_ATTR,
+            GROUP_CONTROL,
+            CONTROL_INIT,
+        )
         for kind, address in ADDRESSES[self.version]:
-            self._set(GROUP_ADDRESS, kind, array.array("Q", [address]))
+            self._set(GROUP_ADDRESS, kind, array.array('Q', [address]))
 
     def facts(self) -> Vgic:
         """Return what the new controller is like, and try its revisions.
@@ -77,16 +81,19 @@ class VgicDevice(Descriptor):
         What KVM does not tell is None: kernels before 4.11 have no access to
         a GICv3's registers.
         """
-        distributor = self._read(GROUP_DISTRIBUTOR, gic.GICD_IIDR, "I")
+        distributor = self._read(GROUP_DISTRIBUTOR, gic.GICD_IIDR, 'I')
         three = self.version == 3
         return Vgic(
             self.version,
-            ctlr=self._read(GROUP_INTERFACE, gic.ICC_CTLR_EL1.code, "Q")
-            if three else None,
+            ctlr=self._read(GROUP_INTERFACE, gic.ICC_CTLR_EL1.code, 'Q')
+            if three
+            else None,
             distributor=distributor,
-            redistributor=self._read(
-                GROUP_REDISTRIBUTOR, gic.GICR_IIDR, "I") if three else None,
-            revisions=self._revisions(distributor))
+            redistributor=self._read(GROUP_REDISTRIBUTOR, gic.GICR_IIDR, 'I')
+            if three
+            else None,
+            revisions=self._revisions(distributor),
+        )
 
     def _revisions(self, iidr: int | None) -> int | None:
         """What GICD_IIDR.Revision may be; KVM judges nothing but that."""
@@ -95,9 +102,9 @@ class VgicDevice(Descriptor):
         found = 0
         for revision in range(1 << gic.REVISION.width):
             value = gic.REVISION.into(iidr, revision)
-            if not self._write(GROUP_DISTRIBUTOR, gic.GICD_IIDR, "I", value):
+            if not self._write(GROUP_DISTRIBUTOR, gic.GICD_IIDR, 'I', value):
                 found |= 1 << revision
-        self._write(GROUP_DISTRIBUTOR, gic.GICD_IIDR, "I", iidr)
+        self._write(GROUP_DISTRIBUTOR, gic.GICD_IIDR, 'I', iidr)
         return found
 
     def restore(self, vgic: Vgic) -> tuple[tuple[int, str], ...]:
@@ -110,29 +117,38 @@ class VgicDevice(Descriptor):
         if vgic.ctlr is None or self.version != 3:
             return ()
         code = gic.ICC_CTLR_EL1.code
-        name = self._write(GROUP_INTERFACE, code, "Q", vgic.ctlr)
+        name = self._write(GROUP_INTERFACE, code, 'Q', vgic.ctlr)
         return ((code, name),) if name else ()
 
-    def _set(self, group: int, attribute: int,
-             buffer: "array.array[int]") -> None:
-        self._attribute(f"KVM_SET_DEVICE_ATTR {group}.{attribute:#x} of the"
-                        " GIC", KVM_SET_DEVICE_ATTR, group, attribute,
-                        buffer.buffer_info()[0])
+    def _set(
+        self, group: int, attribute: int, buffer: 'array.array[int]'
+    ) -> None:
+        self._attribute(
+            f'KVM_SET_DEVICE_ATTR {group}.{attribute:#x} of the GIC',
+            KVM_SET_DEVICE_ATTR,
+            group,
+            attribute,
+            buffer.buffer_info()[0],
+        )
 
     def _read(self, group: int, attribute: int, size: str) -> int | None:
         buffer = array.array(size, [0])
         try:
-            self._attribute("reading the GIC", KVM_GET_DEVICE_ATTR, group,
-                            attribute, buffer.buffer_info()[0])
+            self._attribute(
+                'reading the GIC',
+                KVM_GET_DEVICE_ATTR,
+                group,
+                attribute,
+                buffer.buffer_info()[0],
+            )
         except KvmFailed:
             return None
         return buffer[0]
 
-    def _write(self, group: int, attribute: int, size: str,
-               value: int) -> str:
+    def _write(self, group: int, attribute: int, size: str, value: int) -> str:
         """Return the name of the errno, empty if KVM takes the value."""
         try:
             self._set(group, attribute, array.array(size, [value]))
         except KvmFailed as error:
             return error.reason
-        return ""
+        return ''

@@ -22,10 +22,10 @@ import os
 
 os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', '1')
 
-import nova.tests.functional  # noqa: E402, F401
+import nova.tests.functional
 
-import nova.test  # noqa: E402, F401
+import nova.test  # noqa: F401
 
-from tests import logs  # noqa: E402
+from tests import logs
 
 logs.keep_between_tests()

@@ -25,14 +25,14 @@ from nova import context as nova_context
 from nova import objects
 from nova.tests.functional.libvirt import base
 
+from nova_arm_migrate import finder
 from nova_arm_migrate.nova import driver
 from nova_arm_migrate.nova.records import guest_record
 from simulated import hosts
-from nova_arm_migrate import finder
-from tests.functional import paste
-from tests.functional import threads
 from tests import logs
 from tests import watchdog
+from tests.functional import paste
+from tests.functional import threads
 
 STOCK = 'libvirt.LibvirtDriver'
 OURS = 'arm_migrate.ArmLibvirtDriver'
@@ -50,7 +50,7 @@ class ArmServersTestBase(base.ServersTestBase):
         self.useFixture(watchdog.Watchdog())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
-        finder.install()    # what the start-up file does once installed
+        finder.install()  # what the start-up file does once installed
         super().setUp()
         self.api.microversion = self.microversion
         self.flags(compute_driver=OURS)
@@ -62,22 +62,44 @@ class ArmServersTestBase(base.ServersTestBase):
         self.arm.add(name, profile, **kwargs)
         self.flags(compute_driver=compute_driver)
         self.start_compute(name, connection=self.arm.hosts[name].connection)
-        expected = driver.ArmLibvirtDriver if compute_driver == OURS \
+        expected = (
+            driver.ArmLibvirtDriver
+            if compute_driver == OURS
             else driver.layout_driver.libvirt_driver.LibvirtDriver
+        )
         self.assertIs(expected, type(self.computes[name].driver))
         return name
 
     def image(self, **properties):
         """Make an image. :returns: its id"""
-        return self.glance.create(None, {
-            'name': 'arm64', 'container_format': 'raw', 'disk_format': 'raw',
-            'size': 1024, 'min_disk': 0, 'min_ram': 0, 'protected': False,
-            'visibility': 'public', 'tags': [], 'created_at': None,
-            'updated_at': None, 'deleted_at': None, 'deleted': False,
-            'properties': properties})['id']
+        return self.glance.create(
+            None,
+            {
+                'name': 'arm64',
+                'container_format': 'raw',
+                'disk_format': 'raw',
+                'size': 1024,
+                'min_disk': 0,
+                'min_ram': 0,
+                'protected': False,
+                'visibility': 'public',
+                'tags': [],
+                'created_at': None,
+                'updated_at': None,
+                'deleted_at': None,
+                'deleted': False,
+                'properties': properties,
+            },
+        )['id']
 
-    def boot(self, host=None, properties=None, extra_specs=None,
-             networks='none', **kwargs):
+    def boot(
+        self,
+        host=None,
+        properties=None,
+        extra_specs=None,
+        networks='none',
+        **kwargs,
+    ):
         """Boot a server and wait until it is ACTIVE.
 
         :param properties: of its image
@@ -86,12 +108,17 @@ class ArmServersTestBase(base.ServersTestBase):
         if extra_specs is not None:
             kwargs['flavor_id'] = self._create_flavor(extra_spec=extra_specs)
         return self._create_server(
-            host=host, networks=networks, image_uuid=self.image(
-                **{'hw_machine_type': 'virt'} | (properties or {})),
-            **kwargs)
+            host=host,
+            networks=networks,
+            image_uuid=self.image(
+                **{'hw_machine_type': 'virt'} | (properties or {})
+            ),
+            **kwargs,
+        )
 
-    def migrate(self, server, host=None, state='completed', broken=(),
-                **kwargs):
+    def migrate(
+        self, server, host=None, state='completed', broken=(), **kwargs
+    ):
         """Live-migrate, and wait for the end of it, good or bad.
 
         :param state: of the migration in the end
@@ -99,11 +126,18 @@ class ArmServersTestBase(base.ServersTestBase):
         :returns: the host that the server is on then
         """
         before = self.migrations(server)
-        self.api.post_server_action(server['id'], {'os-migrateLive': {
-            'host': host, 'block_migration': 'auto'} | kwargs})
+        self.api.post_server_action(
+            server['id'],
+            {
+                'os-migrateLive': {'host': host, 'block_migration': 'auto'}
+                | kwargs
+            },
+        )
         for _ in range(480):
-            newest = (self.migrations(server)[len(before):]
-                      or [{'status': 'not even begun'}])[-1]
+            newest = (
+                self.migrations(server)[len(before) :]
+                or [{'status': 'not even begun'}]
+            )[-1]
             if newest['status'] in ('completed', 'error', 'failed'):
                 break
             time.sleep(0.25)
@@ -111,24 +145,30 @@ class ArmServersTestBase(base.ServersTestBase):
         self.assertEqual(state, self.migrations(server)[-1]['status'])
         self.assertEqual([*broken], self.broken())
         server = self._wait_for_server_parameter(
-            server, {'OS-EXT-STS:task_state': None, 'status': 'ACTIVE'},
-            max_retries=60)
+            server,
+            {'OS-EXT-STS:task_state': None, 'status': 'ACTIVE'},
+            max_retries=60,
+        )
         return server['OS-EXT-SRV-ATTR:host']
 
     def broken(self):
         """What guests have lost since this was asked last."""
         found = []
         for host in self.arm.hosts.values():
-            found += [text for texts in host.connection.broken
-                      for text in texts]
+            found += [
+                text for texts in host.connection.broken for text in texts
+            ]
             host.connection.broken.clear()
         return found
 
     def migrations(self, server):
         """The server's migrations, the oldest first."""
-        return sorted(self.api.api_get(
-            f"/os-migrations?instance_uuid={server['id']}").body[
-                'migrations'], key=lambda migration: migration['id'])
+        return sorted(
+            self.api.api_get(
+                f'/os-migrations?instance_uuid={server["id"]}'
+            ).body['migrations'],
+            key=lambda migration: migration['id'],
+        )
 
     def refused(self, server, host, words):
         """Check that a migration is refused before anything moves.
@@ -143,24 +183,31 @@ class ArmServersTestBase(base.ServersTestBase):
 
     def prechecks(self):
         """What our driver has logged: (destination, outcome) each."""
-        return [(match[1], json.loads(match[2])) for match in re.finditer(
-            r'arm64 pre-check for (.+?): ({.*})$',
-            self.stdlog.logger.output, re.MULTILINE)]
+        return [
+            (match[1], json.loads(match[2]))
+            for match in re.finditer(
+                r'arm64 pre-check for (.+?): ({.*})$',
+                self.stdlog.logger.output,
+                re.MULTILINE,
+            )
+        ]
 
     def events(self, server, name=CHECK):
         """The events of that name of the last action, the newest first."""
         action = self.api.get_instance_actions(server['id'])[0]
         details = self.api.api_get(
-            f"/servers/{server['id']}/os-instance-actions/"
-            f"{action['request_id']}").body['instanceAction']
-        return [event for event in details['events']
-                if event['event'] == name]
+            f'/servers/{server["id"]}/os-instance-actions/'
+            f'{action["request_id"]}'
+        ).body['instanceAction']
+        return [event for event in details['events'] if event['event'] == name]
 
     def instance(self, server):
         """The instance as it is in the database."""
         return objects.Instance.get_by_uuid(
-            nova_context.get_admin_context(), server['id'],
-            expected_attrs=['vcpu_model', 'flavor'])
+            nova_context.get_admin_context(),
+            server['id'],
+            expected_attrs=['vcpu_model', 'flavor'],
+        )
 
     def record(self, server):
         """The guest's record in the database."""
@@ -168,18 +215,19 @@ class ArmServersTestBase(base.ServersTestBase):
 
     def seen(self, server):
         """What the guest's vCPUs really show, in the simulated QEMU."""
-        host = self.api.get_server(server['id'])[
-            'OS-EXT-SRV-ATTR:host']
+        host = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         return self.arm.hosts[host].connection.domain(server['id']).vcpu
 
     def shows_its_record(self, server):
         """Check that a guest's record says what its vCPUs really show."""
         seen, record = self.seen(server), self.record(server)
         for attribute in ('values', 'listed', 'disabled', 'gic'):
-            self.assertEqual(getattr(seen, attribute),
-                             getattr(record, attribute), attribute)
+            self.assertEqual(
+                getattr(seen, attribute), getattr(record, attribute), attribute
+            )
 
     def cpu_info(self, host):
         """What the compute has reported to the database."""
         return objects.ComputeNode.get_first_node_by_host_for_old_compat(
-            nova_context.get_admin_context(), host).cpu_info
+            nova_context.get_admin_context(), host
+        ).cpu_info

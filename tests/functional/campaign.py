@@ -40,12 +40,12 @@ from unittest import mock
 from cinderclient import exceptions as cinder_exceptions
 from keystoneauth1 import exceptions as keystone_exceptions
 from neutronclient.common import exceptions as neutron_exceptions
+from nova import exception
 from nova.tests.fixtures import libvirt as fakelibvirt
 import nova.virt.libvirt.driver
 from oslo_db import exception as db_exceptions
 import oslo_messaging
 
-from nova import exception
 from simulated import job as jobs
 from tests.functional import base
 from tests.functional import campaign_points
@@ -73,19 +73,26 @@ OUTCOMES = (LOST, MISPLACED, HANGS, SILENT, WRONG, TOLD, SETTLED)
 
 ERRORS = {
     campaign_points.DB: db_exceptions.DBConnectionError(
-        'campaign: the database is away'),
+        'campaign: the database is away'
+    ),
     campaign_points.RPC: oslo_messaging.MessagingTimeout(
-        'campaign: no answer'),
+        'campaign: no answer'
+    ),
     campaign_points.CINDER: cinder_exceptions.ClientException(
-        503, 'campaign: Cinder is away'),
+        503, 'campaign: Cinder is away'
+    ),
     campaign_points.NEUTRON: neutron_exceptions.ServiceUnavailable(
-        'campaign: Neutron is away'),
+        'campaign: Neutron is away'
+    ),
     campaign_points.PLACEMENT: keystone_exceptions.ConnectFailure(
-        'campaign: Placement is away'),
+        'campaign: Placement is away'
+    ),
     campaign_points.LIBVIRT: fakelibvirt.make_libvirtError(
-        fakelibvirt.libvirtError, 'campaign: libvirt is away',
+        fakelibvirt.libvirtError,
+        'campaign: libvirt is away',
         error_code=fakelibvirt.VIR_ERR_SYSTEM_ERROR,
-        error_domain=fakelibvirt.VIR_FROM_RPC),
+        error_domain=fakelibvirt.VIR_FROM_RPC,
+    ),
     campaign_points.OS: OSError(28, 'campaign: No space left on device'),
     campaign_points.NOVA: exception.NovaException('campaign: unexpected'),
 }
@@ -112,8 +119,7 @@ class Result:
         """
         if self.outcome in (SETTLED, NOT_REACHED):
             return False
-        return not (self.outcome == TOLD
-                    and (point.always or not self.faults))
+        return not (self.outcome == TOLD and (point.always or not self.faults))
 
 
 class Fault:
@@ -139,11 +145,16 @@ class Fault:
             stack.enter_context(_replaced(owner, name, raw, self._call))
             if self._point.after:
                 of, called = _resolve(
-                    'nova.compute.manager.ComputeManager.'
-                    + self._point.method)
-                stack.enter_context(_replaced(
-                    of, called, inspect.getattr_static(of, called),
-                    self._begin))
+                    'nova.compute.manager.ComputeManager.' + self._point.method
+                )
+                stack.enter_context(
+                    _replaced(
+                        of,
+                        called,
+                        inspect.getattr_static(of, called),
+                        self._begin,
+                    )
+                )
             yield
 
     def _begin(self, call, args, kwargs):
@@ -169,8 +180,11 @@ class Fault:
             return False
         with self._lock:
             self._calls += 1
-            hit = (self._calls >= self._point.call if self._point.always
-                   else self._calls == self._point.call)
+            hit = (
+                self._calls >= self._point.call
+                if self._point.always
+                else self._calls == self._point.call
+            )
             self.hits += hit
         return hit
 
@@ -180,9 +194,11 @@ def _passes_on(filename):
 
     Our overrides do, and what tests have put around them.
     """
-    return (f'{os.sep}nova_arm_migrate{os.sep}' in filename
-            or f'tests{os.sep}functional' in filename
-            or filename.endswith(('unittest/mock.py', 'contextlib.py')))
+    return (
+        f'{os.sep}nova_arm_migrate{os.sep}' in filename
+        or f'tests{os.sep}functional' in filename
+        or filename.endswith(('unittest/mock.py', 'contextlib.py'))
+    )
 
 
 def _resolve(dotted):
@@ -208,8 +224,9 @@ def _replaced(owner, name, raw, around):
         def side_effect(*args, **kwargs):
             return around(raw, args, kwargs)
 
-        with mock.patch.object(owner, name, mock.Mock(
-                side_effect=side_effect)):
+        with mock.patch.object(
+            owner, name, mock.Mock(side_effect=side_effect)
+        ):
             yield
         return
     kind = type(raw) if isinstance(raw, (classmethod, staticmethod)) else None
@@ -271,8 +288,11 @@ class Campaign(failures_base.FailuresTestBase):
         fault.over()
         result = self._judge(point, self.truth())
         if not fault.hits:
-            result.outcome = (NOT_REACHED if result.outcome == SETTLED
-                              else f'{NOT_REACHED}, {result.outcome}')
+            result.outcome = (
+                NOT_REACHED
+                if result.outcome == SETTLED
+                else f'{NOT_REACHED}, {result.outcome}'
+            )
         return result
 
     def _migrate(self, job, there):
@@ -319,15 +339,16 @@ class Campaign(failures_base.FailuresTestBase):
                 job.go()
 
         domain.jobStats, domain.abortJob = look, and_go
-        with mock.patch.object(nova.virt.libvirt.driver.LibvirtDriver,
-                               '_live_migration', watched):
+        with mock.patch.object(
+            nova.virt.libvirt.driver.LibvirtDriver, '_live_migration', watched
+        ):
             yield
 
     def _judge(self, point, now):
         faults = [f'{part}: {text}' for part, text in now.faults]
         said = '; '.join(
-            event['details'] for event in self.all_events()
-            if event['details'])
+            event['details'] for event in self.all_events() if event['details']
+        )
         if len(now.runs_on) != 1 or len(now.processes_on) != 1:
             outcome = LOST
         elif now.runs_on != [now.host]:
@@ -359,21 +380,35 @@ def run(points, driver, tell=lambda result: None):
         case.run(outcome)
         if len(todo) == left:
             # No cloud at all.
-            details = [text for _, text in
-                       [*outcome.errors, *outcome.failures]]
+            details = [
+                text for _, text in [*outcome.errors, *outcome.failures]
+            ]
             raise RuntimeError('\n'.join(details) or 'no cloud')
     return results
 
 
 def _run_group(name, driver):
     """Play one group in a process of its own, which may hang."""
-    command = [sys.executable, '-m', 'tests.functional.campaign', '--group',
-               name, '--driver', driver, '--json']
+    command = [
+        sys.executable,
+        '-m',
+        'tests.functional.campaign',
+        '--group',
+        name,
+        '--driver',
+        driver,
+        '--json',
+    ]
     points = campaign_points.GROUPS[name]
     try:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=60 + 2 * PATIENCE * len(points), check=False, text=True)
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=60 + 2 * PATIENCE * len(points),
+            check=False,
+            text=True,
+        )
         output = done.stdout
     except subprocess.TimeoutExpired as error:
         output = (error.stdout or b'').decode()
@@ -382,24 +417,31 @@ def _run_group(name, driver):
         if line.startswith('{'):
             result = Result(**json.loads(line))
             played[result.point] = result
-    return {point: played.get(point.name, Result(point.name, HANGS))
-            for point in points}
+    return {
+        point: played.get(point.name, Result(point.name, HANGS))
+        for point in points
+    }
 
 
 def _table(groups):
     """Print what stock and ours make of the points, and the counts."""
-    counts = {driver: collections.Counter() for driver in
-              (base.STOCK, base.OURS)}
+    counts = {
+        driver: collections.Counter() for driver in (base.STOCK, base.OURS)
+    }
     broken = worse = lost_by_stock = tried = 0
     print(f'{"point":96} {"stock":12} ours')
     for name in groups:
         print(f'-- {name}')
-        both = {driver: _run_group(name, driver)
-                for driver in (base.STOCK, base.OURS)}
+        both = {
+            driver: _run_group(name, driver)
+            for driver in (base.STOCK, base.OURS)
+        }
         for point in campaign_points.GROUPS[name]:
             stock, ours = (both[driver][point] for driver in both)
-            print(f'{point.name:96} {stock.outcome:12} {ours.outcome}',
-                  flush=True)
+            print(
+                f'{point.name:96} {stock.outcome:12} {ours.outcome}',
+                flush=True,
+            )
             for driver in both:
                 counts[driver][both[driver][point].outcome] += 1
             if ours.faults or ours.said:
@@ -407,8 +449,10 @@ def _table(groups):
             tried += 1
             broken += ours.broken(point)
             if stock.outcome in OUTCOMES and ours.outcome in OUTCOMES:
-                ranks = (OUTCOMES.index(stock.outcome),
-                         OUTCOMES.index(ours.outcome))
+                ranks = (
+                    OUTCOMES.index(stock.outcome),
+                    OUTCOMES.index(ours.outcome),
+                )
                 worse += ranks[1] < ranks[0]
                 lost_by_stock += ranks[0] < ranks[1]
     print(f'\npoints tried: {tried}')
@@ -428,12 +472,20 @@ def main(arguments=None):
     if not args.json:
         _table([args.group] if args.group else list(campaign_points.GROUPS))
         return
-    points = [point for point in campaign_points.GROUPS[args.group]
-              if not args.point or args.point in point.name]
+    points = [
+        point
+        for point in campaign_points.GROUPS[args.group]
+        if not args.point or args.point in point.name
+    ]
     # Not what Nova's test case puts in its place.
     output = sys.stdout
-    run(points, args.driver, lambda result: print(
-        json.dumps(dataclasses.asdict(result)), file=output, flush=True))
+    run(
+        points,
+        args.driver,
+        lambda result: print(
+            json.dumps(dataclasses.asdict(result)), file=output, flush=True
+        ),
+    )
     # Threads of a migration that hangs must not keep this process.
     os._exit(0)
 

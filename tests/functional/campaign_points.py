@@ -22,8 +22,15 @@ import dataclasses
 
 #: What a call fails with, see `campaign.ERRORS`.
 DB, RPC, CINDER, NEUTRON, LIBVIRT, OS, NOVA, PLACEMENT = (
-    'database', 'rpc', 'cinder', 'neutron', 'libvirt', 'os', 'nova',
-    'placement')
+    'database',
+    'rpc',
+    'cinder',
+    'neutron',
+    'libvirt',
+    'os',
+    'nova',
+    'placement',
+)
 
 _SHORT = {
     'Manager': 'nova.compute.manager.ComputeManager',
@@ -84,12 +91,20 @@ class Point:
 
     @property
     def name(self):
-        how = ''.join(word for word, is_so in (
-            (f' #{self.call}', self.call > 1), (', answer lost', self.lost),
-            (', each time', self.always and not self.after),
-            (', away', self.after),
-            (', of a job that fails', self.fails
-             and self.method == '_live_migration_monitor')) if is_so)
+        how = ''.join(
+            word
+            for word, is_so in (
+                (f' #{self.call}', self.call > 1),
+                (', answer lost', self.lost),
+                (', each time', self.always and not self.after),
+                (', away', self.after),
+                (
+                    ', of a job that fails',
+                    self.fails and self.method == '_live_migration_monitor',
+                ),
+            )
+            if is_so
+        )
         return f'{self.method}: {self.callee}{how}'
 
 
@@ -97,24 +112,34 @@ def _points(method, role, *sites, fails=False):
     for site in sites:
         callee, error, *rest = site.split()
         name, _, number = callee.partition('#')
-        yield Point(method, role, name, int(number or 1), error, fails,
-                    always='always' in rest or 'away' in rest,
-                    lost='lost' in rest, after='away' in rest,
-                    stock='stock' in rest)
+        yield Point(
+            method,
+            role,
+            name,
+            int(number or 1),
+            error,
+            fails,
+            always='always' in rest or 'away' in rest,
+            lost='lost' in rest,
+            after='away' in rest,
+            stock='stock' in rest,
+        )
 
 
 #: By group: one cloud, and one test, each.
 GROUPS = {
     'begin': (
         *_points(
-            '_do_live_migration', 'source',
+            '_do_live_migration',
+            'source',
             'Manager._set_migration_status database',
             'Bdms.get_by_instance_uuid database',
             'Manager._do_pre_live_migration_from_source nova',
             'Manager._set_migration_status#2 database',
         ),
         *_points(
-            '_do_pre_live_migration_from_source', 'source',
+            '_do_pre_live_migration_from_source',
+            'source',
             'Manager._get_neutron_events_for_live_migration nova',
             'Manager._get_instance_block_device_info database',
             'Driver.get_instance_disk_info os',
@@ -124,7 +149,8 @@ GROUPS = {
         ),
     ),
     'pre_manager': _points(
-        '_do_pre_live_migration', 'destination',
+        '_do_pre_live_migration',
+        'destination',
         'Manager._validate_instance_group_policy database',
         'Bdms.get_by_instance_uuid database',
         'Network.get_instance_nw_info neutron',
@@ -143,7 +169,8 @@ GROUPS = {
     ),
     'pre_driver': (
         *_points(
-            'pre_live_migration', 'destination',
+            'pre_live_migration',
+            'destination',
             'os.mkdir os',
             'Driver._create_images_and_backing os',
             'nova.virt.driver.block_device_info_get_mapping nova',
@@ -154,18 +181,21 @@ GROUPS = {
             'Cpu.power_up_for_migration os',
         ),
         *_points(
-            '_pre_live_migration_plug_vifs', 'destination',
+            '_pre_live_migration_plug_vifs',
+            'destination',
             'Driver.plug_vifs nova',
         ),
     ),
     'start': (
         *_points(
-            'live_migration', 'source',
+            'live_migration',
+            'source',
             'nova.virt.libvirt.utils.is_valid_hostname nova',
             'Driver._live_migration nova',
         ),
         *_points(
-            '_live_migration', 'source',
+            '_live_migration',
+            'source',
             'Host.get_guest libvirt',
             'Driver._live_migration_copy_disk_paths nova',
             'nova.thread_pool_factory.spawn nova',
@@ -173,12 +203,14 @@ GROUPS = {
             'Driver._live_migration_monitor nova',
         ),
         *_points(
-            '_live_migration_copy_disk_paths', 'source',
+            '_live_migration_copy_disk_paths',
+            'source',
             'Bdms.get_by_instance_uuid database',
             'Guest.get_all_disks libvirt',
         ),
         *_points(
-            '_live_migration_operation', 'source',
+            '_live_migration_operation',
+            'source',
             'Driver._detach_direct_passthrough_vifs nova',
             'Driver._sorted_migrating_resources nova',
             'Job.get_updated_guest_xml nova',
@@ -189,7 +221,8 @@ GROUPS = {
     ),
     'monitor': (
         *_points(
-            '_live_migration_monitor', 'source',
+            '_live_migration_monitor',
+            'source',
             'Driver._live_migration_data_gb os',
             'Job.downtime_steps nova',
             'Driver._get_migration_flags nova',
@@ -205,7 +238,8 @@ GROUPS = {
             'Driver._clear_empty_migration nova',
         ),
         *_points(
-            '_live_migration_monitor', 'source',
+            '_live_migration_monitor',
+            'source',
             'Job.run_recover_tasks nova',
             'Job.find_job_type libvirt stock',
             'Driver._clear_empty_migration nova',
@@ -213,7 +247,8 @@ GROUPS = {
         ),
     ),
     'post_source': _points(
-        '_post_live_migration', 'source',
+        '_post_live_migration',
+        'source',
         'Instance.get_network_info nova',
         'Manager._notify_about_instance_usage rpc',
         'Utils.notify_about_instance_action rpc',
@@ -227,7 +262,8 @@ GROUPS = {
         'Driver.cleanup os',
     ),
     'post_end': _points(
-        '_post_live_migration', 'source',
+        '_post_live_migration',
+        'source',
         'Rpc.post_live_migration_at_destination rpc',
         'Rpc.post_live_migration_at_destination rpc lost',
         'Events.clear_events_for_instance nova',
@@ -241,26 +277,31 @@ GROUPS = {
     ),
     'post_parts': (
         *_points(
-            '_post_live_migration_remove_source_vol_connections', 'source',
+            '_post_live_migration_remove_source_vol_connections',
+            'source',
             'Volume.attachment_delete cinder',
         ),
         *_points(
-            'post_live_migration', 'source',
+            'post_live_migration',
+            'source',
             'Driver._disconnect_volume os',
         ),
         *_points(
-            'post_live_migration_at_source', 'source',
+            'post_live_migration_at_source',
+            'source',
             'Driver.unplug_vifs nova',
             'Cpu.power_down_for_instance os',
         ),
         *_points(
-            'post_live_migration_at_destination', 'destination',
+            'post_live_migration_at_destination',
+            'destination',
             'Driver._reattach_instance_vifs libvirt',
             'Driver._qemu_monitor_announce_self libvirt',
         ),
     ),
     'post_destination': _points(
-        '_do_post_live_migration_at_destination', 'destination',
+        '_do_post_live_migration_at_destination',
+        'destination',
         'Network.setup_networks_on_host neutron',
         'Network.migrate_instance_finish neutron',
         'Network.get_instance_nw_info neutron',
@@ -279,7 +320,8 @@ GROUPS = {
         'Utils.notify_about_instance_action#2 rpc',
     ),
     'rollback_source': _points(
-        '_rollback_live_migration', 'source',
+        '_rollback_live_migration',
+        'source',
         'Pci.get_by_instance_uuid database',
         'Manager._revert_allocation placement',
         'Network.setup_networks_on_host neutron',
@@ -293,7 +335,8 @@ GROUPS = {
         fails=True,
     ),
     'rollback_end': _points(
-        '_rollback_live_migration', 'source',
+        '_rollback_live_migration',
+        'source',
         'Rpc.rollback_live_migration_at_destination rpc',
         'Rpc.rollback_live_migration_at_destination rpc lost',
         'Rpc.drop_move_claim_at_destination rpc',
@@ -307,13 +350,15 @@ GROUPS = {
     ),
     'rollback_parts': (
         *_points(
-            '_remove_remote_volume_connections', 'source',
+            '_remove_remote_volume_connections',
+            'source',
             'Rpc.remove_volume_connection rpc',
             'Rpc.remove_volume_connection rpc always',
             fails=True,
         ),
         *_points(
-            '_rollback_volume_bdms', 'source',
+            '_rollback_volume_bdms',
+            'source',
             'Volume.attachment_delete cinder',
             'Volume.attachment_delete cinder always',
             'Bdm.save database',
@@ -321,12 +366,14 @@ GROUPS = {
             fails=True,
         ),
         *_points(
-            'remove_volume_connection', 'destination',
+            'remove_volume_connection',
+            'destination',
             'Manager._remove_volume_connection os',
             fails=True,
         ),
         *_points(
-            'drop_move_claim_at_destination', 'destination',
+            'drop_move_claim_at_destination',
+            'destination',
             'Manager._get_nodename nova',
             'Tracker.drop_move_claim database',
             fails=True,
@@ -334,7 +381,8 @@ GROUPS = {
     ),
     'rollback_destination': (
         *_points(
-            '_do_rollback_live_migration_at_destination', 'destination',
+            '_do_rollback_live_migration_at_destination',
+            'destination',
             'Network.get_instance_nw_info neutron',
             'Manager._notify_about_instance_usage rpc',
             'Utils.notify_about_instance_action rpc',
@@ -348,7 +396,8 @@ GROUPS = {
             fails=True,
         ),
         *_points(
-            'rollback_live_migration_at_destination', 'destination',
+            'rollback_live_migration_at_destination',
+            'destination',
             'Driver.destroy libvirt',
             'Cpu.power_down_for_migration os',
             'shutil.rmtree os',
@@ -357,7 +406,8 @@ GROUPS = {
     ),
     'away': (
         *_points(
-            '_rollback_live_migration', 'source',
+            '_rollback_live_migration',
+            'source',
             'Volume.attachment_delete cinder away',
             'Neutron.delete_port_binding neutron away',
             'Report.move_allocations placement away',
@@ -366,7 +416,8 @@ GROUPS = {
             fails=True,
         ),
         *_points(
-            '_post_live_migration', 'source',
+            '_post_live_migration',
+            'source',
             'Volume.attachment_delete cinder away',
             'Neutron.activate_port_binding neutron away',
             'Neutron.delete_port_binding neutron away',

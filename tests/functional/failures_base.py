@@ -21,8 +21,8 @@ from unittest import mock
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import driver as libvirt_driver
 
-from nova_arm_migrate.numa.domain import layout_of
 from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa.domain import layout_of
 from tests.functional import base
 from tests.functional import numa_base
 from tests.functional import test_numa
@@ -80,7 +80,9 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         self.stub_out(
             'nova.virt.libvirt.driver.LibvirtDriver.get_volume_connector',
             lambda driver, instance: {
-                'host': driver._host.get_connection().hostname})
+                'host': driver._host.get_connection().hostname
+            },
+        )
         self.disks = truth.Disks(self)
         if self.block:
             truth.block_storage(self)
@@ -91,9 +93,11 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         A naive copy of the first guest's pins would be in the way of the
         second one's.
         """
-        for name, nodes in (('a', test_numa.CONTIGUOUS),
-                            ('b', test_numa.INTERLEAVED),
-                            ('c', test_numa.CONTIGUOUS)):
+        for name, nodes in (
+            ('a', test_numa.CONTIGUOUS),
+            ('b', test_numa.INTERLEAVED),
+            ('c', test_numa.CONTIGUOUS),
+        ):
             if name not in names:
                 continue
             self.numa_host(name, nodes, driver, version=version)
@@ -118,13 +122,21 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         return self.arm.hosts[host].connection.domain(self.server['id'])
 
     def layout_on(self, host, uuid):
-        return layout_of(parse.parse_domain(
-            self.arm.hosts[host].connection.domain(uuid).XMLDesc(0)))
+        return layout_of(
+            parse.parse_domain(
+                self.arm.hosts[host].connection.domain(uuid).XMLDesc(0)
+            )
+        )
 
     def request(self, host='b', **kwargs):
         """Ask for the migration, and do not wait for it."""
-        self.api.post_server_action(self.server['id'], {'os-migrateLive': {
-            'host': host, 'block_migration': 'auto'} | kwargs})
+        self.api.post_server_action(
+            self.server['id'],
+            {
+                'os-migrateLive': {'host': host, 'block_migration': 'auto'}
+                | kwargs
+            },
+        )
 
     def migrate_server(self, host='b'):
         """Migrate, and wait until all is done that is done for it.
@@ -141,8 +153,9 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
 
     def act(self, action):
         """Do something to the server's running migration."""
-        path = (f"/servers/{self.server['id']}/migrations/"
-                f"{self.migration()['id']}")
+        path = (
+            f'/servers/{self.server["id"]}/migrations/{self.migration()["id"]}'
+        )
         if action == 'abort':
             self.api.api_delete(path)
         else:
@@ -186,16 +199,18 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
             return get(guest)
 
         real = driver._live_migration_monitor
-        with mock.patch.object(driver, '_live_migration_monitor', monitor), \
-                mock.patch.object(libvirt_driver.libvirt_guest.Guest,
-                                  'get_job_info', info):
+        with (
+            mock.patch.object(driver, '_live_migration_monitor', monitor),
+            mock.patch.object(
+                libvirt_driver.libvirt_guest.Guest, 'get_job_info', info
+            ),
+        ):
             yield fail
 
     # What is the case
 
     def truth(self):
-        """What is the case, once what is done for it now and then is done.
-        """
+        """What is the case, once what is done for it now and then is done."""
         self._run_periodics()
         now = truth.look(self, self.server)
         if now.faults:
@@ -212,7 +227,8 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         self.assertEqual([], now.faults, now)
         self.assertEqual((host, status), (now.host, now.status), now)
         self.assertEqual(
-            [host] if status in ('ACTIVE', 'ERROR') else [], now.runs_on)
+            [host] if status in ('ACTIVE', 'ERROR') else [], now.runs_on
+        )
         # Its events are all of them finished.
         for event in self.all_events():
             self.assertIsNotNone(event['finish_time'], event)
@@ -226,22 +242,27 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
 
     def all_events(self):
         """The events of the server's last live migration, oldest first."""
-        actions = [action for action in self.api.get_instance_actions(
-            self.server['id']) if action['action'] == 'live-migration']
+        actions = [
+            action
+            for action in self.api.get_instance_actions(self.server['id'])
+            if action['action'] == 'live-migration'
+        ]
         if not actions:
             return []
         action = actions[0]
         found = self.api.api_get(
-            f"/servers/{self.server['id']}/os-instance-actions/"
-            f"{action['request_id']}").body['instanceAction']['events']
+            f'/servers/{self.server["id"]}/os-instance-actions/'
+            f'{action["request_id"]}'
+        ).body['instanceAction']['events']
         return list(reversed(found))
 
     def said(self):
         """All that our driver's events say, in one text."""
         return '\n'.join(
-            f"{event['event']}: {event['details']}"
+            f'{event["event"]}: {event["details"]}'
             for event in self.all_events()
-            if event['event'].startswith('arm_migrate_'))
+            if event['event'].startswith('arm_migrate_')
+        )
 
 
 def failing(method, error, times=None, when=lambda *args: True):
@@ -265,6 +286,8 @@ def failing(method, error, times=None, when=lambda *args: True):
 
 def libvirt_error(text='libvirt is away'):
     return fakelibvirt.make_libvirtError(
-        fakelibvirt.libvirtError, text,
+        fakelibvirt.libvirtError,
+        text,
         error_code=fakelibvirt.VIR_ERR_SYSTEM_ERROR,
-        error_domain=fakelibvirt.VIR_FROM_RPC)
+        error_domain=fakelibvirt.VIR_FROM_RPC,
+    )

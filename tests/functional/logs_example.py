@@ -20,7 +20,6 @@ LOG = logging.getLogger(__name__)
 
 
 class Example(base.ArmServersTestBase):
-
     def setUp(self):
         super().setUp()
         LOG.error('%s began', self.id())

@@ -20,8 +20,8 @@ from nova import objects
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import config as vconfig
 
-from nova_arm_migrate.numa.domain import layout_of
 from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa.domain import layout_of
 from tests.functional import base
 from tests.unit.core import synthetic as s
 
@@ -37,8 +37,12 @@ def host_info(nodes, memory_kib=4 * GIB_KIB, pages=((4, None),)):
     """
     count = sum(map(len, nodes.values()))
     info = fakelibvirt.HostInfo(
-        cpu_nodes=1, cpu_sockets=1, cpu_cores=count, cpu_threads=1,
-        kB_mem=memory_kib * len(nodes))
+        cpu_nodes=1,
+        cpu_sockets=1,
+        cpu_cores=count,
+        cpu_threads=1,
+        kB_mem=memory_kib * len(nodes),
+    )
     info.cpu_nodes = len(nodes)
     topology = vconfig.LibvirtConfigCapsNUMATopology()
     for number, cpus in nodes.items():
@@ -46,8 +50,11 @@ def host_info(nodes, memory_kib=4 * GIB_KIB, pages=((4, None),)):
         cell.id = number
         cell.memory = memory_kib
         cell.mempages = fakelibvirt.create_mempages(
-            [(size, memory_kib // size if total is None else total)
-             for size, total in pages])
+            [
+                (size, memory_kib // size if total is None else total)
+                for size, total in pages
+            ]
+        )
         for cpu_id in cpus:
             cpu = vconfig.LibvirtConfigCapsNUMACPU()
             cpu.id = cpu_id
@@ -61,7 +68,6 @@ def host_info(nodes, memory_kib=4 * GIB_KIB, pages=((4, None),)):
 
 
 class NumaServersTestBase(base.ArmServersTestBase):
-
     ADDITIONAL_FILTERS = ['NUMATopologyFilter']
 
     def setUp(self):
@@ -69,35 +75,52 @@ class NumaServersTestBase(base.ArmServersTestBase):
         # Only the stock driver needs it: libvirt has no comparison on Arm.
         self.flags(group='workarounds', skip_cpu_compare_on_dest=True)
 
-    def _wait_for_server_parameter(self, server, expected_params,
-                                   max_retries=10, **kwargs):
+    def _wait_for_server_parameter(
+        self, server, expected_params, max_retries=10, **kwargs
+    ):
         # Nova's ten polls are few on a machine with other work to do.
         return super()._wait_for_server_parameter(
-            server, expected_params, max(max_retries, 120), **kwargs)
+            server, expected_params, max(max_retries, 120), **kwargs
+        )
 
-    def numa_host(self, name, nodes, compute_driver=base.OURS, version=None,
-                  **kwargs):
+    def numa_host(
+        self, name, nodes, compute_driver=base.OURS, version=None, **kwargs
+    ):
         """Start a compute on a host with these nodes.
 
         :param version: of libvirt, as it has it: 9001002
         """
         libvirt = {} if version is None else {'version': version}
-        return self.host(name, HOST, compute_driver,
-                         host_info=host_info(nodes, **kwargs), **libvirt)
+        return self.host(
+            name,
+            HOST,
+            compute_driver,
+            host_info=host_info(nodes, **kwargs),
+            **libvirt,
+        )
 
-    def pinned(self, host, vcpu=2, memory_mb=512, properties=None,
-               networks='none', **specs):
+    def pinned(
+        self,
+        host,
+        vcpu=2,
+        memory_mb=512,
+        properties=None,
+        networks='none',
+        **specs,
+    ):
         """Boot a guest with dedicated CPUs.
 
         :param specs: extra specs, ``__`` for ``:``
         """
         extra = {'hw:cpu_policy': 'dedicated'} | {
-            name.replace('__', ':', 1): value
-            for name, value in specs.items()}
+            name.replace('__', ':', 1): value for name, value in specs.items()
+        }
         flavor = self._create_flavor(
-            vcpu=vcpu, memory_mb=memory_mb, disk=1, extra_spec=extra)
-        return self.boot(host, flavor_id=flavor, properties=properties,
-                         networks=networks)
+            vcpu=vcpu, memory_mb=memory_mb, disk=1, extra_spec=extra
+        )
+        return self.boot(
+            host, flavor_id=flavor, properties=properties, networks=networks
+        )
 
     def start_migration(self, server, host):
         """Ask for it, and wait until it has ended.
@@ -105,8 +128,10 @@ class NumaServersTestBase(base.ArmServersTestBase):
         :returns: (status of the migration, the server then)
         """
         known = {migration['id'] for migration in self.migrations_of(server)}
-        self.api.post_server_action(server['id'], {'os-migrateLive': {
-            'host': host, 'block_migration': 'auto'}})
+        self.api.post_server_action(
+            server['id'],
+            {'os-migrateLive': {'host': host, 'block_migration': 'auto'}},
+        )
         self._ended(server, known)
         self.threads.wait()
         # Nova may have thought again, of both.
@@ -115,33 +140,43 @@ class NumaServersTestBase(base.ArmServersTestBase):
     def _ended(self, server, known):
         status = None
         for _ in range(600):
-            status = [migration['status']
-                      for migration in self.migrations_of(server)
-                      if migration['id'] not in known]
+            status = [
+                migration['status']
+                for migration in self.migrations_of(server)
+                if migration['id'] not in known
+            ]
             now = self.api.get_server(server['id'])
-            if status and status[0] in ('completed', 'error', 'failed') and (
-                    now['OS-EXT-STS:task_state'] is None):
+            if (
+                status
+                and status[0] in ('completed', 'error', 'failed')
+                and (now['OS-EXT-STS:task_state'] is None)
+            ):
                 return status[0], now
             time.sleep(0.3)
-        self.fail(f'the migration does not end: {status}')
+        raise AssertionError(f'the migration does not end: {status}')
 
     def migrations_of(self, server):
         found = self.api.api_get(
-            f"/os-migrations?instance_uuid={server['id']}")
+            f'/os-migrations?instance_uuid={server["id"]}'
+        )
         return found.body['migrations']
 
     def moves(self, server, host):
         """Check that a migration completes."""
         status, now = self.start_migration(server, host)
-        self.assertEqual(('completed', 'ACTIVE', host), (
-            status, now['status'], now['OS-EXT-SRV-ATTR:host']))
+        self.assertEqual(
+            ('completed', 'ACTIVE', host),
+            (status, now['status'], now['OS-EXT-SRV-ATTR:host']),
+        )
 
     def stays(self, server, host, status):
         """Check that a migration ends with the guest ACTIVE where it was."""
         before = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         ended, now = self.start_migration(server, host)
-        self.assertEqual((status, 'ACTIVE', before), (
-            ended, now['status'], now['OS-EXT-SRV-ATTR:host']))
+        self.assertEqual(
+            (status, 'ACTIVE', before),
+            (ended, now['status'], now['OS-EXT-SRV-ATTR:host']),
+        )
 
     def domain(self, server):
         """The libvirt domain of a server, where Nova has it."""
@@ -155,14 +190,18 @@ class NumaServersTestBase(base.ArmServersTestBase):
     def with_context(self, server):
         """The instance in the database, its topology and context."""
         return objects.Instance.get_by_uuid(
-            nova_context.get_admin_context(), server['id'],
-            expected_attrs=['numa_topology', 'migration_context', 'flavor'])
+            nova_context.get_admin_context(),
+            server['id'],
+            expected_attrs=['numa_topology', 'migration_context', 'flavor'],
+        )
 
     def pins(self, server):
         """CPU by vCPU, as Nova's database has it."""
-        return {vcpu: cpu
-                for cell in self.with_context(server).numa_topology.cells
-                for vcpu, cpu in (cell.cpu_pinning or {}).items()}
+        return {
+            vcpu: cpu
+            for cell in self.with_context(server).numa_topology.cells
+            for vcpu, cpu in (cell.cpu_pinning or {}).items()
+        }
 
     def as_claimed(self, server):
         """Check the domain against Nova's database."""
@@ -170,13 +209,20 @@ class NumaServersTestBase(base.ArmServersTestBase):
         self.assertIsNone(instance.migration_context)
         layout = self.layout(server)
         self.assertEqual(
-            {vcpu: frozenset({cpu})
-             for vcpu, cpu in self.pins(server).items()},
-            {vcpu: cpus for vcpu, cpus in layout.vcpus.items()
-             if len(cpus) == 1})
+            {
+                vcpu: frozenset({cpu})
+                for vcpu, cpu in self.pins(server).items()
+            },
+            {
+                vcpu: cpus
+                for vcpu, cpus in layout.vcpus.items()
+                if len(cpus) == 1
+            },
+        )
         self.assertEqual(
             [frozenset({cell.id}) for cell in instance.numa_topology.cells],
-            [cell.nodes for cell in layout.cells])
+            [cell.nodes for cell in layout.cells],
+        )
         self.assertIsNone(layout.shared)
         return layout
 
@@ -184,7 +230,9 @@ class NumaServersTestBase(base.ArmServersTestBase):
         """Dedicated CPUs in use, by the host's resource tracker."""
         topology = objects.NUMATopology.obj_from_db_obj(
             objects.ComputeNode.get_by_nodename(
-                nova_context.get_admin_context(), host).numa_topology)
+                nova_context.get_admin_context(), host
+            ).numa_topology
+        )
         return {cpu for cell in topology.cells for cpu in cell.pinned_cpus}
 
     def details(self, server, name):

@@ -48,5 +48,8 @@ class PasteFixture(fixtures.Fixture):
         def state_path_def(*args):
             return path if args == (_NAME,) else original(*args)
 
-        self.useFixture(fixtures.MonkeyPatch(
-            'nova.conf.paths.state_path_def', state_path_def))
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova.conf.paths.state_path_def', state_path_def
+            )
+        )

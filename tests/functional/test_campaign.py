@@ -23,7 +23,6 @@ from tests.functional import campaign_points
 
 
 class TestCampaign(unittest.TestCase):
-
     def test_there_are_enough_points(self):
         self.assertGreaterEqual(len(campaign_points.POINTS), 60)
         names = [point.name for point in campaign_points.POINTS]

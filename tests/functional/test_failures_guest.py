@@ -54,8 +54,9 @@ class TestAbort(failures_base.FailuresTestBase):
         self.cloud(base.STOCK)
         self.refused_at_the_switch_over()
         now = self.truth()
-        self.assertEqual(('ERROR', 'a', ['b']),
-                         (now.status, now.host, now.runs_on))
+        self.assertEqual(
+            ('ERROR', 'a', ['b']), (now.status, now.host, now.runs_on)
+        )
 
     def ignored_at_the_switch_over(self):
         self.job().switch_over_answer = jobs.IGNORED
@@ -76,8 +77,9 @@ class TestAbort(failures_base.FailuresTestBase):
         job = self.job().hold(jobs.COPYING)
         self.request()
         job.wait(jobs.COPYING)
-        self.expect(lambda: self.migration()['status'] == 'running',
-                    'the monitor')
+        self.expect(
+            lambda: self.migration()['status'] == 'running', 'the monitor'
+        )
         self.act('abort')
         self.threads.wait()
         self.assertEqual(jobs.ACCEPTED, job.aborts[0])
@@ -99,8 +101,7 @@ class TestAbort(failures_base.FailuresTestBase):
 
 
 class TestLockedAbort(failures_base.FailuresTestBase):
-    """The state change lock is in the way of the abort, storage is shared.
-    """
+    """The state change lock is in the way of the abort, storage is shared."""
 
     volumes = ports = True
     abort_at = TestAbort.abort_at
@@ -123,8 +124,9 @@ class TestLockedAbort(failures_base.FailuresTestBase):
         job = self.refused_by_the_lock()
         job.wait_end()
         now = self.truth()
-        self.assertEqual(('ERROR', 'a', ['b']),
-                         (now.status, now.host, now.runs_on))
+        self.assertEqual(
+            ('ERROR', 'a', ['b']), (now.status, now.host, now.runs_on)
+        )
 
     def test_refused_by_the_lock_and_the_job_fails(self):
         self.cloud()
@@ -170,8 +172,9 @@ class TestMissingDomain(failures_base.FailuresTestBase):
     def lost_and_told(self):
         """Check that nothing is claimed that is not the case."""
         now = self.truth()
-        self.assertEqual(('ERROR', 'a', {}),
-                         (now.status, now.host, now.domains))
+        self.assertEqual(
+            ('ERROR', 'a', {}), (now.status, now.host, now.domains)
+        )
         self.assertNotIn((self.server['id'], 'a'), self.disks.destroyed)
         self.assertEqual(['guest'], now.parts, now)
         self.assertRegex(self.said(), 'Domain not found|could not be found')
@@ -185,8 +188,9 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         self.cloud(base.STOCK)
         self.gone_before_the_job()
         now = self.truth()
-        self.assertEqual(('ERROR', 'a', {}),
-                         (now.status, now.host, now.domains))
+        self.assertEqual(
+            ('ERROR', 'a', {}), (now.status, now.host, now.domains)
+        )
         self.assertNotIn((self.server['id'], 'a'), self.disks.destroyed)
 
     def test_gone_when_libvirt_is_asked(self):
@@ -207,8 +211,10 @@ class TestPostCopy(failures_base.FailuresTestBase):
     """The guest runs on the destination, and the connection breaks."""
 
     volumes = ports = block = True
-    left_alone = {'a': ('PAUSED', 'POSTCOPY_FAILED'),
-                  'b': ('RUNNING', 'POSTCOPY_FAILED')}
+    left_alone = {
+        'a': ('PAUSED', 'POSTCOPY_FAILED'),
+        'b': ('RUNNING', 'POSTCOPY_FAILED'),
+    }
 
     def setUp(self):
         super().setUp()
@@ -220,8 +226,9 @@ class TestPostCopy(failures_base.FailuresTestBase):
         job = self.job().hold(jobs.COPYING, jobs.POST_COPY)
         self.request()
         job.wait(jobs.COPYING)
-        self.expect(lambda: self.migration()['status'] == 'running',
-                    'the monitor')
+        self.expect(
+            lambda: self.migration()['status'] == 'running', 'the monitor'
+        )
         self.act('force_complete')
         job.wait(jobs.POST_COPY)
         return job
@@ -272,13 +279,13 @@ class TestPostCopy(failures_base.FailuresTestBase):
             job.wait_end()
             self.looks(10)
             # The monitor waits for ever.
-            self.assertEqual('migrating', self.instance(
-                self.server).task_state)
+            self.assertEqual(
+                'migrating', self.instance(self.server).task_state
+            )
             fail.set()
             self.threads.wait()
         now = self.truth()
-        self.assertEqual(('ERROR', self.left_alone),
-                         (now.status, now.domains))
+        self.assertEqual(('ERROR', self.left_alone), (now.status, now.domains))
         self.assertEqual(0, job.recoveries)
 
     def looks(self, times):
@@ -294,8 +301,10 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.threads.wait()
         now = self.truth()
         # What ran is destroyed, with its disks; what is left is frozen.
-        self.assertEqual(('ERROR', {'a': ('PAUSED', 'POSTCOPY_FAILED')}),
-                         (now.status, now.domains))
+        self.assertEqual(
+            ('ERROR', {'a': ('PAUSED', 'POSTCOPY_FAILED')}),
+            (now.status, now.domains),
+        )
         self.assertIn((self.server['id'], 'b'), self.disks.destroyed)
 
     def test_the_monitor_fails_in_post_copy(self):
@@ -318,8 +327,9 @@ class TestPostCopy(failures_base.FailuresTestBase):
         job.go()
         job.wait_end()
         now = self.truth()
-        self.assertEqual(('ERROR', 'a', ['b']),
-                         (now.status, now.host, now.runs_on))
+        self.assertEqual(
+            ('ERROR', 'a', ['b']), (now.status, now.host, now.runs_on)
+        )
 
 
 class TestPaused(failures_base.FailuresTestBase):
@@ -333,11 +343,17 @@ class TestPaused(failures_base.FailuresTestBase):
         with self.monitor_fails() as fail:
             self.request()
             job.wait(jobs.COPYING)
-            self.expect(lambda: self.migration()['status'] == 'running',
-                        'the monitor')
+            self.expect(
+                lambda: self.migration()['status'] == 'running', 'the monitor'
+            )
             self.act('force_complete')
-            self.expect(lambda: self.domain_on('a').state()[0]
-                        == fakelibvirt.VIR_DOMAIN_PAUSED, 'a paused guest')
+            self.expect(
+                lambda: (
+                    self.domain_on('a').state()[0]
+                    == fakelibvirt.VIR_DOMAIN_PAUSED
+                ),
+                'a paused guest',
+            )
             fail.set()
             self.threads.wait()
         job.wait_end()
@@ -353,8 +369,10 @@ class TestPaused(failures_base.FailuresTestBase):
         self.cloud(base.STOCK)
         self.paused_by_nova(restarts=False)
         now = self.truth()
-        self.assertEqual(('ERROR', {'a': ('PAUSED', 'API_ERROR')}),
-                         (now.status, now.domains))
+        self.assertEqual(
+            ('ERROR', {'a': ('PAUSED', 'API_ERROR')}),
+            (now.status, now.domains),
+        )
 
     def test_paused_by_nova_and_resumed_by_libvirt(self):
         self.cloud()
@@ -434,11 +452,14 @@ class TestTwoAtOnce(failures_base.FailuresTestBase):
         self.request('b')
         job.wait(jobs.COPYING)
         self.api.post_server_action(
-            self.server['id'], {'os-resetState': {'state': 'active'}})
+            self.server['id'], {'os-resetState': {'state': 'active'}}
+        )
         # libvirt refuses it: a job runs already.
         self.request('c')
-        self.expect(lambda: self.migration()['status'] in (
-            'failed', 'error'), 'the end of the second')
+        self.expect(
+            lambda: self.migration()['status'] in ('failed', 'error'),
+            'the end of the second',
+        )
         self.assertEqual([], job.aborts)
         self.assertFalse(job.ended.is_set())
         job.go()

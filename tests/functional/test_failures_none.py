@@ -17,7 +17,6 @@ from tests.functional import failures_base
 
 
 class TestNothingFails(failures_base.FailuresTestBase):
-
     volumes = ports = True
 
     def test_shared(self):
@@ -29,7 +28,6 @@ class TestNothingFails(failures_base.FailuresTestBase):
 
 
 class TestNothingFailsBlock(failures_base.FailuresTestBase):
-
     volumes = ports = block = True
 
     def test_block(self):

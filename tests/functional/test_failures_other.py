@@ -16,8 +16,8 @@ import pathlib
 from unittest import mock
 
 import fixtures
-import nova.conf
 from nova import objects
+import nova.conf
 import oslo_messaging
 
 from tests.functional import base
@@ -35,15 +35,19 @@ class TestTypo(base.ArmServersTestBase):
         super().setUp()
         self.flags(skip_cpu_compare_on_dest=True, group='workarounds')
         self.file = pathlib.Path(
-            self.useFixture(fixtures.TempDir()).path, 'nova.conf')
+            self.useFixture(fixtures.TempDir()).path, 'nova.conf'
+        )
         self.addCleanup(CONF.mutate_config_files)
-        self.addCleanup(setattr, CONF, 'default_config_files',
-                        CONF.default_config_files)
+        self.addCleanup(
+            setattr, CONF, 'default_config_files', CONF.default_config_files
+        )
 
     def sighup(self, **options):
         """Do what oslo.service does on SIGHUP."""
-        self.file.write_text('[arm_migrate]\n' + ''.join(
-            f'{name} = {value}\n' for name, value in options.items()))
+        self.file.write_text(
+            '[arm_migrate]\n'
+            + ''.join(f'{name} = {value}\n' for name, value in options.items())
+        )
         CONF.default_config_files = [str(self.file)]
         CONF.mutate_config_files()
 
@@ -58,9 +62,11 @@ class TestTypo(base.ArmServersTestBase):
         # As it was set before: it is let go, and QEMU refuses it.
         self.migrate(server, 'host-b', state='failed')
         self.assertEqual('warn', self.prechecks()[-1][1]['action'])
-        errors = [line for line in self.stdlog.logger.output.splitlines()
-                  if ' ERROR [nova_arm_migrate' in line
-                  and 'enforcement' in line]
+        errors = [
+            line
+            for line in self.stdlog.logger.output.splitlines()
+            if ' ERROR [nova_arm_migrate' in line and 'enforcement' in line
+        ]
         self.assertEqual(1, len(errors), errors)
         self.sighup(enforcement='enforce')
         self.arm.hosts['host-b'].connection.refusals.clear()
@@ -75,8 +81,10 @@ class TestTypo(base.ArmServersTestBase):
 class TestOtherArchitecture(base.ArmServersTestBase):
     """A guest that is emulated, of an architecture without CPU models."""
 
-    properties = {'hw_emulation_architecture': 'mipsel',
-                  'hw_machine_type': 'malta'}
+    properties = {
+        'hw_emulation_architecture': 'mipsel',
+        'hw_machine_type': 'malta',
+    }
 
     def boots(self, driver):
         self.host('host-a', HOST, driver)
@@ -85,10 +93,19 @@ class TestOtherArchitecture(base.ArmServersTestBase):
         # Nova's fake has none of this architecture.
         capabilities.getDomainCapabilities = (
             lambda emulator, arch, machine, kind, flags: real(
-                emulator, *(('aarch64', 'virt') if arch == 'mipsel'
-                            else (arch, machine)), kind, flags))
-        self.assertEqual('ACTIVE', self.boot(
-            'host-a', properties=self.properties)['status'])
+                emulator,
+                *(
+                    ('aarch64', 'virt')
+                    if arch == 'mipsel'
+                    else (arch, machine)
+                ),
+                kind,
+                flags,
+            )
+        )
+        self.assertEqual(
+            'ACTIVE', self.boot('host-a', properties=self.properties)['status']
+        )
 
     def test_boot(self):
         self.boots(base.OURS)
@@ -111,9 +128,11 @@ class TestRecordNotSaved(base.ArmServersTestBase):
 
         with mock.patch.object(objects.Instance, 'save', away):
             self.api.post_server_action(
-                server['id'], {'reboot': {'type': 'HARD'}})
+                server['id'], {'reboot': {'type': 'HARD'}}
+            )
             self._wait_for_server_parameter(
-                server, {'OS-EXT-STS:task_state': None}, max_retries=60)
+                server, {'OS-EXT-STS:task_state': None}, max_retries=60
+            )
         return self.api.get_server(server['id'])
 
     def test_hard_reboot(self):
@@ -122,12 +141,14 @@ class TestRecordNotSaved(base.ArmServersTestBase):
         server = self.boot('old')
         self.migrate(server, 'new')
         unplug = self.computes['new'].driver.unplug_vifs
-        with mock.patch.object(self.computes['new'].driver, 'unplug_vifs',
-                               wraps=unplug) as unplugged:
+        with mock.patch.object(
+            self.computes['new'].driver, 'unplug_vifs', wraps=unplug
+        ) as unplugged:
             self.assertEqual('ACTIVE', self.reboot(server)['status'])
         self.assertGreaterEqual(1, unplugged.call_count)
-        self.assertTrue(self.arm.hosts['new'].connection.domain(
-            server['id']).isActive())
+        self.assertTrue(
+            self.arm.hosts['new'].connection.domain(server['id']).isActive()
+        )
         # And it is written when the database is there again.
         for _ in range(2):
             self._run_periodics()
@@ -152,14 +173,14 @@ class TestOwnTraits(base.ArmServersTestBase):
         for trait in (self.own, self.stale):
             self._create_trait(trait)
         self._set_provider_traits(
-            provider, [*self._get_provider_traits(provider), self.own,
-                       self.stale])
+            provider,
+            [*self._get_provider_traits(provider), self.own, self.stale],
+        )
         # What a compute knows of its provider is minutes old at most.
         self.flags(resource_provider_association_refresh=1, group='compute')
         self.restart_compute_service('host-a')
         self._run_periodics()
-        return set(self._get_provider_traits(
-            self.compute_rp_uuids['host-a']))
+        return set(self._get_provider_traits(self.compute_rp_uuids['host-a']))
 
     def test_an_own_trait(self):
         traits = self.traits(base.OURS)

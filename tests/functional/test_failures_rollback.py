@@ -22,8 +22,8 @@ from unittest import mock
 
 from cinderclient import exceptions as cinder_exceptions
 from neutronclient.common import exceptions as neutron_exceptions
-from nova.compute import manager
 from nova import exception
+from nova.compute import manager
 import oslo_messaging
 
 from simulated import job as jobs
@@ -41,15 +41,19 @@ class TestHalfWay(failures_base.FailuresTestBase):
 
     @contextlib.contextmanager
     def cinder_away(self, times=None):
-        delete = mock.Mock(side_effect=failures_base.failing(
-            self.cinder.fake_attachment_delete, AWAY, times))
+        delete = mock.Mock(
+            side_effect=failures_base.failing(
+                self.cinder.fake_attachment_delete, AWAY, times
+            )
+        )
         with mock.patch('nova.volume.cinder.API.attachment_delete', delete):
             yield
 
     @contextlib.contextmanager
     def neutron_away(self, times=None):
         delete = failures_base.failing(
-            self.neutron.delete_port_binding, NO_NEUTRON, times)
+            self.neutron.delete_port_binding, NO_NEUTRON, times
+        )
         with mock.patch.object(self.neutron, 'delete_port_binding', delete):
             yield
 
@@ -61,14 +65,17 @@ class TestHalfWay(failures_base.FailuresTestBase):
 
         def with_failures(*args, **kwargs):
             with mock.patch.object(
-                    manager.objects.BlockDeviceMapping, 'save',
-                    failures_base.failing(
-                        save, oslo_messaging.MessagingTimeout('no answer'),
-                        times)):
+                manager.objects.BlockDeviceMapping,
+                'save',
+                failures_base.failing(
+                    save, oslo_messaging.MessagingTimeout('no answer'), times
+                ),
+            ):
                 return roll_back(*args, **kwargs)
 
-        with mock.patch.object(manager.ComputeManager,
-                               '_rollback_volume_bdms', with_failures):
+        with mock.patch.object(
+            manager.ComputeManager, '_rollback_volume_bdms', with_failures
+        ):
             yield
 
     def fail_with(self, fault):
@@ -78,18 +85,23 @@ class TestHalfWay(failures_base.FailuresTestBase):
 
     def attachment(self, server):
         """Where the attachment that Nova goes by is connected."""
-        (bdm,) = [bdm for bdm in manager.objects.BlockDeviceMappingList
-                  .get_by_instance_uuid(
-                      self.instance(server)._context, server['id'])
-                  if bdm.is_volume]
+        mappings = manager.objects.BlockDeviceMappingList
+        (bdm,) = [
+            bdm
+            for bdm in mappings.get_by_instance_uuid(
+                self.instance(server)._context, server['id']
+            )
+            if bdm.is_volume
+        ]
         known = self.cinder.volume_to_attachment[bdm.volume_id]
         return known[bdm.attachment_id]['connector']['host']
 
     def in_error(self, part, word):
         """Check that one part is wrong, and named, and the rest is not."""
         now = self.truth()
-        self.assertEqual(('ERROR', 'a', ['a']),
-                         (now.status, now.host, now.runs_on), now)
+        self.assertEqual(
+            ('ERROR', 'a', ['a']), (now.status, now.host, now.runs_on), now
+        )
         self.assertEqual([part], now.parts, now)
         self.assertIn(word, self.said())
 
@@ -130,7 +142,8 @@ class TestHalfWay(failures_base.FailuresTestBase):
         self.cloud()
         seen = set()
         delete = failures_base.failing(
-            self.neutron.delete_port_binding, NO_NEUTRON)
+            self.neutron.delete_port_binding, NO_NEUTRON
+        )
 
         def look(*args, **kwargs):
             now = self.instance(self.server)
@@ -222,14 +235,19 @@ class TestDeleted(failures_base.FailuresTestBase):
             return roll_back(*args, **kwargs)
 
         self.job().fail(jobs.SWITCH_OVER)
-        with mock.patch.object(manager.ComputeManager, 'terminate_instance',
-                               wait), \
-                mock.patch.object(driver, 'rollback_live_migration_at_source',
-                                  and_delete):
+        with (
+            mock.patch.object(
+                manager.ComputeManager, 'terminate_instance', wait
+            ),
+            mock.patch.object(
+                driver, 'rollback_live_migration_at_source', and_delete
+            ),
+        ):
             self.migrate_server()
             self.expect(lambda: go_on.waiting, 'the request')
         go_on.side_effect = lambda: [
-            cast(*args, **kwargs) for args, kwargs in go_on.waiting]
+            cast(*args, **kwargs) for args, kwargs in go_on.waiting
+        ]
         return go_on
 
     def test_deleted(self):
@@ -238,10 +256,18 @@ class TestDeleted(failures_base.FailuresTestBase):
         self.assertEqual('deleting', self.instance(self.server).task_state)
         go_on()
         self._wait_until_deleted(self.server)
-        self.assertEqual({}, {
-            name for name, host in self.arm.hosts.items()
-            if any(vm.UUIDString() == self.server['id']
-                   for vm in host.connection._vms.values())} or {})
+        self.assertEqual(
+            {},
+            {
+                name
+                for name, host in self.arm.hosts.items()
+                if any(
+                    vm.UUIDString() == self.server['id']
+                    for vm in host.connection._vms.values()
+                )
+            }
+            or {},
+        )
 
     def test_stock_deleted(self):
         self.cloud(base.STOCK)
@@ -254,17 +280,23 @@ class TestOldLines(failures_base.FailuresTestBase):
     """The destination refuses before a QEMU has been started there."""
 
     volumes = ports = block = True
-    log = (b'2020-11-25 02:40:12.000+0000: starting up libvirt version: 11.3\n'
-           b'2020-11-25T02:40:14Z qemu-system-aarch64: load of migration'
-           b' failed: Invalid argument\n'
-           b'2020-11-25 02:40:15.641+0000: shutting down, reason=failed\n')
+    log = (
+        b'2020-11-25 02:40:12.000+0000: starting up libvirt version: 11.3\n'
+        b'2020-11-25T02:40:14Z qemu-system-aarch64: load of migration'
+        b' failed: Invalid argument\n'
+        b'2020-11-25 02:40:15.641+0000: shutting down, reason=failed\n'
+    )
 
     def fail_before_qemu(self):
-        self.stub_out('nova.privsep.path.last_bytes',
-                      lambda path, count: (self.log, 0))
+        self.stub_out(
+            'nova.privsep.path.last_bytes', lambda path, count: (self.log, 0)
+        )
         with mock.patch.object(
-                self.computes['b'].driver, 'plug_vifs', autospec=True,
-                side_effect=exception.VirtualInterfaceCreateException()):
+            self.computes['b'].driver,
+            'plug_vifs',
+            autospec=True,
+            side_effect=exception.VirtualInterfaceCreateException(),
+        ):
             self.migrate_server()
 
     def test_before_qemu(self):

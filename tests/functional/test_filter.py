@@ -22,8 +22,8 @@ import io
 import fixtures
 from nova import context as nova_context
 
-from nova_arm_migrate.nova.scheduler import arm_filter
 from nova_arm_migrate.nova.cmd import status
+from nova_arm_migrate.nova.scheduler import arm_filter
 from tests.functional import base
 from tests.unit.core import synthetic as s
 
@@ -41,17 +41,22 @@ class FilterTestBase(base.ArmServersTestBase):
         self.flags(
             available_filters=[
                 'nova.scheduler.filters.all_filters',
-                'nova_arm_migrate.nova.scheduler.arm_filter'
-                '.ArmMigrateFilter'],
+                'nova_arm_migrate.nova.scheduler.arm_filter.ArmMigrateFilter',
+            ],
             enabled_filters=['ComputeFilter', 'ArmMigrateFilter'],
-            group='filter_scheduler')
+            group='filter_scheduler',
+        )
         super().setUp()
         #: Visits of the filter to a cell's database.
         self.visits = 0
-        self.logger = self.useFixture(fixtures.FakeLogger(
-            arm_filter.LOG.logger.name))
-        self.useFixture(fixtures.MonkeyPatch(
-            'nova_arm_migrate.nova.scheduler.arm_filter.nova_context', self))
+        self.logger = self.useFixture(
+            fixtures.FakeLogger(arm_filter.LOG.logger.name)
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_arm_migrate.nova.scheduler.arm_filter.nova_context', self
+            )
+        )
 
     # What the filter takes from nova.context.
 
@@ -63,11 +68,13 @@ class FilterTestBase(base.ArmServersTestBase):
         with nova_context.target_cell(context, cell) as cell_context:
             yield cell_context
 
-    def _wait_for_server_parameter(self, server, expected_params,
-                                   max_retries=10, **kwargs):
+    def _wait_for_server_parameter(
+        self, server, expected_params, max_retries=10, **kwargs
+    ):
         """Wait as long as a busy machine takes."""
         return super()._wait_for_server_parameter(
-            server, expected_params, max(max_retries, 120), **kwargs)
+            server, expected_params, max(max_retries, 120), **kwargs
+        )
 
     def on(self, server):
         """The name of the host that a server is on."""
@@ -79,7 +86,6 @@ class FilterTestBase(base.ArmServersTestBase):
 
 
 class TestFilter(FilterTestBase):
-
     def test_the_only_host_that_fits_is_picked_at_once(self):
         self.host('host-a', HOST)
         for name in ('host-b', 'host-c'):
@@ -93,11 +99,16 @@ class TestFilter(FilterTestBase):
 
         self.assertEqual(1, self.visits)
         self.assertEqual(
-            [f'ArmMigrateFilter: live migration of server {server["id"]}:'
-             ' 3 of 4 hosts dropped: MIDR_EL1: guest 0x410fd400 (Neoverse-V1'
-             ' r0p0), host 0x413fd0c1 (Neoverse-N1 r3p1): host-b, host-c;'
-             ' ID_AA64ISAR0_EL1.TS: guest 1 (FlagM), host 0 (not'
-             ' implemented): host-d'], self.lines())
+            [
+                f'ArmMigrateFilter: live migration of server {server["id"]}:'
+                ' 3 of 4 hosts dropped: MIDR_EL1: guest 0x410fd400'
+                ' (Neoverse-V1 r0p0), host 0x413fd0c1 (Neoverse-N1 r3p1):'
+                ' host-b, host-c;'
+                ' ID_AA64ISAR0_EL1.TS: guest 1 (FlagM), host 0 (not'
+                ' implemented): host-d'
+            ],
+            self.lines(),
+        )
         # No host is asked that would only refuse.
         (check,) = self.events(server, CHECK)
         self.assertEqual('Success', check['result'])
@@ -107,7 +118,9 @@ class TestFilter(FilterTestBase):
             'arm64: 3 of 4 hosts dropped: MIDR_EL1: guest 0x410fd400'
             ' (Neoverse-V1 r0p0), host 0x413fd0c1 (Neoverse-N1 r3p1): host-b,'
             ' host-c; ID_AA64ISAR0_EL1.TS: guest 1 (FlagM), host 0 (not'
-            ' implemented): host-d', event['details'])
+            ' implemented): host-d',
+            event['details'],
+        )
         action = self.api.get_instance_actions(server['id'])[0]
         self.assertIsNone(action['message'])
 
@@ -129,11 +142,13 @@ class TestFilter(FilterTestBase):
         self.host('host-b', OTHER_CORE)
         self.host('host-c', HOST)
         server = self.boot('host-a')
-        self.assertEqual('host-a',
-                         self.migrate(server, 'host-b', state='error'))
+        self.assertEqual(
+            'host-a', self.migrate(server, 'host-b', state='error')
+        )
         self.assertEqual([], self.events(server, CHECK))
-        self.assertIn('1 of 1 hosts dropped',
-                      self.events(server, EVENT)[0]['details'])
+        self.assertIn(
+            '1 of 1 hosts dropped', self.events(server, EVENT)[0]['details']
+        )
         self.assertEqual('host-c', self.migrate(server, 'host-c'))
         self.assertEqual([], self.events(server, EVENT))
 
@@ -145,24 +160,32 @@ class TestFilter(FilterTestBase):
         self.migrate(server, 'host-b', state='error', force=True)
         self.api.microversion = 'latest'
         self.assertEqual(0, self.visits)
-        self.assertIn('arm64: MIDR_EL1',
-                      self.events(server, CHECK)[0]['details'])
+        self.assertIn(
+            'arm64: MIDR_EL1', self.events(server, CHECK)[0]['details']
+        )
 
     def test_guests_are_told_apart(self):
         self.host('host-a', HOST)
         self.host('host-b', OTHER_CORE)
         self.host('host-c', HOST)
         self.host('host-d', OTHER_CORE)
-        servers = [self.boot(name) for name in
-                   ('host-a', 'host-b', 'host-a', 'host-b')]
+        servers = [
+            self.boot(name)
+            for name in ('host-a', 'host-b', 'host-a', 'host-b')
+        ]
         for server in servers:
-            self.api.post_server_action(server['id'], {'os-migrateLive': {
-                'host': None, 'block_migration': 'auto'}})
+            self.api.post_server_action(
+                server['id'],
+                {'os-migrateLive': {'host': None, 'block_migration': 'auto'}},
+            )
         for server in servers:
             self._wait_for_server_parameter(
-                server, {'OS-EXT-STS:task_state': None})
-        self.assertEqual(['host-c', 'host-d', 'host-c', 'host-d'],
-                         [self.on(server) for server in servers])
+                server, {'OS-EXT-STS:task_state': None}
+            )
+        self.assertEqual(
+            ['host-c', 'host-d', 'host-c', 'host-d'],
+            [self.on(server) for server in servers],
+        )
         self.assertEqual(4, len(self.lines()))
 
     def test_a_guest_that_came_from_a_lesser_host_may_go_back(self):
@@ -179,8 +202,10 @@ class TestFilter(FilterTestBase):
         server = self.boot('host-a')
         self.migrate(server, state='error')
         self.assertEqual([], self.events(server, CHECK))
-        self.assertIn('unknown: DESTINATION: it has no record',
-                      self.events(server, EVENT)[0]['details'])
+        self.assertIn(
+            'unknown: DESTINATION: it has no record',
+            self.events(server, EVENT)[0]['details'],
+        )
         self.flags(unknown='allow', group='arm_migrate')
         self.migrate(server, state='error')
         # Stock Nova refuses every live migration on Arm.
@@ -195,14 +220,18 @@ class TestOtherRequests(FilterTestBase):
         super().setUp()
         self.host('host-a', HOST)
         self.host('host-b', OTHER_CORE)
-        self.stub_out('nova.virt.libvirt.driver.LibvirtDriver'
-                      '.migrate_disk_and_power_off',
-                      lambda *args, **kwargs: '{}')
+        self.stub_out(
+            'nova.virt.libvirt.driver.LibvirtDriver'
+            '.migrate_disk_and_power_off',
+            lambda *args, **kwargs: '{}',
+        )
 
     def test_boots_ask_nothing(self):
         self._create_server(
-            networks='none', image_uuid=self.image(hw_machine_type='virt'),
-            api=None)
+            networks='none',
+            image_uuid=self.image(hw_machine_type='virt'),
+            api=None,
+        )
         body = self._build_server(networks='none')
         body.update(min_count=3, max_count=3)
         self.api.post_server({'server': body})
@@ -240,7 +269,8 @@ class TestOtherRequests(FilterTestBase):
         server = self.boot('host-a')
         self.computes['host-a'].stop()
         (service,) = self.api.get_services(
-            host='host-a', binary='nova-compute')
+            host='host-a', binary='nova-compute'
+        )
         self.api.put_service(service['id'], {'forced_down': True})
         self._evacuate_server(server, expected_host='host-b')
         self.assertEqual(1, self.visits)
@@ -248,15 +278,16 @@ class TestOtherRequests(FilterTestBase):
 
 
 class TestCells(FilterTestBase):
-
     NUMBER_OF_CELLS = 2
 
     def test_a_guest_in_the_second_cell(self):
-        for name, profile in (('host-a', HOST), ('host-b', OTHER_CORE),
-                              ('host-c', HOST)):
+        for name, profile in (
+            ('host-a', HOST),
+            ('host-b', OTHER_CORE),
+            ('host-c', HOST),
+        ):
             connection = self.arm.add(name, profile).connection
-            self.start_compute(name, connection=connection,
-                               cell_name='cell2')
+            self.start_compute(name, connection=connection, cell_name='cell2')
         self.host('host-d', HOST)
         server = self.boot('host-a')
         self.assertEqual('host-c', self.migrate(server))
@@ -269,8 +300,10 @@ class TestStatus(FilterTestBase):
     """nova-arm-migrate-status, over the database of a real cloud."""
 
     def test_computes_without_a_record_are_named(self):
-        for configure in ('nova.db.main.api.configure',
-                          'nova.db.api.api.configure'):
+        for configure in (
+            'nova.db.main.api.configure',
+            'nova.db.api.api.configure',
+        ):
             self.stub_out(configure, lambda conf: None)
         self.host('host-a', HOST)
         self.host('host-b', HOST, compute_driver=base.STOCK)

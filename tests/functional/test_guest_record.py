@@ -20,8 +20,8 @@ import dataclasses
 import pathlib
 from unittest import mock
 
-import nova.conf
 from nova import objects
+import nova.conf
 
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import longer_vectors
@@ -39,7 +39,6 @@ DRIVER = 'nova.virt.libvirt.driver.LibvirtDriver.'
 
 
 class TestStarts(base.ArmServersTestBase):
-
     def setUp(self):
         super().setUp()
         self.host('old', LESSER)
@@ -58,7 +57,7 @@ class TestStarts(base.ArmServersTestBase):
         self.assertEqual(self.seen(server).values, record.values)
         self.assertEqual(self.seen(server).listed, record.listed)
         self.assertFalse(record.inferred)
-        return record.values.read(s.ISAR0) >> 52 & 0xf
+        return record.values.read(s.ISAR0) >> 52 & 0xF
 
     def test_spawn(self):
         server = self.boot('old')
@@ -66,8 +65,14 @@ class TestStarts(base.ArmServersTestBase):
         self.shows_its_record(server)
         flavor = self.instance(server).flavor
         self.assertEqual(
-            guest_started_on(LESSER, memory=flavor.memory_mb << 20,
-                             disabled=PINNED, gic=record.gic), record)
+            guest_started_on(
+                LESSER,
+                memory=flavor.memory_mb << 20,
+                disabled=PINNED,
+                gic=record.gic,
+            ),
+            record,
+        )
 
     def test_live_migration_leaves_it_alone(self):
         self.moved()
@@ -104,8 +109,9 @@ class TestStarts(base.ArmServersTestBase):
     def test_shelve_and_unshelve(self):
         server = self.moved()
         self._shelve_server(server, expected_state='SHELVED_OFFLOADED')
-        self.api.post_server_action(server['id'], {'unshelve': {
-            'host': 'new'}})
+        self.api.post_server_action(
+            server['id'], {'unshelve': {'host': 'new'}}
+        )
         self._wait_for_state_change(server, 'ACTIVE')
         self.assertEqual(1, self.ts(server))
 
@@ -118,11 +124,16 @@ class TestStarts(base.ArmServersTestBase):
         server = self.moved()
         # Nova leaves the definition to return to in a file.
         (pathlib.Path(CONF.instances_path) / server['id']).mkdir()
-        xml = self.arm.hosts['new'].connection.domain(
-            server['id']).XMLDesc(0)
+        xml = self.arm.hosts['new'].connection.domain(server['id']).XMLDesc(0)
         self.stub_out('nova.virt.libvirt.utils.load_file', lambda _: xml)
-        self.api.post_server_action(server['id'], {'rescue': {
-            'rescue_image_ref': self.image(hw_machine_type='virt')}})
+        self.api.post_server_action(
+            server['id'],
+            {
+                'rescue': {
+                    'rescue_image_ref': self.image(hw_machine_type='virt')
+                }
+            },
+        )
         self._wait_for_state_change(server, 'RESCUE')
         self.assertEqual(1, self.ts(server))
         self.api.post_server_action(server['id'], {'unrescue': None})
@@ -131,8 +142,11 @@ class TestStarts(base.ArmServersTestBase):
 
     def test_cold_migration_and_its_reversal(self):
         server = self.boot('old')
-        with mock.patch(DRIVER + 'migrate_disk_and_power_off',
-                        autospec=True, return_value='{}'):
+        with mock.patch(
+            DRIVER + 'migrate_disk_and_power_off',
+            autospec=True,
+            return_value='{}',
+        ):
             self._migrate_server(server)
         self.assertEqual(1, self.ts(server))
         self._revert_resize(server)
@@ -141,8 +155,11 @@ class TestStarts(base.ArmServersTestBase):
     def test_resize(self):
         server = self.boot('old')
         flavor = self._create_flavor(memory_mb=4096)
-        with mock.patch(DRIVER + 'migrate_disk_and_power_off',
-                        autospec=True, return_value='{}'):
+        with mock.patch(
+            DRIVER + 'migrate_disk_and_power_off',
+            autospec=True,
+            return_value='{}',
+        ):
             self._resize_server(server, flavor)
         self._confirm_resize(server)
         self.assertEqual(1, self.ts(server))
@@ -153,11 +170,13 @@ class TestStarts(base.ArmServersTestBase):
         self.computes['old'].stop()
         self.api.put_service_force_down(
             self.api.get_services(binary='nova-compute', host='old')[0]['id'],
-            True)
+            True,
+        )
         # From 2.95 on, Nova stops an evacuated server once it runs.
         self.api.microversion = '2.94'
-        self._evacuate_server(server, expected_host='new',
-                              expected_state='ACTIVE')
+        self._evacuate_server(
+            server, expected_host='new', expected_state='ACTIVE'
+        )
         self.api.microversion = 'latest'
         self.assertEqual(1, self.ts(server))
 
@@ -167,27 +186,30 @@ class TestStarts(base.ArmServersTestBase):
         domain = self.arm.hosts['new'].connection.domain(server['id'])
         domain.destroy()
         self.restart_compute_service('new')
-        self._wait_for_server_parameter(
-            server, {'OS-EXT-STS:power_state': 1})
+        self._wait_for_server_parameter(server, {'OS-EXT-STS:power_state': 1})
         self.assertEqual(1, self.ts(server))
 
 
 class TestContents(base.ArmServersTestBase):
-
     def setUp(self):
         super().setUp()
         self.host('host-a', HOST)
 
     def test_no_pmu_by_flavor_and_by_image(self):
-        for kwargs in ({'extra_specs': {'hw:pmu': 'false'}},
-                       {'properties': {'hw_pmu': 'false'}}):
+        for kwargs in (
+            {'extra_specs': {'hw:pmu': 'false'}},
+            {'properties': {'hw_pmu': 'false'}},
+        ):
             server = self.boot('host-a', **kwargs)
             self.assertEqual({'pmu'} | PINNED, self.record(server).disabled)
             self.shows_its_record(server)
 
     def test_flags_of_the_configuration(self):
-        self.flags(cpu_mode='host-passthrough', group='libvirt',
-                   cpu_model_extra_flags=['-sve', '-pauth'])
+        self.flags(
+            cpu_mode='host-passthrough',
+            group='libvirt',
+            cpu_model_extra_flags=['-sve', '-pauth'],
+        )
         server = self.boot('host-a')
         self.assertEqual({'sve', 'pauth'}, self.record(server).disabled)
         self.shows_its_record(server)
@@ -197,8 +219,9 @@ class TestContents(base.ArmServersTestBase):
         record = self.record(self.boot('host-a'))
         self.assertEqual((128, 256), record.sve_lengths)
         self.assertEqual(PINNED, record.disabled)
-        self.host('host-b', dataclasses.replace(
-            HOST, sve_lengths=(128, 256, 512)))
+        self.host(
+            'host-b', dataclasses.replace(HOST, sve_lengths=(128, 256, 512))
+        )
         server = self.boot('host-a')
         self.migrate(server, 'host-b')
         self.assertEqual(record, self.record(server))
@@ -206,8 +229,9 @@ class TestContents(base.ArmServersTestBase):
     def test_a_guest_without_them_off_that_has_been_on_one(self):
         self.flags(pin_sve_lengths=False, group='arm_migrate')
         for name in ('host-b', 'host-c'):
-            self.host(name, dataclasses.replace(
-                HOST, sve_lengths=(128, 256, 512)))
+            self.host(
+                name, dataclasses.replace(HOST, sve_lengths=(128, 256, 512))
+            )
         server = self.boot('host-a')
         self.assertEqual(set(), self.record(server).disabled)
         self.migrate(server, 'host-b')
@@ -217,8 +241,11 @@ class TestContents(base.ArmServersTestBase):
         self.refused(server, 'host-a', 'unknown: SVE_LENGTHS: ')
 
     def test_a_single_vector_length(self):
-        self.flags(cpu_mode='host-passthrough', group='libvirt',
-                   cpu_model_extra_flags=['-sve256'])
+        self.flags(
+            cpu_mode='host-passthrough',
+            group='libvirt',
+            cpu_model_extra_flags=['-sve256'],
+        )
         server = self.boot('host-a')
         self.assertEqual((128,), self.record(server).sve_lengths)
 
@@ -227,30 +254,36 @@ class TestContents(base.ArmServersTestBase):
 
         def with_gic(domain, flags):
             return original(domain, flags).replace(
-                '<features>', '<features><gic version="3"/>')
+                '<features>', '<features><gic version="3"/>'
+            )
 
-        self.stub_out('simulated.hypervisor.ArmDomain.XMLDesc',
-                      with_gic)
+        self.stub_out('simulated.hypervisor.ArmDomain.XMLDesc', with_gic)
         self.assertEqual(3, self.record(self.boot('host-a')).gic)
 
     def test_the_api_shows_nothing_of_it(self):
         server = self.boot('host-a')
         self.assertIsNotNone(self.record(server))
         for path in ('', '/topology', '/diagnostics'):
-            text = str(self.api.api_get(
-                f"/servers/{server['id']}{path}").body)
+            text = str(self.api.api_get(f'/servers/{server["id"]}{path}').body)
             self.assertNotIn('arm_migrate', text)
 
     def test_an_emulated_guest_has_none(self):
-        server = self.boot('host-a', properties={
-            'hw_emulation_architecture': 'x86_64', 'hw_machine_type': 'pc'})
+        server = self.boot(
+            'host-a',
+            properties={
+                'hw_emulation_architecture': 'x86_64',
+                'hw_machine_type': 'pc',
+            },
+        )
         self.assertIsNone(self.record(server))
 
     def test_a_probe_that_fails_costs_the_record_only(self):
         server = self.boot('host-a')
         self.assertIsNotNone(self.record(server))
-        self.stub_out('nova_arm_migrate.nova.precheck.host_state.HostProbeCache.started',
-                      mock.Mock(side_effect=RuntimeError))
+        self.stub_out(
+            'nova_arm_migrate.nova.precheck.host_state.HostProbeCache.started',
+            mock.Mock(side_effect=RuntimeError),
+        )
         self._reboot_server(server, hard=True)
         self.assertIsNone(self.record(server))
 
@@ -258,7 +291,9 @@ class TestContents(base.ArmServersTestBase):
         server = self.boot('host-a')
         instance = self.instance(server)
         again = objects.Instance.obj_from_primitive(
-            instance.obj_to_primitive())
-        self.assertEqual(instance.vcpu_model.to_json(),
-                         again.vcpu_model.to_json())
+            instance.obj_to_primitive()
+        )
+        self.assertEqual(
+            instance.vcpu_model.to_json(), again.vcpu_model.to_json()
+        )
         self.assertEqual('host-passthrough', again.vcpu_model.mode)

@@ -22,13 +22,20 @@ TOP = pathlib.Path(__file__).parents[2]
 
 
 class TestLogs(unittest.TestCase):
-
     def test_only_of_a_test_that_fails_and_all_of_it(self):
         done = subprocess.run(
-            [sys.executable, '-m', 'unittest',
-             'tests.functional.logs_example'],
-            cwd=TOP, env=os.environ | {'PYTHONPATH': str(TOP)},
-            capture_output=True, text=True, check=False)
+            [
+                sys.executable,
+                '-m',
+                'unittest',
+                'tests.functional.logs_example',
+            ],
+            cwd=TOP,
+            env=os.environ | {'PYTHONPATH': str(TOP)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         printed = done.stdout + done.stderr
         self.assertEqual(1, done.returncode, printed)
         self.assertIn('Ran 2 tests', printed)

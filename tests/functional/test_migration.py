@@ -26,7 +26,6 @@ NEWER = s.host(listed=s.LISTED | {s.TCR2}, kernel='7.2.1')
 
 
 class TestMigration(base.ArmServersTestBase):
-
     def test_to_a_host_that_takes_the_guest(self):
         self.host('host-a', HOST)
         self.host('host-b', HOST)
@@ -38,8 +37,12 @@ class TestMigration(base.ArmServersTestBase):
         self.host('host-a', HOST)
         self.host('host-b', LESSER)
         server = self.boot('host-a')
-        self.refused(server, 'host-b', 'arm64: ID_AA64ISAR0_EL1.TS:'
-                     ' guest 1 (FlagM), host-b 0 (not implemented)')
+        self.refused(
+            server,
+            'host-b',
+            'arm64: ID_AA64ISAR0_EL1.TS:'
+            ' guest 1 (FlagM), host-b 0 (not implemented)',
+        )
 
     def test_refused_where_the_host_was_forced(self):
         self.host('host-a', HOST)
@@ -51,8 +54,7 @@ class TestMigration(base.ArmServersTestBase):
         self.api.microversion = 'latest'
         (event,) = self.events(server)
         self.assertIn('arm64: MIDR_EL1', event['details'])
-        self.assertEqual('ACTIVE', self.api.get_server(server['id'])[
-            'status'])
+        self.assertEqual('ACTIVE', self.api.get_server(server['id'])['status'])
 
     def test_the_next_host_is_tried(self):
         self.host('host-a', HOST)
@@ -76,12 +78,14 @@ class TestMigration(base.ArmServersTestBase):
         self.host('host-c', LESSER)
         server = self.boot('host-a')
         self.assertEqual('host-a', self.migrate(server, state='error'))
-        details = ' '.join(event['details'] or ''
-                           for event in self.events(server))
+        details = ' '.join(
+            event['details'] or '' for event in self.events(server)
+        )
         self.assertRegex(details, 'arm64: (MIDR_EL1|ID_AA64ISAR0_EL1.TS):')
-        self.assertEqual({('host-b', 'refuse'), ('host-c', 'refuse')},
-                         {(host, outcome['action'])
-                          for host, outcome in self.prechecks()})
+        self.assertEqual(
+            {('host-b', 'refuse'), ('host-c', 'refuse')},
+            {(host, outcome['action']) for host, outcome in self.prechecks()},
+        )
 
     def test_to_a_newer_host_and_back(self):
         self.host('old', LESSER)
@@ -128,9 +132,17 @@ class TestMigration(base.ArmServersTestBase):
 
     def test_a_guest_without_the_feature_that_is_in_the_way(self):
         self.host('host-a', HOST)
-        self.host('host-b', s.with_field(
-            s.host(features=frozenset({'pauth', 'sve'}), listed=frozenset(
-                s.LISTED - {s.PMCR})), 'ID_AA64DFR0_EL1.PMUVer', 0))
+        self.host(
+            'host-b',
+            s.with_field(
+                s.host(
+                    features=frozenset({'pauth', 'sve'}),
+                    listed=frozenset(s.LISTED - {s.PMCR}),
+                ),
+                'ID_AA64DFR0_EL1.PMUVer',
+                0,
+            ),
+        )
         with_pmu = self.boot('host-a')
         self.refused(with_pmu, 'host-b', 'PM')
         without = self.boot('host-a', extra_specs={'hw:pmu': 'false'})
@@ -148,5 +160,8 @@ class TestMigration(base.ArmServersTestBase):
         self.migrate(server, name, state='error')
         (event,) = self.events(server)
         self.assertLessEqual(len(event['details'].encode()), 255)
-        self.assertRegex(event['details'], r'guest 1 \(\w+\), host-b 0 \('
-                         r'not implemented\) \(\+\d more\)$')
+        self.assertRegex(
+            event['details'],
+            r'guest 1 \(\w+\), host-b 0 \('
+            r'not implemented\) \(\+\d more\)$',
+        )

@@ -29,7 +29,6 @@ LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
 
 
 class MixedFleetBase(base.ArmServersTestBase):
-
     def setUp(self):
         super().setUp()
         # Without it, stock Nova refuses every guest on Arm.
@@ -47,13 +46,16 @@ class MixedFleetBase(base.ArmServersTestBase):
         self.assertIn(words, event['details'])
         self.allow()
         self.assertEqual(host, self.migrate(server, host))
-        self.assertEqual(('warn', 'unknown'), (
-            self.prechecks()[-1][1]['action'],
-            self.prechecks()[-1][1]['verdict']))
+        self.assertEqual(
+            ('warn', 'unknown'),
+            (
+                self.prechecks()[-1][1]['action'],
+                self.prechecks()[-1][1]['verdict'],
+            ),
+        )
 
 
 class TestStockPeers(MixedFleetBase):
-
     def upgrade(self, name, compute_driver=base.OURS):
         """Restart a compute with another driver, its guests running."""
         self.flags(compute_driver=compute_driver)
@@ -73,11 +75,12 @@ class TestStockPeers(MixedFleetBase):
         self.host('stock-a', HOST, base.STOCK)
         self.host('stock-b', LESSER, base.STOCK)
         server = self.boot('stock-a')
-        self.api.post_server_action(server['id'], {'os-migrateLive': {
-            'host': 'stock-b', 'block_migration': 'auto'}})
+        self.api.post_server_action(
+            server['id'],
+            {'os-migrateLive': {'host': 'stock-b', 'block_migration': 'auto'}},
+        )
         # The failure that all this is about, without so much as a fault.
-        self._wait_for_state_change(server, 'ERROR',
-                                    wait_for_fault_key=False)
+        self._wait_for_state_change(server, 'ERROR', wait_for_fault_key=False)
         self.assertEqual([], self.prechecks())
 
     def test_a_guest_from_before_the_upgrade(self):
@@ -90,8 +93,10 @@ class TestStockPeers(MixedFleetBase):
         self.refused(server, 'host-c', 'ID_AA64ISAR0_EL1.TS')
         self.assertEqual('host-b', self.migrate(server, 'host-b'))
         findings = self.prechecks()[-1][1]['findings']
-        self.assertIn('taken from the current host',
-                      [finding['cause'] for finding in findings])
+        self.assertIn(
+            'taken from the current host',
+            [finding['cause'] for finding in findings],
+        )
         self.assertTrue(self.record(server).inferred)
         self.assertEqual({'pmu'}, self.record(server).disabled)
 
@@ -139,7 +144,6 @@ class TestStockPeers(MixedFleetBase):
 
 
 class TestBadRecords(MixedFleetBase):
-
     def setUp(self):
         super().setUp()
         self.host('host-a', HOST)
@@ -148,7 +152,8 @@ class TestBadRecords(MixedFleetBase):
     def damage_host(self, **changes):
         """Change the record that host-a has reported."""
         node = objects.ComputeNode.get_first_node_by_host_for_old_compat(
-            nova_context.get_admin_context(), 'host-a')
+            nova_context.get_admin_context(), 'host-a'
+        )
         info = json.loads(node.cpu_info)
         if changes:
             info['arm_migrate'].update(changes)
@@ -159,7 +164,7 @@ class TestBadRecords(MixedFleetBase):
 
     def damage_guest(self, server, text):
         instance = self.instance(server)
-        *others, record = instance.vcpu_model.features
+        *_others, record = instance.vcpu_model.features
         record.name = 'arm_migrate:' + text
         guest_record.save(instance)
 
@@ -181,7 +186,8 @@ class TestBadRecords(MixedFleetBase):
     def test_cpu_info_that_is_no_json(self):
         server = self.boot('host-a')
         node = objects.ComputeNode.get_first_node_by_host_for_old_compat(
-            nova_context.get_admin_context(), 'host-a')
+            nova_context.get_admin_context(), 'host-a'
+        )
         node.cpu_info = '{' * 300000
         node.save()
         self.unknown(server, 'host-b', 'SOURCE: its cpu_info has 300000')
@@ -202,6 +208,10 @@ class TestBadRecords(MixedFleetBase):
         self.host('host-c', HOST)
         self.stub_out(
             'nova_arm_migrate.nova.precheck.host_state.HostProbeCache.host_or_reason',
-            lambda this: 'it can not be probed: /dev/kvm: no')
-        self.unknown(self.boot('host-a'), 'host-c',
-                     'DESTINATION: it can not be probed: /dev/kvm: no')
+            lambda this: 'it can not be probed: /dev/kvm: no',
+        )
+        self.unknown(
+            self.boot('host-a'),
+            'host-c',
+            'DESTINATION: it can not be probed: /dev/kvm: no',
+        )

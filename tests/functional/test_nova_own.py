@@ -24,9 +24,9 @@ import re
 import unittest
 
 from nova_arm_migrate.nova import driver
-from tests.functional import paste
 from tests import logs
 from tests import watchdog
+from tests.functional import paste
 
 MODULES = (
     'libvirt.test_live_migration',
@@ -60,15 +60,17 @@ class OurDriver:
         self.useFixture(watchdog.Watchdog())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
-        self.stub_out('nova.virt.libvirt.LibvirtDriver',
-                      driver.ArmLibvirtDriver)
+        self.stub_out(
+            'nova.virt.libvirt.LibvirtDriver', driver.ArmLibvirtDriver
+        )
         super().setUp()
 
     def start_service(self, name, *args, **kwargs):
         service = super().start_service(name, *args, **kwargs)
         if name == 'compute':
-            self.assertIsInstance(service.manager.driver,
-                                  driver.ArmLibvirtDriver)
+            self.assertIsInstance(
+                service.manager.driver, driver.ArmLibvirtDriver
+            )
         return service
 
 
@@ -78,14 +80,23 @@ def load_tests(loader, tests, pattern):
     for name in MODULES:
         module = importlib.import_module(f'nova.tests.functional.{name}')
         for theirs in vars(module).values():
-            if (isinstance(theirs, type)
-                    and issubclass(theirs, unittest.TestCase)
-                    and theirs.__module__ == module.__name__):
-                ours = type(theirs.__name__, (OurDriver, theirs), {
-                    '__module__': theirs.__module__,
-                    '__qualname__': theirs.__qualname__})
+            if (
+                isinstance(theirs, type)
+                and issubclass(theirs, unittest.TestCase)
+                and theirs.__module__ == module.__name__
+            ):
+                ours = type(
+                    theirs.__name__,
+                    (OurDriver, theirs),
+                    {
+                        '__module__': theirs.__module__,
+                        '__qualname__': theirs.__qualname__,
+                    },
+                )
                 suite.addTests(
-                    test for test in loader.loadTestsFromTestCase(ours)
+                    test
+                    for test in loader.loadTestsFromTestCase(ours)
                     if LIVE_MIGRATION.search(test.id())
-                    and not HANGING.search(test.id()))
+                    and not HANGING.search(test.id())
+                )
     return suite

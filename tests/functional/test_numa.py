@@ -23,9 +23,9 @@ from tests.functional import base
 from tests.functional import numa_base
 
 #: As Arm servers have them: {node: CPUs}.
-CONTIGUOUS = {0: range(0, 4), 1: range(4, 8)}
+CONTIGUOUS = {0: range(4), 1: range(4, 8)}
 INTERLEAVED = {0: range(0, 8, 2), 1: range(1, 8, 2)}
-ONE = {0: range(0, 8)}
+ONE = {0: range(8)}
 FOUR = {0: (0, 1), 1: (2, 3), 2: (4, 5), 3: (6, 7)}
 EIGHT = {node: (node,) for node in range(8)}
 SPARSE = {0: (0, 1, 2, 3), 4: (4, 5, 6, 7)}
@@ -41,12 +41,17 @@ STRAY = """\
 
 
 class TestLayouts(numa_base.NumaServersTestBase):
-
     def test_from_one_topology_to_another(self):
         self.flags(cpu_dedicated_set='0-7', group='compute')
-        for number, (source, destination) in enumerate((
-                (CONTIGUOUS, INTERLEAVED), (ONE, FOUR), (FOUR, SPARSE),
-                (EIGHT, ONE), (FOUR, EIGHT))):
+        for number, (source, destination) in enumerate(
+            (
+                (CONTIGUOUS, INTERLEAVED),
+                (ONE, FOUR),
+                (FOUR, SPARSE),
+                (EIGHT, ONE),
+                (FOUR, EIGHT),
+            )
+        ):
             with self.subTest(f'{source} to {destination}'):
                 names = [f'{end}{number}' for end in 'ab']
                 self.numa_host(names[0], source)
@@ -59,8 +64,10 @@ class TestLayouts(numa_base.NumaServersTestBase):
                 layout = self.as_claimed(server)
                 taken = set(self.pins(there).values())
                 self.assertFalse(taken & layout.cpus)
-                self.assertEqual(taken | set(self.pins(server).values()),
-                                 self.used_cpus(names[1]))
+                self.assertEqual(
+                    taken | set(self.pins(server).values()),
+                    self.used_cpus(names[1]),
+                )
 
     def test_two_cells_and_back(self):
         self.flags(cpu_dedicated_set='0-7', group='compute')
@@ -69,9 +76,13 @@ class TestLayouts(numa_base.NumaServersTestBase):
         server = self.pinned('a', 4, hw__numa_nodes='2')
         before = self.as_claimed(server)
         self.moves(server, 'b')
-        self.assertEqual({2}, {
-            len(cell.cpu_pinning)
-            for cell in self.with_context(server).numa_topology.cells})
+        self.assertEqual(
+            {2},
+            {
+                len(cell.cpu_pinning)
+                for cell in self.with_context(server).numa_topology.cells
+            },
+        )
         self.as_claimed(server)
         self.moves(server, 'a')
         self.assertEqual(before, self.as_claimed(server))
@@ -86,25 +97,30 @@ class TestLayouts(numa_base.NumaServersTestBase):
                 self.numa_host(names[1], INTERLEAVED, pages=pages)
                 server = self.pinned(names[0], hw__mem_page_size=str(huge))
                 self.moves(server, names[1])
-                self.assertEqual([huge], [
-                    cell.page_kib for cell in self.as_claimed(server).cells])
+                self.assertEqual(
+                    [huge],
+                    [cell.page_kib for cell in self.as_claimed(server).cells],
+                )
 
     def test_realtime(self):
         self.flags(cpu_dedicated_set='0-7', group='compute')
         self.numa_host('a', CONTIGUOUS)
         self.numa_host('b', INTERLEAVED)
         self.pinned('b')
-        server = self.pinned('a', 3, hw__cpu_realtime='yes',
-                             hw__cpu_realtime_mask='^0')
+        server = self.pinned(
+            'a', 3, hw__cpu_realtime='yes', hw__cpu_realtime_mask='^0'
+        )
         self.moves(server, 'b')
         layout = self.as_claimed(server)
-        self.assertEqual(Scheduler(frozenset({1, 2}), 'fifo', 1),
-                         layout.scheduler)
+        self.assertEqual(
+            Scheduler(frozenset({1, 2}), 'fifo', 1), layout.scheduler
+        )
         self.assertEqual(layout.vcpus[0], layout.emulator)
 
     def test_emulator_threads_and_a_mixed_policy(self):
-        self.flags(cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7',
-                   group='compute')
+        self.flags(
+            cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7', group='compute'
+        )
         self.numa_host('a', CONTIGUOUS)
         self.numa_host('b', CONTIGUOUS)
         self.pinned('b', 3)
@@ -112,18 +128,23 @@ class TestLayouts(numa_base.NumaServersTestBase):
         self.moves(shared, 'b')
         self.assertEqual({3, 7}, self.as_claimed(shared).emulator)
         self.assertEqual({3, 7}, self.as_claimed(shared).iothread(1))
-        mixed = self.pinned('a', 2, hw__cpu_policy='mixed',
-                            hw__cpu_dedicated_mask='0')
+        mixed = self.pinned(
+            'a', 2, hw__cpu_policy='mixed', hw__cpu_dedicated_mask='0'
+        )
         self.moves(mixed, 'b')
         layout = self.layout(mixed)
-        self.assertEqual(self.pins(mixed), dict(layout.dedicated)
-                         if len(layout.vcpus[1]) > 1
-                         else {0: layout.dedicated[0]})
+        self.assertEqual(
+            self.pins(mixed),
+            dict(layout.dedicated)
+            if len(layout.vcpus[1]) > 1
+            else {0: layout.dedicated[0]},
+        )
         self.assertIsNone(layout.shared)
 
     def test_stock_stamps_a_shared_set_on_a_pinned_guest(self):
-        self.flags(cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7',
-                   group='compute')
+        self.flags(
+            cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7', group='compute'
+        )
         self.numa_host('a', CONTIGUOUS, base.STOCK)
         self.numa_host('b', CONTIGUOUS, base.STOCK)
         server = self.pinned('a')
@@ -142,16 +163,20 @@ class TestLayouts(numa_base.NumaServersTestBase):
             server = self.pinned(names[0], 2)
             domain = self.domain(server)
             domain._xml = domain._xml.replace(
-                '<iothreads>1<', '<iothreads>2<').replace(
-                '<emulatorpin', '<iothreadpin iothread="2" cpuset="0-1"/>'
-                '<emulatorpin')
+                '<iothreads>1<', '<iothreads>2<'
+            ).replace(
+                '<emulatorpin',
+                '<iothreadpin iothread="2" cpuset="0-1"/><emulatorpin',
+            )
             self.moves(server, names[1])
             layout = self.layout(server)
             self.assertFalse({0, 1} & layout.emulator)
             with self.subTest(kind):
                 if kind == base.OURS:
-                    self.assertEqual({1: layout.emulator, 2: layout.emulator},
-                                     dict(layout.iothreads))
+                    self.assertEqual(
+                        {1: layout.emulator, 2: layout.emulator},
+                        dict(layout.iothreads),
+                    )
                 else:
                     # One has stayed on CPUs of another guest.
                     self.assertIn({0, 1}, layout.iothreads.values())
@@ -165,7 +190,8 @@ class TestLayouts(numa_base.NumaServersTestBase):
             server = self.pinned(names[0])
             domain = self.domain(server)
             domain._xml = domain._xml.replace(
-                '<emulatorpin cpuset="0-1"/>', '')
+                '<emulatorpin cpuset="0-1"/>', ''
+            )
             self.assertNotIn('emulatorpin', domain._xml)
             with self.subTest(kind):
                 if kind == base.OURS:
@@ -178,7 +204,6 @@ class TestLayouts(numa_base.NumaServersTestBase):
 
 
 class TestMixedFleet(numa_base.NumaServersTestBase):
-
     def setUp(self):
         super().setUp()
         self.flags(cpu_dedicated_set='0-7', group='compute')
@@ -190,8 +215,9 @@ class TestMixedFleet(numa_base.NumaServersTestBase):
         server = self.pinned('a')
         self.moves(server, 'b')
         self.as_claimed(server)
-        self.assertIn('The destination has no NUMA layouts',
-                      self.stdlog.logger.output)
+        self.assertIn(
+            'The destination has no NUMA layouts', self.stdlog.logger.output
+        )
 
     def test_a_source_without_the_extension(self):
         self.numa_host('a', CONTIGUOUS, base.STOCK)
@@ -199,12 +225,12 @@ class TestMixedFleet(numa_base.NumaServersTestBase):
         server = self.pinned('a')
         self.moves(server, 'b')
         self.as_claimed(server)
-        self.assertIn('The source has no NUMA layouts',
-                      self.stdlog.logger.output)
+        self.assertIn(
+            'The source has no NUMA layouts', self.stdlog.logger.output
+        )
 
 
 class TestDryRun(numa_base.NumaServersTestBase):
-
     def setUp(self):
         super().setUp()
         self.flags(cpu_dedicated_set='0-7', group='compute')
@@ -230,12 +256,17 @@ class TestDryRun(numa_base.NumaServersTestBase):
         def convert(form, xml, flags):
             tried.append(xml)
             raise fakelibvirt.make_libvirtError(
-                fakelibvirt.libvirtError, 'unsupported configuration:'
-                ' Emulator does not support machine type virt-99.0')
+                fakelibvirt.libvirtError,
+                'unsupported configuration:'
+                ' Emulator does not support machine type virt-99.0',
+            )
 
         self.arm.hosts['b'].connection.domainXMLToNative = convert
-        self.refused_early(server, 'numa: /domain: b: libvirt: unsupported'
-                           ' configuration: Emulator does not support')
+        self.refused_early(
+            server,
+            'numa: /domain: b: libvirt: unsupported'
+            ' configuration: Emulator does not support',
+        )
         self.assertEqual(2, len(tried))
         self.assertNotIn('<disk', tried[1])
 
@@ -245,7 +276,8 @@ class TestDryRun(numa_base.NumaServersTestBase):
         def convert(form, xml, flags):
             if '<disk' in xml:
                 raise fakelibvirt.make_libvirtError(
-                    fakelibvirt.libvirtError, 'no such disk')
+                    fakelibvirt.libvirtError, 'no such disk'
+                )
 
         self.arm.hosts['b'].connection.domainXMLToNative = convert
         self.moves(server, 'b')
@@ -254,8 +286,9 @@ class TestDryRun(numa_base.NumaServersTestBase):
         server = self.pinned('a')
         self.arm.hosts['b'].connection.incoming(STRAY, None)
         self.refused_early(
-            server, '/domain/cputune/vcpupin[@vcpu=0]: b: CPU 0 is also'
-            ' held by stray')
+            server,
+            '/domain/cputune/vcpupin[@vcpu=0]: b: CPU 0 is also held by stray',
+        )
 
     def test_huge_pages_that_somebody_has_taken(self):
         pages = ((4, None), (2048, 512))
@@ -263,12 +296,15 @@ class TestDryRun(numa_base.NumaServersTestBase):
             self.numa_host(name, CONTIGUOUS, pages=pages)
         server = self.pinned('c', hw__mem_page_size='2048')
         self.arm.hosts['d'].connection.getFreePages = (
-            lambda sizes, node, count, flags:
-            {node: dict.fromkeys(sizes, 7)})
+            lambda sizes, node, count, flags: {node: dict.fromkeys(sizes, 7)}
+        )
         self.stays(server, 'd', 'error')
         (details,) = self.details(server, base.CHECK)
-        self.assertIn('/domain/memoryBacking/hugepages/page: d: node 0 has 7'
-                      ' free pages of 2048 KiB, the guest needs 256', details)
+        self.assertIn(
+            '/domain/memoryBacking/hugepages/page: d: node 0 has 7'
+            ' free pages of 2048 KiB, the guest needs 256',
+            details,
+        )
         self.assertEqual(set(), self.used_cpus('d'))
 
     def test_a_host_that_changes_between_the_check_and_the_move(self):
@@ -283,7 +319,8 @@ class TestDryRun(numa_base.NumaServersTestBase):
 
         def late(*args):
             connection.getFreePages = lambda sizes, node, count, flags: {
-                node: dict.fromkeys(sizes, 7)}
+                node: dict.fromkeys(sizes, 7)
+            }
             send(*args)
 
         with mock.patch.object(numa, 'send', late):
@@ -297,7 +334,6 @@ class TestDryRun(numa_base.NumaServersTestBase):
 
 
 class TestLanded(numa_base.NumaServersTestBase):
-
     def setUp(self):
         super().setUp()
         self.flags(cpu_dedicated_set='0-7', group='compute')
@@ -317,31 +353,36 @@ class TestLanded(numa_base.NumaServersTestBase):
 
     def test_pins_are_repaired(self):
         server = self.pinned('a')
-        self.landing('<vcpupin vcpu="1" cpuset="2"/>',
-                     '<vcpupin vcpu="1" cpuset="5"/>')
+        self.landing(
+            '<vcpupin vcpu="1" cpuset="2"/>', '<vcpupin vcpu="1" cpuset="5"/>'
+        )
         repaired = []
 
         def pin(domain, vcpu, cpus, flags):
             repaired.append((vcpu, cpus))
             domain._xml = domain._xml.replace('cpuset="5"', 'cpuset="2"')
 
-        self.stub_out('simulated.hypervisor.ArmDomain'
-                      '.pinVcpuFlags', pin)
+        self.stub_out('simulated.hypervisor.ArmDomain.pinVcpuFlags', pin)
         self.moves(server, 'b')
         self.assertEqual([(1, (False, False, True))], repaired)
         self.as_claimed(server)
-        self.assertIn('repaired: vCPU 1: CPU 2 wanted, 5 found (libvirt)',
-                      self.stdlog.logger.output)
+        self.assertIn(
+            'repaired: vCPU 1: CPU 2 wanted, 5 found (libvirt)',
+            self.stdlog.logger.output,
+        )
         self.assertEqual([], self.details(server, 'arm_migrate_numa_layout'))
 
     def test_memory_is_reported(self):
         server = self.pinned('a')
-        self.landing('<memnode cellid="0" mode="strict" nodeset="0"/>',
-                     '<memnode cellid="0" mode="strict" nodeset="1"/>')
+        self.landing(
+            '<memnode cellid="0" mode="strict" nodeset="0"/>',
+            '<memnode cellid="0" mode="strict" nodeset="1"/>',
+        )
         self.moves(server, 'b')
         self.assertEqual(
             ['memory of cell 0: node 0 wanted, 1 found (libvirt)'],
-            self.details(server, 'arm_migrate_numa_layout'))
+            self.details(server, 'arm_migrate_numa_layout'),
+        )
 
     def test_shared_cores_are_reported(self):
         server = self.pinned('a')
@@ -355,13 +396,14 @@ class TestLanded(numa_base.NumaServersTestBase):
         connection.incoming = with_another
         self.moves(server, 'b')
         self.assertEqual(
-            ['/domain/cputune/vcpupin[@vcpu=0]: CPU 0 is also held by'
-             ' stray'],
-            self.details(server, 'arm_migrate_numa_layout'))
+            ['/domain/cputune/vcpupin[@vcpu=0]: CPU 0 is also held by stray'],
+            self.details(server, 'arm_migrate_numa_layout'),
+        )
 
     def test_a_proof_that_fails_does_not_harm_the_guest(self):
         server = self.pinned('a')
-        with mock.patch.object(numa_host, 'live', autospec=True,
-                               side_effect=OSError):
+        with mock.patch.object(
+            numa_host, 'live', autospec=True, side_effect=OSError
+        ):
             self.moves(server, 'b')
         self.as_claimed(server)

@@ -15,14 +15,14 @@
 from nova_arm_migrate.nova.layout import numa_host
 from tests.functional import numa_base
 
-CONTIGUOUS = {0: range(0, 4), 1: range(4, 8)}
+CONTIGUOUS = {0: range(4), 1: range(4, 8)}
 
 
 class TestNumaOptions(numa_base.NumaServersTestBase):
-
     def test_switched_off_on_all_hosts(self):
-        self.flags(cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7',
-                   group='compute')
+        self.flags(
+            cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7', group='compute'
+        )
         self.numa_host('a', CONTIGUOUS)
         self.numa_host('b', CONTIGUOUS)
         server = self.pinned('a')
@@ -35,20 +35,18 @@ class TestNumaOptions(numa_base.NumaServersTestBase):
         self.flags(numa_layout=True, group='arm_migrate')
         self.moves(server, 'a')
         self.as_claimed(server)
-        self.assertIn('NUMA layout: tried out in',
-                      self.stdlog.logger.output)
+        self.assertIn('NUMA layout: tried out in', self.stdlog.logger.output)
 
     def test_floating_vcpus_in_one_cluster(self):
         self.flags(cpu_shared_set='0-7', group='compute')
-        pairs = frozenset(frozenset({cpu, cpu + 1})
-                          for cpu in range(0, 8, 2))
-        self.stub_out('nova_arm_migrate.nova.layout.numa_host.clusters',
-                      lambda: pairs)
+        pairs = frozenset(frozenset({cpu, cpu + 1}) for cpu in range(0, 8, 2))
+        self.stub_out(
+            'nova_arm_migrate.nova.layout.numa_host.clusters', lambda: pairs
+        )
         self.assertEqual(pairs, numa_host.clusters())
         self.numa_host('a', CONTIGUOUS)
         self.numa_host('b', CONTIGUOUS)
-        server = self.pinned('a', hw__cpu_policy='shared',
-                             hw__numa_nodes='1')
+        server = self.pinned('a', hw__cpu_policy='shared', hw__numa_nodes='1')
         self.moves(server, 'b')
         before = self.layout(server).vcpus[0]
         self.assertEqual(4, len(before))
@@ -57,5 +55,4 @@ class TestNumaOptions(numa_base.NumaServersTestBase):
         after = set(self.layout(server).vcpus.values())
         self.assertEqual(1, len(after))
         self.assertLessEqual(after, pairs)
-        self.assertIn('after landing: as claimed',
-                      self.stdlog.logger.output)
+        self.assertIn('after landing: as claimed', self.stdlog.logger.output)

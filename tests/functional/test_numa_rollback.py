@@ -36,12 +36,12 @@ QEMU_LOG = """\
 def qemu_log(path, count):
     """libvirt's log of a QEMU that was started just now."""
     now = timeutils.utcnow()
-    return QEMU_LOG.format(date=now.date(), time=now.strftime(
-        '%H:%M:%S')).encode(), 0
+    return QEMU_LOG.format(
+        date=now.date(), time=now.strftime('%H:%M:%S')
+    ).encode(), 0
 
 
 class RollbackTestBase(numa_base.NumaServersTestBase):
-
     def setUp(self):
         super().setUp()
         self.flags(cpu_dedicated_set='0-7', group='compute')
@@ -49,7 +49,9 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         # own NUMALiveMigrationBase: here all hosts share one file system.
         self.stub_out(
             'nova.compute.manager.ComputeManager'
-            '._live_migration_cleanup_flags', lambda *a, **k: (True, True))
+            '._live_migration_cleanup_flags',
+            lambda *a, **k: (True, True),
+        )
         self.stub_out('nova.privsep.path.last_bytes', qemu_log)
 
     def hosts(self, driver=base.OURS):
@@ -65,8 +67,10 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         machine = self.arm.hosts['b'].machine
         load = machine.load
         return mock.patch.object(
-            machine, 'load', lambda state: load(state)._replace(
-                refused=('MIDR_EL1',)))
+            machine,
+            'load',
+            lambda state: load(state)._replace(refused=('MIDR_EL1',)),
+        )
 
     def as_it_was(self):
         """Check that nothing of the migration is left anywhere."""
@@ -76,22 +80,28 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         self.assertEqual('a', instance.host)
         for _ in range(2):
             self.assertEqual({*self.before.values()}, self.used_cpus('a'))
-            self.assertEqual({*self.pins(self.there).values()},
-                             self.used_cpus('b'))
+            self.assertEqual(
+                {*self.pins(self.there).values()}, self.used_cpus('b')
+            )
             self._run_periodics()
         for name, count in (('a', 2), ('b', 2)):
-            self.assertEqual(count, self._get_provider_usages(
-                self.compute_rp_uuids[name])['PCPU'])
-        self.assertEqual(self.before, {
-            vcpu: min(cpus) for vcpu, cpus in self.layout(
-                self.server).vcpus.items()})
+            self.assertEqual(
+                count,
+                self._get_provider_usages(self.compute_rp_uuids[name])['PCPU'],
+            )
+        self.assertEqual(
+            self.before,
+            {
+                vcpu: min(cpus)
+                for vcpu, cpus in self.layout(self.server).vcpus.items()
+            },
+        )
         # The next migration is possible at once, and to there.
         self.moves(self.server, 'b')
         self.as_claimed(self.server)
 
 
 class TestRollback(RollbackTestBase):
-
     def test_a_job_that_qemu_refuses(self):
         self.hosts()
         with self.refused_by_qemu():
@@ -100,12 +110,14 @@ class TestRollback(RollbackTestBase):
         self.assertIn('QEMU unexpectedly closed the monitor', reason)
         self.assertEqual(
             ['load of migration failed: Invalid'],
-            self.details(self.server, 'arm_migrate_qemu'))
+            self.details(self.server, 'arm_migrate_qemu'),
+        )
         self.as_it_was()
 
     def test_a_guest_without_numa(self):
-        self.flags(cpu_dedicated_set='0-3', cpu_shared_set='4-7',
-                   group='compute')
+        self.flags(
+            cpu_dedicated_set='0-3', cpu_shared_set='4-7', group='compute'
+        )
         self.numa_host('a', test_numa.ONE)
         self.numa_host('b', test_numa.ONE)
         self.server = self.boot('a')
@@ -117,13 +129,20 @@ class TestRollback(RollbackTestBase):
     def test_a_destination_that_is_away(self):
         self.hosts()
         rpc = self.computes['a'].manager.compute_rpcapi
-        with self.refused_by_qemu(), mock.patch.object(
-                rpc, 'drop_move_claim_at_destination', autospec=True,
-                side_effect=oslo_messaging.MessagingTimeout('no answer')):
+        with (
+            self.refused_by_qemu(),
+            mock.patch.object(
+                rpc,
+                'drop_move_claim_at_destination',
+                autospec=True,
+                side_effect=oslo_messaging.MessagingTimeout('no answer'),
+            ),
+        ):
             self.stays(self.server, 'b', 'failed')
         self.assertEqual(
             ['MessagingTimeout: no answer'],
-            self.details(self.server, 'arm_migrate_rollback'))
+            self.details(self.server, 'arm_migrate_rollback'),
+        )
         self._run_periodics()
         self.as_it_was()
 
@@ -139,19 +158,27 @@ class TestRollback(RollbackTestBase):
     def test_a_failure_before_the_job(self):
         self.hosts()
         error = exception.LiveMigrationURINotAvailable(virt_type='kvm')
-        with mock.patch.object(self.computes['a'].driver,
-                               '_live_migration_uri', autospec=True,
-                               side_effect=error):
+        with mock.patch.object(
+            self.computes['a'].driver,
+            '_live_migration_uri',
+            autospec=True,
+            side_effect=error,
+        ):
             self.stays(self.server, 'b', 'failed')
-        self.assertEqual([str(error)], self.details(
-            self.server, 'arm_migrate_live_migration'))
+        self.assertEqual(
+            [str(error)],
+            self.details(self.server, 'arm_migrate_live_migration'),
+        )
         self.as_it_was()
 
     def test_a_monitor_that_fails_when_the_guest_has_left(self):
         self.hosts()
         with mock.patch.object(
-                self.computes['a'].driver, '_live_migration_monitor',
-                autospec=True, side_effect=OSError('database is away')):
+            self.computes['a'].driver,
+            '_live_migration_monitor',
+            autospec=True,
+            side_effect=OSError('database is away'),
+        ):
             self.moves(self.server, 'b')
         # The manager would make it an ERROR a moment later.
         self._run_periodics()
@@ -167,13 +194,15 @@ class TestRollback(RollbackTestBase):
             send(instance, data)
             data.old_vol_attachment_ids = {
                 key: text[:-3]
-                for key, text in data.old_vol_attachment_ids.items()}
+                for key, text in data.old_vol_attachment_ids.items()
+            }
 
         with mock.patch.object(destination._numa, 'send', cut):
             self.stays(self.server, 'b', 'failed')
         self.assertEqual(
             ['layout: is not JSON'],
-            self.details(self.server, 'arm_migrate_live_migration'))
+            self.details(self.server, 'arm_migrate_live_migration'),
+        )
         self.as_it_was()
 
     def test_a_guest_that_changes_after_the_check(self):
@@ -182,12 +211,12 @@ class TestRollback(RollbackTestBase):
         pre = self.computes['b'].driver.pre_live_migration
 
         def changed(*args, **kwargs):
-            domain._xml = domain._xml.replace(
-                '>2</vcpu>', '>3</vcpu>')
+            domain._xml = domain._xml.replace('>2</vcpu>', '>3</vcpu>')
             return pre(*args, **kwargs)
 
-        with mock.patch.object(self.computes['b'].driver,
-                               'pre_live_migration', changed):
+        with mock.patch.object(
+            self.computes['b'].driver, 'pre_live_migration', changed
+        ):
             self.stays(self.server, 'b', 'failed')
         domain._xml = domain._xml.replace('>3</vcpu>', '>2</vcpu>')
         (reason,) = self.details(self.server, 'arm_migrate_live_migration')
@@ -203,8 +232,10 @@ class TestStock(RollbackTestBase):
         with self.refused_by_qemu():
             _status, now = self.start_migration(self.server, 'b')
         self.assertEqual('ERROR', now['status'])
-        for name in ('compute_live_migration',
-                     'compute_rollback_live_migration_at_destination'):
+        for name in (
+            'compute_live_migration',
+            'compute_rollback_live_migration_at_destination',
+        ):
             self.assertEqual([None], self.details(self.server, name))
         # Whether the migration context stays is a race in Nova, between the
         # source that drops it and the destination that saves it again.
@@ -212,19 +243,28 @@ class TestStock(RollbackTestBase):
     def test_a_destination_that_is_away(self):
         self.hosts(base.STOCK)
         rpc = self.computes['a'].manager.compute_rpcapi
-        with self.refused_by_qemu(), mock.patch.object(
-                rpc, 'drop_move_claim_at_destination', autospec=True,
-                side_effect=oslo_messaging.MessagingTimeout('no answer')):
+        with (
+            self.refused_by_qemu(),
+            mock.patch.object(
+                rpc,
+                'drop_move_claim_at_destination',
+                autospec=True,
+                side_effect=oslo_messaging.MessagingTimeout('no answer'),
+            ),
+        ):
             _status, now = self.start_migration(self.server, 'b')
         self.assertEqual('ERROR', now['status'])
-        self.assertIsNotNone(self.with_context(
-            self.server).migration_context)
+        self.assertIsNotNone(self.with_context(self.server).migration_context)
 
     def test_a_driver_that_raises_after_the_claim(self):
         self.hosts(base.STOCK)
         with mock.patch.object(
-                self.computes['b'].driver, '_get_live_migrate_numa_info',
-                autospec=True, side_effect=exception.Invalid('no')):
+            self.computes['b'].driver,
+            '_get_live_migrate_numa_info',
+            autospec=True,
+            side_effect=exception.Invalid('no'),
+        ):
             self.stays(self.server, 'b', 'error')
-        self.assertNotEqual({*self.pins(self.there).values()},
-                            self.used_cpus('b'))
+        self.assertNotEqual(
+            {*self.pins(self.there).values()}, self.used_cpus('b')
+        )

@@ -28,7 +28,6 @@ SHORTER_SVE = s.host(sve_lengths=(128,))
 
 
 class TestOptions(base.ArmServersTestBase):
-
     def option(self, **options):
         self.flags(group='arm_migrate', **options)
 
@@ -42,15 +41,18 @@ class TestOptions(base.ArmServersTestBase):
         self.option(enforcement='warn')
         self.assertEqual('host-b', self.migrate(server, 'host-b'))
         ((host, outcome),) = self.prechecks()
-        self.assertEqual(('host-b', 'warn', 'incompatible'),
-                         (host, outcome['action'], outcome['verdict']))
+        self.assertEqual(
+            ('host-b', 'warn', 'incompatible'),
+            (host, outcome['action'], outcome['verdict']),
+        )
         self.assertEqual('CNTFRQ_EL0', outcome['findings'][0]['register'])
 
     def test_off_leaves_everything_to_nova(self):
         server = self.hosts(HOST, HOST)
         self.option(enforcement='off')
-        self.assertEqual('host-a',
-                         self.migrate(server, 'host-b', state='error'))
+        self.assertEqual(
+            'host-a', self.migrate(server, 'host-b', state='error')
+        )
         (event,) = self.events(server)
         self.assertIn('Unacceptable CPU info', event['details'])
         self.flags(skip_cpu_compare_on_dest=True, group='workarounds')
@@ -65,11 +67,16 @@ class TestOptions(base.ArmServersTestBase):
 
     def test_silent_hazards(self):
         server = self.hosts(HOST, SHORTER_SVE)
-        self.refused(server, 'host-b',
-                     'arm64: SVE_LENGTHS: guest 128,256, host-b 128')
+        self.refused(
+            server, 'host-b', 'arm64: SVE_LENGTHS: guest 128,256, host-b 128'
+        )
         self.option(silent_hazards='warn')
-        self.assertEqual('host-b', self.migrate(
-            server, 'host-b', broken=['SVE vector lengths: others here']))
+        self.assertEqual(
+            'host-b',
+            self.migrate(
+                server, 'host-b', broken=['SVE vector lengths: others here']
+            ),
+        )
         finding = self.prechecks()[-1][1]['findings'][0]
         self.assertEqual('silent hazard', finding['severity'])
 
@@ -79,8 +86,11 @@ class TestOptions(base.ArmServersTestBase):
         self.option(overrides=['CNTFRQ_EL0', 'CTR_EL0.DIC'])
         for host in ('host-b', 'host-a', 'host-b'):
             self.assertEqual(host, self.migrate(server, host))
-        audit = [line for line in self.stdlog.logger.output.splitlines()
-                 if '[arm_migrate] overrides: ' in line]
+        audit = [
+            line
+            for line in self.stdlog.logger.output.splitlines()
+            if '[arm_migrate] overrides: ' in line
+        ]
         # Each time it takes effect: on the way back it does not.
         self.assertEqual(2, len(audit), audit)
         self.assertIn('CNTFRQ_EL0 does not count', audit[0])
@@ -93,16 +103,21 @@ class TestOptions(base.ArmServersTestBase):
     def test_a_misspelt_override_stops_the_service(self):
         self.arm.add('host-a', HOST)
         with mock.patch.object(
-                conf, 'settings', autospec=True,
-                side_effect=cfg.ConfigFileValueError('no such register')):
+            conf,
+            'settings',
+            autospec=True,
+            side_effect=cfg.ConfigFileValueError('no such register'),
+        ):
             self.assertRaisesRegex(
-                cfg.ConfigFileValueError, 'no such register',
-                self.start_compute, 'host-a',
-                connection=self.arm.hosts['host-a'].connection)
+                cfg.ConfigFileValueError,
+                'no such register',
+                self.start_compute,
+                'host-a',
+                connection=self.arm.hosts['host-a'].connection,
+            )
 
 
 class TestTrial(base.ArmServersTestBase):
-
     def hosts(self, destination, trial):
         self.host('host-a', HOST)
         self.host('host-b', destination)
@@ -113,29 +128,36 @@ class TestTrial(base.ArmServersTestBase):
     def test_it_is_made_with_the_guests_registers(self):
         tried = []
         server = self.hosts(
-            HOST, lambda guest: tried.append(guest) or Trial(written=1))
+            HOST, lambda guest: tried.append(guest) or Trial(written=1)
+        )
         self.migrate(server, 'host-b')
         self.assertEqual([self.record(server)], tried)
 
     def test_kvm_refuses_what_the_rule_lets_pass(self):
-        server = self.hosts(HOST, lambda guest: Trial(
-            refused=((s.CTR, 'EINVAL'),), written=1))
+        server = self.hosts(
+            HOST, lambda guest: Trial(refused=((s.CTR, 'EINVAL'),), written=1)
+        )
         self.migrate(server, 'host-b', state='error')
         (event,) = self.events(server)
         self.assertIn('arm64: CTR_EL0', event['details'])
         (difference,) = self.prechecks()[-1][1]['disagreements']
-        self.assertEqual({'register': 'CTR_EL0', 'static': 'accepted',
-                          'trial': 'EINVAL'}, difference)
+        self.assertEqual(
+            {'register': 'CTR_EL0', 'static': 'accepted', 'trial': 'EINVAL'},
+            difference,
+        )
 
     def test_kvm_takes_what_the_rule_refuses(self):
         server = self.hosts(
-            s.host({s.MIDR: s.NEOVERSE_N1}), lambda guest: Trial(written=1))
+            s.host({s.MIDR: s.NEOVERSE_N1}), lambda guest: Trial(written=1)
+        )
         # The simulated QEMU holds with the rule, and fails half-way.
         self.migrate(server, 'host-b', state='failed')
         self.assertEqual('accept', self.prechecks()[-1][1]['action'])
         (difference,) = self.prechecks()[-1][1]['disagreements']
-        self.assertEqual(('MIDR_EL1', 'accepted'),
-                         (difference['register'], difference['trial']))
+        self.assertEqual(
+            ('MIDR_EL1', 'accepted'),
+            (difference['register'], difference['trial']),
+        )
 
     def test_without_the_trial_the_rule_decides(self):
         self.flags(trial=False, group='arm_migrate')
@@ -143,8 +165,14 @@ class TestTrial(base.ArmServersTestBase):
         self.assertEqual('host-b', self.migrate(server, 'host-b'))
 
     def test_a_trial_that_can_not_be_made_decides_nothing(self):
-        server = self.hosts(HOST, lambda guest: Trial(
-            ran=False, why_not='no memory for a scratch vCPU'))
+        server = self.hosts(
+            HOST,
+            lambda guest: Trial(
+                ran=False, why_not='no memory for a scratch vCPU'
+            ),
+        )
         self.assertEqual('host-b', self.migrate(server, 'host-b'))
-        self.assertEqual('not run: no memory for a scratch vCPU',
-                         self.prechecks()[-1][1]['trial'])
+        self.assertEqual(
+            'not run: no memory for a scratch vCPU',
+            self.prechecks()[-1][1]['trial'],
+        )

@@ -21,8 +21,8 @@ import pathlib
 from unittest import mock
 
 from nova_arm_migrate.core import hazards
-from nova_arm_migrate.core.record import load_host
 from nova_arm_migrate.core import rules
+from nova_arm_migrate.core.record import load_host
 from tests.functional import base
 
 PROFILES = pathlib.Path(__file__).parents[1] / 'fixtures' / 'profiles'
@@ -30,14 +30,20 @@ PROFILES = pathlib.Path(__file__).parents[1] / 'fixtures' / 'profiles'
 #: Source, destination, and what is in the way; None if nothing is.
 MEASURED = (
     ('neoverse-n1-no-pmu-linux-6.12', 'neoverse-n1-linux-6.12', None),
-    ('neoverse-n1-linux-6.12', 'neoverse-n1-no-pmu-linux-6.12',
-     'ID_AA64DFR0_EL1.PMUVer'),
+    (
+        'neoverse-n1-linux-6.12',
+        'neoverse-n1-no-pmu-linux-6.12',
+        'ID_AA64DFR0_EL1.PMUVer',
+    ),
     ('neoverse-v1-linux-6.12', 'neoverse-v1-no-sve-linux-6.12', 'SVE'),
     ('neoverse-v1-no-sve-linux-6.12', 'neoverse-v1-linux-6.12', 'SVE'),
     ('neoverse-v1-no-sve256-linux-6.12', 'neoverse-v1-linux-6.12', None),
     # libvirt reports success here, and processes in the guest are killed.
-    ('neoverse-v1-linux-6.12', 'neoverse-v1-no-sve256-linux-6.12',
-     'SVE_LENGTHS'),
+    (
+        'neoverse-v1-linux-6.12',
+        'neoverse-v1-no-sve256-linux-6.12',
+        'SVE_LENGTHS',
+    ),
     ('neoverse-n1-linux-6.1', 'neoverse-n1-linux-6.12', None),
     ('neoverse-n1-linux-6.12', 'neoverse-n1-linux-7.2', None),
     ('neoverse-n1-linux-7.2', 'neoverse-n1-linux-6.12', ''),
@@ -47,14 +53,14 @@ MEASURED = (
 
 
 class TestRecordedHosts(base.ArmServersTestBase):
-
     def start(self, *profiles):
         """Start a compute on each. :returns: their host names"""
         names = [profile.replace('.', '-') for profile in profiles]
         for name, profile in zip(names, profiles):
             if name not in self.computes:
-                self.host(name, load_host(
-                    (PROFILES / f'{profile}.json').read_text()))
+                self.host(
+                    name, load_host((PROFILES / f'{profile}.json').read_text())
+                )
         return names
 
     def test_as_measured(self):
@@ -69,10 +75,14 @@ class TestRecordedHosts(base.ArmServersTestBase):
                 self._delete_server(server)
 
     def test_a_guest_started_without_sve(self):
-        self.flags(cpu_mode='host-passthrough', group='libvirt',
-                   cpu_model_extra_flags=['-sve'])
-        names = self.start('neoverse-v1-linux-7.2',
-                           'neoverse-v1-no-sve-linux-7.2')
+        self.flags(
+            cpu_mode='host-passthrough',
+            group='libvirt',
+            cpu_model_extra_flags=['-sve'],
+        )
+        names = self.start(
+            'neoverse-v1-linux-7.2', 'neoverse-v1-no-sve-linux-7.2'
+        )
         server = self.boot(names[0])
         self.assertEqual({'sve'}, self.record(server).disabled)
         for name in reversed(names):
@@ -80,28 +90,38 @@ class TestRecordedHosts(base.ArmServersTestBase):
 
     def test_a_rule_that_accepts_everything_is_noticed(self):
         """The simulated QEMU refuses by rules of its own."""
-        start, end = self.start('cortex-a76-linux-6.12',
-                                'neoverse-n1-linux-6.12')
+        start, end = self.start(
+            'cortex-a76-linux-6.12', 'neoverse-n1-linux-6.12'
+        )
         server = self.boot(start)
-        with mock.patch.dict(rules.JUDGES, dict.fromkeys(
-                rules.JUDGES, lambda *args: [])):
+        with mock.patch.dict(
+            rules.JUDGES, dict.fromkeys(rules.JUDGES, lambda *args: [])
+        ):
             self.assertEqual(start, self.migrate(server, end, state='failed'))
-        refusal, = self.arm.hosts[end].connection.refusals
+        (refusal,) = self.arm.hosts[end].connection.refusals
         self.assertIn('MIDR_EL1: EINVAL', refusal)
 
     def test_a_driver_that_sees_no_hazards_is_noticed(self):
         """What no register tells: refused by QEMU, or lost in silence."""
-        start, end = self.start('neoverse-v1-linux-6.12',
-                                'neoverse-v1-no-sve256-linux-6.12')
+        start, end = self.start(
+            'neoverse-v1-linux-6.12', 'neoverse-v1-no-sve256-linux-6.12'
+        )
         without = dataclasses.replace(
-            self.arm.hosts[start].machine.host, capabilities=())
+            self.arm.hosts[start].machine.host, capabilities=()
+        )
         self.host('without', without)
         with mock.patch.object(hazards, '_CHECKS', ()):
             server = self.boot(start)
-            self.assertEqual(start, self.migrate(
-                server, 'without', state='failed'))
-            self.assertEqual(end, self.migrate(
-                server, end, broken=['SVE vector lengths: others here']))
+            self.assertEqual(
+                start, self.migrate(server, 'without', state='failed')
+            )
+            self.assertEqual(
+                end,
+                self.migrate(
+                    server, end, broken=['SVE vector lengths: others here']
+                ),
+            )
         self.assertEqual(
             [('pvtime: unknown RAM block',)],
-            self.arm.hosts['without'].connection.refusals)
+            self.arm.hosts['without'].connection.refusals,
+        )

@@ -19,20 +19,19 @@ from nova import objects
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.tests.functional.libvirt import base as libvirt_base
 
-from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate import finder
+from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate.probe.errors import NoPermission
+from tests import logs
+from tests import watchdog
 from tests.functional import base
 from tests.functional import paste
-from tests import logs
 from tests.unit.core import synthetic as s
-from tests import watchdog
 
 HOST = s.host()
 
 
 class TestArm(base.ArmServersTestBase):
-
     def traits(self, host):
         return set(self._get_provider_traits(self.compute_rp_uuids[host]))
 
@@ -49,7 +48,8 @@ class TestArm(base.ArmServersTestBase):
         self.host('host-a', HOST)
         self.api.microversion = '2.87'
         (hypervisor,) = self.api.api_get('/os-hypervisors/detail').body[
-            'hypervisors']
+            'hypervisors'
+        ]
         self.assertEqual('aarch64', hypervisor['cpu_info']['arch'])
 
     def test_traits(self):
@@ -58,15 +58,18 @@ class TestArm(base.ArmServersTestBase):
         self.assertIn('HW_CPU_AARCH64_SVE', traits)
         self.assertIn('CUSTOM_ARM64_SVE_256', traits)
         self.assertIn('CUSTOM_ARM64_CORE_NEOVERSE_V1', traits)
-        self.assertEqual(set(), {trait for trait in traits
-                                 if trait.startswith('HW_CPU_X86_')})
+        self.assertEqual(
+            set(),
+            {trait for trait in traits if trait.startswith('HW_CPU_X86_')},
+        )
 
     def test_traits_that_are_gone(self):
         self.host('host-a', HOST)
         driver = self.computes['host-a'].driver
         self.arm.hosts['host-a'].machine.probe = type(
-            self.arm.hosts['host-a'].machine.probe)(s.host(sve_lengths=(128,)))
-        driver._arm._taken = None       # as after an upgrade of QEMU
+            self.arm.hosts['host-a'].machine.probe
+        )(s.host(sve_lengths=(128,)))
+        driver._arm._taken = None  # as after an upgrade of QEMU
         self._run_periodics()
         traits = self.traits('host-a')
         self.assertIn('CUSTOM_ARM64_SVE_128', traits)
@@ -80,18 +83,22 @@ class TestArm(base.ArmServersTestBase):
                 raise NoPermission('/dev/kvm')
 
         self.arm.hosts['host-a'].machine.probe = Failing(HOST)
-        self.start_compute('host-a',
-                           connection=self.arm.hosts['host-a'].connection)
+        self.start_compute(
+            'host-a', connection=self.arm.hosts['host-a'].connection
+        )
         self._run_periodics()
-        self.assertRaises(cpu_info.NoHostRecord, cpu_info.take_host,
-                          self.cpu_info('host-a'))
-        self.assertEqual(1, self.stdlog.logger.output.count(
-            'This host can not be probed'))
+        self.assertRaises(
+            cpu_info.NoHostRecord, cpu_info.take_host, self.cpu_info('host-a')
+        )
+        self.assertEqual(
+            1, self.stdlog.logger.output.count('This host can not be probed')
+        )
         self.assertIsNone(self.record(self.boot('host-a')))
 
 
-class TestX86(libvirt_base.LibvirtMigrationMixin,
-              libvirt_base.ServersTestBase):
+class TestX86(
+    libvirt_base.LibvirtMigrationMixin, libvirt_base.ServersTestBase
+):
     """A compute on x86 reports and does what Nova's own does."""
 
     microversion = 'latest'
@@ -103,8 +110,10 @@ class TestX86(libvirt_base.LibvirtMigrationMixin,
         self.useFixture(paste.PasteFixture())
         finder.install()
         super().setUp()
-        for name, compute_driver in (('stock', base.STOCK),
-                                     ('ours', base.OURS)):
+        for name, compute_driver in (
+            ('stock', base.STOCK),
+            ('ours', base.OURS),
+        ):
             self.flags(compute_driver=compute_driver)
             self.start_compute(name, host_info=fakelibvirt.HostInfo())
         self.src, self.dest = self.computes['stock'], self.computes['ours']
@@ -113,11 +122,13 @@ class TestX86(libvirt_base.LibvirtMigrationMixin,
         reported, traits = [], []
         for name in ('stock', 'ours'):
             node = objects.ComputeNode.get_first_node_by_host_for_old_compat(
-                nova_context.get_admin_context(), name)
+                nova_context.get_admin_context(), name
+            )
             info = json.loads(node.cpu_info)
             reported.append(info | {'features': sorted(info['features'])})
-            traits.append(set(self._get_provider_traits(
-                self.compute_rp_uuids[name])))
+            traits.append(
+                set(self._get_provider_traits(self.compute_rp_uuids[name]))
+            )
         self.assertEqual(reported[0], reported[1])
         self.assertEqual(traits[0], traits[1])
 
@@ -128,7 +139,9 @@ class TestX86(libvirt_base.LibvirtMigrationMixin,
         for action in ('HARD', 'SOFT'):
             self._reboot_server(self.server, hard=action == 'HARD')
         instance = objects.Instance.get_by_uuid(
-            nova_context.get_admin_context(), self.server['id'],
-            expected_attrs=['vcpu_model'])
+            nova_context.get_admin_context(),
+            self.server['id'],
+            expected_attrs=['vcpu_model'],
+        )
         self.assertNotIn('arm_migrate', instance.vcpu_model.to_json())
         self.assertNotIn('arm64', self.stdlog.logger.output)

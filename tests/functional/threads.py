@@ -41,10 +41,14 @@ class MigrationThreads(fixtures.Fixture):
 
     def _setUp(self) -> None:
         # Casts: sent by one thread, done some time later by another.
-        self._wrap(conductor_rpcapi.ComputeTaskAPI, 'live_migrate_instance',
-                   opens=True)
-        self._wrap(conductor.ComputeTaskManager, 'live_migrate_instance',
-                   closes=True)
+        self._wrap(
+            conductor_rpcapi.ComputeTaskAPI,
+            'live_migrate_instance',
+            opens=True,
+        )
+        self._wrap(
+            conductor.ComputeTaskManager, 'live_migrate_instance', closes=True
+        )
         self._wrap(rpcapi.ComputeAPI, 'live_migration', opens=True)
         self._wrap(manager.ComputeManager, 'live_migration', closes=True)
         self._wrap(rpcapi.ComputeAPI, _AT_DESTINATION, opens=True)
@@ -59,11 +63,14 @@ class MigrationThreads(fixtures.Fixture):
         """
         with self._changed:
             if not self._changed.wait_for(lambda: not self._open, patience):
-                raise TimeoutError(f'{self._open} live migrations, or the'
-                                   ' cleaning up after them, do not end')
+                raise TimeoutError(
+                    f'{self._open} live migrations, or the'
+                    ' cleaning up after them, do not end'
+                )
 
-    def _wrap(self, owner: type, name: str, opens: bool = False,
-              closes: bool = False) -> None:
+    def _wrap(
+        self, owner: type, name: str, opens: bool = False, closes: bool = False
+    ) -> None:
         method = getattr(owner, name)
 
         # Nova looks at the names of the parameters.
@@ -86,8 +93,13 @@ class MigrationThreads(fixtures.Fixture):
         method = manager.ComputeManager._start_recorded_task
 
         @functools.wraps(method)
-        def wrapper(itself: ty.Any, executor: ty.Any, name: str,
-                    *args: ty.Any, **kwargs: ty.Any) -> ty.Any:
+        def wrapper(
+            itself: ty.Any,
+            executor: ty.Any,
+            name: str,
+            *args: ty.Any,
+            **kwargs: ty.Any,
+        ) -> ty.Any:
             if name != 'live_migration':
                 return method(itself, executor, name, *args, **kwargs)
             self._add(1)

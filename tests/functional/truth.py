@@ -21,9 +21,9 @@ import collections
 import dataclasses
 import os
 
-import nova.conf
 from nova import context as nova_context
 from nova import objects
+import nova.conf
 from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import driver as libvirt_driver
 
@@ -31,7 +31,8 @@ from simulated.libvirt_names import number
 
 _STATES = {
     number(f'VIR_DOMAIN_{name}'): name
-    for name in ('RUNNING', 'PAUSED', 'SHUTDOWN', 'SHUTOFF', 'CRASHED')}
+    for name in ('RUNNING', 'PAUSED', 'SHUTDOWN', 'SHUTOFF', 'CRASHED')
+}
 
 #: By libvirt's state: what the API says of the power.
 POWER = {'RUNNING': 1, 'PAUSED': 3, 'SHUTOFF': 4}
@@ -51,20 +52,27 @@ class Truth:
     task_state: str | None = None
     power_state: int | None = None
     domains: dict[str, tuple[str, str]] = dataclasses.field(
-        default_factory=dict)
+        default_factory=dict
+    )
     faults: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
     @property
     def runs_on(self):
         """The hosts on which the guest's CPUs can really run."""
-        return [host for host, (state, reason) in self.domains.items()
-                if state == 'RUNNING' and reason != 'POSTCOPY_FAILED']
+        return [
+            host
+            for host, (state, reason) in self.domains.items()
+            if state == 'RUNNING' and reason != 'POSTCOPY_FAILED'
+        ]
 
     @property
     def processes_on(self):
         """The hosts that have a QEMU process of it."""
-        return [host for host, (state, _) in self.domains.items()
-                if state in ('RUNNING', 'PAUSED')]
+        return [
+            host
+            for host, (state, _) in self.domains.items()
+            if state in ('RUNNING', 'PAUSED')
+        ]
 
     @property
     def parts(self):
@@ -89,13 +97,28 @@ class Disks:
         cleanup = libvirt_driver.LibvirtDriver.cleanup
         prepare = libvirt_driver.LibvirtDriver.pre_live_migration
 
-        def clean(driver, context, instance, network_info,
-                  block_device_info=None, destroy_disks=True, *args,
-                  **kwargs):
+        def clean(
+            driver,
+            context,
+            instance,
+            network_info,
+            block_device_info=None,
+            destroy_disks=True,
+            *args,
+            **kwargs,
+        ):
             if destroy_disks:
                 self.lose(instance.uuid, self._host(driver))
-            return cleanup(driver, context, instance, network_info,
-                           block_device_info, destroy_disks, *args, **kwargs)
+            return cleanup(
+                driver,
+                context,
+                instance,
+                network_info,
+                block_device_info,
+                destroy_disks,
+                *args,
+                **kwargs,
+            )
 
         def pre(driver, context, instance, *args, **kwargs):
             self._hosts[instance.uuid].add(self._host(driver))
@@ -103,7 +126,8 @@ class Disks:
 
         test.stub_out('nova.virt.libvirt.driver.LibvirtDriver.cleanup', clean)
         test.stub_out(
-            'nova.virt.libvirt.driver.LibvirtDriver.pre_live_migration', pre)
+            'nova.virt.libvirt.driver.LibvirtDriver.pre_live_migration', pre
+        )
 
     def made(self, uuid, host):
         """Note that a server was booted on a host."""
@@ -119,8 +143,11 @@ class Disks:
 
     def has(self, uuid, host):
         """Whether a guest can be (re)started on a host with its disks."""
-        return bool(self._hosts[uuid]) if self.shared else (
-            host in self._hosts[uuid])
+        return (
+            bool(self._hosts[uuid])
+            if self.shared
+            else (host in self._hosts[uuid])
+        )
 
     @staticmethod
     def _host(driver):
@@ -135,21 +162,27 @@ def block_storage(test):
     """
     driver = 'nova.virt.libvirt.driver.LibvirtDriver.'
     test.disks.shared = False
-    test.stub_out(driver + '_check_shared_storage_test_file',
-                  lambda *args: False)
-    test.stub_out(driver + '_assert_dest_node_has_enough_disk',
-                  lambda *args: None)
+    test.stub_out(
+        driver + '_check_shared_storage_test_file', lambda *args: False
+    )
+    test.stub_out(
+        driver + '_assert_dest_node_has_enough_disk', lambda *args: None
+    )
     test.stub_out(driver + '_is_shared_block_storage', lambda *args: False)
-    test.stub_out(driver + 'get_instance_disk_info',
-                  lambda *args, **kwargs: '[]')
-    test.stub_out(driver + '_create_images_and_backing',
-                  lambda *args, **kwargs: None)
+    test.stub_out(
+        driver + 'get_instance_disk_info', lambda *args, **kwargs: '[]'
+    )
+    test.stub_out(
+        driver + '_create_images_and_backing', lambda *args, **kwargs: None
+    )
     # A directory of its own for each migration: what one has left behind
     # must not be in the way of the next.
     test.stub_out(
         'nova.virt.libvirt.utils.get_instance_path_at_destination',
         lambda instance, migrate_data=None: os.path.join(
-            nova.conf.CONF.instances_path, f'{migrate_data.filename}.d'))
+            nova.conf.CONF.instances_path, f'{migrate_data.filename}.d'
+        ),
+    )
 
 
 def look(test, server):
@@ -159,13 +192,24 @@ def look(test, server):
     :returns: a `Truth`
     """
     instance = objects.Instance.get_by_uuid(
-        nova_context.get_admin_context(), server['id'],
-        expected_attrs=['numa_topology', 'migration_context', 'flavor',
-                        'info_cache'])
+        nova_context.get_admin_context(),
+        server['id'],
+        expected_attrs=[
+            'numa_topology',
+            'migration_context',
+            'flavor',
+            'info_cache',
+        ],
+    )
     shown = test.api.get_server(server['id'])
-    truth = Truth(server['id'], shown['status'], instance.host,
-                  instance.task_state, instance.power_state,
-                  _domains(test, server['id']))
+    truth = Truth(
+        server['id'],
+        shown['status'],
+        instance.host,
+        instance.task_state,
+        instance.power_state,
+        _domains(test, server['id']),
+    )
     _guest(truth, instance)
     _database(test, truth, instance)
     _claims(test, truth, instance)
@@ -190,10 +234,23 @@ def _domains(test, uuid):
 
 def _reason(state, wanted):
     for reason in (
-            'BOOTED', 'MIGRATED', 'RESTORED', 'UNPAUSED', 'POSTCOPY',
-            'MIGRATION_CANCELED', 'POSTCOPY_FAILED', 'USER', 'MIGRATION',
-            'API_ERROR', 'SHUTDOWN', 'DESTROYED', 'CRASHED', 'SAVED',
-            'FAILED', 'UNKNOWN'):
+        'BOOTED',
+        'MIGRATED',
+        'RESTORED',
+        'UNPAUSED',
+        'POSTCOPY',
+        'MIGRATION_CANCELED',
+        'POSTCOPY_FAILED',
+        'USER',
+        'MIGRATION',
+        'API_ERROR',
+        'SHUTDOWN',
+        'DESTROYED',
+        'CRASHED',
+        'SAVED',
+        'FAILED',
+        'UNKNOWN',
+    ):
         try:
             if number(f'VIR_DOMAIN_{state}_{reason}') == wanted:
                 return reason
@@ -206,64 +263,92 @@ def _guest(truth, instance):
     if len(truth.processes_on) > 1 or len(truth.runs_on) > 1:
         truth.wrong('guest', f'more than one QEMU: {truth.domains}')
     there = truth.domains.get(instance.host)
-    others = {host: state for host, state in truth.domains.items()
-              if host != instance.host}
+    others = {
+        host: state
+        for host, state in truth.domains.items()
+        if host != instance.host
+    }
     if others:
-        truth.wrong('guest', f'is (also) on {others}, the database says'
-                    f' {instance.host}')
+        truth.wrong(
+            'guest',
+            f'is (also) on {others}, the database says {instance.host}',
+        )
     if there is None:
         truth.wrong('guest', f'{instance.host} has no such domain')
     else:
-        wanted = {'active': 'RUNNING', 'paused': 'PAUSED',
-                  'stopped': 'SHUTOFF'}.get(instance.vm_state)
+        wanted = {
+            'active': 'RUNNING',
+            'paused': 'PAUSED',
+            'stopped': 'SHUTOFF',
+        }.get(instance.vm_state)
         if wanted is not None and there[0] != wanted:
-            truth.wrong('guest', f'{instance.vm_state} in the database,'
-                        f' {there} in libvirt')
+            truth.wrong(
+                'guest',
+                f'{instance.vm_state} in the database, {there} in libvirt',
+            )
         if there[1] == 'POSTCOPY_FAILED':
             truth.wrong('guest', f'frozen: {there}')
         if POWER.get(there[0]) != instance.power_state:
-            truth.wrong('database', f'power state {instance.power_state},'
-                        f' {there} in libvirt')
+            truth.wrong(
+                'database',
+                f'power state {instance.power_state}, {there} in libvirt',
+            )
 
 
 def _database(test, truth, instance):
     if instance.node != instance.host:
-        truth.wrong('database', f'host {instance.host}, node'
-                    f' {instance.node}')
+        truth.wrong('database', f'host {instance.host}, node {instance.node}')
     if instance.task_state is not None:
         truth.wrong('database', f'task state {instance.task_state}')
     if instance.migration_context is not None:
         truth.wrong('database', 'a migration context is left')
     for migration in test.migrations({'id': truth.server}):
         if migration['status'] not in (
-                'completed', 'error', 'failed', 'cancelled'):
+            'completed',
+            'error',
+            'failed',
+            'cancelled',
+        ):
             truth.wrong('database', f'a migration is {migration["status"]}')
 
 
 def _pins(instance):
-    return {cpu for cell in (instance.numa_topology.cells
-                             if instance.numa_topology else ())
-            for cpu in (cell.cpu_pinning or {}).values()}
+    return {
+        cpu
+        for cell in (
+            instance.numa_topology.cells if instance.numa_topology else ()
+        )
+        for cpu in (cell.cpu_pinning or {}).values()
+    }
 
 
 def _claims(test, truth, instance):
     pinned = collections.defaultdict(set)
     for other in objects.InstanceList.get_by_filters(
-            nova_context.get_admin_context(), {'deleted': False},
-            expected_attrs=['numa_topology']):
+        nova_context.get_admin_context(),
+        {'deleted': False},
+        expected_attrs=['numa_topology'],
+    ):
         pinned[other.host] |= _pins(other)
     for host in test.arm.hosts:
         used = test.used_cpus(host)
         if used != pinned[host]:
-            truth.wrong('claims', f'{host} has {sorted(used)} claimed, its'
-                        f' guests have {sorted(pinned[host])}')
+            truth.wrong(
+                'claims',
+                f'{host} has {sorted(used)} claimed, its'
+                f' guests have {sorted(pinned[host])}',
+            )
     if truth.domains.get(instance.host, ('', ''))[0] in (
-            'RUNNING', 'PAUSED') and _pins(instance):
+        'RUNNING',
+        'PAUSED',
+    ) and _pins(instance):
         layout = test.layout_on(instance.host, truth.server)
         real = {cpu for cpus in layout.vcpus.values() for cpu in cpus}
         if real != _pins(instance):
-            truth.wrong('claims', f'runs on {sorted(real)}, has'
-                        f' {sorted(_pins(instance))}')
+            truth.wrong(
+                'claims',
+                f'runs on {sorted(real)}, has {sorted(_pins(instance))}',
+            )
 
 
 def _placement(test, truth):
@@ -271,44 +356,61 @@ def _placement(test, truth):
 
     def held(consumer):
         return sorted(
-            names.get(provider, provider) for provider in test.placement.get(
-                f'/allocations/{consumer}').body['allocations'])
+            names.get(provider, provider)
+            for provider in test.placement.get(
+                f'/allocations/{consumer}'
+            ).body['allocations']
+        )
 
     if held(truth.server) != [truth.host]:
         truth.wrong('placement', f'the server is in {held(truth.server)}')
     for migration in test.migrations({'id': truth.server}):
         if held(migration['uuid']):
-            truth.wrong('placement', 'a migration holds'
-                        f' {held(migration["uuid"])}')
+            truth.wrong(
+                'placement', f'a migration holds {held(migration["uuid"])}'
+            )
 
 
 def _volumes(test, truth):
     bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
-        nova_context.get_admin_context(), truth.server)
+        nova_context.get_admin_context(), truth.server
+    )
     known = {bdm.volume_id: bdm for bdm in bdms if bdm.is_volume}
     for volume, attachments in test.cinder.volume_to_attachment.items():
-        ours = {uuid: attachment for uuid, attachment in attachments.items()
-                if attachment['instance_uuid'] == truth.server}
+        ours = {
+            uuid: attachment
+            for uuid, attachment in attachments.items()
+            if attachment['instance_uuid'] == truth.server
+        }
         if not ours and volume not in known:
             continue
-        where = sorted((attachment['connector'] or {}).get('host', '?')
-                       for attachment in ours.values())
+        where = sorted(
+            (attachment['connector'] or {}).get('host', '?')
+            for attachment in ours.values()
+        )
         if where != [truth.host]:
-            truth.wrong('attachments', f'Cinder has {volume} attached on'
-                        f' {where}')
+            truth.wrong(
+                'attachments', f'Cinder has {volume} attached on {where}'
+            )
         bdm = known.get(volume)
         if bdm is None or bdm.attachment_id not in ours:
-            truth.wrong('attachments', f'Nova has no or another attachment'
-                        f' of {volume}')
+            truth.wrong(
+                'attachments', f'Nova has no or another attachment of {volume}'
+            )
         elif f'"{bdm.attachment_id}"' not in (bdm.connection_info or ''):
-            truth.wrong('attachments', 'the connection is of another'
-                        f' attachment of {volume}')
+            truth.wrong(
+                'attachments',
+                f'the connection is of another attachment of {volume}',
+            )
 
 
 def _ports(test, truth):
     for port in test.api.get_port_interfaces(truth.server):
         bindings = {
-            host: binding['status'] for host, binding in
-            test.neutron._port_bindings[port['port_id']].items()}
+            host: binding['status']
+            for host, binding in test.neutron._port_bindings[
+                port['port_id']
+            ].items()
+        }
         if bindings != {truth.host: 'ACTIVE'}:
             truth.wrong('ports', f'bound to {bindings}')

@@ -36,8 +36,11 @@ NEEDED_BYTES = 4 << 30
 RECIPE = 1
 HOST_INPUTS = (
     repr((generations.HOST_PACKAGES, generations.HOST_MODULES)),
-    'rootfs.py', 'files/init', 'files/agent', 'files/initrd-host',
-)  # fmt: skip
+    'rootfs.py',
+    'files/init',
+    'files/agent',
+    'files/initrd-host',
+)
 EMULATOR_INPUTS = (
     repr((generations.EMULATOR.suites, generations.EMULATOR_PACKAGES)),
 )
@@ -45,9 +48,16 @@ EMULATOR_INPUTS = (
 # The compiler may use nothing but what every Arm64 CPU has: the program
 # names what else it uses, and only where the guest has it.
 CC = (
-    'aarch64-linux-gnu-gcc', '-O2', '-static', '-Wall', '-Wextra', '-Werror',
-    '-march=armv8-a', '-mbranch-protection=none', '-mno-outline-atomics',
-)  # fmt: skip
+    'aarch64-linux-gnu-gcc',
+    '-O2',
+    '-static',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    '-march=armv8-a',
+    '-mbranch-protection=none',
+    '-mno-outline-atomics',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +92,17 @@ class Image:
 def mirror_of_this_machine() -> str:
     """The Debian mirror that apt here uses, or the official one."""
     done = subprocess.run(
-        ['apt-get', 'indextargets', '--format', '$(REPO_URI) $(RELEASE)',
-         'Created-By: Packages'],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            'apt-get',
+            'indextargets',
+            '--format',
+            '$(REPO_URI) $(RELEASE)',
+            'Created-By: Packages',
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     for line in done.stdout.splitlines():
         uri = line.split(' ')[0].rstrip('/')
         if uri.startswith('http') and uri.endswith('/debian'):
@@ -106,9 +123,7 @@ def fingerprint(inputs: tuple[str, ...]) -> str:
     folder = pathlib.Path(__file__).parent
     for one in inputs:
         is_file = '(' not in one
-        digest.update(
-            (folder / one).read_bytes() if is_file else one.encode()
-        )
+        digest.update((folder / one).read_bytes() if is_file else one.encode())
     return digest.hexdigest()[:12]
 
 
@@ -120,16 +135,17 @@ def _extract(
     mirror: str,
 ) -> None:
     argv = [
-        'mmdebstrap', '--variant=extract', '--mode=root',
-        f'--arch={arch}', '--include=' + ','.join(packages),
+        'mmdebstrap',
+        '--variant=extract',
+        '--mode=root',
+        f'--arch={arch}',
+        '--include=' + ','.join(packages),
         '--aptopt=APT::Install-Recommends "false"',
-    ]  # fmt: skip
+    ]
     if generation.stale:
         argv.append('--aptopt=Acquire::Check-Valid-Until "false"')
     if len(generation.suites) > 1:
-        argv.append(
-            f'--aptopt=APT::Default-Release "{generation.suites[-1]}"'
-        )
+        argv.append(f'--aptopt=APT::Default-Release "{generation.suites[-1]}"')
     argv += [generation.codename, str(target)]
     argv += [f'deb {mirror} {suite} main' for suite in generation.suites]
     done = subprocess.run(argv, capture_output=True, text=True)
@@ -183,10 +199,20 @@ def _compile_python(root: pathlib.Path) -> None:
         interpreter = shutil.which(folder.name)
         if interpreter and (folder / 'os.py').exists():
             subprocess.run(
-                [interpreter, '-m', 'compileall', '-q', '-s', str(root),
-                 '--invalidation-mode', 'unchecked-hash', str(folder)],
-                capture_output=True, check=False,
-            )  # fmt: skip
+                [
+                    interpreter,
+                    '-m',
+                    'compileall',
+                    '-q',
+                    '-s',
+                    str(root),
+                    '--invalidation-mode',
+                    'unchecked-hash',
+                    str(folder),
+                ],
+                capture_output=True,
+                check=False,
+            )
 
 
 def _host_image(
@@ -200,8 +226,10 @@ def _host_image(
     ]
     _extract(generation, 'arm64', packages, root, mirror)
     # Debian keeps the kernel in /boot up to trixie, with its modules later.
-    kernels = [*root.glob('boot/vmlinuz-*'), *root.glob(
-        'usr/lib/modules/*/vmlinuz')]  # fmt: skip
+    kernels = [
+        *root.glob('boot/vmlinuz-*'),
+        *root.glob('usr/lib/modules/*/vmlinuz'),
+    ]
     if not kernels:
         raise errors.LabError(f'{generation.name}: no kernel was extracted')
     shutil.copy(kernels[-1], work / 'kernel')
@@ -214,16 +242,28 @@ def _host_image(
     busybox = work / 'busybox'
     shutil.copy(root / 'usr/bin/busybox', busybox)
     rootfs.initrd(
-        busybox, modules, (files / 'initrd-host').read_text(),
+        busybox,
+        modules,
+        (files / 'initrd-host').read_text(),
         work / 'host.initrd',
-    )  # fmt: skip
+    )
     shutil.copy(work / 'kernel', root / 'lab/kernel')
     places.say(f'{generation.name}: disk')
     rootfs.run(
-        ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-d', str(root),
-         str(work / 'base.raw'), DISK_SIZE],
+        [
+            'mke2fs',
+            '-q',
+            '-t',
+            'ext4',
+            '-O',
+            '^has_journal',
+            '-d',
+            str(root),
+            str(work / 'base.raw'),
+            DISK_SIZE,
+        ],
         'making the disk',
-    )  # fmt: skip
+    )
     shutil.rmtree(root)
 
 
@@ -232,9 +272,7 @@ def _emulator_image(
 ) -> None:
     places.say('emulator: extracting packages')
     root = work / 'root'
-    _extract(
-        generation, 'amd64', generations.EMULATOR_PACKAGES, root, mirror
-    )
+    _extract(generation, 'amd64', generations.EMULATOR_PACKAGES, root, mirror)
     for name in ('usr/share/doc', 'usr/share/man', 'usr/share/locale'):
         shutil.rmtree(root / name, ignore_errors=True)
 
@@ -323,9 +361,13 @@ def guest_initrd(
             'compiling the guest program',
         )
         rootfs.initrd(
-            image.busybox, modules, (rootfs.FILES / script).read_text(),
-            work / 'guest.initrd', {'/bin/witness': witness}, wanted,
-        )  # fmt: skip
+            image.busybox,
+            modules,
+            (rootfs.FILES / script).read_text(),
+            work / 'guest.initrd',
+            {'/bin/witness': witness},
+            wanted,
+        )
         os.rename(work / 'guest.initrd', target)
         shutil.rmtree(work)
     return target
@@ -347,10 +389,12 @@ def emulator(mirror: str | None = None) -> list[str]:
     libraries = root / 'usr/lib/x86_64-linux-gnu'
     return [
         str(libraries / 'ld-linux-x86-64.so.2'),
-        '--library-path', str(libraries),
+        '--library-path',
+        str(libraries),
         str(root / 'usr/bin/qemu-system-aarch64'),
-        '-L', str(root / 'usr/share/qemu'),
-    ]  # fmt: skip
+        '-L',
+        str(root / 'usr/share/qemu'),
+    ]
 
 
 def emulator_version() -> str:

@@ -28,7 +28,6 @@ import types
 
 from nova_arm_migrate.core import record
 from tests.lab import build
-from tests.lab.cloud import cli as cloud
 from tests.lab import differential
 from tests.lab import errors
 from tests.lab import generations
@@ -40,6 +39,7 @@ from tests.lab import scenarios
 from tests.lab import spec
 from tests.lab import table
 from tests.lab import truth
+from tests.lab.cloud import cli as cloud
 
 SKIPPED = 77
 ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -119,8 +119,10 @@ def cmd_list(args: argparse.Namespace) -> int:
     for lab in hosts.labs():
         for host in lab.hosts.values():
             state = 'up' if host.process.alive() else 'ended'
-            print(f'{lab.name}\t{host.name}\t{host.address}\t{state}\t'
-                  f'{host.spec}')  # fmt: skip
+            print(
+                f'{lab.name}\t{host.name}\t{host.address}\t{state}\t'
+                f'{host.spec}'
+            )
     return 0
 
 
@@ -163,9 +165,7 @@ def cmd_truth(args: argparse.Namespace) -> int:
     specs = [spec.parse(text) for text in args.host]
     places.check_machine('start emulated hosts and migrate guests')
     build.build({one.generation for one in specs})
-    rows, findings = truth.run(
-        specs, args.tsv, args.profiles, back=args.back
-    )
+    rows, findings = truth.run(specs, args.tsv, args.profiles, back=args.back)
     return _done(rows, findings)
 
 
@@ -280,9 +280,11 @@ def parser() -> argparse.ArgumentParser:
 
     sub = add('build', cmd_build, 'make and cache what hosts boot from')
     sub.add_argument(
-        '--generation', action='append', choices=generations.GENERATIONS,
+        '--generation',
+        action='append',
+        choices=generations.GENERATIONS,
         help='only this one (may be given again); default: all',
-    )  # fmt: skip
+    )
     sub.add_argument(
         '--mirror', help='Debian mirror; default: the one apt uses here'
     )
@@ -320,31 +322,32 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument('--tsv', type=pathlib.Path)
     sub = add('full', cmd_full, 'the whole truth table')
     sub.add_argument(
-        '--tsv', type=pathlib.Path,
+        '--tsv',
+        type=pathlib.Path,
         help='merge the rows into this file; skip pairs that are in it',
-    )  # fmt: skip
+    )
     sub.add_argument('--profiles', type=pathlib.Path)
     sub = add('report', cmd_report, 'print a table that was made before')
     sub.add_argument('tsv', type=pathlib.Path)
     sub.add_argument(
         '--rst', action='store_true', help='as a page of the documentation'
     )
-    sub = add(
-        'differential', cmd_differential, 'the rule against the kernel'
-    )
+    sub = add('differential', cmd_differential, 'the rule against the kernel')
     sub.add_argument('host', nargs='+')
     sub.add_argument('--values', type=int, default=100000)
     sub.add_argument('--seed', type=int, default=1)
     sub = add('truth', cmd_truth, 'migrate between every two hosts')
     sub.add_argument('host', nargs='+')
     sub.add_argument(
-        '--tsv', type=pathlib.Path,
+        '--tsv',
+        type=pathlib.Path,
         help='merge the rows into this file; skip pairs that are in it',
-    )  # fmt: skip
+    )
     sub.add_argument(
-        '--back', action='store_true',
+        '--back',
+        action='store_true',
         help='let each guest that has moved also come back',
-    )  # fmt: skip
+    )
     sub.add_argument(
         '--profiles', type=pathlib.Path, help="save the hosts' profiles here"
     )

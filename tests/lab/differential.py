@@ -133,13 +133,12 @@ class Tally:
         elif accepted == bool(blocks):
             self.differ += 1
             what = ', '.join(
-                f'{name} {value}' for name, value in sorted(
-                    blocks, key=str
-                )
+                f'{name} {value}' for name, value in sorted(blocks, key=str)
             )
             self.blamed[
-                f'kernel accepts {what}' if accepted else
-                'kernel refuses what the rule accepts'
+                f'kernel accepts {what}'
+                if accepted
+                else 'kernel refuses what the rule accepts'
             ] += 1
             if len(self.examples) < EXAMPLES:
                 self.examples.append(text)
@@ -172,7 +171,7 @@ def run(host: hosts.Host, count: int, seed: int) -> dict[str, Tally]:
     planned = writes(known, count, seed)
     failures: list[int] = []
     for first in range(0, len(planned), BATCH):
-        batch = planned[first:first + BATCH]
+        batch = planned[first : first + BATCH]
         answer = oracle.ask(host, [{'ask': 'writes', 'values': batch}])
         failures += answer[0]['errors']
         places.say(f'{host.spec}: {len(failures)} of {len(planned)} written')

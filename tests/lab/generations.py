@@ -14,7 +14,6 @@
 
 import dataclasses
 
-
 KERNEL = 'linux-image-arm64'
 
 
@@ -73,23 +72,64 @@ DEFAULT = 'trixie'
 EMULATOR = Generation('emulator', ('trixie',), 'QEMU 10.0 for this machine')
 
 HOST_PACKAGES: tuple[str, ...] = (
-    'base-files', 'base-passwd', 'bash', 'busybox-static', 'coreutils',
-    'dash', 'grep', 'hostname', 'iproute2', 'ipxe-qemu', 'kmod',
-    'libvirt-clients', 'libvirt-daemon', 'libvirt-daemon-driver-qemu',
-    'linux-image-arm64', 'mawk', 'mount', 'netbase', 'numactl', 'procps',
-    'python3', 'qemu-system-arm', 'qemu-utils', 'sed', 'socat', 'util-linux',
-)  # fmt: skip
+    'base-files',
+    'base-passwd',
+    'bash',
+    'busybox-static',
+    'coreutils',
+    'dash',
+    'grep',
+    'hostname',
+    'iproute2',
+    'ipxe-qemu',
+    'kmod',
+    'libvirt-clients',
+    'libvirt-daemon',
+    'libvirt-daemon-driver-qemu',
+    'linux-image-arm64',
+    'mawk',
+    'mount',
+    'netbase',
+    'numactl',
+    'procps',
+    'python3',
+    'qemu-system-arm',
+    'qemu-utils',
+    'sed',
+    'socat',
+    'util-linux',
+)
 
 EMULATOR_PACKAGES: tuple[str, ...] = ('base-files', 'qemu-system-arm')
 
 # Loaded by the initrd, to reach the root disk.
 INITRD_MODULES: tuple[str, ...] = (
-    'virtio_pci', 'virtio_mmio', 'virtio_blk', 'crc32c_generic', 'ext4',
-)  # fmt: skip
+    'virtio_pci',
+    'virtio_mmio',
+    'virtio_blk',
+    'crc32c_generic',
+    'ext4',
+)
 
 # Kept in a host's root file system, with what they depend on.
-HOST_MODULES: tuple[str, ...] = INITRD_MODULES + (
-    'virtio_net', 'virtio_rng', 'virtio_console', 'tun', 'tap', 'macvtap',
-    'bridge', 'veth', 'dummy', 'overlay', 'loop', 'nfs', 'nfsv4', 'vhost_net',
-    'vfio', 'openvswitch', 'fuse', 'evdev',
-)  # fmt: skip
+HOST_MODULES: tuple[str, ...] = (
+    *INITRD_MODULES,
+    'virtio_net',
+    'virtio_rng',
+    'virtio_console',
+    'tun',
+    'tap',
+    'macvtap',
+    'bridge',
+    'veth',
+    'dummy',
+    'overlay',
+    'loop',
+    'nfs',
+    'nfsv4',
+    'vhost_net',
+    'vfio',
+    'openvswitch',
+    'fuse',
+    'evdev',
+)

@@ -116,22 +116,24 @@ CI_HOSTS: tuple[str, ...] = (
     'neoverse-v1/guest:sve=off',
 )
 
-CI_PAIRS: frozenset[tuple[str, str]] = frozenset({
-    # A shorter vector length: nobody refuses it, and the guest breaks.
-    ('neoverse-v1', 'neoverse-v1,sve256=off'),
-    ('neoverse-v1,sve256=off', 'neoverse-v1'),
-    # No SVE at all; it is the guest's own SVE that counts.
-    ('neoverse-v1', 'neoverse-v1,sve=off'),
-    ('neoverse-v1,sve=off', 'neoverse-v1'),
-    ('neoverse-v1/guest:sve=off', 'neoverse-v1,sve=off'),
-    ('neoverse-v1/guest:sve=off', 'neoverse-v1,sve256=off'),
-    # An older kernel and back.
-    ('neoverse-n1@bookworm', 'neoverse-n1'),
-    ('neoverse-n1', 'neoverse-n1@bookworm'),
-    # Another core.
-    ('neoverse-n1', 'neoverse-v1'),
-    ('neoverse-v1', 'neoverse-n1'),
-    # Another timer frequency: nobody refuses it either.
-    ('neoverse-n1', 'neoverse-n1,cntfrq=25000000'),
-    ('neoverse-n1,cntfrq=25000000', 'neoverse-n1'),
-})
+CI_PAIRS: frozenset[tuple[str, str]] = frozenset(
+    {
+        # A shorter vector length: nobody refuses it, and the guest breaks.
+        ('neoverse-v1', 'neoverse-v1,sve256=off'),
+        ('neoverse-v1,sve256=off', 'neoverse-v1'),
+        # No SVE at all; it is the guest's own SVE that counts.
+        ('neoverse-v1', 'neoverse-v1,sve=off'),
+        ('neoverse-v1,sve=off', 'neoverse-v1'),
+        ('neoverse-v1/guest:sve=off', 'neoverse-v1,sve=off'),
+        ('neoverse-v1/guest:sve=off', 'neoverse-v1,sve256=off'),
+        # An older kernel and back.
+        ('neoverse-n1@bookworm', 'neoverse-n1'),
+        ('neoverse-n1', 'neoverse-n1@bookworm'),
+        # Another core.
+        ('neoverse-n1', 'neoverse-v1'),
+        ('neoverse-v1', 'neoverse-n1'),
+        # Another timer frequency: nobody refuses it either.
+        ('neoverse-n1', 'neoverse-n1,cntfrq=25000000'),
+        ('neoverse-n1,cntfrq=25000000', 'neoverse-n1'),
+    }
+)

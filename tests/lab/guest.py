@@ -65,7 +65,7 @@ def domain_xml(
     dirties = f' dirty={dirty}' if dirty else ''
     switched = ''.join(
         f"<feature policy='{'require' if on else 'disable'}' "
-        f"name={xml.sax.saxutils.quoteattr(feature)}/>"
+        f'name={xml.sax.saxutils.quoteattr(feature)}/>'
         for feature, on in features.items()
     )
     return f"""\
@@ -183,9 +183,7 @@ class Guest:
     def __enter__(self) -> typing.Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, *_: object
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # What went wrong before says more than that it can't be ended.
         with contextlib.suppress(*([errors.LabError] if kind else [])):
             self.destroy()
@@ -234,9 +232,14 @@ class Guest:
             options += ('--migrateuri', f'tcp://{target.address}')
         try:
             done = client(
-                self.host, 'migrate', '--live', '--p2p', self.name,
-                target.uri, *options,
-            )  # fmt: skip
+                self.host,
+                'migrate',
+                '--live',
+                '--p2p',
+                self.name,
+                target.uri,
+                *options,
+            )
         except subprocess.TimeoutExpired:
             client(self.host, 'domjobabort', self.name)
             return f'not finished in {MIGRATE_PATIENCE} s'

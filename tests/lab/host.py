@@ -132,8 +132,10 @@ class Host:
 
 def taps(host_spec: spec.Spec, number: int) -> list[str]:
     """Names of the devices that a host's network cards are plugged into."""
-    return [f'tap{number}' + f'x{card}' * bool(card)
-            for card in range(host_spec.nics)]  # fmt: skip
+    return [
+        f'tap{number}' + f'x{card}' * bool(card)
+        for card in range(host_spec.nics)
+    ]
 
 
 def emulator_arguments(
@@ -156,27 +158,51 @@ def emulator_arguments(
     if host_spec.mte:
         machine += ',mte=on'
     argv = [
-        '-name', name, '-machine', machine,
-        '-accel', 'tcg,thread=multi', '-cpu', host_spec.cpu,
-        '-smp', str(host_spec.cpus), '-m', str(host_spec.ram),
-        '-nodefaults', '-no-user-config', '-display', 'none',
-        '-monitor', 'none', '-no-reboot',
-        '-qmp', f'unix:{folder}/qmp,server=on,wait=off',
-        '-kernel', str(image.kernel), '-initrd', str(image.initrd),
-        '-append', append,
-        '-drive', f'if=none,id=root,file={folder}/disk.qcow2,'
-                  'format=qcow2,cache=unsafe,discard=unmap',
-        '-device', 'virtio-blk-pci,drive=root,romfile=',
-        '-device', 'virtio-rng-pci',
-        '-serial', f'file:{folder}/console.log',
-    ]  # fmt: skip
+        '-name',
+        name,
+        '-machine',
+        machine,
+        '-accel',
+        'tcg,thread=multi',
+        '-cpu',
+        host_spec.cpu,
+        '-smp',
+        str(host_spec.cpus),
+        '-m',
+        str(host_spec.ram),
+        '-nodefaults',
+        '-no-user-config',
+        '-display',
+        'none',
+        '-monitor',
+        'none',
+        '-no-reboot',
+        '-qmp',
+        f'unix:{folder}/qmp,server=on,wait=off',
+        '-kernel',
+        str(image.kernel),
+        '-initrd',
+        str(image.initrd),
+        '-append',
+        append,
+        '-drive',
+        f'if=none,id=root,file={folder}/disk.qcow2,'
+        'format=qcow2,cache=unsafe,discard=unmap',
+        '-device',
+        'virtio-blk-pci,drive=root,romfile=',
+        '-device',
+        'virtio-rng-pci',
+        '-serial',
+        f'file:{folder}/console.log',
+    ]
     for card, tap in enumerate(taps(host_spec, number)):
         argv += [
             '-netdev',
             f'tap,id=net{card},ifname={tap},script=no,downscript=no',
-            '-device', f'virtio-net-pci,netdev=net{card},romfile=,'
-                       f'mac=52:54:00:77:{card:02x}:{number:02x}',
-        ]  # fmt: skip
+            '-device',
+            f'virtio-net-pci,netdev=net{card},romfile=,'
+            f'mac=52:54:00:77:{card:02x}:{number:02x}',
+        ]
     if host_spec.numa > 1:
         share = host_spec.ram // host_spec.numa
         width = host_spec.cpus // host_spec.numa
@@ -186,10 +212,12 @@ def emulator_arguments(
             if host_spec.interleave:
                 cpus = range(node, width * host_spec.numa, host_spec.numa)
             argv += [
-                '-object', f'memory-backend-ram,id=m{node},size={share}M',
-                '-numa', f'node,nodeid={node},memdev=m{node},'
-                         + ','.join(f'cpus={cpu}' for cpu in cpus),
-            ]  # fmt: skip
+                '-object',
+                f'memory-backend-ram,id=m{node},size={share}M',
+                '-numa',
+                f'node,nodeid={node},memdev=m{node},'
+                + ','.join(f'cpus={cpu}' for cpu in cpus),
+            ]
     return argv
 
 
@@ -275,10 +303,20 @@ class Lab:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         subprocess.run(
-            ['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw',
-             '-b', str(image.disk), str(folder / 'disk.qcow2')],
+            [
+                'qemu-img',
+                'create',
+                '-q',
+                '-f',
+                'qcow2',
+                '-F',
+                'raw',
+                '-b',
+                str(image.disk),
+                str(folder / 'disk.qcow2'),
+            ],
             check=True,
-        )  # fmt: skip
+        )
         for tap in taps(host_spec, number):
             self.net.add_tap(tap)
         arguments = emulator_arguments(

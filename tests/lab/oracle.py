@@ -102,22 +102,23 @@ class Said:
     scheduler: str
 
 
-def said(
-    guest: profile.Guest, host: profile.Host, answer: Answer
-) -> Said:
+def said(guest: profile.Guest, host: profile.Host, answer: Answer) -> Said:
     """Put a trial's answer beside the comparison of the records."""
     static = compare.compare(guest, host)
     passes = trials.before_trial(static).verdict is verdicts.Verdict.COMPATIBLE
     scheduler = 'passes' if passes else 'drops'
     if not answer['ran']:
         return Said(
-            static.verdict.value, 'not run', static.verdict.value,
-            answer['why_not'], scheduler,
-        )  # fmt: skip
+            static.verdict.value,
+            'not run',
+            static.verdict.value,
+            answer['why_not'],
+            scheduler,
+        )
     final, differ = trials.with_trial(
         static,
         guest,
-        refused={code: name for code, name in answer['refused']},
+        refused=dict(answer['refused']),
         missing=answer['missing'],
         unjudged=answer['unjudged'],
     )
@@ -128,9 +129,12 @@ def said(
         for one in differ
     )
     return Said(
-        static.verdict.value, trial, final.verdict.value,
-        why or _reason(final), scheduler,
-    )  # fmt: skip
+        static.verdict.value,
+        trial,
+        final.verdict.value,
+        why or _reason(final),
+        scheduler,
+    )
 
 
 def _reason(report: verdicts.Report) -> str:
@@ -142,9 +146,7 @@ def _reason(report: verdicts.Report) -> str:
 
 
 def midr(guest: profile.Guest) -> int:
-    return guest.values.read(
-        registers.code_of(0x603000000013C000) or 0
-    )
+    return guest.values.read(registers.code_of(0x603000000013C000) or 0)
 
 
 def cpu_xml(capabilities: str) -> str:

@@ -70,9 +70,7 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(
-    path: pathlib.Path, waiting: str
-) -> collections.abc.Iterator[None]:
+def locked(path: pathlib.Path, waiting: str) -> collections.abc.Iterator[None]:
     """Hold an exclusive lock on *path*; say *waiting* if another has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, 'a') as handle:
@@ -103,8 +101,7 @@ def check_machine(purpose: str) -> None:
     }
     if missing:
         raise errors.LabSkip(
-            'the lab needs these Debian packages: '
-            + ' '.join(sorted(missing))
+            'the lab needs these Debian packages: ' + ' '.join(sorted(missing))
         )
     if not os.path.exists('/dev/net/tun'):
         raise errors.LabSkip('the lab needs /dev/net/tun for tap devices')

@@ -29,18 +29,44 @@ from tests.lab import generations
 FILES = pathlib.Path(__file__).parent / 'files'
 
 PRUNED = (
-    'boot', 'usr/share/doc', 'usr/share/man', 'usr/share/locale',
-    'usr/share/info', 'usr/share/iso-codes', 'usr/share/perl',
-    'usr/share/perl5', 'usr/bin/qemu-system-arm', 'var/cache/apt',
+    'boot',
+    'usr/share/doc',
+    'usr/share/man',
+    'usr/share/locale',
+    'usr/share/info',
+    'usr/share/iso-codes',
+    'usr/share/perl',
+    'usr/share/perl5',
+    'usr/bin/qemu-system-arm',
+    'var/cache/apt',
     'var/lib/apt',
-)  # fmt: skip
+)
 
 # Applets of busybox, for commands whose packages aren't installed.
 APPLETS = (
-    'clear', 'cpio', 'diff', 'find', 'gunzip', 'gzip', 'killall', 'less',
-    'nc', 'netstat', 'ping', 'poweroff', 'reset', 'tar', 'traceroute',
-    'udhcpc', 'vi', 'watch', 'wget', 'which', 'xargs', 'zcat',
-)  # fmt: skip
+    'clear',
+    'cpio',
+    'diff',
+    'find',
+    'gunzip',
+    'gzip',
+    'killall',
+    'less',
+    'nc',
+    'netstat',
+    'ping',
+    'poweroff',
+    'reset',
+    'tar',
+    'traceroute',
+    'udhcpc',
+    'vi',
+    'watch',
+    'wget',
+    'which',
+    'xargs',
+    'zcat',
+)
 
 USERS = (
     'libvirt-qemu:x:64055:64055:Libvirt Qemu:/var/lib/libvirt:/bin/false',
@@ -192,8 +218,9 @@ def keep_modules(
         if str(path.relative_to(folder)) not in kept:
             path.unlink()
         elif path.suffix == '.xz':
-            path.with_suffix('').write_bytes(lzma.decompress(
-                path.read_bytes()))  # fmt: skip
+            path.with_suffix('').write_bytes(
+                lzma.decompress(path.read_bytes())
+            )
             path.unlink()
         elif path.suffix == '.zst':
             run(['zstd', '-q', '-d', '--rm', str(path)], 'zstd on a module')
@@ -209,8 +236,7 @@ def finish(root: pathlib.Path) -> pathlib.Path:
     _configure(root)
     for name in ('dev', 'proc', 'sys', 'run', 'tmp', 'root', 'dev/hugepages'):
         (root / name).mkdir(parents=True, exist_ok=True)
-    folder = keep_modules(root, generations.HOST_MODULES)
-    return folder
+    return keep_modules(root, generations.HOST_MODULES)
 
 
 def prune(root: pathlib.Path) -> None:
@@ -262,8 +288,14 @@ def initrd(
     (tree / 'init').write_text(init.replace('@MODULES@', ' '.join(order)))
     (tree / 'init').chmod(0o755)
     run(
-        ['sh', '-c', 'cd "$1" && find . | cpio -o -H newc --quiet '
-         '| gzip -1 > "$2"', 'sh', str(tree), str(target)],
+        [
+            'sh',
+            '-c',
+            'cd "$1" && find . | cpio -o -H newc --quiet | gzip -1 > "$2"',
+            'sh',
+            str(tree),
+            str(target),
+        ],
         f'packing {target.name}',
-    )  # fmt: skip
+    )
     shutil.rmtree(tree)

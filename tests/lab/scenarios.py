@@ -141,9 +141,12 @@ def aborted(one: hosts.Host, other: hosts.Host) -> Play:
     """Broken off midway; then moved after all."""
     with guests.Guest.start(one, 'aborted', one.spec) as guest:
         move = watch(
-            guest, other, '--bandwidth', '4',
+            guest,
+            other,
+            '--bandwidth',
+            '4',
             midway=lambda: guests.client(one, 'domjobabort', guest.name),
-        )  # fmt: skip
+        )
         yield Seen(bool(move.failure), f'broken off: {move.failure}')
         yield _healthy(guest, one)
         yield Seen(not watch(guest, other).failure, 'then it moves')
@@ -156,8 +159,7 @@ def reboots(old: hosts.Host, new: hosts.Host) -> Play:
     Our driver switches them off in every guest that it starts.
     """
     off = ','.join(
-        f'{name}=off'
-        for name in vcpu.longer_vectors(oracle.host_profile(old))
+        f'{name}=off' for name in vcpu.longer_vectors(oracle.host_profile(old))
     )
     pinned = spec.parse(f'{old.spec}/guest:{off}')
     with guests.Guest.start(old, 'pinned', pinned, reboots=True) as guest:

@@ -103,10 +103,22 @@ class Row:
 
 
 COLUMNS = (
-    'source', 'destination', 'midr', 'static', 'trial', 'verdict',
-    'scheduler', 'libvirt', 'hypervisor', 'stock', 'workaround', 'outcome',
-    'agree', 'why', 'detail',
-)  # fmt: skip
+    'source',
+    'destination',
+    'midr',
+    'static',
+    'trial',
+    'verdict',
+    'scheduler',
+    'libvirt',
+    'hypervisor',
+    'stock',
+    'workaround',
+    'outcome',
+    'agree',
+    'why',
+    'detail',
+)
 
 
 def cells(row: Row) -> list[str]:
@@ -119,9 +131,13 @@ def to_tsv(rows: collections.abc.Iterable[Row]) -> str:
     """Tab-separated, with a line of names first."""
     buffer = io.StringIO()
     writer = csv.writer(
-        buffer, delimiter='\t', lineterminator='\n', quoting=csv.QUOTE_NONE,
-        quotechar=None, escapechar='\\',
-    )  # fmt: skip
+        buffer,
+        delimiter='\t',
+        lineterminator='\n',
+        quoting=csv.QUOTE_NONE,
+        quotechar=None,
+        escapechar='\\',
+    )
     writer.writerow(COLUMNS)
     writer.writerows(cells(row) for row in rows)
     return buffer.getvalue()
@@ -131,9 +147,12 @@ def from_tsv(text: str) -> list[Row]:
     """Rows that to_tsv wrote; lines of other shapes are passed over."""
     names = [field.name for field in dataclasses.fields(Row)]
     reader = csv.DictReader(
-        io.StringIO(text), delimiter='\t', quoting=csv.QUOTE_NONE,
-        quotechar=None, escapechar='\\',
-    )  # fmt: skip
+        io.StringIO(text),
+        delimiter='\t',
+        quoting=csv.QUOTE_NONE,
+        quotechar=None,
+        escapechar='\\',
+    )
     return [
         Row(**{name: line[name] for name in names})
         for line in reader
@@ -177,18 +196,28 @@ def summary(rows: collections.abc.Sequence[Row]) -> str:
 
 def to_text(rows: collections.abc.Iterable[Row]) -> str:
     """A table to read: the verdicts and the outcome, without details."""
-    shown = ('source', 'destination', 'static', 'trial', 'scheduler',
-             'libvirt', 'workaround', 'outcome', 'agree')  # fmt: skip
+    shown = (
+        'source',
+        'destination',
+        'static',
+        'trial',
+        'scheduler',
+        'libvirt',
+        'workaround',
+        'outcome',
+        'agree',
+    )
     lines = [list(shown)]
     for row in rows:
         by_name = dict(zip(COLUMNS, cells(row)))
         lines.append([by_name[name] for name in shown])
     widths = [max(map(len, column)) for column in zip(*lines)]
     return '\n'.join(
-        '  '.join(cell.ljust(width) for cell, width in zip(line, widths))
-        .rstrip()
+        '  '.join(
+            cell.ljust(width) for cell, width in zip(line, widths)
+        ).rstrip()
         for line in lines
-    )  # fmt: skip
+    )
 
 
 _RST_HEAD = """\
@@ -221,9 +250,15 @@ QEMU carries 1024, and it takes a move in the midst of their use to see it.
 """
 
 _RST_COLUMNS = (
-    'source', 'destination', 'verdict', 'scheduler', 'why', 'libvirt',
-    'outcome', 'detail',
-)  # fmt: skip
+    'source',
+    'destination',
+    'verdict',
+    'scheduler',
+    'why',
+    'libvirt',
+    'outcome',
+    'detail',
+)
 
 
 def to_rst(rows: collections.abc.Sequence[Row]) -> str:

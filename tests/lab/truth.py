@@ -114,9 +114,7 @@ class Trial:
         self.sources: list[Source] = []
 
     @contextlib.contextmanager
-    def awake(
-        self, *wanted: hosts.Host
-    ) -> collections.abc.Iterator[None]:
+    def awake(self, *wanted: hosts.Host) -> collections.abc.Iterator[None]:
         """Let these hosts' time run for the length of a block."""
         for host in wanted:
             host.resume()
@@ -150,9 +148,7 @@ class Trial:
     def _learn(self, host: hosts.Host) -> None:
         """The host's own profile, and those of guests that start there."""
         mine = [
-            Source(
-                self._guest_label(one, place), one, host
-            )
+            Source(self._guest_label(one, place), one, host)
             for one, place in self.planned
             if place == self.hosts.index(host)
         ]
@@ -168,8 +164,7 @@ class Trial:
                 json.dumps(answer['guest'])
             )
             self.findings += [
-                f'view of {source.label}: {text}'
-                for text in answer['differ']
+                f'view of {source.label}: {text}' for text in answer['differ']
             ]
         self.sources += mine
         places.say(f'{self._label(host)}: probed')
@@ -197,8 +192,9 @@ class Trial:
         ]
         return sorted(
             targets,
-            key=lambda host: self.said[source.label, host.name].verdict
-            == table.COMPATIBLE,
+            key=lambda host: (
+                self.said[source.label, host.name].verdict == table.COMPATIBLE
+            ),
         )
 
     def _judge(self, host: hosts.Host) -> None:
@@ -263,8 +259,7 @@ class Trial:
         What only a silent hazard speaks against may go well by luck.
         """
         said = self.said[source.label, target.name]
-        hazard = (said.static != table.COMPATIBLE
-                  and said.trial == 'accepts')  # fmt: skip
+        hazard = said.static != table.COMPATIBLE and said.trial == 'accepts'
         return HAZARD_ATTEMPTS if hazard else 1
 
     def _row_back(self, source: Source, guest: guests.Guest) -> table.Row:
@@ -278,9 +273,7 @@ class Trial:
         home = self.known[source.host.name].profile
         answer = oracle.ask(source.host, [oracle.trial(now)])[0]
         ours = oracle.said(now, home, answer)
-        words = oracle.libvirt_compare(
-            source.host, self.known[via.name].cpu
-        )
+        words = oracle.libvirt_compare(source.host, self.known[via.name].cpu)
         try:
             outcome, detail = attempt(guest, source.host)
         except errors.LabError as exc:
@@ -331,7 +324,8 @@ def moved(guest: profile.Guest, host: profile.Host) -> profile.Guest:
     It did not boot again there, which we know and Nova does not.
     """
     return dataclasses.replace(
-        vcpu.after_migration(guest, host), sve_passed=None, ipa_passed=None)
+        vcpu.after_migration(guest, host), sve_passed=None, ipa_passed=None
+    )
 
 
 def attempt(guest: guests.Guest, target: hosts.Host) -> tuple[str, str]:
@@ -409,15 +403,17 @@ def _note_provenance(
         line.split(' ', 1)
         for line in build.image(host_spec.generation).about.splitlines()
     )
-    line = '\t'.join((
-        name,
-        str(host_spec),
-        build.emulator_version(),
-        about['linux'],
-        about['qemu-system-arm'],
-        about['libvirt-daemon'],
-        time.strftime('%Y-%m-%d', time.gmtime()),
-    ))
+    line = '\t'.join(
+        (
+            name,
+            str(host_spec),
+            build.emulator_version(),
+            about['linux'],
+            about['qemu-system-arm'],
+            about['libvirt-daemon'],
+            time.strftime('%Y-%m-%d', time.gmtime()),
+        )
+    )
     head = 'profile\thost\temulator\tlinux\tqemu\tlibvirt\tdate'
     old = path.read_text().splitlines()[1:] if path.exists() else []
     lines = {one.split('\t')[0]: one for one in [*old, line]}

@@ -14,6 +14,7 @@
 
 import collections.abc
 import dataclasses
+import itertools
 import re
 
 # Whole lines only: one may be cut anywhere, also inside a number.
@@ -111,8 +112,11 @@ def split(before: str, console: str) -> tuple[str, str]:
     if min(then, default=last + 1) > last:
         return before, console
     # What is no report, the kernel's complaints, counts as well.
-    lines = [line for line in f'{before}\n{console}'.splitlines()
-             if not line.startswith('witness ')]  # fmt: skip
+    lines = [
+        line
+        for line in f'{before}\n{console}'.splitlines()
+        if not line.startswith('witness ')
+    ]
     lines += [first[number].rstrip('\n') for number in sorted(first)]
     if re.search(rf'^witness {last + 1}\b', before, re.M):
         lines.append(f'witness {last + 1} was cut by the move')
@@ -146,7 +150,7 @@ def judge(before: str, after: str = '') -> Health:
     said = complaint(text)
     if said:
         return Health(f'kernel: {said}')
-    for one, following in zip(found, found[1:]):
+    for one, following in itertools.pairwise(found):
         if not _continues(text, one.sequence, following.sequence):
             return Health(
                 f'report {one.sequence} is followed by {following.sequence}'

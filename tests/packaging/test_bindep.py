@@ -15,26 +15,29 @@ import re
 
 import testtools
 
-from tests.lab.cloud import services
 from tests.lab import places
+from tests.lab.cloud import services
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def named(*profiles):
     lines = (ROOT / 'bindep.txt').read_text().splitlines()
-    matches = (re.fullmatch(r'(\S+) \[platform:dpkg (.*)\]', line)
-               for line in lines)
-    return {match[1] for match in matches
-            if match and set(match[2].split()) & set(profiles)}
+    matches = (
+        re.fullmatch(r'(\S+) \[platform:dpkg (.*)\]', line) for line in lines
+    )
+    return {
+        match[1]
+        for match in matches
+        if match and set(match[2].split()) & set(profiles)
+    }
 
 
 class BindepTest(testtools.TestCase):
     def test_names_every_package_that_the_lab_asks_for(self):
-        self.assertEqual(
-            set(), set(places.TOOLS.values()) - named('lab'))
+        self.assertEqual(set(), set(places.TOOLS.values()) - named('lab'))
 
     def test_names_every_package_that_its_cloud_asks_for(self):
         self.assertEqual(
-            set(),
-            set(services.TOOLS.values()) - named('lab', 'lab-cloud'))
+            set(), set(services.TOOLS.values()) - named('lab', 'lab-cloud')
+        )

@@ -30,11 +30,14 @@ STOCK_DRIVER = ('DEFAULT', 'compute_driver', 'libvirt.LibvirtDriver')
 AVAILABLE = ('filter_scheduler', 'available_filters')
 ENABLED = ('filter_scheduler', 'enabled_filters')
 ALL_FILTERS = (*AVAILABLE, 'nova.scheduler.filters.all_filters')
-OUR_FILTER = (
-    *AVAILABLE,
-    'nova_arm_migrate.filters.ArmMigrateFilter')
-STACK = ('stack pre-install', 'stack install', 'stack post-config',
-         'stack extra', 'stack test-config')
+OUR_FILTER = (*AVAILABLE, 'nova_arm_migrate.filters.ArmMigrateFilter')
+STACK = (
+    'stack pre-install',
+    'stack install',
+    'stack post-config',
+    'stack extra',
+    'stack test-config',
+)
 
 
 class DevstackDryRunTest(testtools.TestCase):
@@ -47,7 +50,8 @@ class DevstackDryRunTest(testtools.TestCase):
 
     def _write(self, options):
         (self.state / 'nova.conf').write_text(
-            ''.join('\t'.join(option) + '\n' for option in options))
+            ''.join('\t'.join(option) + '\n' for option in options)
+        )
 
     def _options(self, name='nova.conf'):
         lines = (self.state / name).read_text().splitlines()
@@ -61,51 +65,83 @@ class DevstackDryRunTest(testtools.TestCase):
         done = subprocess.run(
             [SCRIPT, self.state, services, *stages],
             env={'PATH': os.environ['PATH'], **environment},
-            capture_output=True, text=True)
+            capture_output=True,
+            text=True,
+        )
         self.assertEqual(status, done.returncode, done.stderr)
         self.assertTrue(done.stdout.startswith('dry run: '))
         return done
 
     def test_all_in_one(self):
         done = self._run(
-            'n-api,n-cond,n-sch,n-cpu,tempest', *STACK,
-            NOVA_ARM_MIGRATE_OPTIONS='enforcement=warn trial=false')
+            'n-api,n-cond,n-sch,n-cpu,tempest',
+            *STACK,
+            NOVA_ARM_MIGRATE_OPTIONS='enforcement=warn trial=false',
+        )
         self.assertEqual('', done.stderr)
         self.assertEqual(
-            sorted([DRIVER, ALL_FILTERS, OUR_FILTER,
+            sorted(
+                [
+                    DRIVER,
+                    ALL_FILTERS,
+                    OUR_FILTER,
                     (*ENABLED, 'ComputeFilter,MyFilter,ArmMigrateFilter'),
                     ('arm_migrate', 'enforcement', 'warn'),
-                    ('arm_migrate', 'trial', 'false')]),
-            self._options())
+                    ('arm_migrate', 'trial', 'false'),
+                ]
+            ),
+            self._options(),
+        )
         self.assertEqual(
-            [('compute-feature-enabled', 'live_migrate_back_and_forth',
-              'True'),
-             ('compute-feature-enabled', 'live_migration', 'True')],
-            self._options('tempest.conf'))
+            [
+                (
+                    'compute-feature-enabled',
+                    'live_migrate_back_and_forth',
+                    'True',
+                ),
+                ('compute-feature-enabled', 'live_migration', 'True'),
+            ],
+            self._options('tempest.conf'),
+        )
         self.assertEqual(
-            [f'setup_develop {self.state}/dest/nova-arm-migrate',
-             'sudo usermod -a -G kvm stack',
-             'nova-arm-migrate probe --degraded --format table'],
-            self._calls())
+            [
+                f'setup_develop {self.state}/dest/nova-arm-migrate',
+                'sudo usermod -a -G kvm stack',
+                'nova-arm-migrate probe --degraded --format table',
+            ],
+            self._calls(),
+        )
 
     def test_compute_of_a_multinode_cloud(self):
         self._run('n-cpu', *STACK)
         self.assertEqual(
             sorted([DRIVER, (*ENABLED, 'ComputeFilter,MyFilter')]),
-            self._options())
+            self._options(),
+        )
         self.assertIn('sudo usermod -a -G kvm stack', self._calls())
 
     def test_controller_of_a_multinode_cloud(self):
-        self._run('n-api,n-cond,n-sch', *STACK,
-                  NOVA_ARM_MIGRATE_OPTIONS='enforcement=off')
+        self._run(
+            'n-api,n-cond,n-sch',
+            *STACK,
+            NOVA_ARM_MIGRATE_OPTIONS='enforcement=off',
+        )
         self.assertEqual(
-            sorted([STOCK_DRIVER, ALL_FILTERS, OUR_FILTER,
+            sorted(
+                [
+                    STOCK_DRIVER,
+                    ALL_FILTERS,
+                    OUR_FILTER,
                     (*ENABLED, 'ComputeFilter,MyFilter,ArmMigrateFilter'),
-                    ('arm_migrate', 'enforcement', 'off')]),
-            self._options())
+                    ('arm_migrate', 'enforcement', 'off'),
+                ]
+            ),
+            self._options(),
+        )
         self.assertEqual(
             [f'setup_develop {self.state}/dest/nova-arm-migrate'],
-            self._calls())
+            self._calls(),
+        )
 
     def test_node_without_nova_is_left_alone(self):
         before = self._options()
@@ -115,8 +151,12 @@ class DevstackDryRunTest(testtools.TestCase):
 
     def test_filter_and_driver_can_be_left_out(self):
         before = self._options()
-        self._run('n-sch,n-cpu', *STACK, NOVA_ARM_MIGRATE_DRIVER='False',
-                  NOVA_ARM_MIGRATE_FILTER='False')
+        self._run(
+            'n-sch,n-cpu',
+            *STACK,
+            NOVA_ARM_MIGRATE_DRIVER='False',
+            NOVA_ARM_MIGRATE_FILTER='False',
+        )
         self.assertEqual(before, self._options())
         self.assertEqual([], self._calls())
 
@@ -125,18 +165,33 @@ class DevstackDryRunTest(testtools.TestCase):
         self._write([ALL_FILTERS, theirs, (*ENABLED, 'RackFilter')])
         self._run('n-sch', 'stack post-config')
         self.assertEqual(
-            sorted([ALL_FILTERS, theirs, OUR_FILTER,
-                    (*ENABLED, 'RackFilter,ArmMigrateFilter')]),
-            self._options())
+            sorted(
+                [
+                    ALL_FILTERS,
+                    theirs,
+                    OUR_FILTER,
+                    (*ENABLED, 'RackFilter,ArmMigrateFilter'),
+                ]
+            ),
+            self._options(),
+        )
 
     def test_filters_that_nova_conf_does_not_name(self):
         self._write([])
         self._run('n-sch', 'stack post-config')
         self.assertEqual(
-            sorted([ALL_FILTERS, OUR_FILTER,
-                    (*ENABLED, 'ComputeFilter,ImagePropertiesFilter,'
-                               'ArmMigrateFilter')]),
-            self._options())
+            sorted(
+                [
+                    ALL_FILTERS,
+                    OUR_FILTER,
+                    (
+                        *ENABLED,
+                        'ComputeFilter,ImagePropertiesFilter,ArmMigrateFilter',
+                    ),
+                ]
+            ),
+            self._options(),
+        )
 
     def test_configuring_twice_is_configuring_once(self):
         self._run('n-sch,n-cpu', 'stack post-config')
@@ -149,9 +204,15 @@ class DevstackDryRunTest(testtools.TestCase):
         self._run('n-sch,n-cpu', *STACK, NOVA_ARM_MIGRATE_OPTIONS=options)
         self._run('n-sch,n-cpu', 'unstack', NOVA_ARM_MIGRATE_OPTIONS=options)
         self.assertEqual(
-            sorted([STOCK_DRIVER, ALL_FILTERS,
-                    (*ENABLED, 'ComputeFilter,MyFilter')]),
-            self._options())
+            sorted(
+                [
+                    STOCK_DRIVER,
+                    ALL_FILTERS,
+                    (*ENABLED, 'ComputeFilter,MyFilter'),
+                ]
+            ),
+            self._options(),
+        )
         self.assertNotIn('pip_uninstall nova-arm-migrate', self._calls())
 
     def test_clean_uninstalls(self):
@@ -164,18 +225,25 @@ class DevstackDryRunTest(testtools.TestCase):
         self.assertEqual(['pip_uninstall nova-arm-migrate'], self._calls())
 
     def test_other_virt_driver_is_refused_in_one_line(self):
-        done = self._run('n-cpu', 'stack pre-install', status=1,
-                         VIRT_DRIVER='fake')
+        done = self._run(
+            'n-cpu', 'stack pre-install', status=1, VIRT_DRIVER='fake'
+        )
         self.assertEqual(
             'die: nova-arm-migrate extends VIRT_DRIVER=libvirt, not fake\n',
-            done.stderr)
+            done.stderr,
+        )
 
     def test_malformed_option_is_refused_in_one_line(self):
-        done = self._run('n-cpu', 'stack post-config', status=1,
-                         NOVA_ARM_MIGRATE_OPTIONS='enforcement')
+        done = self._run(
+            'n-cpu',
+            'stack post-config',
+            status=1,
+            NOVA_ARM_MIGRATE_OPTIONS='enforcement',
+        )
         self.assertEqual(
             'die: NOVA_ARM_MIGRATE_OPTIONS: enforcement is not name=value\n',
-            done.stderr)
+            done.stderr,
+        )
 
     def test_host_without_a_profile_does_not_stop_stack_sh(self):
         done = self._run('n-cpu', *STACK, PROBE_STATUS='2')

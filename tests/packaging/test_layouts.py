@@ -36,7 +36,7 @@ NOVA = '34.0.0'
 # Left out of the links: what pip installs, and what would lead back to it.
 OURS = ('nova', 'nova_arm_migrate', '__editable__', '__pycache__', 'etc')
 
-LOAD = '''
+LOAD = """
 import importlib, json, os, sys
 started = sorted(
     name for name in sys.modules
@@ -60,9 +60,9 @@ print(json.dumps({
     'nova': sys.modules['nova'].__file__,
     'package': sys.modules['nova_arm_migrate'].__file__,
 }))
-'''
+"""
 
-WITHOUT = '''
+WITHOUT = """
 import importlib, json, os, sys
 finders = sum('ArmMigrateFinder' in repr(f) for f in sys.meta_path)
 os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = 'true'
@@ -81,25 +81,37 @@ print(json.dumps({
     'class': type(loaded).__name__,
     'missing': missing,
 }))
-'''
+"""
 
 
 def _run(*command, **kwargs):
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True,
-        stdin=subprocess.DEVNULL, **kwargs)
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        **kwargs,
+    )
     if done.returncode:
         raise AssertionError(
             f'{command} ended with {done.returncode}\n'
-            f'{done.stdout}\n{done.stderr}')
+            f'{done.stdout}\n{done.stderr}'
+        )
     return done
 
 
 def _copy_of_the_project(target):
     """A clone with what is uncommitted on top, for builds that leave files."""
     _run('git', 'clone', '--quiet', ROOT, target)
-    listed = _run('git', 'ls-files', '-z', '--cached', '--others',
-                  '--exclude-standard', cwd=ROOT).stdout
+    listed = _run(
+        'git',
+        'ls-files',
+        '-z',
+        '--cached',
+        '--others',
+        '--exclude-standard',
+        cwd=ROOT,
+    ).stdout
     for name in filter(None, listed.split('\0')):
         source, copy = ROOT / name, target / name
         if source.exists():
@@ -125,12 +137,20 @@ class Environment:
                 (self.site / entry.name).symlink_to(entry)
 
     def pip(self, *arguments):
-        return _run(sys.executable, '-m', 'pip', '--python', self.python,
-                    *arguments)
+        return _run(
+            sys.executable, '-m', 'pip', '--python', self.python, *arguments
+        )
 
     def install(self, *arguments):
-        self.pip('install', '--quiet', '--no-deps', '--no-compile',
-                 '--no-index', '--no-build-isolation', *arguments)
+        self.pip(
+            'install',
+            '--quiet',
+            '--no-deps',
+            '--no-compile',
+            '--no-index',
+            '--no-build-isolation',
+            *arguments,
+        )
 
     def python_prints(self, code):
         # Not from the root of the project, which is importable there.
@@ -147,11 +167,11 @@ class Environment:
             for top in (self.site, self.path / 'bin', self.path / 'etc')
             for directory, names, files in os.walk(top)
             for path in (pathlib.Path(directory, name) for name in files)
-            if '__pycache__' not in path.parts and not path.is_symlink()}
+            if '__pycache__' not in path.parts and not path.is_symlink()
+        }
 
 
 class LayoutTest(testtools.TestCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -160,22 +180,40 @@ class LayoutTest(testtools.TestCase):
         cls.scratch = pathlib.Path(scratch.name)
         cls.project = _copy_of_the_project(cls.scratch / 'project')
         wheels = cls.scratch / 'wheels'
-        download = (sys.executable, '-m', 'pip', 'download', '--quiet',
-                    '--no-deps', '--dest', wheels, f'nova=={NOVA}')
+        download = (
+            sys.executable,
+            '-m',
+            'pip',
+            'download',
+            '--quiet',
+            '--no-deps',
+            '--dest',
+            wheels,
+            f'nova=={NOVA}',
+        )
         _run(*download, '--only-binary', ':all:')
         _run(*download, '--no-binary', ':all:')
-        _run(sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps',
-             '--no-build-isolation', '--wheel-dir', wheels, cls.project)
-        cls.nova_wheel, = wheels.glob('nova-*.whl')
-        cls.wheel, = wheels.glob('nova_arm_migrate-*.whl')
-        archive, = wheels.glob('nova-*.tar.gz')
+        _run(
+            sys.executable,
+            '-m',
+            'pip',
+            'wheel',
+            '--quiet',
+            '--no-deps',
+            '--no-build-isolation',
+            '--wheel-dir',
+            wheels,
+            cls.project,
+        )
+        (cls.nova_wheel,) = wheels.glob('nova-*.whl')
+        (cls.wheel,) = wheels.glob('nova_arm_migrate-*.whl')
+        (archive,) = wheels.glob('nova-*.tar.gz')
         with tarfile.open(archive) as sources:
             sources.extractall(cls.scratch, filter='data')
-        cls.nova_sources, = cls.scratch.glob('nova-*')
+        (cls.nova_sources,) = cls.scratch.glob('nova-*')
 
     def _check(self, nova, ours):
-        environment = Environment(
-            self.scratch / self.id().rpartition('.')[2])
+        environment = Environment(self.scratch / self.id().rpartition('.')[2])
         environment.install(*nova)
         before = environment.files()
         environment.install(*ours)
@@ -187,54 +225,62 @@ class LayoutTest(testtools.TestCase):
             self.assertTrue(loaded.pop(name), name)
         self.assertEqual(
             f'{NOVA}\n',
-            environment.script('nova-compute-arm64', '--version').stdout)
-        opts = environment.python_prints('''
+            environment.script('nova-compute-arm64', '--version').stdout,
+        )
+        opts = environment.python_prints("""
             import importlib.metadata, json
             found, = importlib.metadata.entry_points(
                 group='oslo.config.opts', name='nova_arm_migrate')
             print(json.dumps([group.name for group, _ in found.load()()]))
-            ''')
+            """)
         self.assertEqual(['arm_migrate'], opts)
 
         environment.pip('uninstall', '--quiet', '--yes', 'nova-arm-migrate')
         self.assertEqual(before, environment.files())
         self.assertEqual(
-            {'finders': 0, 'class': 'LibvirtDriver',
-             'missing': 'nova.virt.arm_migrate'},
-            environment.python_prints(WITHOUT))
+            {
+                'finders': 0,
+                'class': 'LibvirtDriver',
+                'missing': 'nova.virt.arm_migrate',
+            },
+            environment.python_prints(WITHOUT),
+        )
         self.assertEqual(
-            f'{NOVA}\n',
-            environment.script('nova-compute', '--version').stdout)
+            f'{NOVA}\n', environment.script('nova-compute', '--version').stdout
+        )
         return loaded
 
     def _assert_under(self, directory, path):
         self.assertTrue(
             pathlib.Path(path).is_relative_to(directory),
-            f'{path} is not under {directory}')
+            f'{path} is not under {directory}',
+        )
 
     def test_nova_wheel_ours_wheel(self):
         loaded = self._check([self.nova_wheel], [self.wheel])
         self._assert_under(
-            self.scratch / 'test_nova_wheel_ours_wheel', loaded['nova'])
+            self.scratch / 'test_nova_wheel_ours_wheel', loaded['nova']
+        )
         self._assert_under(
-            self.scratch / 'test_nova_wheel_ours_wheel', loaded['package'])
+            self.scratch / 'test_nova_wheel_ours_wheel', loaded['package']
+        )
 
     def test_nova_wheel_ours_editable(self):
         loaded = self._check([self.nova_wheel], ['-e', self.project])
         self._assert_under(
-            self.scratch / 'test_nova_wheel_ours_editable', loaded['nova'])
+            self.scratch / 'test_nova_wheel_ours_editable', loaded['nova']
+        )
         self._assert_under(self.project, loaded['package'])
 
     def test_nova_editable_ours_wheel(self):
         loaded = self._check(['-e', self.nova_sources], [self.wheel])
         self._assert_under(self.nova_sources, loaded['nova'])
         self._assert_under(
-            self.scratch / 'test_nova_editable_ours_wheel',
-            loaded['package'])
+            self.scratch / 'test_nova_editable_ours_wheel', loaded['package']
+        )
 
     def test_nova_editable_ours_editable(self):
-        loaded = self._check(
-            ['-e', self.nova_sources], ['-e', self.project])
+        loaded = self._check(['-e', self.nova_sources], ['-e', self.project])
         self._assert_under(self.nova_sources, loaded['nova'])
         self._assert_under(self.project, loaded['package'])
 

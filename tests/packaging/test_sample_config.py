@@ -23,11 +23,18 @@ SAMPLES = ROOT / 'etc/nova-arm-migrate'
 class SampleConfigTest(testtools.TestCase):
     def test_sample_is_what_the_options_give(self):
         """If not: ``tox -e genconfig``."""
-        written = pathlib.Path(
-            self.useFixture(fixtures.TempDir()).path) / 'sample'
-        generator.main([
-            '--config-file', str(SAMPLES / 'config-generator.conf'),
-            '--output-file', str(written)])
+        written = (
+            pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'sample'
+        )
+        generator.main(
+            [
+                '--config-file',
+                str(SAMPLES / 'config-generator.conf'),
+                '--output-file',
+                str(written),
+            ]
+        )
         self.assertEqual(
             written.read_text(),
-            (SAMPLES / 'arm_migrate.conf.sample').read_text())
+            (SAMPLES / 'arm_migrate.conf.sample').read_text(),
+        )

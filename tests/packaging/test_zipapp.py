@@ -32,20 +32,27 @@ class ZipappTest(testtools.TestCase):
         self._build(ROOT, self.file)
 
     def _build(self, root, target):
-        subprocess.run([sys.executable, root / 'tools/build_zipapp.py',
-                        target], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, root / 'tools/build_zipapp.py', target],
+            check=True,
+            capture_output=True,
+        )
 
     def _run(self, *arguments):
         # -S: no site-packages, as on a host that has none.
         return subprocess.run(
             [sys.executable, '-I', '-S', self.file, *arguments],
-            capture_output=True, text=True, cwd=self.scratch)
+            capture_output=True,
+            text=True,
+            cwd=self.scratch,
+        )
 
     def test_same_sources_give_the_same_bytes(self):
         copy = self.scratch / 'copy'
         for name in ('tools', 'nova_arm_migrate'):
-            shutil.copytree(ROOT / name, copy / name,
-                            copy_function=shutil.copyfile)
+            shutil.copytree(
+                ROOT / name, copy / name, copy_function=shutil.copyfile
+            )
         for path in copy.rglob('*.py'):
             os.utime(path, (1, 1))
             path.chmod(0o700)
@@ -56,22 +63,26 @@ class ZipappTest(testtools.TestCase):
     def test_holds_no_adapter_and_no_command_over_nova(self):
         done = subprocess.run(
             [sys.executable, '-m', 'zipfile', '--list', self.file],
-            check=True, capture_output=True, text=True)
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         self.assertIn('nova_arm_migrate/core/compare.py', done.stdout)
         self.assertNotIn('nova/', done.stdout)
         self.assertNotIn('cmd/compute.py', done.stdout)
 
     def test_runs_by_itself(self):
         done = subprocess.run(
-            [self.file, '--help'], check=True, capture_output=True,
-            text=True)
+            [self.file, '--help'], check=True, capture_output=True, text=True
+        )
         self.assertTrue(done.stdout.startswith('usage: nova-arm-migrate'))
 
     def test_commands_need_nothing_installed(self):
         done = self._run('probe', '--degraded', '--output', 'host.json')
         self.assertEqual((0, ''), (done.returncode, done.stderr))
-        done = self._run('compare', 'host.json', 'host.json',
-                         '--format', 'json')
+        done = self._run(
+            'compare', 'host.json', 'host.json', '--format', 'json'
+        )
         self.assertIn('"verdict": ', done.stdout)
         self.assertEqual('', done.stderr)
 
@@ -87,19 +98,30 @@ class ZipappTest(testtools.TestCase):
             'sys.modules["nova_arm_migrate"] = types.ModuleType("other"); '
             f'sys.path.insert(0, {str(self.file)!r}); '
             'sys.argv[1:] = ["--help"]; '
-            f'runpy.run_path({str(self.file)!r}, run_name="__main__")')
+            f'runpy.run_path({str(self.file)!r}, run_name="__main__")'
+        )
         done = subprocess.run(
-            [sys.executable, '-I', '-S', '-c', code], capture_output=True,
-            text=True)
+            [sys.executable, '-I', '-S', '-c', code],
+            capture_output=True,
+            text=True,
+        )
         self.assertEqual((0, ''), (done.returncode, done.stderr))
 
     def test_old_python_is_told_so_in_one_line(self):
         done = subprocess.run(
-            [sys.executable, '-I', '-S', '-c',
-             'import runpy, sys; sys.version_info = (3, 9, 2); '
-             f'runpy.run_path({str(self.file)!r}, run_name="__main__")'],
-            capture_output=True, text=True)
+            [
+                sys.executable,
+                '-I',
+                '-S',
+                '-c',
+                'import runpy, sys; sys.version_info = (3, 9, 2); '
+                f'runpy.run_path({str(self.file)!r}, run_name="__main__")',
+            ],
+            capture_output=True,
+            text=True,
+        )
         self.assertEqual(1, done.returncode)
         self.assertEqual(
             'nova-arm-migrate: Python 3.11 or newer is needed, this is 3.9\n',
-            done.stderr)
+            done.stderr,
+        )

@@ -14,6 +14,8 @@ import hypothesis
 
 # What takes how long says more about the machine than about the code.
 hypothesis.settings.register_profile(
-    'untimed', deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    'untimed',
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile('untimed')

@@ -23,7 +23,6 @@ HOST = (PACKAGE.parent / 'tests' / 'fixtures' / 'profiles').glob('*.json')
 
 
 class TestApi(unittest.TestCase):
-
     def test_what_it_exports(self):
         self.assertEqual(sorted(api.__all__), api.__all__)
         for name in api.__all__:
@@ -34,15 +33,18 @@ class TestApi(unittest.TestCase):
         text = sorted(HOST)[0].read_text()
         host = api.load_host(text)
         guest = api.guest_started_on(host)
-        self.assertIs(api.Verdict.COMPATIBLE,
-                      api.compare(guest, host).verdict)
+        self.assertIs(api.Verdict.COMPATIBLE, api.compare(guest, host).verdict)
         with self.assertRaises(api.ProfileError):
             api.load_host('{}')
 
     def test_it_needs_the_standard_library_alone(self):
         done = subprocess.run(
             [sys.executable, '-S', '-c', 'from nova_arm_migrate import api'],
-            cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+            cwd=PACKAGE.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         self.assertEqual('', done.stderr)
 
     def test_its_types_are_for_others_too(self):

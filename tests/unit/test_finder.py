@@ -25,8 +25,8 @@ import fixtures
 import testtools
 
 from nova_arm_migrate import cli
-from nova_arm_migrate.nova.cmd import compute
 from nova_arm_migrate import finder
+from nova_arm_migrate.nova.cmd import compute
 
 ROOT = pathlib.Path(finder.__file__).resolve().parent.parent
 
@@ -38,9 +38,16 @@ class FindSpecTest(testtools.TestCase):
         self.assertEqual('nova_arm_migrate.nova.driver', spec.origin)
 
     def test_leaves_every_other_name_alone(self):
-        for name in ('nova', 'nova.virt', 'nova.virt.libvirt', 'arm_migrate',
-                     'nova.virt.arm_migrate.driver', 'nova.virt.arm_migrate2',
-                     'nova_arm_migrate', 'nova_arm_migrate.nova.driver'):
+        for name in (
+            'nova',
+            'nova.virt',
+            'nova.virt.libvirt',
+            'arm_migrate',
+            'nova.virt.arm_migrate.driver',
+            'nova.virt.arm_migrate2',
+            'nova_arm_migrate',
+            'nova_arm_migrate.nova.driver',
+        ):
             self.assertIsNone(finder.ArmMigrateFinder.find_spec(name, []))
 
 
@@ -48,20 +55,25 @@ class InstallTest(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.meta_path = [
-            entry for entry in sys.meta_path
-            if getattr(entry, '__name__', '') != 'ArmMigrateFinder']
+            entry
+            for entry in sys.meta_path
+            if getattr(entry, '__name__', '') != 'ArmMigrateFinder'
+        ]
         self.useFixture(
-            fixtures.MonkeyPatch('sys.meta_path', list(self.meta_path)))
+            fixtures.MonkeyPatch('sys.meta_path', list(self.meta_path))
+        )
 
     def test_installed_last_and_once(self):
         finder.install()
         finder.install()
         self.assertEqual(
-            [*self.meta_path, finder.ArmMigrateFinder], sys.meta_path)
+            [*self.meta_path, finder.ArmMigrateFinder], sys.meta_path
+        )
 
     def test_once_also_after_a_reload(self):
         self.addCleanup(
-            setattr, finder, 'ArmMigrateFinder', finder.ArmMigrateFinder)
+            setattr, finder, 'ArmMigrateFinder', finder.ArmMigrateFinder
+        )
         finder.install()
         importlib.reload(finder)
         finder.install()
@@ -74,12 +86,14 @@ class InstallTest(testtools.TestCase):
 
     def test_the_alias_is_the_target_itself(self):
         finder.install()
-        self.useFixture(fixtures.MonkeyPatch(
-            'nova_arm_migrate.finder.TARGET', 'nova_arm_migrate.cli'))
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_arm_migrate.finder.TARGET', 'nova_arm_migrate.cli'
+            )
+        )
         nova, virt = ModuleType('nova'), ModuleType('nova.virt')
         nova.__path__ = virt.__path__ = []
-        with mock.patch.dict(
-                sys.modules, {'nova': nova, 'nova.virt': virt}):
+        with mock.patch.dict(sys.modules, {'nova': nova, 'nova.virt': virt}):
             sys.modules.pop(finder.ALIAS, None)
             alias = importlib.import_module(finder.ALIAS)
         self.assertIs(cli, alias)
@@ -91,16 +105,19 @@ class InterpreterTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.path = pathlib.Path(
-            self.useFixture(fixtures.TempDir()).path)
+        self.path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self._write('nova/__init__.py', '')
         self._write('nova/virt/__init__.py', '')
         self._write('nova_arm_migrate/__init__.py', '')
-        self._write('nova_arm_migrate/finder.py',
-                    (ROOT / 'nova_arm_migrate/finder.py').read_text())
+        self._write(
+            'nova_arm_migrate/finder.py',
+            (ROOT / 'nova_arm_migrate/finder.py').read_text(),
+        )
         self._write('nova_arm_migrate/nova/__init__.py', '')
-        self._write('nova_arm_migrate/nova/driver.py',
-                    'class ArmLibvirtDriver:\n    pass\n')
+        self._write(
+            'nova_arm_migrate/nova/driver.py',
+            'class ArmLibvirtDriver:\n    pass\n',
+        )
 
     def _write(self, name, text):
         path = self.path / name
@@ -111,18 +128,27 @@ class InterpreterTest(testtools.TestCase):
         """Run *code* without site-packages; return what it printed."""
         prelude = f'import sys; sys.path.insert(0, {str(self.path)!r})\n'
         return subprocess.run(
-            [sys.executable, '-I', '-S', '-c',
-             prelude + textwrap.dedent(code)],
-            check=True, capture_output=True, text=True)
+            [
+                sys.executable,
+                '-I',
+                '-S',
+                '-c',
+                prelude + textwrap.dedent(code),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
 
     def _start_up_line(self):
         return (ROOT / 'nova_arm_migrate.pth').read_text()
 
     def test_one_module_under_both_names(self):
         for first, second in (
-                ('nova.virt.arm_migrate', finder.TARGET),
-                (finder.TARGET, 'nova.virt.arm_migrate')):
-            done = self._run(f'''
+            ('nova.virt.arm_migrate', finder.TARGET),
+            (finder.TARGET, 'nova.virt.arm_migrate'),
+        ):
+            done = self._run(f"""
                 {self._start_up_line()}
                 import importlib, json
                 first = importlib.import_module({first!r})
@@ -132,61 +158,72 @@ class InterpreterTest(testtools.TestCase):
                     first is second, nova.virt.arm_migrate is first,
                     first.__name__, first.__spec__.name,
                     first.ArmLibvirtDriver.__module__]))
-                ''')
+                """)
             self.assertEqual(
                 [True, True, finder.TARGET, finder.TARGET, finder.TARGET],
-                json.loads(done.stdout))
+                json.loads(done.stdout),
+            )
 
     def test_start_up_imports_next_to_nothing(self):
-        done = self._run(f'''
+        done = self._run(f"""
             before = set(sys.modules)
             {self._start_up_line()}
             print(*sorted(set(sys.modules) - before))
-            ''')
+            """)
         self.assertEqual(
             {'nova_arm_migrate', 'nova_arm_migrate.finder'},
-            {name for name in done.stdout.split()
-             if name.partition('.')[0] not in
-             ('importlib', 'types', 'warnings', '_weakrefset',
-              '_frozen_importlib_external')})
+            {
+                name
+                for name in done.stdout.split()
+                if name.partition('.')[0]
+                not in (
+                    'importlib',
+                    'types',
+                    'warnings',
+                    '_weakrefset',
+                    '_frozen_importlib_external',
+                )
+            },
+        )
 
     def test_error_in_the_driver_is_the_one_that_is_raised(self):
-        self._write('nova_arm_migrate/nova/driver.py',
-                    'import no_such_library\n')
-        done = self._run(f'''
+        self._write(
+            'nova_arm_migrate/nova/driver.py', 'import no_such_library\n'
+        )
+        done = self._run(f"""
             {self._start_up_line()}
             try:
                 import nova.virt.arm_migrate
             except ImportError as error:
                 print(error.name, 'nova.virt.arm_migrate' in sys.modules)
-            ''')
+            """)
         self.assertEqual('no_such_library False\n', done.stdout)
 
     def test_a_module_of_nova_itself_wins(self):
         self._write('nova/virt/arm_migrate.py', 'THEIRS = True\n')
-        done = self._run(f'''
+        done = self._run(f"""
             {self._start_up_line()}
             import nova.virt.arm_migrate
             print(nova.virt.arm_migrate.THEIRS)
-            ''')
+            """)
         self.assertEqual('True\n', done.stdout)
 
     def test_broken_package_does_not_break_start_up(self):
         for text in ('this is not Python', 'raise RuntimeError', ''):
             self._write('nova_arm_migrate/finder.py', text)
-            done = self._run(f'''
+            done = self._run(f"""
                 {self._start_up_line()}
                 print('up')
-                ''')
+                """)
             self.assertEqual(('up\n', ''), (done.stdout, done.stderr))
 
     def test_missing_package_does_not_break_start_up(self):
         self.path = pathlib.Path(tempfile.mkdtemp(dir=self.path))
-        done = self._run(f'''
+        done = self._run(f"""
             {self._start_up_line()}
             print('up', len([f for f in sys.meta_path
                              if 'ArmMigrate' in repr(f)]))
-            ''')
+            """)
         self.assertEqual(('up 0\n', ''), (done.stdout, done.stderr))
 
 
@@ -194,9 +231,13 @@ class NovaComputeArm64Test(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.useFixture(
-            fixtures.MonkeyPatch('sys.meta_path', list(sys.meta_path)))
-        self.useFixture(fixtures.MonkeyPatch(
-            'sys.argv', ['/opt/bin/nova-compute-arm64', '--debug']))
+            fixtures.MonkeyPatch('sys.meta_path', list(sys.meta_path))
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'sys.argv', ['/opt/bin/nova-compute-arm64', '--debug']
+            )
+        )
 
     def test_runs_nova_compute_with_the_finder_in_place(self):
         finder.uninstall()
@@ -210,12 +251,16 @@ class NovaComputeArm64Test(testtools.TestCase):
         nova = ModuleType('nova')
         nova.cmd = ModuleType('nova.cmd')
         nova.cmd.compute = mock.Mock(main=nova_compute)
-        with mock.patch.dict(sys.modules, {
-                'nova': nova, 'nova.cmd': nova.cmd,
-                'nova.cmd.compute': nova.cmd.compute}):
+        with mock.patch.dict(
+            sys.modules,
+            {
+                'nova': nova,
+                'nova.cmd': nova.cmd,
+                'nova.cmd.compute': nova.cmd.compute,
+            },
+        ):
             self.assertEqual(7, compute.main())
-        self.assertEqual(
-            [['/opt/bin/nova-compute', '--debug'], True], seen)
+        self.assertEqual([['/opt/bin/nova-compute', '--debug'], True], seen)
 
     def test_without_nova_says_so_in_one_line(self):
         stderr = io.StringIO()

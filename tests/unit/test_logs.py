@@ -23,7 +23,6 @@ LOG = logging.getLogger(__name__)
 
 
 class Example(logs.TestCase):
-
     def test_passes(self):
         LOG.warning('of the one that passes')
 
@@ -39,13 +38,13 @@ def load_tests(loader, tests, pattern):
 
 
 class TestLogs(unittest.TestCase):
-
     def test_shown_only_if_the_test_fails(self):
         result = testtools.TestResult()
         Example('test_passes').run(result)
         Example('test_fails').run(result)
         ((_, shown),) = result.failures
-        self.assertIn('INFO [tests.unit.test_logs] of the one that fails',
-                      shown)
+        self.assertIn(
+            'INFO [tests.unit.test_logs] of the one that fails', shown
+        )
         self.assertIn('at the end of the one that fails', shown)
         self.assertNotIn('of the one that passes', shown)

@@ -34,11 +34,11 @@ import sys
 
 from nova_arm_migrate.core.tables import REGISTERS
 from tools.kernel_tables import check
-from tools.kernel_tables.csource import SourceError
 from tools.kernel_tables import facts
 from tools.kernel_tables import kernel
+from tools.kernel_tables.csource import SourceError
 
-FACTS = pathlib.Path(__file__).parent / "kernels"
+FACTS = pathlib.Path(__file__).parent / 'kernels'
 
 
 def facts_of(place: str) -> facts.Facts:
@@ -49,13 +49,13 @@ def facts_of(place: str) -> facts.Facts:
     path = pathlib.Path(place)
     if path.is_file():
         try:
-            return facts.load(path.read_text("ascii"))
+            return facts.load(path.read_text('ascii'))
         except ValueError as error:
-            raise SourceError(f"{place}: {error}") from None
+            raise SourceError(f'{place}: {error}') from None
     try:
         return kernel.read(kernel.reader_of(place))
     except SourceError as error:
-        raise SourceError(f"{place}: {error}") from None
+        raise SourceError(f'{place}: {error}') from None
 
 
 def kept() -> list[facts.Facts]:
@@ -66,35 +66,44 @@ def kept() -> list[facts.Facts]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check, print, return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m tools.kernel_tables",
-        description=(__doc__ or "").partition("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        prog='python -m tools.kernel_tables',
+        description=(__doc__ or '').partition('\n\n')[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        "tree", metavar="TREE", nargs="*",
-        help="default: the facts kept beside this tool")
+        'tree',
+        metavar='TREE',
+        nargs='*',
+        help='default: the facts kept beside this tool',
+    )
     parser.add_argument(
-        "--write", metavar="DIRECTORY", type=pathlib.Path,
-        help="write the facts of each kernel there")
+        '--write',
+        metavar='DIRECTORY',
+        type=pathlib.Path,
+        help='write the facts of each kernel there',
+    )
     parsed = parser.parse_args(arguments)
     try:
         kernels = [facts_of(place) for place in parsed.tree] or kept()
     except SourceError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f'{parser.prog}: {error}', file=sys.stderr)
         return 2
     read = max(kept(), key=lambda one: one.number)
     if parsed.write is not None:
         for one in kernels:
-            name = parsed.write / f"linux-{one.series}.tsv"
-            name.write_text(facts.dump(one), "ascii")
+            name = parsed.write / f'linux-{one.series}.tsv'
+            name.write_text(facts.dump(one), 'ascii')
     found = check.differences(kernels, REGISTERS, read)
     for difference in found:
         print(difference)
     wrong = [d for d in found if d.kind is not check.Kind.OLDER]
-    print(f"Linux {', '.join(one.version for one in kernels)}:"
-          f" {len(wrong)} missing or wrong,"
-          f" {len(found) - len(wrong)} of older kernels")
+    print(
+        f'Linux {", ".join(one.version for one in kernels)}:'
+        f' {len(wrong)} missing or wrong,'
+        f' {len(found) - len(wrong)} of older kernels'
+    )
     return 1 if wrong else 0
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     sys.exit(main())

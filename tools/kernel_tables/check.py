@@ -29,25 +29,36 @@ from tools.kernel_tables import facts
 #: Setters that take any value, or drop without an error what they lack:
 #: a register with one of these is state of the guest. OSLSR_EL1 has but
 #: one bit that ever differs, and that is state.
-_TAKE_ANY = frozenset({
-    "", "set_dbg_wb_reg", "set_bvr", "set_bcr", "set_wvr", "set_wcr",
-    "arch_timer_set_user", "set_pmreg", "set_pmu_evcntr", "set_wi_reg",
-    "set_oslsr_el1"})
+_TAKE_ANY = frozenset(
+    {
+        '',
+        'set_dbg_wb_reg',
+        'set_bvr',
+        'set_bcr',
+        'set_wvr',
+        'set_wcr',
+        'arch_timer_set_user',
+        'set_pmreg',
+        'set_pmu_evcntr',
+        'set_wi_reg',
+        'set_oslsr_el1',
+    }
+)
 
 
 class Kind(enum.Enum):
     """What is the matter with an entry of the tables."""
 
-    MISSING_REGISTER = "KVM shows it, the tables have no name for it"
-    NOT_JUDGED = "KVM checks what is written, the tables take it for state"
-    MISSING_FIELD = "the tables have no such field"
-    BOUNDS = "the tables have other bits for it"
-    SIGN = "the tables have the other sign"
-    RULE = "the tables have another rule"
-    SAFE = "the tables have another safe value"
-    NAME = "the tables have another name"
+    MISSING_REGISTER = 'KVM shows it, the tables have no name for it'
+    NOT_JUDGED = 'KVM checks what is written, the tables take it for state'
+    MISSING_FIELD = 'the tables have no such field'
+    BOUNDS = 'the tables have other bits for it'
+    SIGN = 'the tables have the other sign'
+    RULE = 'the tables have another rule'
+    SAFE = 'the tables have another safe value'
+    NAME = 'the tables have another name'
     FUNCTION = "KVM's function is not the one that was read last"
-    OLDER = "an older kernel has another rule than the newest"
+    OLDER = 'an older kernel has another rule than the newest'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,13 +77,15 @@ class Difference:
     ours: str
 
     def __str__(self) -> str:
-        detail = f": {self.theirs}, here {self.ours}" if self.theirs else ""
-        return f"{self.name}: {self.kind.value} (Linux {self.kernel}{detail})"
+        detail = f': {self.theirs}, here {self.ours}' if self.theirs else ''
+        return f'{self.name}: {self.kind.value} (Linux {self.kernel}{detail})'
 
 
-def differences(kernels: Sequence[facts.Facts],
-                table: Mapping[int, ours.Register],
-                read: facts.Facts | None = None) -> list[Difference]:
+def differences(
+    kernels: Sequence[facts.Facts],
+    table: Mapping[int, ours.Register],
+    read: facts.Facts | None = None,
+) -> list[Difference]:
     """Return what the tables lack or have wrong, and where kernels part.
 
     :param kernels: at least one
@@ -80,21 +93,26 @@ def differences(kernels: Sequence[facts.Facts],
     :param read: the kernel whose functions somebody has read for the rule
     """
     newest, *others = sorted(
-        kernels, key=lambda kernel: kernel.number, reverse=True)
+        kernels, key=lambda kernel: kernel.number, reverse=True
+    )
     found = list(_against(newest, table))
     if read is not None:
         found += _functions(newest, read)
     told = {difference.name for difference in found}
     for kernel in others:
-        more = [difference for difference in _registers(kernel, table)
-                if difference.name not in told]
+        more = [
+            difference
+            for difference in _registers(kernel, table)
+            if difference.name not in told
+        ]
         told.update(difference.name for difference in more)
         found += [*more, *_older(kernel, newest)]
     return found
 
 
-def _against(kernel: facts.Facts, table: Mapping[int, ours.Register]
-             ) -> Iterator[Difference]:
+def _against(
+    kernel: facts.Facts, table: Mapping[int, ours.Register]
+) -> Iterator[Difference]:
     yield from _registers(kernel, table)
     for register in kernel.registers:
         entry = table.get(register.code)
@@ -104,8 +122,7 @@ def _against(kernel: facts.Facts, table: Mapping[int, ours.Register]
             yield from _field(kernel.version, register, field, entry)
 
 
-def _functions(newest: facts.Facts, read: facts.Facts
-               ) -> Iterator[Difference]:
+def _functions(newest: facts.Facts, read: facts.Facts) -> Iterator[Difference]:
     """Functions that have changed: whether the rule has, somebody reads.
 
     What they do beside the tables is in `core.registers.Field` (least,
@@ -114,61 +131,74 @@ def _functions(newest: facts.Facts, read: facts.Facts
     known = dict(read.functions)
     for name, digest in newest.functions:
         if known.pop(name, None) != digest:
-            yield Difference(name, Kind.FUNCTION, newest.version, "", "")
+            yield Difference(name, Kind.FUNCTION, newest.version, '', '')
     for name in known:
-        yield Difference(name, Kind.FUNCTION, newest.version, "", "")
+        yield Difference(name, Kind.FUNCTION, newest.version, '', '')
 
 
-def _registers(kernel: facts.Facts, table: Mapping[int, ours.Register]
-               ) -> Iterator[Difference]:
+def _registers(
+    kernel: facts.Facts, table: Mapping[int, ours.Register]
+) -> Iterator[Difference]:
     """Registers that the tables do not know, whichever kernel has them."""
     for register in kernel.registers:
         code, name = register.code, register.name
         known = table.get(code)
-        anonymous = known is None or known.name.startswith("S3_")
+        anonymous = known is None or known.name.startswith('S3_')
         if anonymous and code not in names.REGISTER_NAMES:
-            yield Difference(name, Kind.MISSING_REGISTER, kernel.version,
-                             "", "")
-        elif known is None and register.shown == "id" or (
-                known is None and register.setter not in _TAKE_ANY):
-            yield Difference(name, Kind.NOT_JUDGED, kernel.version, "", "")
+            yield Difference(
+                name, Kind.MISSING_REGISTER, kernel.version, '', ''
+            )
+        elif (known is None and register.shown == 'id') or (
+            known is None and register.setter not in _TAKE_ANY
+        ):
+            yield Difference(name, Kind.NOT_JUDGED, kernel.version, '', '')
 
 
-def _field(version: str, register: facts.Register, field: facts.Field,
-           entry: ours.Register) -> Iterator[Difference]:
-    name = f"{register.name}.{field.name}"
+def _field(
+    version: str,
+    register: facts.Register,
+    field: facts.Field,
+    entry: ours.Register,
+) -> Iterator[Difference]:
+    name = f'{register.name}.{field.name}'
     mask = (1 << field.width) - 1 << field.shift
     own = next((f for f in entry.fields if f.mask == mask), None)
     if own is None:
         over = [f.name for f in entry.fields if f.mask & mask]
-        theirs = f"bits {field.shift + field.width - 1}:{field.shift}"
-        yield Difference(name, Kind.BOUNDS if over else Kind.MISSING_FIELD,
-                         version, theirs, ", ".join(over) or "nothing")
+        theirs = f'bits {field.shift + field.width - 1}:{field.shift}'
+        yield Difference(
+            name,
+            Kind.BOUNDS if over else Kind.MISSING_FIELD,
+            version,
+            theirs,
+            ', '.join(over) or 'nothing',
+        )
         return
     if _plain(own.name) != _plain(field.name):
         yield Difference(name, Kind.NAME, version, field.name, own.name)
     rule = field.rule or ours.Rule.EQUAL.value
     # A hidden register reads 0 and takes nothing else, whatever its rule.
-    if register.shown == "hidden":
+    if register.shown == 'hidden':
         return
     if own.rule.value != rule:
         yield Difference(name, Kind.RULE, version, rule, own.rule.value)
         return
     if field.rule and own.signed != field.signed:
-        yield Difference(name, Kind.SIGN, version, _sign(field.signed),
-                         _sign(own.signed))
+        yield Difference(
+            name, Kind.SIGN, version, _sign(field.signed), _sign(own.signed)
+        )
     if own.rule is ours.Rule.EXACT and own.safe != field.safe:
-        yield Difference(name, Kind.SAFE, version, str(field.safe),
-                         str(own.safe))
+        yield Difference(
+            name, Kind.SAFE, version, str(field.safe), str(own.safe)
+        )
 
 
 def _plain(name: str) -> str:
     """The Arm ARM and the kernel write one name in different cases."""
-    return name.lower().replace("_", "")
+    return name.lower().replace('_', '')
 
 
-def _older(kernel: facts.Facts, newest: facts.Facts
-           ) -> Iterator[Difference]:
+def _older(kernel: facts.Facts, newest: facts.Facts) -> Iterator[Difference]:
     """Fields that two kernels compare, and by different rules."""
     for register in kernel.registers:
         now = newest.register(register.code)
@@ -177,20 +207,32 @@ def _older(kernel: facts.Facts, newest: facts.Facts
             later = fields.get((field.shift, field.width))
             if field.rule and later is None:
                 yield Difference(
-                    f"{register.name}.{field.name}", Kind.OLDER,
-                    kernel.version, described(field), "no such field")
-            elif (field.rule and later is not None and later.rule
-                  and described(field) != described(later)):
+                    f'{register.name}.{field.name}',
+                    Kind.OLDER,
+                    kernel.version,
+                    described(field),
+                    'no such field',
+                )
+            elif (
+                field.rule
+                and later is not None
+                and later.rule
+                and described(field) != described(later)
+            ):
                 yield Difference(
-                    f"{register.name}.{later.name}", Kind.OLDER,
-                    kernel.version, described(field), described(later))
+                    f'{register.name}.{later.name}',
+                    Kind.OLDER,
+                    kernel.version,
+                    described(field),
+                    described(later),
+                )
 
 
 def _sign(signed: bool) -> str:
-    return "signed" if signed else "unsigned"
+    return 'signed' if signed else 'unsigned'
 
 
 def described(field: facts.Field) -> str:
     """Return a field's rule in words: ``signed LOWER_SAFE``."""
-    words = f"{_sign(True)} {field.rule}" if field.signed else field.rule
-    return f"{words} ({field.safe})" if field.rule == "EXACT" else words
+    words = f'{_sign(True)} {field.rule}' if field.signed else field.rule
+    return f'{words} ({field.safe})' if field.rule == 'EXACT' else words

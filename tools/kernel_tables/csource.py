@@ -20,14 +20,16 @@ from collections.abc import Mapping
 import dataclasses
 import re
 
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.DOTALL)
 _DEFINE = re.compile(
-    r"^[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)(?:\((?P<params>[^)]*)\))?"
-    r"(?P<body>.*)$", re.MULTILINE)
-_WORD = re.compile(r"\b[A-Za-z_]\w*\b")
-_SUFFIX = re.compile(r"\b(0x[0-9a-fA-F]+|\d+)[uUlL]+\b")
-_ARITHMETIC = re.compile(r"[0-9a-fA-FxX\s|&~()<>+*-]+")
-_OPEN, _CLOSE = "({[", ")}]"
+    r'^[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)(?:\((?P<params>[^)]*)\))?'
+    r'(?P<body>.*)$',
+    re.MULTILINE,
+)
+_WORD = re.compile(r'\b[A-Za-z_]\w*\b')
+_SUFFIX = re.compile(r'\b(0x[0-9a-fA-F]+|\d+)[uUlL]+\b')
+_ARITHMETIC = re.compile(r'[0-9a-fA-FxX\s|&~()<>+*-]+')
+_OPEN, _CLOSE = '({[', ')}]'
 #: Deeper than any table of the kernel nests its macros.
 _DEEPEST = 32
 
@@ -46,18 +48,20 @@ class Macro:
 
 def uncommented(text: str) -> str:
     """Return source without comments, continued lines joined."""
-    return re.sub(r"[ \t]*\\\n[ \t]*", " ", _COMMENT.sub(" ", text))
+    return re.sub(r'[ \t]*\\\n[ \t]*', ' ', _COMMENT.sub(' ', text))
 
 
 def macros_of(text: str) -> dict[str, Macro]:
     """Return the macros of uncommented source, the last of a name."""
     found = {}
     for match in _DEFINE.finditer(text):
-        params = match["params"]
-        found[match["name"]] = Macro(
-            None if params is None
-            else tuple(p.strip() for p in params.split(",") if p.strip()),
-            match["body"].strip())
+        params = match['params']
+        found[match['name']] = Macro(
+            None
+            if params is None
+            else tuple(p.strip() for p in params.split(',') if p.strip()),
+            match['body'].strip(),
+        )
     return found
 
 
@@ -69,11 +73,11 @@ def split(text: str) -> list[str]:
             depth += 1
         elif character in _CLOSE:
             depth -= 1
-        elif character == "," and not depth:
+        elif character == ',' and not depth:
             parts.append(text[start:place].strip())
             start = place + 1
     parts.append(text[start:].strip())
-    return parts if parts != [""] else []
+    return parts if parts != [''] else []
 
 
 def bracketed(text: str, start: int) -> int:
@@ -89,7 +93,9 @@ def bracketed(text: str, start: int) -> int:
             depth -= 1
             if not depth:
                 return place
-    raise SourceError(f"a bracket does not close: {text[start:start + 40]!r}")
+    raise SourceError(
+        f'a bracket does not close: {text[start : start + 40]!r}'
+    )
 
 
 def expanded(text: str, macros: Mapping[str, Macro], depth: int = 0) -> str:
@@ -98,35 +104,38 @@ def expanded(text: str, macros: Mapping[str, Macro], depth: int = 0) -> str:
     :raises SourceError: if macros nest too deep
     """
     if depth > _DEEPEST:
-        raise SourceError(f"macros nest too deep: {text[:40]!r}")
+        raise SourceError(f'macros nest too deep: {text[:40]!r}')
     out, place = [], 0
     while match := _WORD.search(text, place):
         macro = macros.get(match[0])
-        out.append(text[place:match.start()])
+        out.append(text[place : match.start()])
         place = match.end()
         if macro is None:
             out.append(match[0])
             continue
         body = macro.body
         if macro.params is not None:
-            opening = re.compile(r"\s*\(").match(text, place)
+            opening = re.compile(r'\s*\(').match(text, place)
             if opening is None:
                 out.append(match[0])
                 continue
             place = bracketed(text, opening.end() - 1) + 1
-            given = split(text[opening.end():place - 1])
+            given = split(text[opening.end() : place - 1])
             body = _substituted(macro, given)
         out.append(expanded(body, macros, depth + 1))
     out.append(text[place:])
-    return "".join(out)
+    return ''.join(out)
 
 
 def _substituted(macro: Macro, given: list[str]) -> str:
     values = dict(zip(macro.params or (), given, strict=False))
-    body = re.sub(r"(?<!#)#(?!#)\s*(\w+)",
-                  lambda m: f'"{values.get(m[1], m[1])}"', macro.body)
+    body = re.sub(
+        r'(?<!#)#(?!#)\s*(\w+)',
+        lambda m: f'"{values.get(m[1], m[1])}"',
+        macro.body,
+    )
     body = _WORD.sub(lambda m: values.get(m[0], m[0]), body)
-    return re.sub(r"\s*##\s*", "", body)
+    return re.sub(r'\s*##\s*', '', body)
 
 
 def function(text: str, name: str) -> str:
@@ -135,19 +144,19 @@ def function(text: str, name: str) -> str:
     :returns: empty if uncommented source does not define it
     :raises SourceError: if its bracket does not close
     """
-    match = re.search(rf"\b{name}\([^;{{}}]*\)\s*(?=\{{)", text)
+    match = re.search(rf'\b{name}\([^;{{}}]*\)\s*(?=\{{)', text)
     if match is None:
-        return ""
+        return ''
     end = bracketed(text, match.end())
-    return " ".join(text[match.end():end + 1].split())
+    return ' '.join(text[match.end() : end + 1].split())
 
 
 def initialisers(text: str) -> Iterator[str]:
     """Return the inside of each ``{...}`` of an array's initialiser."""
     place = 0
-    while (start := text.find("{", place)) >= 0:
+    while (start := text.find('{', place)) >= 0:
         end = bracketed(text, start)
-        yield text[start + 1:end]
+        yield text[start + 1 : end]
         place = end + 1
 
 
@@ -156,22 +165,26 @@ def value_of(expression: str, names: Mapping[str, int]) -> int:
 
     :raises SourceError: if it has a name that is not among ``names``
     """
-    text = _SUFFIX.sub(r"\1", " ".join(expression.split()))
+    text = _SUFFIX.sub(r'\1', ' '.join(expression.split()))
     text = re.sub(
-        r"\b(?:GENMASK|GENMASK_ULL)\(([^,()]+),([^,()]+)\)",
-        r"((1 << (\1) + 1) - (1 << (\2)))", text)
-    text = re.sub(r"\b(?:BIT|BIT_ULL)\(([^,()]+)\)", r"(1 << (\1))", text)
+        r'\b(?:GENMASK|GENMASK_ULL)\(([^,()]+),([^,()]+)\)',
+        r'((1 << (\1) + 1) - (1 << (\2)))',
+        text,
+    )
+    text = re.sub(r'\b(?:BIT|BIT_ULL)\(([^,()]+)\)', r'(1 << (\1))', text)
     missing = []
 
     def number(match: re.Match[str]) -> str:
         if match[0] not in names:
             missing.append(match[0])
-            return "0"
+            return '0'
         return str(names[match[0]])
 
-    text = re.sub(r"(?<![0-9])\b[A-Za-z_]\w*\b", number, text)
+    text = re.sub(r'(?<![0-9])\b[A-Za-z_]\w*\b', number, text)
     if missing or not _ARITHMETIC.fullmatch(text):
-        raise SourceError(f"cannot evaluate {' '.join(expression.split())!r}"
-                          + (f": what is {missing[0]}?" if missing else ""))
+        raise SourceError(
+            f'cannot evaluate {" ".join(expression.split())!r}'
+            + (f': what is {missing[0]}?' if missing else '')
+        )
     # Only numbers, brackets and operators are left.
-    return int(eval(text)) & (1 << 64) - 1    # noqa: S307
+    return int(eval(text)) & (1 << 64) - 1

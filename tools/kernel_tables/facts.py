@@ -19,10 +19,20 @@ tab separated, so that the tables can be checked where no kernel source is.
 from collections.abc import Iterable
 import dataclasses
 
-COLUMNS = ("register", "code", "shown", "setter", "field", "bits", "sign",
-           "rule", "safe", "writable")
-_HEAD = "# Linux "
-_FUNCTION = "# function "
+COLUMNS = (
+    'register',
+    'code',
+    'shown',
+    'setter',
+    'field',
+    'bits',
+    'sign',
+    'rule',
+    'safe',
+    'writable',
+)
+_HEAD = '# Linux '
+_FUNCTION = '# function '
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class Field:
     shift: int
     width: int
     signed: bool = False
-    rule: str = ""
+    rule: str = ''
     safe: int = 0
     writable: bool = False
 
@@ -60,7 +70,7 @@ class Register:
     name: str
     code: int
     shown: str
-    setter: str = ""
+    setter: str = ''
     fields: tuple[Field, ...] = ()
 
 
@@ -80,13 +90,13 @@ class Facts:
     @property
     def number(self) -> tuple[int, ...]:
         """The version, to compare by; a candidate is before its release."""
-        main, _, candidate = self.version.partition("-rc")
-        return (*map(int, main.split(".")), int(candidate or 1 << 16))
+        main, _, candidate = self.version.partition('-rc')
+        return (*map(int, main.split('.')), int(candidate or 1 << 16))
 
     @property
     def series(self) -> str:
         """``6.12`` of ``6.12.117``."""
-        return ".".join(self.version.partition("-")[0].split(".")[:2])
+        return '.'.join(self.version.partition('-')[0].split('.')[:2])
 
     def register(self, code: int) -> Register | None:
         """Return the register with this code."""
@@ -95,23 +105,36 @@ class Facts:
 
 def dump(facts: Facts) -> str:
     """Return facts as a text of tab separated values."""
-    lines = [f"{_HEAD}{facts.version}",
-             *(f"{_FUNCTION}{name} {digest}"
-               for name, digest in facts.functions),
-             "\t".join(COLUMNS)]
+    lines = [
+        f'{_HEAD}{facts.version}',
+        *(f'{_FUNCTION}{name} {digest}' for name, digest in facts.functions),
+        '\t'.join(COLUMNS),
+    ]
     for register in facts.registers:
-        head = (register.name, f"{register.code:x}", register.shown,
-                register.setter)
+        head = (
+            register.name,
+            f'{register.code:x}',
+            register.shown,
+            register.setter,
+        )
         if not register.fields:
-            lines.append("\t".join((*head, "", "", "", "", "", "")))
+            lines.append('\t'.join((*head, '', '', '', '', '', '')))
         for field in register.fields:
             top = field.shift + field.width - 1
-            lines.append("\t".join((
-                *head, field.name, f"{top}:{field.shift}",
-                "signed" if field.signed else "",
-                field.rule, str(field.safe) if field.rule else "",
-                "writable" if field.writable else "")))
-    return "\n".join(lines) + "\n"
+            lines.append(
+                '\t'.join(
+                    (
+                        *head,
+                        field.name,
+                        f'{top}:{field.shift}',
+                        'signed' if field.signed else '',
+                        field.rule,
+                        str(field.safe) if field.rule else '',
+                        'writable' if field.writable else '',
+                    )
+                )
+            )
+    return '\n'.join(lines) + '\n'
 
 
 def load(text: str) -> Facts:
@@ -121,7 +144,7 @@ def load(text: str) -> Facts:
     """
     lines = text.splitlines()
     if not lines or not lines[0].startswith(_HEAD):
-        raise ValueError("not facts of a kernel")
+        raise ValueError('not facts of a kernel')
     functions = []
     rows: dict[tuple[str, str, str, str], list[Field]] = {}
     for line in lines[1:]:
@@ -131,19 +154,29 @@ def load(text: str) -> Facts:
             continue
         if line.startswith(COLUMNS[0]):
             continue
-        name, code, shown, setter, *rest = line.split("\t")
+        name, code, shown, setter, *rest = line.split('\t')
         fields = rows.setdefault((name, code, shown, setter), [])
         fields += _fields(rest)
-    return Facts(lines[0].removeprefix(_HEAD), tuple(
-        Register(name, int(code, 16), shown, setter, tuple(fields))
-        for (name, code, shown, setter), fields in rows.items()),
-        tuple(functions))
+    return Facts(
+        lines[0].removeprefix(_HEAD),
+        tuple(
+            Register(name, int(code, 16), shown, setter, tuple(fields))
+            for (name, code, shown, setter), fields in rows.items()
+        ),
+        tuple(functions),
+    )
 
 
 def _fields(columns: list[str]) -> Iterable[Field]:
     name, bits, sign, rule, safe, writable = columns
     if bits:
-        top, _, low = bits.partition(":")
-        yield Field(name, int(low), int(top) - int(low) + 1,
-                    sign == "signed", rule, int(safe or 0),
-                    writable == "writable")
+        top, _, low = bits.partition(':')
+        yield Field(
+            name,
+            int(low),
+            int(top) - int(low) + 1,
+            sign == 'signed',
+            rule,
+            int(safe or 0),
+            writable == 'writable',
+        )

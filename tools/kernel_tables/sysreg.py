@@ -23,8 +23,8 @@ import re
 
 from tools.kernel_tables.csource import SourceError
 
-_BITS = re.compile(r"(\d+)(?::(\d+))?")
-_KINDS = ("Field", "Enum", "UnsignedEnum", "SignedEnum")
+_BITS = re.compile(r'(\d+)(?::(\d+))?')
+_KINDS = ('Field', 'Enum', 'UnsignedEnum', 'SignedEnum')
 
 
 @dataclasses.dataclass(slots=True)
@@ -41,11 +41,12 @@ class Layout:
     name: str
     encoding: tuple[int, ...] | None
     fields: list[tuple[str, int, int, bool]] = dataclasses.field(
-        default_factory=list)
+        default_factory=list
+    )
     values: dict[str, int] = dataclasses.field(default_factory=dict)
     res0: int = 0
     res1: int = 0
-    shares: str = ""
+    shares: str = ''
 
 
 def parse(text: str) -> dict[str, Layout]:
@@ -55,45 +56,47 @@ def parse(text: str) -> dict[str, Layout]:
     """
     blocks: dict[str, Layout] = {}
     block: Layout | None = None
-    enum = ""
+    enum = ''
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.partition("#")[0].split()
+        words = line.partition('#')[0].split()
         if not words:
             continue
         kind, rest = words[0], words[1:]
         try:
-            if kind in ("Sysreg", "SysregFields"):
-                encoding = tuple(map(int, rest[1:6])) \
-                    if kind == "Sysreg" else None
+            if kind in ('Sysreg', 'SysregFields'):
+                encoding = (
+                    tuple(map(int, rest[1:6])) if kind == 'Sysreg' else None
+                )
                 block = blocks[rest[0]] = Layout(rest[0], encoding)
-            elif kind in ("EndSysreg", "EndSysregFields"):
+            elif kind in ('EndSysreg', 'EndSysregFields'):
                 block = None
             elif block is None:
-                raise SourceError("outside of a register")
+                raise SourceError('outside of a register')
             elif kind in _KINDS:
                 low, width = _bits(rest[0])
                 block.fields.append(
-                    (rest[1], low, width, kind == "SignedEnum"))
-                enum = rest[1] if kind != "Field" else ""
-            elif kind == "EndEnum":
-                enum = ""
-            elif kind in ("Res0", "Res1", "Raz", "Unkn"):
+                    (rest[1], low, width, kind == 'SignedEnum')
+                )
+                enum = rest[1] if kind != 'Field' else ''
+            elif kind == 'EndEnum':
+                enum = ''
+            elif kind in ('Res0', 'Res1', 'Raz', 'Unkn'):
                 low, width = _bits(rest[0])
                 mask = (1 << width) - 1 << low
-                block.res0 |= mask if kind == "Res0" else 0
-                block.res1 |= mask if kind == "Res1" else 0
-            elif kind in ("Fields", "Mapping"):
+                block.res0 |= mask if kind == 'Res0' else 0
+                block.res1 |= mask if kind == 'Res1' else 0
+            elif kind in ('Fields', 'Mapping'):
                 block.shares = rest[0]
-            elif kind == "Prefix" or kind == "EndPrefix":
+            elif kind == 'Prefix' or kind == 'EndPrefix':
                 continue
-            elif enum and kind.startswith("0b"):
-                block.values[f"{enum}_{rest[0]}"] = int(kind, 2)
+            elif enum and kind.startswith('0b'):
+                block.values[f'{enum}_{rest[0]}'] = int(kind, 2)
             else:
-                raise SourceError(f"what is {kind!r}?")
+                raise SourceError(f'what is {kind!r}?')
         except (IndexError, ValueError) as error:
-            raise SourceError(f"sysreg line {number}: {error}") from None
+            raise SourceError(f'sysreg line {number}: {error}') from None
         except SourceError as error:
-            raise SourceError(f"sysreg line {number}: {error}") from None
+            raise SourceError(f'sysreg line {number}: {error}') from None
     return _with_shared(blocks)
 
 
@@ -101,7 +104,7 @@ def _bits(text: str) -> tuple[int, int]:
     """Return the lowest bit and the width of ``63:60`` or ``5``."""
     match = _BITS.fullmatch(text)
     if match is None:
-        raise SourceError(f"not bits: {text!r}")
+        raise SourceError(f'not bits: {text!r}')
     top, low = int(match[1]), int(match[2] or match[1])
     return low, top - low + 1
 
@@ -122,13 +125,16 @@ def names_of(layouts: Iterable[Layout]) -> dict[str, int]:
     names = {}
     for layout in layouts:
         stem = layout.name
-        names[f"{stem}_RES0"] = layout.res0
-        names[f"{stem}_RES1"] = layout.res1
+        names[f'{stem}_RES0'] = layout.res0
+        names[f'{stem}_RES1'] = layout.res1
         for field, low, width, _ in layout.fields:
             mask = (1 << width) - 1 << low
-            names |= {f"{stem}_{field}": mask, f"{stem}_{field}_MASK": mask,
-                      f"{stem}_{field}_SHIFT": low,
-                      f"{stem}_{field}_WIDTH": width}
+            names |= {
+                f'{stem}_{field}': mask,
+                f'{stem}_{field}_MASK': mask,
+                f'{stem}_{field}_SHIFT': low,
+                f'{stem}_{field}_WIDTH': width,
+            }
         for value, number in layout.values.items():
-            names[f"{stem}_{value}"] = number
+            names[f'{stem}_{value}'] = number
     return names

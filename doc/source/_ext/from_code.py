@@ -28,22 +28,23 @@ from docutils import nodes
 from docutils.parsers import rst
 
 from nova_arm_migrate.cli import main
-from nova_arm_migrate.core.causes import Cause
-from nova_arm_migrate.core.causes import LACKING
 from nova_arm_migrate.core import finding
 from nova_arm_migrate.core import job
+from nova_arm_migrate.core import messages
 from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import remedies
 from nova_arm_migrate.core import rules
-from nova_arm_migrate.core import messages
 from nova_arm_migrate.core import tables
+from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.causes import LACKING
 from nova_arm_migrate.core.verdict import Severity
 from tests import silicon
 from tools.kernel_tables import check
 from tools.kernel_tables import facts
 
-_KERNELS = (pathlib.Path(__file__).parents[3] / 'tools' / 'kernel_tables'
-            / 'kernels')
+_KERNELS = (
+    pathlib.Path(__file__).parents[3] / 'tools' / 'kernel_tables' / 'kernels'
+)
 _BY_FIELD = (registers.Judge.FEATURES, registers.Judge.FEATURES_32BIT)
 
 
@@ -83,65 +84,125 @@ def _literal(text):
 
 class Findings(rst.Directive):
     def run(self):
-        return [_table(
-            ('Finding', 'What it says', 'What may help'), (15, 40, 45),
-            [self._row(cause) for cause in Cause])]
+        return [
+            _table(
+                ('Finding', 'What it says', 'What may help'),
+                (15, 40, 45),
+                [self._row(cause) for cause in Cause],
+            )
+        ]
 
     @staticmethod
     def _row(cause):
         # Its register has no entry in the tables, and no pair of records
         # says which of the remedies helps.
         found = finding.Finding(
-            cause, finding.Severity.BLOCKS, 'REGISTER', 'FIELD', guest='G',
-            host='H', detail='…')
-        return (_plain(cause.value), _plain(messages.words(found)),
-                _plain('; '.join(remedy.text(found)
-                                 for remedy in remedies.remedies(found))))
+            cause,
+            finding.Severity.BLOCKS,
+            'REGISTER',
+            'FIELD',
+            guest='G',
+            host='H',
+            detail='…',
+        )
+        return (
+            _plain(cause.value),
+            _plain(messages.words(found)),
+            _plain(
+                '; '.join(
+                    remedy.text(found) for remedy in remedies.remedies(found)
+                )
+            ),
+        )
 
 
 class Registers(rst.Directive):
     def run(self):
         self.kernels = sorted(
-            (facts.load(path.read_text('ascii'))
-             for path in _KERNELS.iterdir()),
-            key=lambda kernel: kernel.number)
+            (
+                facts.load(path.read_text('ascii'))
+                for path in _KERNELS.iterdir()
+            ),
+            key=lambda kernel: kernel.number,
+        )
         rows = []
         for register in tables.REGISTERS.values():
             if register.fields and register.judge in _BY_FIELD:
-                rows += [self._field(register, field)
-                         for field in register.fields]
+                rows += [
+                    self._field(register, field) for field in register.fields
+                ]
             elif not register.name.startswith('S3_'):
                 judge = rules.JUDGES[register.judge].__doc__
-                rows.append((_literal(register.name), _plain('all'),
-                             _plain(judge.partition('\n')[0]), _plain(''),
-                             _plain('')))
-        return [_table(('Register and field', 'Bits', 'Rule', 'Writable in',
-                        'Other kernels'), (36, 9, 22, 13, 20), rows)]
+                rows.append(
+                    (
+                        _literal(register.name),
+                        _plain('all'),
+                        _plain(judge.partition('\n')[0]),
+                        _plain(''),
+                        _plain(''),
+                    )
+                )
+        return [
+            _table(
+                (
+                    'Register and field',
+                    'Bits',
+                    'Rule',
+                    'Writable in',
+                    'Other kernels',
+                ),
+                (36, 9, 22, 13, 20),
+                rows,
+            )
+        ]
 
     def _field(self, register, field):
-        there = [(kernel.series, self._facts(kernel, register, field))
-                 for kernel in self.kernels]
-        known = [(series, found) for series, found in there
-                 if found is not None and found.rule]
-        other = [f'{series}: {check.described(found)}'
-                 for series, found in known
-                 if check.described(found) != check.described(known[-1][1])]
-        lacking = [series for series, found in there
-                   if not (found is not None and found.rule)]
+        there = [
+            (kernel.series, self._facts(kernel, register, field))
+            for kernel in self.kernels
+        ]
+        known = [
+            (series, found)
+            for series, found in there
+            if found is not None and found.rule
+        ]
+        other = [
+            f'{series}: {check.described(found)}'
+            for series, found in known
+            if check.described(found) != check.described(known[-1][1])
+        ]
+        lacking = [
+            series
+            for series, found in there
+            if not (found is not None and found.rule)
+        ]
         if known and lacking:
             other.append('not in ' + ', '.join(lacking))
-        return (_literal(f'{register.name}.{field.name}'),
-                _plain(self._bits(field)), _plain(self._rule(field)),
-                _plain(', '.join(series for series, found in known
-                                 if found.writable)),
-                _plain('; '.join(other)))
+        return (
+            _literal(f'{register.name}.{field.name}'),
+            _plain(self._bits(field)),
+            _plain(self._rule(field)),
+            _plain(
+                ', '.join(series for series, found in known if found.writable)
+            ),
+            _plain('; '.join(other)),
+        )
 
     @staticmethod
     def _facts(kernel, register, field):
         found = kernel.register(register.code)
-        return next((one for one in found.fields
-                     if (one.shift, one.width) == (field.shift, field.width)
-                     ), None) if found is not None else None
+        return (
+            next(
+                (
+                    one
+                    for one in found.fields
+                    if (one.shift, one.width) == (field.shift, field.width)
+                ),
+                None,
+            )
+            if found is not None
+            else None
+        )
 
     @staticmethod
     def _bits(field):
@@ -160,19 +221,30 @@ class Registers(rst.Directive):
 
 class Job(rst.Directive):
     def run(self):
-        there = [state for state in job.Presence
-                 if state is not job.Presence.MIGRATED]
-        return [_table(
-            ('On the source', *(state.value for state in there)),
-            (16, *[12] * len(there)),
-            [(_plain(here.value),
-              *(_plain(self._step(here, state)) for state in there))
-             for here in job.Presence])]
+        there = [
+            state
+            for state in job.Presence
+            if state is not job.Presence.MIGRATED
+        ]
+        return [
+            _table(
+                ('On the source', *(state.value for state in there)),
+                (16, *[12] * len(there)),
+                [
+                    (
+                        _plain(here.value),
+                        *(_plain(self._step(here, state)) for state in there),
+                    )
+                    for here in job.Presence
+                ],
+            )
+        ]
 
     @staticmethod
     def _step(here, there):
-        return job.next_step(job.Observation(
-            job.Thread.RAISED, source=here, destination=there)).step.value
+        return job.next_step(
+            job.Observation(job.Thread.RAISED, source=here, destination=there)
+        ).step.value
 
 
 class Command(rst.Directive):
@@ -182,9 +254,11 @@ class Command(rst.Directive):
     def run(self):
         parser = main.parser()
         if self.arguments:
-            commands, = (
-                action for action in parser._actions
-                if isinstance(action, argparse._SubParsersAction))
+            (commands,) = (
+                action
+                for action in parser._actions
+                if isinstance(action, argparse._SubParsersAction)
+            )
             parser = commands.choices[self.arguments[0]]
         # argparse breaks lines for the terminal that it finds.
         os.environ['COLUMNS'] = '78'
@@ -199,43 +273,68 @@ class Silicon(rst.Directive):
         profiles = silicon.profiles()
         match self.arguments[0]:
             case 'profiles':
-                return [_table(
-                    ('Core', 'Kernel', 'Writable bits'), (20, 40, 40),
-                    [(_plain(one.core), _plain(one.host.kernel),
-                      _plain(one.host.why_absent('writable')))
-                     for one in profiles])]
+                return [
+                    _table(
+                        ('Core', 'Kernel', 'Writable bits'),
+                        (20, 40, 40),
+                        [
+                            (
+                                _plain(one.core),
+                                _plain(one.host.kernel),
+                                _plain(one.host.why_absent('writable')),
+                            )
+                            for one in profiles
+                        ],
+                    )
+                ]
             case 'update':
-                rows = [self._move(start, end,
-                                   start.core, start.kernel, end.kernel)
-                        for start in profiles for end in profiles
-                        if start.core == end.core and start is not end]
+                rows = [
+                    self._move(
+                        start, end, start.core, start.kernel, end.kernel
+                    )
+                    for start in profiles
+                    for end in profiles
+                    if start.core == end.core and start is not end
+                ]
                 headings = 'Core', 'From', 'To'
             case _:
                 newest = max(one.number for one in profiles)
                 last = [one for one in profiles if one.number == newest]
-                rows = [self._move(start, end, start.core, end.core,
-                                   end.kernel)
-                        for start in last for end in last
-                        if start.core != end.core]
+                rows = [
+                    self._move(start, end, start.core, end.core, end.kernel)
+                    for start in last
+                    for end in last
+                    if start.core != end.core
+                ]
                 headings = 'From', 'To', 'Kernel'
-        return [_table((*headings, 'Verdict', 'In the way'),
-                       (14, 12, 8, 14, 52), rows)]
+        return [
+            _table(
+                (*headings, 'Verdict', 'In the way'), (14, 12, 8, 14, 52), rows
+            )
+        ]
 
     def _move(self, start, end, *names):
         report = silicon.judge(start, end)
-        found = [finding for finding in report.findings
-                 if finding.severity is not Severity.NOTE]
-        lacking = [finding for finding in found
-                   if finding.cause in LACKING]
-        told = [finding.brief('host') for finding in found
-                if finding not in lacking]
+        found = [
+            finding
+            for finding in report.findings
+            if finding.severity is not Severity.NOTE
+        ]
+        lacking = [finding for finding in found if finding.cause in LACKING]
+        told = [
+            finding.brief('host')
+            for finding in found
+            if finding not in lacking
+        ]
         if lacking:
             others = sum(len(finding.codes) for finding in lacking) - 1
             more = f' and {others} more' if others else ''
             told.append(f'{lacking[0].name}{more}: not on host')
-        return (*(_plain(name) for name in names),
-                _plain(report.verdict.value),
-                _plain('; '.join(told) or 'nothing'))
+        return (
+            *(_plain(name) for name in names),
+            _plain(report.verdict.value),
+            _plain('; '.join(told) or 'nothing'),
+        )
 
 
 def setup(app):

@@ -29,8 +29,9 @@ from nova_arm_migrate.core.tables.special import IMPLEMENTATION_REGISTERS
 
 #: ID registers that no kernel has allocated: they read 0, and only 0 can be
 #: written (ID_UNALLOCATED). A newer kernel may know more of them.
-_ID_SPACE = tuple(sysreg(3, 0, 0, crm, op2)
-                  for crm in range(1, 8) for op2 in range(8))
+_ID_SPACE = tuple(
+    sysreg(3, 0, 0, crm, op2) for crm in range(1, 8) for op2 in range(8)
+)
 
 
 def _name(code: int) -> str:
@@ -38,19 +39,26 @@ def _name(code: int) -> str:
     if code in REGISTER_NAMES:
         return REGISTER_NAMES[code]
     if code >> 16 == COPROC_FIRMWARE:
-        return f"FW_REG({code & 0xFFFF})"
+        return f'FW_REG({code & 0xFFFF})'
     if code >> 16 == COPROC_BITMAP:
-        return f"FW_FEAT_BMAP_REG({code & 0xFFFF})"
+        return f'FW_FEAT_BMAP_REG({code & 0xFFFF})'
     if code >> 16:
-        return f"KVM_REG({code:#x})"
-    return (f"S{code >> 14}_{code >> 11 & 7}_C{code >> 7 & 15}"
-            f"_C{code >> 3 & 15}_{code & 7}")
+        return f'KVM_REG({code:#x})'
+    return (
+        f'S{code >> 14}_{code >> 11 & 7}_C{code >> 7 & 15}'
+        f'_C{code >> 3 & 15}_{code & 7}'
+    )
 
 
 def _table() -> dict[int, Register]:
-    known = (AARCH64_ID_REGISTERS + AARCH32_ID_REGISTERS
-             + IMPLEMENTATION_REGISTERS + CACHE_REGISTERS
-             + COUNTER_REGISTERS + FIRMWARE_REGISTERS)
+    known = (
+        AARCH64_ID_REGISTERS
+        + AARCH32_ID_REGISTERS
+        + IMPLEMENTATION_REGISTERS
+        + CACHE_REGISTERS
+        + COUNTER_REGISTERS
+        + FIRMWARE_REGISTERS
+    )
     table = {code: Register(_name(code), code) for code in _ID_SPACE}
     table.update((register.code, register) for register in known)
     return table
@@ -60,7 +68,7 @@ def _table() -> dict[int, Register]:
 REGISTERS = _table()
 
 _BY_NAME = {register.name: register for register in REGISTERS.values()}
-_FIELD = re.compile(r"(?P<register>[A-Z0-9_\[\]]+)(?:\.(?P<field>\w+))?")
+_FIELD = re.compile(r'(?P<register>[A-Z0-9_\[\]]+)(?:\.(?P<field>\w+))?')
 
 
 def keeps_value(code: int) -> bool:
@@ -69,8 +77,7 @@ def keeps_value(code: int) -> bool:
     The identity, cache and firmware registers, those of kernels to come
     included; of all others only that they exist.
     """
-    return code in REGISTERS or code >> 16 in (COPROC_FIRMWARE,
-                                               COPROC_BITMAP)
+    return code in REGISTERS or code >> 16 in (COPROC_FIRMWARE, COPROC_BITMAP)
 
 
 def register_of(code: int) -> Register:
@@ -87,14 +94,14 @@ def check_field_name(name: str) -> str:
     :raises ValueError: if it hasn't; one line
     """
     match = _FIELD.fullmatch(name)
-    register = _BY_NAME.get(match["register"]) if match else None
+    register = _BY_NAME.get(match['register']) if match else None
     if match is None or register is None:
-        raise ValueError(f"no register of that name: {name[:60]!r}")
-    if match["field"]:
+        raise ValueError(f'no register of that name: {name[:60]!r}')
+    if match['field']:
         try:
-            register.field(match["field"])
+            register.field(match['field'])
         except KeyError:
             raise ValueError(
-                f"{register.name} has no field {match['field'][:30]!r}"
+                f'{register.name} has no field {match["field"][:30]!r}'
             ) from None
     return name

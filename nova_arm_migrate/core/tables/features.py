@@ -56,44 +56,67 @@ class Feature:
 _PAUTH_KEYS = frozenset(
     sysreg(3, 0, 2, crm, op2)
     for crm, op2s in ((1, range(4)), (2, range(4)), (3, range(2)))
-    for op2 in op2s)
+    for op2 in op2s
+)
 
 _PMU_REGISTERS = frozenset(
-    [sysreg(3, 3, 9, crm, op2)
-     for crm in (12, 13, 14) for op2 in range(8)]
+    [sysreg(3, 3, 9, crm, op2) for crm in (12, 13, 14) for op2 in range(8)]
     # PMINTENSET_EL1, PMINTENCLR_EL1; PMMIR_EL1 since Linux 7.3
     + [sysreg(3, 0, 9, 14, op2) for op2 in (1, 2, 6)]
-    + [sysreg(3, 3, 14, crm, op2)
-       for crm in range(8, 16) for op2 in range(8)])
+    + [sysreg(3, 3, 14, crm, op2) for crm in range(8, 16) for op2 in range(8)]
+)
 
 #: SMPRI_EL1, SMCR_EL1, SMIDR_EL1, SVCR, TPIDR2_EL0
-_SME_REGISTERS = frozenset({
-    sysreg(3, 0, 1, 2, 4), sysreg(3, 0, 1, 2, 6), sysreg(3, 1, 0, 0, 6),
-    sysreg(3, 3, 4, 2, 2), sysreg(3, 3, 13, 0, 5)})
+_SME_REGISTERS = frozenset(
+    {
+        sysreg(3, 0, 1, 2, 4),
+        sysreg(3, 0, 1, 2, 6),
+        sysreg(3, 1, 0, 0, 6),
+        sysreg(3, 3, 4, 2, 2),
+        sysreg(3, 3, 13, 0, 5),
+    }
+)
 
 #: By the name of QEMU's CPU property, which is also libvirt's feature name.
 FEATURES = {
-    feature.name: feature for feature in (
-        Feature("pauth", {
-            # APA, API, GPA, GPI; APA3, GPA3
-            ID_AA64ISAR1_EL1: 0xFF000FF0,
-            ID_AA64ISAR2_EL1: 0x0000FF00,
-        }, _PAUTH_KEYS),
-        Feature("pmu", {
-            ID_AA64DFR0_EL1: 0xF00,     # PMUVer
-            ID_DFR0_EL1: 0xF000000,     # PerfMon
-        }, _PMU_REGISTERS),
-        Feature("sve", {
-            ID_AA64PFR0_EL1: 0xF00000000,
-            ID_AA64ZFR0_EL1: 0xFFFFFFFFFFFFFFFF,
-        }, frozenset({sysreg(3, 0, 1, 2, 0)})),     # ZCR_EL1
-        Feature("sme", {
-            ID_AA64PFR1_EL1: 0xF000000,
-            ID_AA64SMFR0_EL1: 0xFFFFFFFFFFFFFFFF,
-        }, _SME_REGISTERS),
+    feature.name: feature
+    for feature in (
+        Feature(
+            'pauth',
+            {
+                # APA, API, GPA, GPI; APA3, GPA3
+                ID_AA64ISAR1_EL1: 0xFF000FF0,
+                ID_AA64ISAR2_EL1: 0x0000FF00,
+            },
+            _PAUTH_KEYS,
+        ),
+        Feature(
+            'pmu',
+            {
+                ID_AA64DFR0_EL1: 0xF00,  # PMUVer
+                ID_DFR0_EL1: 0xF000000,  # PerfMon
+            },
+            _PMU_REGISTERS,
+        ),
+        Feature(
+            'sve',
+            {
+                ID_AA64PFR0_EL1: 0xF00000000,
+                ID_AA64ZFR0_EL1: 0xFFFFFFFFFFFFFFFF,
+            },
+            frozenset({sysreg(3, 0, 1, 2, 0)}),
+        ),  # ZCR_EL1
+        Feature(
+            'sme',
+            {
+                ID_AA64PFR1_EL1: 0xF000000,
+                ID_AA64SMFR0_EL1: 0xFFFFFFFFFFFFFFFF,
+            },
+            _SME_REGISTERS,
+        ),
     )
 }
 
 #: Vector lengths in bits that QEMU's properties sve128 ... sve2048 name.
 SVE_LENGTHS = tuple(range(128, 2049, 128))
-SVE_LENGTH_PROPERTIES = {f"sve{bits}": bits for bits in SVE_LENGTHS}
+SVE_LENGTH_PROPERTIES = {f'sve{bits}': bits for bits in SVE_LENGTHS}

@@ -28,11 +28,17 @@ GICD_IIDR = 0x8
 GICR_IIDR = 0x4
 
 #: GICD_IIDR.Revision: KVM_VGIC_IMP_REV_*.
-REVISION = Field("Revision", 12)
+REVISION = Field('Revision', 12)
 
 #: Its fields as set_gic_ctlr() in arch/arm64/kvm/vgic-sys-reg-v3.c judges
 #: them, in kernels from 4.11 on. EOImode and CBPR are the guest's own.
-ICC_CTLR_EL1 = Register("ICC_CTLR_EL1", sysreg(3, 0, 12, 12, 4), (
-    same("A3V", 15, 1), same("SEIS", 14, 1), lower("IDbits", 11, width=3),
-    lower("PRIbits", 8, width=3),
-))
+ICC_CTLR_EL1 = Register(
+    'ICC_CTLR_EL1',
+    sysreg(3, 0, 12, 12, 4),
+    (
+        same('A3V', 15, 1),
+        same('SEIS', 14, 1),
+        lower('IDbits', 11, width=3),
+        lower('PRIbits', 8, width=3),
+    ),
+)

@@ -28,8 +28,8 @@ WRITES_IMPLEMENTATION_IDS_SINCE: tuple[int, int] | None = None
 class Tolerance(enum.Enum):
     """When an incoming register that the destination lacks is dropped."""
 
-    ALWAYS = "always"
-    IF_ZERO = "if zero"
+    ALWAYS = 'always'
+    IF_ZERO = 'if zero'
 
 
 #: kvm_arm_set_cpreg_mig_tolerances(): registers that kernels before 6.13

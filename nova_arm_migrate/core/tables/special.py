@@ -42,8 +42,8 @@ PSCI_1_0 = 0x10000
 
 WORKAROUND_NOT_REQUIRED = 2
 WORKAROUND_2 = firmware(2)
-WORKAROUND_2_LEVEL = Field("LEVEL", 0)
-WORKAROUND_2_ENABLED = Field("ENABLED", 4, 1)
+WORKAROUND_2_LEVEL = Field('LEVEL', 0)
+WORKAROUND_2_ENABLED = Field('ENABLED', 4, 1)
 WORKAROUND_2_AVAIL = 2
 WORKAROUND_2_NOT_REQUIRED = 3
 
@@ -51,49 +51,67 @@ WORKAROUND_2_NOT_REQUIRED = 3
 CCSIDR_COUNT = 14
 ALL_CCSIDR = frozenset(ccsidr(n) for n in range(CCSIDR_COUNT))
 
-PMCR_N = Field("N", 11, 5)
-CCSIDR_LINE_SIZE = Field("LineSize", 0, 3)
-CLIDR_LOUIS = Field("LoUIS", 21, 3)
-CLIDR_LOC = Field("LoC", 24, 3)
-CLIDR_LOUU = Field("LoUU", 27, 3)
+PMCR_N = Field('N', 11, 5)
+CCSIDR_LINE_SIZE = Field('LineSize', 0, 3)
+CLIDR_LOUIS = Field('LoUIS', 21, 3)
+CLIDR_LOC = Field('LoC', 24, 3)
+CLIDR_LOUU = Field('LoUU', 27, 3)
 #: CLIDR_EL1[63:47] are reserved.
 CLIDR_RES0 = 0xFFFF800000000000
 
 IMPLEMENTATION_REGISTERS = (
-    Register("MIDR_EL1", MIDR_EL1, (
-        Field("Implementer", 24, 8), Field("Variant", 20),
-        Field("Architecture", 16), Field("PartNum", 4, 12),
-        Field("Revision", 0),
-    ), Judge.IMPLEMENTATION),
-    Register("REVIDR_EL1", REVIDR_EL1, (), Judge.IMPLEMENTATION),
-    Register("AIDR_EL1", AIDR_EL1, (), Judge.IMPLEMENTATION),
+    Register(
+        'MIDR_EL1',
+        MIDR_EL1,
+        (
+            Field('Implementer', 24, 8),
+            Field('Variant', 20),
+            Field('Architecture', 16),
+            Field('PartNum', 4, 12),
+            Field('Revision', 0),
+        ),
+        Judge.IMPLEMENTATION,
+    ),
+    Register('REVIDR_EL1', REVIDR_EL1, (), Judge.IMPLEMENTATION),
+    Register('AIDR_EL1', AIDR_EL1, (), Judge.IMPLEMENTATION),
 )
 
 CACHE_REGISTERS = (
-    Register("CLIDR_EL1", CLIDR_EL1, (
-        CLIDR_LOUIS, CLIDR_LOC, CLIDR_LOUU,
-    ), Judge.CLIDR),
-) + tuple(
-    Register(f"CCSIDR_EL1[{n}]", ccsidr(n), (CCSIDR_LINE_SIZE,),
-             Judge.CCSIDR)
-    for n in range(CCSIDR_COUNT)
+    Register(
+        'CLIDR_EL1',
+        CLIDR_EL1,
+        (CLIDR_LOUIS, CLIDR_LOC, CLIDR_LOUU),
+        Judge.CLIDR,
+    ),
+    *tuple(
+        Register(
+            f'CCSIDR_EL1[{n}]', ccsidr(n), (CCSIDR_LINE_SIZE,), Judge.CCSIDR
+        )
+        for n in range(CCSIDR_COUNT)
+    ),
 )
 
 COUNTER_REGISTERS = (
-    Register("PMCR_EL0", PMCR_EL0, (PMCR_N,), Judge.COUNTERS),
+    Register('PMCR_EL0', PMCR_EL0, (PMCR_N,), Judge.COUNTERS),
     # Its only field that KVM shows is SLOTS; 0 unless the VMM asks for more.
-    Register("PMMIR_EL1", PMMIR_EL1, (), Judge.SLOTS),
+    Register('PMMIR_EL1', PMMIR_EL1, (), Judge.SLOTS),
 )
 
 FIRMWARE_REGISTERS = (
-    Register("PSCI_VERSION", firmware(0), (), Judge.PSCI_VERSION),
-    Register("SMCCC_ARCH_WORKAROUND_1", firmware(1), (), Judge.LEVEL),
-    Register("SMCCC_ARCH_WORKAROUND_2", WORKAROUND_2, (
-        WORKAROUND_2_LEVEL, WORKAROUND_2_ENABLED,
-    ), Judge.LEVEL_WORKAROUND_2),
-    Register("SMCCC_ARCH_WORKAROUND_3", firmware(3), (), Judge.LEVEL),
-    Register("STD_BMAP", bitmap(0), (), Judge.BITMAP),
-    Register("STD_HYP_BMAP", bitmap(1), (), Judge.BITMAP),
-    Register("VENDOR_HYP_BMAP", bitmap(2), (), Judge.BITMAP),
-    Register("VENDOR_HYP_BMAP_2", VENDOR_HYP_BMAP_2, (), Judge.BITMAP),
+    Register('PSCI_VERSION', firmware(0), (), Judge.PSCI_VERSION),
+    Register('SMCCC_ARCH_WORKAROUND_1', firmware(1), (), Judge.LEVEL),
+    Register(
+        'SMCCC_ARCH_WORKAROUND_2',
+        WORKAROUND_2,
+        (
+            WORKAROUND_2_LEVEL,
+            WORKAROUND_2_ENABLED,
+        ),
+        Judge.LEVEL_WORKAROUND_2,
+    ),
+    Register('SMCCC_ARCH_WORKAROUND_3', firmware(3), (), Judge.LEVEL),
+    Register('STD_BMAP', bitmap(0), (), Judge.BITMAP),
+    Register('STD_HYP_BMAP', bitmap(1), (), Judge.BITMAP),
+    Register('VENDOR_HYP_BMAP', bitmap(2), (), Judge.BITMAP),
+    Register('VENDOR_HYP_BMAP_2', VENDOR_HYP_BMAP_2, (), Judge.BITMAP),
 )

@@ -35,13 +35,16 @@ def main() -> int | None:
     try:
         import nova
     except ImportError as error:
-        print(f'nova-compute-arm64: Nova cannot be imported: {error}; '
-              'install nova into the environment of this script',
-              file=sys.stderr)
+        print(
+            f'nova-compute-arm64: Nova cannot be imported: {error}; '
+            'install nova into the environment of this script',
+            file=sys.stderr,
+        )
         return 1
     del nova
     # Importing this chooses the concurrency mode of the process: not before
     # it is known that the service will run.
     from nova.cmd import compute
+
     result: int | None = compute.main()
     return result

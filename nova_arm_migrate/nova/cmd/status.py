@@ -22,20 +22,20 @@ import importlib.util
 import sys
 from typing import Any
 
-import nova.conf
 from nova import context as nova_context
+from nova import objects
+import nova.conf
 from nova.db.api import api as api_db
 from nova.db.main import api as main_db
-from nova import objects
 from nova.scheduler import filters
 from oslo_log import log as logging
 from oslo_upgradecheck import upgradecheck
 
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova.scheduler import filter_events
 from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler.arm_filter import ArmMigrateFilter
-from nova_arm_migrate.core.profile import Host
 
 CONF = nova.conf.CONF
 _DRIVER = 'arm_migrate.ArmLibvirtDriver'
@@ -69,11 +69,15 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         try:
             settings = conf.settings(CONF)
         except Exception as error:
-            return _failure(f'nova-compute and nova-scheduler stop at their'
-                            f' start: {_one_line(error)}')
+            return _failure(
+                f'nova-compute and nova-scheduler stop at their'
+                f' start: {_one_line(error)}'
+            )
         if settings.enforcement is not conf.Enforcement.ENFORCE:
-            return _warning(f'enforcement is {settings.enforcement}: no live'
-                            ' migration is refused.')
+            return _warning(
+                f'enforcement is {settings.enforcement}: no live'
+                ' migration is refused.'
+            )
         return _success('enforcement is enforce.')
 
     def _check_filter(self) -> Any:
@@ -82,32 +86,40 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         enabled = ArmMigrateFilter.__name__ in section.enabled_filters
         try:
             known = filters.HostFilterHandler().get_matching_classes(
-                section.available_filters)
+                section.available_filters
+            )
         except Exception as error:
-            return _failure('nova-scheduler stops at its start:'
-                            f' available_filters: {_one_line(error)}')
+            return _failure(
+                'nova-scheduler stops at its start:'
+                f' available_filters: {_one_line(error)}'
+            )
         if not enabled:
             return _warning(
                 '[filter_scheduler] enabled_filters has no ArmMigrateFilter:'
-                ' the conductor asks hosts that can only refuse.')
+                ' the conductor asks hosts that can only refuse.'
+            )
         if ArmMigrateFilter not in known:
             return _failure(
                 'nova-scheduler stops at its start: add to'
-                f' [filter_scheduler] available_filters = {_FILTER}')
+                f' [filter_scheduler] available_filters = {_FILTER}'
+            )
         return _success('ArmMigrateFilter is enabled.')
 
     def _check_driver(self) -> Any:
         """Whether the driver that this file names can be loaded."""
         driver = CONF.compute_driver
         if not driver:
-            return _success('No compute_driver: not a compute\'s file.')
+            return _success("No compute_driver: not a compute's file.")
         if driver != _DRIVER:
-            return _warning(f'compute_driver is {driver}: on an Arm64'
-                            f' compute it should be {_DRIVER}.')
+            return _warning(
+                f'compute_driver is {driver}: on an Arm64'
+                f' compute it should be {_DRIVER}.'
+            )
         if importlib.util.find_spec('nova.virt.arm_migrate') is None:
             return _failure(
                 'nova-compute can not load its driver: nova_arm_migrate.pth'
-                ' is not read here; start nova-compute-arm64 instead.')
+                ' is not read here; start nova-compute-arm64 instead.'
+            )
         return _success(f'compute_driver is {driver}.')
 
     def _check_workaround(self) -> Any:
@@ -115,7 +127,8 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         if CONF.workarounds.skip_cpu_compare_on_dest:
             return _warning(
                 '[workarounds] skip_cpu_compare_on_dest is set: Arm64 guests'
-                ' no longer need it, and all others go unchecked.')
+                ' no longer need it, and all others go unchecked.'
+            )
         return _success('No workaround is set.')
 
     def _check_records(self) -> Any:
@@ -131,15 +144,20 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
                     names.append(name)
                     reasons.append(info.host)
         except Exception as error:
-            return _failure("Nova's databases can not be read:"
-                            f' {_one_line(error)}')
+            return _failure(
+                f"Nova's databases can not be read: {_one_line(error)}"
+            )
         if names:
             told, _ = filter_events.group(names, reasons)
             return _warning(
                 f'{len(names)} of {arm} Arm64 computes can not be judged,'
-                f' see [arm_migrate] unknown: {told}')
-        return _success(f'All {arm} Arm64 computes have one.' if arm
-                        else 'There are no Arm64 computes.')
+                f' see [arm_migrate] unknown: {told}'
+            )
+        return _success(
+            f'All {arm} Arm64 computes have one.'
+            if arm
+            else 'There are no Arm64 computes.'
+        )
 
     _upgrade_checks = (
         ('Options', _check_options),
@@ -174,10 +192,14 @@ def main() -> int:
     logging.register_options(CONF)
     conf.register_opts(CONF)
     try:
-        return int(upgradecheck.main(
-            CONF, project='nova', upgrade_command=UpgradeCommands(),
-            argv=sys.argv[1:]))
+        return int(
+            upgradecheck.main(
+                CONF,
+                project='nova',
+                upgrade_command=UpgradeCommands(),
+                argv=sys.argv[1:],
+            )
+        )
     except Exception as error:
-        print(f'nova-arm-migrate-status: {_one_line(error)}',
-              file=sys.stderr)
+        print(f'nova-arm-migrate-status: {_one_line(error)}', file=sys.stderr)
         return 255

@@ -38,8 +38,8 @@ import binascii
 from typing import Any
 import zlib
 
-from nova_arm_migrate.numa.errors import DomainXmlError
 from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa.errors import DomainXmlError
 
 _PREFIX = 'arm_migrate.numa.'
 ASK = f'{_PREFIX}ask'
@@ -82,8 +82,9 @@ def unpack(text: str) -> str:
     """
     try:
         inflate = zlib.decompressobj()
-        data = inflate.decompress(base64.b64decode(text, validate=True),
-                                  parse.LIMIT)
+        data = inflate.decompress(
+            base64.b64decode(text, validate=True), parse.LIMIT
+        )
         if inflate.unconsumed_tail or not inflate.eof:
             raise DomainXmlError('/', 'is cut off or too large')
         return data.decode()

@@ -21,8 +21,8 @@ from lxml import etree
 from oslo_log import log as logging
 
 from nova_arm_migrate.nova.layout import numa_host
-from nova_arm_migrate.numa.hostcheck import Fault
 from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa.hostcheck import Fault
 
 LOG = logging.getLogger(__name__)
 
@@ -31,8 +31,13 @@ SCHEMA = pathlib.Path('/usr/share/libvirt/schemas/domain.rng')
 
 #: What Nova makes for a guest only after this check, by the path of the
 #: element that has it.
-_LATER = ('devices/disk', 'devices/interface', 'devices/hostdev',
-          'devices/filesystem', 'devices/tpm')
+_LATER = (
+    'devices/disk',
+    'devices/interface',
+    'devices/hostdev',
+    'devices/filesystem',
+    'devices/tpm',
+)
 
 
 class Schema:
@@ -43,8 +48,9 @@ class Schema:
         self._lock = threading.Lock()
         self._schema: etree.RelaxNG | None = None
 
-    def fault(self, domain: etree._Element,
-              original: etree._Element) -> Fault | None:
+    def fault(
+        self, domain: etree._Element, original: etree._Element
+    ) -> Fault | None:
         """Return what of a domain libvirt's schema does not allow.
 
         :param original: as the source's libvirt wrote it. What is wrong in
@@ -57,19 +63,25 @@ class Schema:
                 try:
                     self._schema = etree.RelaxNG(etree.parse(str(self._path)))
                 except (OSError, etree.LxmlError) as error:
-                    LOG.info('No schema check, libvirt\'s schema can not be'
-                             ' read: %s', error)
+                    LOG.info(
+                        "No schema check, libvirt's schema can not be"
+                        ' read: %s',
+                        error,
+                    )
                     return None
             if self._schema.validate(domain):
                 return None
             words = self._schema.error_log
-            where, why = '/domain', 'is not as libvirt\'s schema has it'
+            where, why = '/domain', "is not as libvirt's schema has it"
             if len(words):
                 where = words[0].path or where
                 why = words[0].message
             if not self._schema.validate(original):
-                LOG.info('Not held against a guest whose XML was so before:'
-                         ' %(where)s: %(why)s', {'where': where, 'why': why})
+                LOG.info(
+                    'Not held against a guest whose XML was so before:'
+                    ' %(where)s: %(why)s',
+                    {'where': where, 'why': why},
+                )
                 return None
         return Fault(where, why)
 

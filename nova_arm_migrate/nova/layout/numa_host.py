@@ -14,6 +14,7 @@
 """What libvirt and the kernel say of this host and its guests."""
 
 from collections.abc import Iterator
+import itertools
 import pathlib
 from typing import Any
 
@@ -21,14 +22,14 @@ from nova.virt.libvirt import driver as libvirt_driver
 from oslo_log import log as logging
 
 from nova_arm_migrate.numa import cpuset
+from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa import procfs
+from nova_arm_migrate.numa import proof
 from nova_arm_migrate.numa.domain import layout_of
 from nova_arm_migrate.numa.errors import NumaError
 from nova_arm_migrate.numa.hostcheck import cell_memory_kib
 from nova_arm_migrate.numa.hostcheck import HostNuma
 from nova_arm_migrate.numa.hostcheck import Node
-from nova_arm_migrate.numa import parse
-from nova_arm_migrate.numa import procfs
-from nova_arm_migrate.numa import proof
 
 LOG = logging.getLogger(__name__)
 
@@ -48,8 +49,9 @@ def libvirt_error() -> Any:
     return libvirt_module().libvirtError
 
 
-def host_numa(host: Any, uuid: str, claimed: frozenset[int],
-              online: bool = True) -> HostNuma:
+def host_numa(
+    host: Any, uuid: str, claimed: frozenset[int], online: bool = True
+) -> HostNuma:
     """Ask libvirt what this host has at this moment.
 
     :param host: ``nova.virt.libvirt.host.Host``
@@ -59,20 +61,26 @@ def host_numa(host: Any, uuid: str, claimed: frozenset[int],
         before Nova has powered them up
     """
     topology = host.get_capabilities().host.topology
-    cells = {} if topology is None else {
-        cell.id: cell for cell in topology.cells}
+    cells = (
+        {} if topology is None else {cell.id: cell for cell in topology.cells}
+    )
     free = _free_pages(host, cells)
     nodes = {
-        number: Node(frozenset(cpu.id for cpu in cell.cpus),
-                     cell.memory or 0, free.get(number))
-        for number, cell in cells.items()}
+        number: Node(
+            frozenset(cpu.id for cpu in cell.cpus),
+            cell.memory or 0,
+            free.get(number),
+        )
+        for number, cell in cells.items()
+    }
     return HostNuma(
         online=frozenset(host.get_online_cpus()) if online else None,
-        nodes=nodes, held=held_cpus(host, uuid, claimed))
+        nodes=nodes,
+        held=held_cpus(host, uuid, claimed),
+    )
 
 
-def _free_pages(host: Any, cells: dict[int, Any]) -> dict[
-        int, dict[int, int]]:
+def _free_pages(host: Any, cells: dict[int, Any]) -> dict[int, dict[int, int]]:
     """Free pages by node and KiB a page; empty if libvirt can't say."""
     found = {}
     connection = host.get_connection()
@@ -86,8 +94,11 @@ def _free_pages(host: Any, cells: dict[int, Any]) -> dict[
             # Node by node, as the numbers may have gaps.
             found[number] = ask(sizes, number, 1, 0)[number]
         except (libvirt_error(), KeyError) as error:
-            LOG.info('libvirt does not say which pages of node %(node)s are'
-                     ' free: %(error)s', {'node': number, 'error': error})
+            LOG.info(
+                'libvirt does not say which pages of node %(node)s are'
+                ' free: %(error)s',
+                {'node': number, 'error': error},
+            )
     return found
 
 
@@ -102,13 +113,16 @@ def clusters(folder: pathlib.Path = _CPUS) -> frozenset[frozenset[int]]:
             found.add(cpuset.parse(path.read_text().strip()))
         except (OSError, ValueError) as error:
             # The CPU may just be going offline.
-            LOG.info('%(path)s is not read: %(error)s',
-                     {'path': path, 'error': error})
+            LOG.info(
+                '%(path)s is not read: %(error)s',
+                {'path': path, 'error': error},
+            )
     return frozenset(found)
 
 
-def held_cpus(host: Any, uuid: str,
-              claimed: frozenset[int]) -> dict[str, frozenset[int]]:
+def held_cpus(
+    host: Any, uuid: str, claimed: frozenset[int]
+) -> dict[str, frozenset[int]]:
     """CPUs that running domains have for themselves, by their name.
 
     :param uuid: of a domain that does not count
@@ -126,8 +140,10 @@ def held_cpus(host: Any, uuid: str,
                 held[domain.findtext('name') or guest.uuid] = cpus
         except (libvirt_error(), NumaError) as error:
             # It may have ended just now.
-            LOG.info('CPUs of domain %(uuid)s are not known: %(error)s',
-                     {'uuid': guest.uuid, 'error': error})
+            LOG.info(
+                'CPUs of domain %(uuid)s are not known: %(error)s',
+                {'uuid': guest.uuid, 'error': error},
+            )
     return held
 
 
@@ -145,11 +161,13 @@ def live(xml: str, uuid: str) -> Iterator[proof.Live]:
         return
     try:
         yield proof.live_of_process(
-            pid, dict(_threads(pid)), _mappings(pid),
-            cell_memory_kib(domain))
+            pid, dict(_threads(pid)), _mappings(pid), cell_memory_kib(domain)
+        )
     except (OSError, ValueError) as error:
-        LOG.info('QEMU process %(pid)s can not be looked at: %(error)s',
-                 {'pid': pid, 'error': error})
+        LOG.info(
+            'QEMU process %(pid)s can not be looked at: %(error)s',
+            {'pid': pid, 'error': error},
+        )
 
 
 def process_of(uuid: str) -> int | None:
@@ -161,7 +179,7 @@ def process_of(uuid: str) -> int | None:
         except OSError:
             continue
         texts = [word.decode(errors='replace') for word in words]
-        if wanted in zip(texts, texts[1:]):
+        if wanted in itertools.pairwise(texts):
             return int(path.parent.name)
     return None
 
@@ -169,11 +187,15 @@ def process_of(uuid: str) -> int | None:
 def _threads(pid: int) -> Iterator[tuple[int, procfs.Thread]]:
     for task in (_PROC / str(pid) / 'task').iterdir():
         try:
-            yield int(task.name), procfs.Thread(
-                (task / 'comm').read_text().rstrip('\n'),
-                procfs.allowed_cpus((task / 'status').read_text()))
+            yield (
+                int(task.name),
+                procfs.Thread(
+                    (task / 'comm').read_text().rstrip('\n'),
+                    procfs.allowed_cpus((task / 'status').read_text()),
+                ),
+            )
         except FileNotFoundError:
-            continue    # QEMU has ended that thread meanwhile
+            continue  # QEMU has ended that thread meanwhile
 
 
 def _mappings(pid: int) -> list[procfs.Mapping]:
@@ -185,13 +207,22 @@ def _mappings(pid: int) -> list[procfs.Mapping]:
     try:
         resident = int((folder / 'statm').read_text().split()[1])
         if resident > _MOST_PAGES:
-            LOG.info('Where the memory of process %(pid)s is is not'
-                     ' compared: it has %(pages)s small pages',
-                     {'pid': pid, 'pages': resident})
+            LOG.info(
+                'Where the memory of process %(pid)s is is not'
+                ' compared: it has %(pages)s small pages',
+                {'pid': pid, 'pages': resident},
+            )
             return []
-        return list(procfs.mappings((folder / 'numa_maps').read_text(),
-                                    (folder / 'maps').read_text()))
+        return list(
+            procfs.mappings(
+                (folder / 'numa_maps').read_text(),
+                (folder / 'maps').read_text(),
+            )
+        )
     except (FileNotFoundError, PermissionError) as error:
-        LOG.info('Where the memory of process %(pid)s is can not be seen:'
-                 ' %(error)s', {'pid': pid, 'error': error})
+        LOG.info(
+            'Where the memory of process %(pid)s is can not be seen:'
+            ' %(error)s',
+            {'pid': pid, 'error': error},
+        )
         return []

@@ -24,8 +24,8 @@ import contextlib
 from typing import Any
 import uuid
 
-import nova.conf
 from nova import exception
+import nova.conf
 from oslo_log import log as logging
 from oslo_utils import timeutils
 from oslo_utils import units
@@ -37,24 +37,25 @@ from nova_arm_migrate.nova.layout import dry_run
 from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.numa import abi
 from nova_arm_migrate.numa import clusters
-from nova_arm_migrate.numa.errors import NumaError
 from nova_arm_migrate.numa import hostcheck
+from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa import proof
+from nova_arm_migrate.numa import wire
+from nova_arm_migrate.numa.errors import NumaError
 from nova_arm_migrate.numa.layout import Cell
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.layout import Scheduler
-from nova_arm_migrate.numa import parse
-from nova_arm_migrate.numa import proof
 from nova_arm_migrate.numa.regenerate import regenerate
 from nova_arm_migrate.numa.regenerate import regenerated
-from nova_arm_migrate.numa import wire
 
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
 LOG = logging.getLogger(__name__)
 
 
-def claimed_layout(driver: Any, topology: Any, flavor: Any,
-                   image_meta: Any) -> Layout:
+def claimed_layout(
+    driver: Any, topology: Any, flavor: Any, image_meta: Any
+) -> Layout:
     """Return where the guest goes on this host, by Nova's claim.
 
     :param driver: LibvirtDriver of the destination
@@ -64,27 +65,40 @@ def claimed_layout(driver: Any, topology: Any, flavor: Any,
     :raises LayoutError: if Nova's own numbers make no layout
     """
     shared, tune, _numa, numatune = driver._get_guest_numa_config(
-        topology, flavor, image_meta)
+        topology, flavor, image_meta
+    )
     if tune is None or numatune is None:
         return Layout(shared=shared or None)
     backing = driver._get_guest_memory_backing_config(
-        topology, numatune, flavor, image_meta)
+        topology, numatune, flavor, image_meta
+    )
     pages = {}
-    for page in (backing.hugepages if backing is not None else ()):
+    for page in backing.hugepages if backing is not None else ():
         pages.update(dict.fromkeys(page.nodeset, page.size_kb))
     scheduler = None
     for how in tune.vcpusched:
-        scheduler = Scheduler(frozenset(how.vcpus), how.scheduler,
-                              how.priority)
+        scheduler = Scheduler(
+            frozenset(how.vcpus), how.scheduler, how.priority
+        )
     return Layout(
         vcpus={pin.id: frozenset(pin.cpuset) for pin in tune.vcpupin},
         emulator=frozenset(tune.emulatorpin.cpuset) or None,
-        iothreads={pin.iothread: frozenset(pin.cpuset)
-                   for pin in tune.iothreadpin if pin.cpuset},
+        iothreads={
+            pin.iothread: frozenset(pin.cpuset)
+            for pin in tune.iothreadpin
+            if pin.cpuset
+        },
         cells=tuple(
-            Cell(node.cellid, frozenset(node.nodeset), node.mode,
-                 pages.get(node.cellid)) for node in numatune.memnodes),
-        scheduler=scheduler)
+            Cell(
+                node.cellid,
+                frozenset(node.nodeset),
+                node.mode,
+                pages.get(node.cellid),
+            )
+            for node in numatune.memnodes
+        ),
+        scheduler=scheduler,
+    )
 
 
 def dedicated_cpus(topology: Any) -> frozenset[int]:
@@ -92,8 +106,11 @@ def dedicated_cpus(topology: Any) -> frozenset[int]:
 
     :param topology: InstanceNUMATopology
     """
-    return frozenset(cpu for cell in topology.cells
-                     for cpu in (cell.cpu_pinning or {}).values())
+    return frozenset(
+        cpu
+        for cell in topology.cells
+        for cpu in (cell.cpu_pinning or {}).values()
+    )
 
 
 class NumaMigration:
@@ -111,12 +128,16 @@ class NumaMigration:
         if conf.current(CONF).numa_layout:
             return True
         if instance.numa_topology is not None:
-            LOG.info('[arm_migrate] numa_layout is off: the guest\'s XML is'
-                     ' left to Nova', instance=instance)
+            LOG.info(
+                "[arm_migrate] numa_layout is off: the guest's XML is"
+                ' left to Nova',
+                instance=instance,
+            )
         return False
 
-    def _claimed_layout(self, instance: Any, topology: Any, flavor: Any,
-                        image_meta: Any) -> Layout:
+    def _claimed_layout(
+        self, instance: Any, topology: Any, flavor: Any, image_meta: Any
+    ) -> Layout:
         """`claimed_layout`, as the options here have it.
 
         The same whenever it is asked for one guest: the layout is tried out,
@@ -125,7 +146,8 @@ class NumaMigration:
         layout = claimed_layout(self._driver, topology, flavor, image_meta)
         if conf.current(CONF).fewest_clusters:
             layout = clusters.narrowed(
-                layout, numa_host.clusters(), uuid.UUID(instance.uuid).int)
+                layout, numa_host.clusters(), uuid.UUID(instance.uuid).int
+            )
         return layout
 
     # On the destination, before anything moves
@@ -152,7 +174,8 @@ class NumaMigration:
             if isinstance(error, exception.MigrationPreCheckError):
                 raise
             raise exception.MigrationPreCheckError(
-                reason=f'numa: {error}') from error
+                reason=f'numa: {error}'
+            ) from error
 
     def try_out(self, instance: Any, migrate_data: Any, claim: Any) -> None:
         """Check that the guest could run here as it has been claimed.
@@ -163,29 +186,46 @@ class NumaMigration:
         if not self._wanted(instance):
             return
         if packed is None:
-            LOG.info('The source has no NUMA layouts of nova-arm-migrate:'
-                     ' the guest\'s XML is left to Nova', instance=instance)
+            LOG.info(
+                'The source has no NUMA layouts of nova-arm-migrate:'
+                " the guest's XML is left to Nova",
+                instance=instance,
+            )
             return
         watch = timeutils.StopWatch()
         watch.start()
         layout = self._claimed_layout(
-            instance, claim.claimed_numa_topology, claim.flavor,
-            claim.image_meta)
+            instance,
+            claim.claimed_numa_topology,
+            claim.flavor,
+            claim.image_meta,
+        )
         original = parse.parse_domain(channel.unpack(packed))
         domain = regenerated(original, layout)
         # Until pre_live_migration the CPUs may be powered down.
         host = numa_host.host_numa(
-            self._driver._host, instance.uuid,
+            self._driver._host,
+            instance.uuid,
             dedicated_cpus(claim.claimed_numa_topology),
-            online=not CONF.libvirt.cpu_power_management)
-        self._raise_faults(instance, [
-            *hostcheck.faults(layout, host,
-                              hostcheck.cell_memory_kib(domain)),
-            self._schema.fault(domain, original),
-            dry_run.native_fault(
-                self._driver._host.get_connection(), domain)])
-        LOG.info('NUMA layout: tried out in %.3f s', watch.elapsed(),
-                 instance=instance)
+            online=not CONF.libvirt.cpu_power_management,
+        )
+        self._raise_faults(
+            instance,
+            [
+                *hostcheck.faults(
+                    layout, host, hostcheck.cell_memory_kib(domain)
+                ),
+                self._schema.fault(domain, original),
+                dry_run.native_fault(
+                    self._driver._host.get_connection(), domain
+                ),
+            ],
+        )
+        LOG.info(
+            'NUMA layout: tried out in %.3f s',
+            watch.elapsed(),
+            instance=instance,
+        )
 
     def send(self, instance: Any, migrate_data: Any) -> None:
         """Send the layout, once all is ready here.
@@ -201,16 +241,27 @@ class NumaMigration:
                 return
             topology = instance.migration_context.new_numa_topology
             host = numa_host.host_numa(
-                self._driver._host, instance.uuid, dedicated_cpus(topology))
-            self._raise_faults(instance, list(hostcheck.faults(
-                layout, host,
-                {number: cell.memory * units.Ki
-                 for number, cell in enumerate(topology.cells)})))
+                self._driver._host, instance.uuid, dedicated_cpus(topology)
+            )
+            self._raise_faults(
+                instance,
+                list(
+                    hostcheck.faults(
+                        layout,
+                        host,
+                        {
+                            number: cell.memory * units.Ki
+                            for number, cell in enumerate(topology.cells)
+                        },
+                    )
+                ),
+            )
             channel.put(migrate_data, channel.LAYOUT, wire.dump(layout))
         except NumaError as error:
             # Of any other exception the server's event has the name only.
             raise exception.MigrationPreCheckError(
-                reason=f'numa: {error}') from error
+                reason=f'numa: {error}'
+            ) from error
 
     def _layout(self, instance: Any) -> Layout | None:
         """Layout of a guest under way to here; None if it has none."""
@@ -219,18 +270,21 @@ class NumaMigration:
         if topology is None:
             return None
         return self._claimed_layout(
-            instance, topology, instance.flavor, instance.image_meta)
+            instance, topology, instance.flavor, instance.image_meta
+        )
 
-    def _raise_faults(self, instance: Any,
-                      found: list[hostcheck.Fault | None]) -> None:
+    def _raise_faults(
+        self, instance: Any, found: list[hostcheck.Fault | None]
+    ) -> None:
         faults = [fault for fault in found if fault is not None]
         if not faults:
             return
         for fault in faults:
             LOG.warning('NUMA layout: %s', fault, instance=instance)
         more = f' (+{len(faults) - 1} more)' if len(faults) > 1 else ''
-        raise NumaError(faults[0].path,
-                        f'{CONF.host}: {faults[0].sentence}{more}')
+        raise NumaError(
+            faults[0].path, f'{CONF.host}: {faults[0].sentence}{more}'
+        )
 
     # On the source
 
@@ -240,17 +294,19 @@ class NumaMigration:
         if instance.numa_topology is None or not self._wanted(instance):
             return
         if asked is None:
-            LOG.info('The destination has no NUMA layouts of'
-                     ' nova-arm-migrate: the guest\'s XML is left to Nova',
-                     instance=instance)
+            LOG.info(
+                'The destination has no NUMA layouts of'
+                " nova-arm-migrate: the guest's XML is left to Nova",
+                instance=instance,
+            )
             return
         guest = self._driver._host.get_guest(instance)
-        domain = parse.parse_domain(
-            guest.get_xml_desc(dump_migratable=True))
+        domain = parse.parse_domain(guest.get_xml_desc(dump_migratable=True))
         for graphics in domain.iterfind('devices/graphics[@passwd]'):
             graphics.attrib.pop('passwd')
-        channel.put(migrate_data, channel.DOMAIN, channel.pack(
-            parse.text_of(domain)))
+        channel.put(
+            migrate_data, channel.DOMAIN, channel.pack(parse.text_of(domain))
+        )
 
     def leaving(self, instance: Any, migrate_data: Any, guest: Any) -> Any:
         """Return the guest, or one that writes its XML for the layout.
@@ -262,8 +318,11 @@ class NumaMigration:
             return guest
         if text is None:
             if instance.numa_topology is not None:
-                LOG.info('The destination has sent no layout: the guest\'s'
-                         ' XML is left to Nova', instance=instance)
+                LOG.info(
+                    "The destination has sent no layout: the guest's"
+                    ' XML is left to Nova',
+                    instance=instance,
+                )
             return guest
         return GuestWithLayout(guest, wire.load(text))
 
@@ -279,12 +338,18 @@ class NumaMigration:
             layout = self._layout(instance)
             if layout is not None:
                 self._prove(context, instance, layout)
-                LOG.info('NUMA layout: compared in %.3f s', watch.elapsed(),
-                         instance=instance)
+                LOG.info(
+                    'NUMA layout: compared in %.3f s',
+                    watch.elapsed(),
+                    instance=instance,
+                )
         except Exception:
             # The guest is here and runs: nothing is worth failing it.
-            LOG.exception('The NUMA layout of a guest that has landed could'
-                          ' not be compared', instance=instance)
+            LOG.exception(
+                'The NUMA layout of a guest that has landed could'
+                ' not be compared',
+                instance=instance,
+            )
 
     def _prove(self, context: Any, instance: Any, layout: Layout) -> None:
         guest = self._driver._host.get_guest(instance)
@@ -292,25 +357,42 @@ class NumaMigration:
         for difference in found:
             if difference.part in proof.PINS:
                 repair(guest._domain, difference)
-        left = (self._differences(guest, instance, layout) if found else [])
+        left = self._differences(guest, instance, layout) if found else []
         mended = [str(one) for one in found if one not in left]
         texts = [str(one) for one in left] + [
-            str(fault) for fault in hostcheck.shared_cores(
-                layout, numa_host.held_cpus(
-                    self._driver._host, instance.uuid, dedicated_cpus(
-                        instance.migration_context.new_numa_topology)))]
+            str(fault)
+            for fault in hostcheck.shared_cores(
+                layout,
+                numa_host.held_cpus(
+                    self._driver._host,
+                    instance.uuid,
+                    dedicated_cpus(
+                        instance.migration_context.new_numa_topology
+                    ),
+                ),
+            )
+        ]
         log = LOG.warning if texts or mended else LOG.info
-        log('NUMA layout after landing: %(state)s; repaired: %(mended)s',
-            {'state': '; '.join(texts) or 'as claimed',
-             'mended': '; '.join(mended) or 'nothing'}, instance=instance)
+        log(
+            'NUMA layout after landing: %(state)s; repaired: %(mended)s',
+            {
+                'state': '; '.join(texts) or 'as claimed',
+                'mended': '; '.join(mended) or 'nothing',
+            },
+            instance=instance,
+        )
         if texts:
             events.failed(context, instance, 'numa_layout', '; '.join(texts))
 
-    def _differences(self, guest: Any, instance: Any,
-                     layout: Layout) -> list[proof.Difference]:
+    def _differences(
+        self, guest: Any, instance: Any, layout: Layout
+    ) -> list[proof.Difference]:
         reports = numa_host.live(guest.get_xml_desc(), instance.uuid)
-        return [difference for live in reports
-                for difference in proof.differences(layout, live)]
+        return [
+            difference
+            for live in reports
+            for difference in proof.differences(layout, live)
+        ]
 
 
 def repair(domain: Any, difference: proof.Difference) -> None:
@@ -318,8 +400,10 @@ def repair(domain: Any, difference: proof.Difference) -> None:
 
     :param domain: libvirt's, running
     """
-    cpus = tuple(number in difference.wanted
-                 for number in range(max(difference.wanted) + 1))
+    cpus = tuple(
+        number in difference.wanted
+        for number in range(max(difference.wanted) + 1)
+    )
     try:
         # Flags 0: the running domain.
         if difference.part is proof.Part.VCPU:
@@ -329,8 +413,10 @@ def repair(domain: Any, difference: proof.Difference) -> None:
         else:
             domain.pinEmulator(cpus, 0)
     except numa_host.libvirt_error() as error:
-        LOG.warning('%(difference)s can not be repaired: %(error)s',
-                    {'difference': difference, 'error': error})
+        LOG.warning(
+            '%(difference)s can not be repaired: %(error)s',
+            {'difference': difference, 'error': error},
+        )
 
 
 class GuestWithLayout:
@@ -355,8 +441,9 @@ class GuestWithLayout:
 
         :raises NumaError: if the layout does not fit the guest
         """
-        return regenerate(self._guest.get_xml_desc(*args, **kwargs),
-                          self._layout)
+        return regenerate(
+            self._guest.get_xml_desc(*args, **kwargs), self._layout
+        )
 
     def migrate(self, destination: str, **kwargs: Any) -> Any:
         """Migrate with the layout's XML, and nothing else of it changed.
@@ -368,6 +455,8 @@ class GuestWithLayout:
         if xml:
             before = self._guest.get_xml_desc(dump_migratable=True)
             kwargs['destination_xml'] = regenerate(xml, self._layout)
-            abi.check(parse.parse_domain(before),
-                      parse.parse_domain(kwargs['destination_xml']))
+            abi.check(
+                parse.parse_domain(before),
+                parse.parse_domain(kwargs['destination_xml']),
+            )
         return self._guest.migrate(destination, **kwargs)

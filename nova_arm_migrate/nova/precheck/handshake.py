@@ -32,5 +32,7 @@ def mark(migrate_data: Any) -> None:
 
 def is_marked(migrate_data: Any) -> bool:
     """Whether the sender has the extension."""
-    return ('supported_perf_events' in migrate_data
-            and _MARK in migrate_data.supported_perf_events)
+    return (
+        'supported_perf_events' in migrate_data
+        and _MARK in migrate_data.supported_perf_events
+    )

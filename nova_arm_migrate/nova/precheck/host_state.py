@@ -19,10 +19,10 @@ import threading
 
 from oslo_log import log as logging
 
-from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.types import guest_seen
 from nova_arm_migrate.probe.types import HostProbe
@@ -51,8 +51,9 @@ class HostProbeCache:
     :param versions: of QEMU and libvirt, as they are now
     """
 
-    def __init__(self, probe: Callable[[], HostProbe],
-                 versions: Callable[[], Hashable]) -> None:
+    def __init__(
+        self, probe: Callable[[], HostProbe], versions: Callable[[], Hashable]
+    ) -> None:
         self._make = probe
         self._versions = versions
         # Held for an assignment at a time, never over a probe: two threads
@@ -83,7 +84,9 @@ class HostProbeCache:
                 LOG.warning(
                     'This host can not be probed and reports no arm64'
                     ' record: %s. Live migrations to and from it can not be'
-                    ' judged; nothing else is affected.', reason)
+                    ' judged; nothing else is affected.',
+                    reason,
+                )
             return f'it can not be probed: {reason}'
 
     def started(self, domain: Domain) -> Guest:
@@ -98,10 +101,18 @@ class HostProbeCache:
             # What KVM shows follows from the host's profile as well.
             LOG.debug('No scratch vCPU for a new guest: %s', error)
             return guest_started_on(
-                taken.host, disabled=domain.disabled, gic=domain.gic,
-                memory=domain.memory)
-        return guest_seen(taken.host, view, disabled=domain.disabled,
-                          gic=domain.gic, memory=domain.memory)
+                taken.host,
+                disabled=domain.disabled,
+                gic=domain.gic,
+                memory=domain.memory,
+            )
+        return guest_seen(
+            taken.host,
+            view,
+            disabled=domain.disabled,
+            gic=domain.gic,
+            memory=domain.memory,
+        )
 
     def trial(self, guest: Guest) -> Trial:
         """Write the guest's registers to a scratch vCPU here."""

@@ -21,9 +21,6 @@ import dataclasses
 import enum
 from typing import Any
 
-from nova_arm_migrate.nova.conf import Enforcement
-from nova_arm_migrate.nova.conf import Settings
-from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Guest
@@ -37,6 +34,9 @@ from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import report
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
+from nova_arm_migrate.nova.conf import Enforcement
+from nova_arm_migrate.nova.conf import Settings
+from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.probe.types import Trial
 
 #: Why a peer without a sign of the extension judges nothing. Short: a stock
@@ -86,14 +86,18 @@ class Judgement:
     def to_dict(self) -> dict[str, Any]:
         """The outcome as a JSON object."""
         return {
-            'action': self.action.value, **self.report.to_dict(),
+            'action': self.action.value,
+            **self.report.to_dict(),
             'trial': self.trial or None,
-            'disagreements': [dataclasses.asdict(d)
-                              for d in self.disagreements]}
+            'disagreements': [
+                dataclasses.asdict(d) for d in self.disagreements
+            ],
+        }
 
 
-def migrating_guest(recorded: Guest | str | None, source: Host | str,
-              defined: Domain) -> MigratingGuest:
+def migrating_guest(
+    recorded: Guest | str | None, source: Host | str, defined: Domain
+) -> MigratingGuest:
     """Return what is known of a guest that is to leave its host.
 
     :param recorded: its own record; None if it has none, a text if it has
@@ -103,21 +107,39 @@ def migrating_guest(recorded: Guest | str | None, source: Host | str,
         recorded
     """
     if isinstance(recorded, str):
-        return MigratingGuest(None, (Finding(
-            Cause.GUEST_NOT_RECORDED, Severity.UNKNOWN, 'GUEST',
-            detail=f'its record can not be read: {recorded}'),))
+        return MigratingGuest(
+            None,
+            (
+                Finding(
+                    Cause.GUEST_NOT_RECORDED,
+                    Severity.UNKNOWN,
+                    'GUEST',
+                    detail=f'its record can not be read: {recorded}',
+                ),
+            ),
+        )
     if isinstance(source, str):
         # It may have been restarted there without anyone recording it.
         return MigratingGuest(recorded, (_unknown('SOURCE', source),))
     if recorded is None:
-        return MigratingGuest(guest_started_on(
-            source, disabled=defined.disabled, gic=defined.gic,
-            memory=defined.memory, inferred=True))
+        return MigratingGuest(
+            guest_started_on(
+                source,
+                disabled=defined.disabled,
+                gic=defined.gic,
+                memory=defined.memory,
+                inferred=True,
+            )
+        )
     return MigratingGuest(after_migration(recorded, source))
 
 
-def judge(leaving: MigratingGuest, destination: Host | str, settings: Settings,
-          trial: Callable[[Guest], Trial] | None = None) -> Judgement:
+def judge(
+    leaving: MigratingGuest,
+    destination: Host | str,
+    settings: Settings,
+    trial: Callable[[Guest], Trial] | None = None,
+) -> Judgement:
     """Judge whether the destination takes the guest.
 
     :param destination: its profile, or why there is none
@@ -138,18 +160,22 @@ def judge(leaving: MigratingGuest, destination: Host | str, settings: Settings,
         tried = _tell(answer)
         if answer.ran:
             result, disagreements = with_trial(
-                result, leaving.guest, refused=dict(answer.refused),
-                missing=answer.missing, unjudged=answer.unjudged,
+                result,
+                leaving.guest,
+                refused=dict(answer.refused),
+                missing=answer.missing,
+                unjudged=answer.unjudged,
                 options=options,
-                host=None if isinstance(destination, str) else destination)
-    return Judgement(action(result.verdict, settings), result, tried,
-                   disagreements)
+                host=None if isinstance(destination, str) else destination,
+            )
+    return Judgement(
+        action(result.verdict, settings), result, tried, disagreements
+    )
 
 
 def unjudged_destination(settings: Settings) -> Judgement:
     """Return what becomes of a move to a host without the extension."""
-    result = report([_unknown('DESTINATION', NO_EXTENSION)],
-                    settings.options)
+    result = report([_unknown('DESTINATION', NO_EXTENSION)], settings.options)
     return Judgement(action(result.verdict, settings), result)
 
 
@@ -174,7 +200,7 @@ def event_text(result: Report, host: str, room: int) -> str:
 
 def _cut(text: str, room: int) -> str:
     """Return as much of a text as fits into so many bytes of UTF-8."""
-    return text.encode()[:max(0, room)].decode(errors='ignore')
+    return text.encode()[: max(0, room)].decode(errors='ignore')
 
 
 def action(verdict: Verdict, settings: Settings) -> Action:

@@ -22,8 +22,8 @@ import json
 
 from oslo_serialization import jsonutils
 
-from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core import forms
+from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import host_from
@@ -63,8 +63,10 @@ def take_host(cpu_info: str | None) -> Host:
     if not cpu_info:
         raise NoHostRecord('nothing is known of its CPU')
     if len(cpu_info) > _LONGEST:
-        raise NoHostRecord(f'its cpu_info has {len(cpu_info)} characters,'
-                           f' more than {_LONGEST}')
+        raise NoHostRecord(
+            f'its cpu_info has {len(cpu_info)} characters,'
+            f' more than {_LONGEST}'
+        )
     try:
         info = json.loads(cpu_info, object_pairs_hook=forms.unique)
     except ProfileError as error:
@@ -73,8 +75,10 @@ def take_host(cpu_info: str | None) -> Host:
         raise NoHostRecord('its cpu_info is not JSON') from None
     record = info.get(CPU_INFO_KEY) if isinstance(info, dict) else None
     if record is None:
-        raise NoHostRecord('it has no record: nova-arm-migrate does not run'
-                           ' there, or could not probe it')
+        raise NoHostRecord(
+            'it has no record: nova-arm-migrate does not run'
+            ' there, or could not probe it'
+        )
     try:
         return host_from(record)
     except ProfileError as error:

@@ -25,11 +25,12 @@ _ON = ('force', 'require')
 
 #: libvirt's units (virScaleInteger), in bytes; without one it is KiB.
 _UNITS = {'b': 1, 'bytes': 1}
-_UNITS |= {f'{prefix}B': 1000 ** n
-           for n, prefix in enumerate('KMGTPE', start=1)}
-_UNITS |= {f'{prefix}{suffix}': 1024 ** n
-           for n, prefix in enumerate('KMGTPE', start=1)
-           for suffix in ('', 'iB')}
+_UNITS |= {f'{prefix}B': 1000**n for n, prefix in enumerate('KMGTPE', start=1)}
+_UNITS |= {
+    f'{prefix}{suffix}': 1024**n
+    for n, prefix in enumerate('KMGTPE', start=1)
+    for suffix in ('', 'iB')
+}
 _UNITS['k'] = 1024
 
 
@@ -67,7 +68,8 @@ def read_domain(xml: str) -> Domain:
         kvm=root.get('type') == 'kvm' and arch == 'aarch64',
         disabled=_disabled(root),
         gic=int(version) if version.isdecimal() else None,
-        memory=_memory(root))
+        memory=_memory(root),
+    )
 
 
 def merged(written: Domain, live: Domain) -> Domain:
@@ -78,7 +80,9 @@ def merged(written: Domain, live: Domain) -> Domain:
     return Domain(
         kvm=written.kvm and live.kvm,
         disabled=written.disabled | live.disabled,
-        gic=live.gic or written.gic, memory=live.memory or written.memory)
+        gic=live.gic or written.gic,
+        memory=live.memory or written.memory,
+    )
 
 
 def switched_off(policies: dict[str, str | None]) -> frozenset[str]:
@@ -90,18 +94,27 @@ def switched_off(policies: dict[str, str | None]) -> frozenset[str]:
     off = {name for name, policy in policies.items() if policy in _OFF}
     # QEMU: a vector length that is switched on leaves no longer one
     # (docs/system/arm/cpu-features.rst, SVE CPU Property Parsing Semantics).
-    longest = max((SVE_LENGTH_PROPERTIES[name]
-                   for name, policy in policies.items()
-                   if policy in _ON and name in SVE_LENGTH_PROPERTIES),
-                  default=SVE_LENGTHS[-1])
-    off.update(name for name, bits in SVE_LENGTH_PROPERTIES.items()
-               if bits > longest)
+    longest = max(
+        (
+            SVE_LENGTH_PROPERTIES[name]
+            for name, policy in policies.items()
+            if policy in _ON and name in SVE_LENGTH_PROPERTIES
+        ),
+        default=SVE_LENGTHS[-1],
+    )
+    off.update(
+        name for name, bits in SVE_LENGTH_PROPERTIES.items() if bits > longest
+    )
     return frozenset(off & DISABLED_NAMES)
 
 
 def _disabled(root: etree._Element) -> frozenset[str]:
-    off = switched_off({feature.get('name', ''): feature.get('policy')
-                        for feature in root.iterfind('cpu/feature')})
+    off = switched_off(
+        {
+            feature.get('name', ''): feature.get('policy')
+            for feature in root.iterfind('cpu/feature')
+        }
+    )
     pmu = root.find('features/pmu')
     if pmu is not None and pmu.get('state') == 'off':
         off |= {'pmu'}

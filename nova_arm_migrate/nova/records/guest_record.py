@@ -43,7 +43,7 @@ def take(vcpu_model: Any) -> Guest | None:
     """
     for feature in _features(vcpu_model):
         if feature.name.startswith(_PREFIX):
-            return load_guest(feature.name[len(_PREFIX):])
+            return load_guest(feature.name[len(_PREFIX) :])
     return None
 
 
@@ -57,16 +57,22 @@ def put(vcpu_model: Any, guest: Guest | None) -> Any:
         vcpu_model = objects.VirtCPUModel()
     features = cpu_features(vcpu_model)
     if guest is not None:
-        features.append(objects.VirtCPUFeature(
-            name=_PREFIX + dump_guest(guest), policy='optional'))
+        features.append(
+            objects.VirtCPUFeature(
+                name=_PREFIX + dump_guest(guest), policy='optional'
+            )
+        )
     vcpu_model.features = features
     return vcpu_model
 
 
 def cpu_features(vcpu_model: Any) -> list[Any]:
     """Return the features that are a CPU's: all but the record."""
-    return [feature for feature in _features(vcpu_model)
-            if not feature.name.startswith(_PREFIX)]
+    return [
+        feature
+        for feature in _features(vcpu_model)
+        if not feature.name.startswith(_PREFIX)
+    ]
 
 
 def _features(vcpu_model: Any) -> list[Any]:

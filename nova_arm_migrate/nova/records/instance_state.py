@@ -24,14 +24,14 @@ from nova.compute import task_states
 from nova.virt import hardware
 from oslo_utils import units
 
-from nova_arm_migrate.nova.records.domain import Domain
-from nova_arm_migrate.nova.records.domain import switched_off
-from nova_arm_migrate.nova.records import guest_record
-from nova_arm_migrate.nova.records.cpu_info import NoHostRecord
-from nova_arm_migrate.nova.records.cpu_info import take_host
 from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.nova.records import guest_record
+from nova_arm_migrate.nova.records.cpu_info import NoHostRecord
+from nova_arm_migrate.nova.records.cpu_info import take_host
+from nova_arm_migrate.nova.records.domain import Domain
+from nova_arm_migrate.nova.records.domain import switched_off
 
 
 def recorded(instance: Any) -> Guest | str | None:
@@ -52,14 +52,18 @@ def defined(instance: Any) -> Domain:
     :raises nova.exception.NovaException: if flavor and image contradict
         each other, which Nova lets no guest start with
     """
-    off = switched_off({
-        feature.name: feature.policy
-        for feature in guest_record.cpu_features(instance.vcpu_model)})
-    if hardware.get_pmu_constraint(
-            instance.flavor, instance.image_meta) is False:
+    off = switched_off(
+        {
+            feature.name: feature.policy
+            for feature in guest_record.cpu_features(instance.vcpu_model)
+        }
+    )
+    if (
+        hardware.get_pmu_constraint(instance.flavor, instance.image_meta)
+        is False
+    ):
         off |= {'pmu'}
-    return Domain(disabled=off,
-                  memory=instance.flavor.memory_mb * units.Mi)
+    return Domain(disabled=off, memory=instance.flavor.memory_mb * units.Mi)
 
 
 def host_record(cpu_info: str | None) -> Host | str:
@@ -78,9 +82,12 @@ def still_migrating(instance: Any) -> Iterator[None]:
     block that save stores everything else. The end of the migration stays in
     the object, for the first save after the block.
     """
+
     def save(*args: Any, **kwargs: Any) -> None:
-        ends = (instance.task_state is None
-                and 'task_state' in instance.obj_what_changed())
+        ends = (
+            instance.task_state is None
+            and 'task_state' in instance.obj_what_changed()
+        )
         if ends:
             instance.task_state = task_states.MIGRATING
         try:

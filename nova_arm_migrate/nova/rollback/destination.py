@@ -62,10 +62,14 @@ def ask(manager: Any, context: Any, instance: Any, host: str) -> Answer:
     data = {'filename': _NO_FILE, _KEY: {'uuid': instance.uuid}}
     try:
         said = manager.compute_rpcapi.check_instance_shared_storage(
-            context, data, instance=instance, host=host)
+            context, data, instance=instance, host=host
+        )
     except Exception as error:
-        LOG.warning('%(host)s does not say how the guest is there: %(error)s',
-                    {'host': host, 'error': error}, instance=instance)
+        LOG.warning(
+            '%(host)s does not say how the guest is there: %(error)s',
+            {'host': host, 'error': error},
+            instance=instance,
+        )
         return Answer()
     if not isinstance(said, dict):
         return Answer(reached=True)
@@ -74,8 +78,12 @@ def ask(manager: Any, context: Any, instance: Any, host: str) -> Answer:
     except ValueError:
         domain = Presence.UNKNOWN
     arriving, libvirt = said.get('arriving'), said.get('libvirt')
-    return Answer(domain, arriving if isinstance(arriving, bool) else None,
-                  libvirt if isinstance(libvirt, str) else None, reached=True)
+    return Answer(
+        domain,
+        arriving if isinstance(arriving, bool) else None,
+        libvirt if isinstance(libvirt, str) else None,
+        reached=True,
+    )
 
 
 def asked(data: Any) -> str | None:
@@ -89,15 +97,20 @@ def asked(data: Any) -> str | None:
     return uuid if isinstance(uuid, str) else None
 
 
-def answer(host: Any, domain: Presence,
-           arriving: bool | None) -> dict[str, Any]:
+def answer(
+    host: Any, domain: Presence, arriving: bool | None
+) -> dict[str, Any]:
     """Return the answer for `ask`.
 
     :param host: ``nova.virt.libvirt.host.Host``
     """
-    return {'domain': domain.value, 'arriving': arriving,
-            'libvirt': None if domain is Presence.UNKNOWN
-            else f'{id(host.get_connection()):x}'}
+    return {
+        'domain': domain.value,
+        'arriving': arriving,
+        'libvirt': None
+        if domain is Presence.UNKNOWN
+        else f'{id(host.get_connection()):x}',
+    }
 
 
 class Arrivals:
@@ -110,7 +123,8 @@ class Arrivals:
         self._lock = threading.Lock()
         self._since: dict[str, datetime.datetime] = {}
         self._settled: collections.deque[str] = collections.deque(
-            maxlen=self._REMEMBERED)
+            maxlen=self._REMEMBERED
+        )
 
     def begin(self, uuid: str) -> None:
         """Note that this host prepares for a guest."""

@@ -22,9 +22,9 @@ from collections.abc import Callable
 import threading
 from typing import Any
 
-from nova.compute import task_states
 from nova import exception
 from nova import objects
+from nova.compute import task_states
 from oslo_log import log as logging
 
 from nova_arm_migrate.nova import events
@@ -47,39 +47,55 @@ class Preparation:
         self._driver = driver
         self._manager = manager
         self._here = threading.local()
-        self._do_live_migration: Callable[..., None] = \
+        self._do_live_migration: Callable[..., None] = (
             manager._do_live_migration
+        )
         manager._do_live_migration = self.watch
 
     def over(self) -> None:
         """Note that the manager has called the driver in this thread."""
         self._here.over = True
 
-    def watch(self, context: Any, dest: str, instance: Any,
-              block_migration: Any, migration: Any,
-              migrate_data: Any) -> None:
+    def watch(
+        self,
+        context: Any,
+        dest: str,
+        instance: Any,
+        block_migration: Any,
+        migration: Any,
+        migrate_data: Any,
+    ) -> None:
         """Settle the migration if it fails and the manager leaves it so."""
         self._here.over = False
         # As they are before the destination changes them.
         bdms = self._block_devices(context, instance)
         try:
-            self._do_live_migration(context, dest, instance, block_migration,
-                                    migration, migrate_data)
+            self._do_live_migration(
+                context,
+                dest,
+                instance,
+                block_migration,
+                migration,
+                migrate_data,
+            )
         except Exception as error:
             if self._is_left(context, instance):
                 migrate_data.migration = migration
-                self._settle(context, dest, instance, migrate_data, bdms,
-                             error)
+                self._settle(
+                    context, dest, instance, migrate_data, bdms, error
+                )
             raise
 
     def _block_devices(self, context: Any, instance: Any) -> Any:
         try:
             return objects.BlockDeviceMappingList.get_by_instance_uuid(
-                context, instance.uuid)
+                context, instance.uuid
+            )
         except Exception as error:
             # The manager asks next, and stops there if this goes on.
-            LOG.debug('The block devices are not known: %s', error,
-                      instance=instance)
+            LOG.debug(
+                'The block devices are not known: %s', error, instance=instance
+            )
             return None
 
     def _is_left(self, context: Any, instance: Any) -> bool:
@@ -88,11 +104,20 @@ class Preparation:
             now = objects.Instance.get_by_uuid(context, instance.uuid)
         except exception.InstanceNotFound:
             return False
-        return bool(now.task_state == task_states.MIGRATING
-                    and now.host == self._manager.host)
+        return bool(
+            now.task_state == task_states.MIGRATING
+            and now.host == self._manager.host
+        )
 
-    def _settle(self, context: Any, dest: str, instance: Any,
-                migrate_data: Any, bdms: Any, error: Exception) -> None:
+    def _settle(
+        self,
+        context: Any,
+        dest: str,
+        instance: Any,
+        migrate_data: Any,
+        bdms: Any,
+        error: Exception,
+    ) -> None:
         if self._here.over:
             # The driver has said what is wrong, and the manager has failed
             # to record it.
@@ -102,11 +127,21 @@ class Preparation:
         known, _future = waiting.get(instance.uuid, (None, None))
         if known is not None and known.id == migrate_data.migration.id:
             del waiting[instance.uuid]
-        events.failed(context, instance, 'preparation',
-                      f'{type(error).__name__}: {error}')
+        events.failed(
+            context,
+            instance,
+            'preparation',
+            f'{type(error).__name__}: {error}',
+        )
         settlement = Settlement(
-            self._driver, self._manager, context, instance, dest,
-            migrate_data, bdms)
+            self._driver,
+            self._manager,
+            context,
+            instance,
+            dest,
+            migrate_data,
+            bdms,
+        )
         with instance_state.still_migrating(instance):
             problems = settlement.at_source(True, 'error', begun=False)
         if not fatal(problems):
@@ -118,4 +153,5 @@ class Preparation:
     def _call_it_error(self, instance: Any) -> None:
         instance.refresh()
         self._manager._set_instance_obj_error_state(
-            instance, clean_task_state=True)
+            instance, clean_task_state=True
+        )

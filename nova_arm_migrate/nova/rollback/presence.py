@@ -17,9 +17,9 @@ from typing import Any
 from nova import exception
 from oslo_log import log as logging
 
-from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.core.job import Presence
+from nova_arm_migrate.nova.layout import numa_host
 
 LOG = logging.getLogger(__name__)
 
@@ -56,8 +56,12 @@ _BY_STATE = {
 }
 
 _JOB_TYPES = {
-    0: JobType.NONE, 1: JobType.UNBOUNDED, 2: JobType.UNBOUNDED,
-    3: JobType.COMPLETED, 4: JobType.FAILED, 5: JobType.CANCELLED,
+    0: JobType.NONE,
+    1: JobType.UNBOUNDED,
+    2: JobType.UNBOUNDED,
+    3: JobType.COMPLETED,
+    4: JobType.FAILED,
+    5: JobType.CANCELLED,
 }
 
 
@@ -78,7 +82,8 @@ def classify(state: int, reason: int) -> Presence:
     :param reason: of that state, as virDomainGetState gives it
     """
     return _BY_REASON.get(
-        (state, reason), _BY_STATE.get(state, Presence.UNKNOWN))
+        (state, reason), _BY_STATE.get(state, Presence.UNKNOWN)
+    )
 
 
 def look(host: Any, instance: Any) -> Presence:
@@ -90,18 +95,26 @@ def look(host: Any, instance: Any) -> Presence:
     try:
         domain = host.get_guest(instance)._domain
         ask = getattr(domain, 'state', None)
-        if ask is None:    # Nova's simulated libvirt, in its own tests
+        if ask is None:  # Nova's simulated libvirt, in its own tests
             return classify(domain.info()[0], 0)
         return classify(*ask()[:2])
     except exception.InstanceNotFound:
         return Presence.ABSENT
     except numa_host.libvirt_error() as error:
-        if error.get_error_code() == \
-                numa_host.libvirt_module().VIR_ERR_NO_DOMAIN:
+        if (
+            error.get_error_code()
+            == numa_host.libvirt_module().VIR_ERR_NO_DOMAIN
+        ):
             return Presence.ABSENT
-        LOG.warning('libvirt does not say how the guest is: %s', error,
-                    instance=instance)
+        LOG.warning(
+            'libvirt does not say how the guest is: %s',
+            error,
+            instance=instance,
+        )
     except exception.NovaException as error:
-        LOG.warning('libvirt does not say how the guest is: %s', error,
-                    instance=instance)
+        LOG.warning(
+            'libvirt does not say how the guest is: %s',
+            error,
+            instance=instance,
+        )
     return Presence.UNKNOWN

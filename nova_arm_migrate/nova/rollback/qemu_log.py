@@ -50,8 +50,11 @@ def last_line(instance: Any, since: datetime.datetime) -> str | None:
     try:
         data, _ = nova.privsep.path.last_bytes(path, _QEMU_LOG_BYTES)
     except Exception as error:
-        LOG.debug('%(path)s can not be read: %(error)s',
-                  {'path': path, 'error': error}, instance=instance)
+        LOG.debug(
+            '%(path)s can not be read: %(error)s',
+            {'path': path, 'error': error},
+            instance=instance,
+        )
         return None
     return last_message(data.decode(errors='replace'), since)
 
@@ -86,7 +89,10 @@ def last_message(text: str, since: datetime.datetime) -> str | None:
 def _time_of(line: str) -> datetime.datetime | None:
     match = _TIME.match(line)
     try:
-        return datetime.datetime.fromisoformat(
-            f'{match[1]}T{match[2]}') if match else None
+        return (
+            datetime.datetime.fromisoformat(f'{match[1]}T{match[2]}')
+            if match
+            else None
+        )
     except ValueError:
         return None

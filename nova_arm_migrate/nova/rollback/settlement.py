@@ -22,18 +22,18 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
 
+from nova import exception
+from nova import objects
 from nova.compute import task_states
 from nova.compute import vm_states
-from nova import exception
 from nova.network import model as network_model
 from nova.network import neutron
-from nova import objects
 from oslo_log import log as logging
 
+from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.nova.rollback import destination
 from nova_arm_migrate.nova.rollback import presence
 from nova_arm_migrate.nova.rollback.problem import Problem
-from nova_arm_migrate.core.job import Presence
 
 LOG = logging.getLogger(__name__)
 
@@ -65,9 +65,16 @@ class Settlement:
     :param source_bdms: the block device mappings as they were before
     """
 
-    def __init__(self, driver: Any, manager: Any, context: Any,
-                 instance: Any, dest: str, migrate_data: Any,
-                 source_bdms: Any) -> None:
+    def __init__(
+        self,
+        driver: Any,
+        manager: Any,
+        context: Any,
+        instance: Any,
+        dest: str,
+        migrate_data: Any,
+        source_bdms: Any,
+    ) -> None:
         self._driver = driver
         self._manager = manager
         self._context = context
@@ -75,11 +82,12 @@ class Settlement:
         self._dest = dest
         self._data = migrate_data
         self._bdms_before = {
-            bdm.volume_id: bdm for bdm in source_bdms or ()
-            if bdm.is_volume}
+            bdm.volume_id: bdm for bdm in source_bdms or () if bdm.is_volume
+        }
 
-    def at_source(self, raised: bool, status: str,
-                  begun: bool = True) -> list[Problem]:
+    def at_source(
+        self, raised: bool, status: str, begun: bool = True
+    ) -> list[Problem]:
         """Have everything say that the guest is on this host.
 
         :param raised: Nova's rollback has raised
@@ -89,8 +97,7 @@ class Settlement:
         checks: list[tuple[str, Check]] = [
             ('volumes', self._volumes_back),
             ('allocations', self._allocations_back),
-            ('ports', lambda: self._bindings(
-                self._manager.host, self._dest)),
+            ('ports', lambda: self._bindings(self._manager.host, self._dest)),
         ]
         if raised and begun:
             checks += [('interfaces', self._interfaces_back)]
@@ -118,8 +125,7 @@ class Settlement:
             ]
         checks += [
             ('volumes', self._volumes_there),
-            ('ports', lambda: self._bindings(
-                self._dest, self._manager.host)),
+            ('ports', lambda: self._bindings(self._dest, self._manager.host)),
         ]
         if raised:
             checks += [
@@ -133,10 +139,16 @@ class Settlement:
             try:
                 yield from check() or ()
             except Exception as error:
-                LOG.exception('The %s of a live migration can not be put'
-                              ' right', part, instance=self._instance)
-                yield Problem(part, f'{type(error).__name__}: {error}'
-                              f'{_REMEDIES.get(part, "")}')
+                LOG.exception(
+                    'The %s of a live migration can not be put right',
+                    part,
+                    instance=self._instance,
+                )
+                yield Problem(
+                    part,
+                    f'{type(error).__name__}: {error}'
+                    f'{_REMEDIES.get(part, "")}',
+                )
 
     # Volumes
 
@@ -144,16 +156,25 @@ class Settlement:
         """Give each volume the attachment of this host, and only that."""
         wrong = []
         for bdm in objects.BlockDeviceMappingList.get_by_instance_uuid(
-                self._context, self._instance.uuid):
+            self._context, self._instance.uuid
+        ):
             before = self._bdms_before.get(bdm.volume_id)
-            if bdm.is_volume and before is not None and (
+            if (
+                bdm.is_volume
+                and before is not None
+                and (
                     bdm.attachment_id != before.attachment_id
-                    or bdm.connection_info != before.connection_info):
+                    or bdm.connection_info != before.connection_info
+                )
+            ):
                 wrong.append((bdm, before))
         if wrong:
             self._manager._remove_remote_volume_connections(
-                self._context, self._dest, [bdm for bdm, _ in wrong],
-                self._instance)
+                self._context,
+                self._dest,
+                [bdm for bdm, _ in wrong],
+                self._instance,
+            )
         for bdm, before in wrong:
             stray = bdm.attachment_id
             bdm.attachment_id = before.attachment_id
@@ -161,48 +182,65 @@ class Settlement:
             # First, so that Nova works on the right one from now on.
             bdm.save()
             if stray and stray != before.attachment_id:
-                yield from self._delete_attachment(bdm.volume_id, stray,
-                                                   self._dest)
+                yield from self._delete_attachment(
+                    bdm.volume_id, stray, self._dest
+                )
 
     def _volumes_there(self) -> Iterator[Problem]:
         """Leave no attachment of this host to a volume."""
         for bdm in objects.BlockDeviceMappingList.get_by_instance_uuid(
-                self._context, self._instance.uuid):
+            self._context, self._instance.uuid
+        ):
             before = self._bdms_before.get(bdm.volume_id)
-            if before is None or not before.attachment_id or (
-                    bdm.attachment_id == before.attachment_id):
+            if (
+                before is None
+                or not before.attachment_id
+                or (bdm.attachment_id == before.attachment_id)
+            ):
                 continue
             try:
                 self._manager.volume_api.attachment_get(
-                    self._context, before.attachment_id)
+                    self._context, before.attachment_id
+                )
             except exception.VolumeAttachmentNotFound:
                 continue
             except Exception as error:
-                LOG.warning('Whether an attachment is left is not known: %s',
-                            error, instance=self._instance)
+                LOG.warning(
+                    'Whether an attachment is left is not known: %s',
+                    error,
+                    instance=self._instance,
+                )
             yield from self._delete_attachment(
-                bdm.volume_id, before.attachment_id, self._manager.host)
+                bdm.volume_id, before.attachment_id, self._manager.host
+            )
 
-    def _delete_attachment(self, volume: str, attachment: str,
-                           host: str) -> Iterator[Problem]:
+    def _delete_attachment(
+        self, volume: str, attachment: str, host: str
+    ) -> Iterator[Problem]:
         try:
             self._manager.volume_api.attachment_delete(
-                self._context, attachment)
+                self._context, attachment
+            )
         except exception.VolumeAttachmentNotFound:
             return
         except Exception as error:
             yield Problem(
-                'volumes', f'Volume {volume} still has the attachment'
+                'volumes',
+                f'Volume {volume} still has the attachment'
                 f' {attachment} of {host}. Delete it with openstack volume'
-                f' attachment delete ({error})')
+                f' attachment delete ({error})',
+            )
 
     # Ports
 
     def _bindings(self, here: str, elsewhere: str) -> Iterator[Problem]:
         """Give each port the binding of one host, and only that."""
         data = self._data
-        ports = [vif.port_id for vif in data.vifs] \
-            if 'vifs' in data and data.vifs else []
+        ports = (
+            [vif.port_id for vif in data.vifs]
+            if 'vifs' in data and data.vifs
+            else []
+        )
         if not ports:
             return
         client = neutron.get_client(self._context, admin=True)
@@ -215,21 +253,28 @@ class Settlement:
                     client.delete_port_binding(port, elsewhere)
             except Exception as error:
                 yield Problem(
-                    'ports', f'Port {port} may still be bound to {elsewhere}'
-                    f' ({type(error).__name__}: {error})')
+                    'ports',
+                    f'Port {port} may still be bound to {elsewhere}'
+                    f' ({type(error).__name__}: {error})',
+                )
 
     def _ports_there(self) -> None:
         """Do what the manager does for the ports of a guest that has left."""
         migration = objects.Migration(
-            source_compute=self._manager.host, dest_compute=self._dest,
-            migration_type='live-migration')
+            source_compute=self._manager.host,
+            dest_compute=self._dest,
+            migration_type='live-migration',
+        )
         network = self._manager.network_api
         network.migrate_instance_start(
-            self._context, self._instance, migration)
+            self._context, self._instance, migration
+        )
         network.migrate_instance_finish(
-            self._context, self._instance, migration, provider_mappings=None)
+            self._context, self._instance, migration, provider_mappings=None
+        )
         network.setup_networks_on_host(
-            self._context, self._instance, self._manager.host, teardown=True)
+            self._context, self._instance, self._manager.host, teardown=True
+        )
 
     # Placement
 
@@ -239,101 +284,135 @@ class Settlement:
         migration = self._data.migration
         held = report.get_allocs_for_consumer(self._context, migration.uuid)
         if held.get('allocations') and not report.move_allocations(
-                self._context, migration.uuid, self._instance.uuid):
-            yield Problem('allocations', 'Placement still has allocations of'
-                          f' the migration {migration.uuid}. Run nova-manage'
-                          ' placement heal_allocations')
+            self._context, migration.uuid, self._instance.uuid
+        ):
+            yield Problem(
+                'allocations',
+                'Placement still has allocations of'
+                f' the migration {migration.uuid}. Run nova-manage'
+                ' placement heal_allocations',
+            )
 
     def _allocations_there(self) -> None:
         """Free what the migration holds of this host."""
         self._manager.rt.free_pci_device_allocations_for_instance(
-            self._context, self._instance)
+            self._context, self._instance
+        )
         report = self._manager.reportclient
         migration = self._data.migration
         held = report.get_allocs_for_consumer(self._context, migration.uuid)
         if held.get('allocations'):
             report.delete_allocation_for_instance(
-                self._context, migration.uuid, consumer_type='migration',
-                force=False)
+                self._context,
+                migration.uuid,
+                consumer_type='migration',
+                force=False,
+            )
 
     # The two hosts
 
     def _interfaces_back(self) -> None:
         """Attach again the passed-through interfaces of the guest."""
-        if presence.look(
-                self._driver._host, self._instance) is Presence.ABSENT:
+        if (
+            presence.look(self._driver._host, self._instance)
+            is Presence.ABSENT
+        ):
             return
         self._driver.rollback_live_migration_at_source(
-            self._context, self._instance, self._data)
+            self._context, self._instance, self._data
+        )
 
     def _destination_clean(self) -> None:
         """Have the destination remove what it has prepared."""
         answer = destination.ask(
-            self._manager, self._context, self._instance, self._dest)
+            self._manager, self._context, self._instance, self._dest
+        )
         rpc = self._manager.compute_rpcapi
         do_cleanup, destroy_disks = self._cleanup_flags()
         if do_cleanup and answer.arriving is not False:
             rpc.rollback_live_migration_at_destination(
-                self._context, self._instance, self._dest,
-                destroy_disks=destroy_disks, migrate_data=self._data)
+                self._context,
+                self._instance,
+                self._dest,
+                destroy_disks=destroy_disks,
+                migrate_data=self._data,
+            )
         elif not do_cleanup:
             self._manager.network_api.setup_networks_on_host(
-                self._context, self._instance, host=self._dest,
-                teardown=True)
+                self._context, self._instance, host=self._dest, teardown=True
+            )
         if 'src_supports_numa_live_migration' in self._data and (
-                self._data.src_supports_numa_live_migration):
+            self._data.src_supports_numa_live_migration
+        ):
             try:
                 rpc.drop_move_claim_at_destination(
-                    self._context, self._instance, self._dest)
+                    self._context, self._instance, self._dest
+                )
             except Exception as error:
                 # The destination's tracker counts migrations under way only:
                 # it releases the claim when it looks next.
-                LOG.warning('The destination has not released its claim:'
-                            ' %s', error, instance=self._instance)
+                LOG.warning(
+                    'The destination has not released its claim: %s',
+                    error,
+                    instance=self._instance,
+                )
 
     def _cleanup_flags(self) -> tuple[bool, bool]:
-        flags: tuple[bool, bool] = \
-            self._manager._live_migration_cleanup_flags(
-                self._data, migr_ctxt=self._instance.migration_context)
+        flags: tuple[bool, bool] = self._manager._live_migration_cleanup_flags(
+            self._data, migr_ctxt=self._instance.migration_context
+        )
         return flags
 
     def _source_disconnected(self) -> None:
         """Disconnect the volumes from this host."""
         before = list(self._bdms_before.values())
         info = self._manager._get_instance_block_device_info(
-            self._context, self._instance,
-            bdms=objects.BlockDeviceMappingList(objects=before))
+            self._context,
+            self._instance,
+            bdms=objects.BlockDeviceMappingList(objects=before),
+        )
         self._driver.post_live_migration(
-            self._context, self._instance, info, self._data)
+            self._context, self._instance, info, self._data
+        )
 
     def _source_unplugged(self) -> None:
         """Unplug the guest's interfaces from this host's networks."""
         self._driver.post_live_migration_at_source(
-            self._context, self._instance, self._source_network())
+            self._context, self._instance, self._source_network()
+        )
 
     def _source_network(self) -> Any:
         data = self._data
         if 'vifs' not in data or not data.vifs:
             return self._instance.get_network_info()
         return network_model.NetworkInfo.hydrate(
-            [vif.source_vif for vif in data.vifs])
+            [vif.source_vif for vif in data.vifs]
+        )
 
     def _source_clean(self) -> Iterator[Problem]:
         """Remove the guest from this host once it is seen elsewhere."""
         answer = destination.ask(
-            self._manager, self._context, self._instance, self._dest)
+            self._manager, self._context, self._instance, self._dest
+        )
         if answer.domain not in (Presence.RUNNING, Presence.PAUSED):
             yield Problem(
-                'disks', f'The disks are kept on {self._manager.host}:'
+                'disks',
+                f'The disks are kept on {self._manager.host}:'
                 f' {self._dest} says that the guest is'
-                f' {answer.domain.value} there', fatal=False)
+                f' {answer.domain.value} there',
+                fatal=False,
+            )
             return
         do_cleanup, destroy_disks = self._cleanup_flags()
         if do_cleanup:
             self._driver.cleanup(
-                self._context, self._instance, self._source_network(),
-                destroy_disks=destroy_disks, migrate_data=self._data,
-                destroy_vifs=False)
+                self._context,
+                self._instance,
+                self._source_network(),
+                destroy_disks=destroy_disks,
+                migrate_data=self._data,
+                destroy_vifs=False,
+            )
 
     # The database
 
@@ -373,13 +452,17 @@ class Settlement:
             instance.progress = 0
             instance.save()
         elif now.vm_state == vm_states.ERROR:
-            yield Problem('guest', f'{self._dest} has failed to take the'
-                          ' guest over, which runs there')
+            yield Problem(
+                'guest',
+                f'{self._dest} has failed to take the'
+                ' guest over, which runs there',
+            )
 
     def _in_database(self) -> Any:
         try:
             return objects.Instance.get_by_uuid(
-                self._context, self._instance.uuid)
+                self._context, self._instance.uuid
+            )
         except exception.InstanceNotFound:
             return None
 

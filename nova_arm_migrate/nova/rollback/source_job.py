@@ -24,24 +24,13 @@ import threading
 import time
 from typing import Any
 
+from nova import exception
+from nova import objects
 from nova.compute import power_state
 from nova.compute import vm_states
 import nova.conf
-from nova import exception
-from nova import objects
 from oslo_log import log as logging
 
-from nova_arm_migrate.nova import conf
-from nova_arm_migrate.nova.rollback import destination
-from nova_arm_migrate.nova import events
-from nova_arm_migrate.nova.records import instance_state
-from nova_arm_migrate.nova.layout import numa_host
-from nova_arm_migrate.nova.rollback import presence
-from nova_arm_migrate.nova.rollback.problem import fatal
-from nova_arm_migrate.nova.rollback.problem import Problem
-from nova_arm_migrate.nova.rollback.problem import tell
-from nova_arm_migrate.nova.rollback.settlement import DELETING
-from nova_arm_migrate.nova.rollback.settlement import Settlement
 from nova_arm_migrate.core.job import Decision
 from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.core.job import next_step
@@ -50,6 +39,17 @@ from nova_arm_migrate.core.job import Place
 from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.core.job import Step
 from nova_arm_migrate.core.job import Thread
+from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova import events
+from nova_arm_migrate.nova.layout import numa_host
+from nova_arm_migrate.nova.records import instance_state
+from nova_arm_migrate.nova.rollback import destination
+from nova_arm_migrate.nova.rollback import presence
+from nova_arm_migrate.nova.rollback.problem import fatal
+from nova_arm_migrate.nova.rollback.problem import Problem
+from nova_arm_migrate.nova.rollback.problem import tell
+from nova_arm_migrate.nova.rollback.settlement import DELETING
+from nova_arm_migrate.nova.rollback.settlement import Settlement
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -88,9 +88,17 @@ class Job:
     :ivar tasks: what the parent keeps for the job in ``active_migrations``
     """
 
-    def __init__(self, driver: Any, context: Any, instance: Any, dest: str,
-                 post_method: Any, recover_method: Any,
-                 block_migration: Any, migrate_data: Any) -> None:
+    def __init__(
+        self,
+        driver: Any,
+        context: Any,
+        instance: Any,
+        dest: str,
+        post_method: Any,
+        recover_method: Any,
+        block_migration: Any,
+        migrate_data: Any,
+    ) -> None:
         self.instance = instance
         self.over = False
         self.settled = False
@@ -155,15 +163,16 @@ class Job:
             failure = error
         libvirt = numa_host.libvirt_module()
         if failure.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN and (
-                self._job_type is JobType.NONE
-                and self._look() is Presence.ABSENT):
+            self._job_type is JobType.NONE and self._look() is Presence.ABSENT
+        ):
             # It was gone when libvirt was asked: there was no job.
             self._begun = False
             raise failure
         self._recover(guest, uri, kwargs, failure)
 
-    def _recover(self, guest: Any, uri: str, kwargs: dict[str, Any],
-                 failure: Exception) -> None:
+    def _recover(
+        self, guest: Any, uri: str, kwargs: dict[str, Any], failure: Exception
+    ) -> None:
         """Continue the job if it is in post-copy, again and again.
 
         Only while the destination can be reached, and no more once libvirt
@@ -173,8 +182,9 @@ class Job:
         :param failure: why post-copy has broken
         :raises Exception: the same, when there is nothing more to try
         """
-        LOG.warning('The migration has failed: %s', failure,
-                    instance=self.instance)
+        LOG.warning(
+            'The migration has failed: %s', failure, instance=self.instance
+        )
         end = time.monotonic() + conf.current(CONF).post_copy_recovery
         libvirt = numa_host.libvirt_module()
         resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
@@ -182,9 +192,14 @@ class Job:
         final = (*_NO_RESUME, libvirt.VIR_ERR_NO_DOMAIN)
         while True:
             again = bool(resume) and time.monotonic() < end
-            decision = next_step(Observation(
-                Thread.RAISED, source=self._look(), recoverable=again,
-                patient=again))
+            decision = next_step(
+                Observation(
+                    Thread.RAISED,
+                    source=self._look(),
+                    recoverable=again,
+                    patient=again,
+                )
+            )
             if decision.step not in (Step.RECOVER, Step.WAIT):
                 raise failure
             time.sleep(_RECOVERY_INTERVAL)
@@ -194,20 +209,28 @@ class Job:
             if not before.reached:
                 continue
             try:
-                guest.migrate(uri, **kwargs | {
-                    'flags': kwargs.get('flags', 0) | resume})
+                guest.migrate(
+                    uri, **kwargs | {'flags': kwargs.get('flags', 0) | resume}
+                )
                 return
             except numa_host.libvirt_error() as error:
-                LOG.warning('Post-copy can not be continued: %s', error,
-                            instance=self.instance)
+                LOG.warning(
+                    'Post-copy can not be continued: %s',
+                    error,
+                    instance=self.instance,
+                )
                 if error.get_error_code() in final:
                     raise failure from error
             after = self._ask()
             if before.libvirt is None or (
-                    after.reached and after.libvirt != before.libvirt):
-                LOG.error('libvirt on %s may have restarted: the post-copy'
-                          ' migration is not continued again', self._dest,
-                          instance=self.instance)
+                after.reached and after.libvirt != before.libvirt
+            ):
+                LOG.error(
+                    'libvirt on %s may have restarted: the post-copy'
+                    ' migration is not continued again',
+                    self._dest,
+                    instance=self.instance,
+                )
                 raise failure
 
     # What the monitor sees
@@ -227,7 +250,8 @@ class Job:
             return info
         kind = JobType.COMPLETED if self.has_left() else JobType.FAILED
         if kind is JobType.FAILED and (
-                self.aborted or self._job_type is JobType.CANCELLED):
+            self.aborted or self._job_type is JobType.CANCELLED
+        ):
             kind = JobType.CANCELLED
         info.type = presence.number_of(kind)
         return info
@@ -257,13 +281,21 @@ class Job:
 
     def _decide(self) -> Decision:
         if self._thread is Thread.RUNNING:
-            return next_step(Observation(
-                Thread.RUNNING, monitored=self._monitored,
-                post_copy=self.post_copy))
+            return next_step(
+                Observation(
+                    Thread.RUNNING,
+                    monitored=self._monitored,
+                    post_copy=self.post_copy,
+                )
+            )
         seen = Observation(
-            self._thread, begun=self._begun, source=self._look(),
-            job=self._job_type, post_copy=self.post_copy,
-            patient=time.monotonic() - self._ended_at < _SILENCE)
+            self._thread,
+            begun=self._begun,
+            source=self._look(),
+            job=self._job_type,
+            post_copy=self.post_copy,
+            patient=time.monotonic() - self._ended_at < _SILENCE,
+        )
         decision = next_step(seen)
         if decision.step is Step.ASK:
             seen = dataclasses.replace(seen, destination=self._ask().domain)
@@ -277,27 +309,38 @@ class Job:
 
     def _ask(self) -> destination.Answer:
         return destination.ask(
-            self._manager, self._context, self.instance, self._dest)
+            self._manager, self._context, self.instance, self._dest
+        )
 
     def _is_deleted(self) -> bool:
         """Whether the server is deleted, or about to be."""
         try:
-            return objects.Instance.get_by_uuid(
-                self._context, self.instance.uuid).task_state in DELETING
+            return (
+                objects.Instance.get_by_uuid(
+                    self._context, self.instance.uuid
+                ).task_state
+                in DELETING
+            )
         except exception.InstanceNotFound:
             return True
         except Exception as error:
-            LOG.warning('The database does not say whether the server is'
-                        ' being deleted: %s', error, instance=self.instance)
+            LOG.warning(
+                'The database does not say whether the server is'
+                ' being deleted: %s',
+                error,
+                instance=self.instance,
+            )
             return False
 
     def _abort(self) -> None:
         try:
             self._driver._host.get_guest(self.instance).abort_job()
-        except (exception.NovaException,
-                numa_host.libvirt_error()) as error:
-            LOG.warning('The migration job is not aborted: %s', error,
-                        instance=self.instance)
+        except (exception.NovaException, numa_host.libvirt_error()) as error:
+            LOG.warning(
+                'The migration job is not aborted: %s',
+                error,
+                instance=self.instance,
+            )
 
     # What follows
 
@@ -305,8 +348,14 @@ class Job:
         """Stand in for the manager's method for a guest that has left."""
         self._finish()
 
-    def recover(self, _context: Any, _instance: Any, _dest: str,
-                _migrate_data: Any, migration_status: str = 'failed') -> None:
+    def recover(
+        self,
+        _context: Any,
+        _instance: Any,
+        _dest: str,
+        _migrate_data: Any,
+        migration_status: str = 'failed',
+    ) -> None:
         """Stand in for the manager's method for a guest that has stayed."""
         self._roll_back(migration_status)
 
@@ -319,14 +368,19 @@ class Job:
         :raises Unsettled: if the server has to be in ERROR
         """
         self._monitored = False
-        if self._driver.active_migrations.get(
-                self.instance.uuid) is not self._stale:
+        if (
+            self._driver.active_migrations.get(self.instance.uuid)
+            is not self._stale
+        ):
             # The parent stores a new one as soon as there is a thread.
             self.spawned()
         decision = self._conclude()
         if error is not self._error and not isinstance(error, Unsettled):
-            LOG.warning('The monitor of the migration has failed: %s', error,
-                        instance=self.instance)
+            LOG.warning(
+                'The monitor of the migration has failed: %s',
+                error,
+                instance=self.instance,
+            )
             if decision.step is not Step.FINISH:
                 self._event('monitor', f'{type(error).__name__}: {error}')
         if decision.step is Step.FINISH:
@@ -344,12 +398,18 @@ class Job:
         raised = False
         try:
             self._post_method(
-                self._context, self.instance, self._dest,
-                self._block_migration, self._migrate_data)
+                self._context,
+                self.instance,
+                self._dest,
+                self._block_migration,
+                self._migrate_data,
+            )
         except Exception as error:
             raised = True
-            LOG.exception('What follows a live migration has failed',
-                          instance=self.instance)
+            LOG.exception(
+                'What follows a live migration has failed',
+                instance=self.instance,
+            )
             self._event('post', f'{type(error).__name__}: {error}')
         self._close(self._settlement().at_destination(raised))
 
@@ -362,15 +422,20 @@ class Job:
         with instance_state.still_migrating(self.instance):
             try:
                 self._recover_method(
-                    self._context, self.instance, self._dest,
-                    self._migrate_data, migration_status=status)
+                    self._context,
+                    self.instance,
+                    self._dest,
+                    self._migrate_data,
+                    migration_status=status,
+                )
             except Exception as error:
                 raised = True
                 if not self._is_deleted():
-                    LOG.exception('The rollback of a live migration has'
-                                  ' failed', instance=self.instance)
-                    self._event('rollback', f'{type(error).__name__}:'
-                                f' {error}')
+                    LOG.exception(
+                        'The rollback of a live migration has failed',
+                        instance=self.instance,
+                    )
+                    self._event('rollback', f'{type(error).__name__}: {error}')
             problems += settlement.at_source(raised, status)
         # The server is in ERROR next if a part is wrong.
         if not fatal(problems):
@@ -379,9 +444,14 @@ class Job:
 
     def _settlement(self) -> Settlement:
         return Settlement(
-            self._driver, self._manager, self._context, self.instance,
-            self._dest, self._migrate_data,
-            getattr(self._recover_method, 'keywords', {}).get('source_bdms'))
+            self._driver,
+            self._manager,
+            self._context,
+            self.instance,
+            self._dest,
+            self._migrate_data,
+            getattr(self._recover_method, 'keywords', {}).get('source_bdms'),
+        )
 
     def _close(self, problems: list[Problem]) -> None:
         tell(self._context, self.instance, problems)
@@ -398,14 +468,20 @@ class Job:
         paused_before = self.instance.vm_state == vm_states.PAUSED
         state = self._look()
         if not paused_before and (
-                state is Presence.HELD
-                or state is Presence.PAUSED and self.paused_guest):
+            state is Presence.HELD
+            or (state is Presence.PAUSED and self.paused_guest)
+        ):
             try:
                 self._driver._host.get_guest(self.instance).resume()
-            except (exception.NovaException,
-                    numa_host.libvirt_error()) as error:
-                LOG.warning('The guest can not be resumed: %s', error,
-                            instance=self.instance)
+            except (
+                exception.NovaException,
+                numa_host.libvirt_error(),
+            ) as error:
+                LOG.warning(
+                    'The guest can not be resumed: %s',
+                    error,
+                    instance=self.instance,
+                )
             state = self._look()
         host = self.instance.host
         if state in (Presence.PAUSED, Presence.HELD):
@@ -413,20 +489,39 @@ class Job:
             if paused_before:
                 return []
             self.instance.vm_state = vm_states.PAUSED
-            return [Problem('guest', f'The guest is paused on {host}. Run'
-                            ' openstack server unpause', fatal=False)]
+            return [
+                Problem(
+                    'guest',
+                    f'The guest is paused on {host}. Run'
+                    ' openstack server unpause',
+                    fatal=False,
+                )
+            ]
         if state in (Presence.STOPPED, Presence.MIGRATED):
             self.instance.power_state = power_state.SHUTDOWN
             self.instance.vm_state = vm_states.STOPPED
-            return [Problem('guest', 'The guest stopped during the'
-                            f' migration. Its disks are on {host}',
-                            fatal=False)]
+            return [
+                Problem(
+                    'guest',
+                    'The guest stopped during the'
+                    f' migration. Its disks are on {host}',
+                    fatal=False,
+                )
+            ]
         if state is Presence.ABSENT:
-            return [Problem('guest', f'The domain of the guest is missing on'
-                            f' {host}. Its disks are kept')]
+            return [
+                Problem(
+                    'guest',
+                    f'The domain of the guest is missing on'
+                    f' {host}. Its disks are kept',
+                )
+            ]
         if state is Presence.UNKNOWN:
-            return [Problem('guest', f'libvirt on {host} does not say how the'
-                            ' guest is')]
+            return [
+                Problem(
+                    'guest', f'libvirt on {host} does not say how the guest is'
+                )
+            ]
         return []
 
     def _tell_failure(self) -> None:

@@ -42,8 +42,11 @@ class WatchedGuest:
             info = self._guest.get_job_info()
         except numa_host.libvirt_error() as error:
             # libvirt may be restarting. The thread tells how the job ends.
-            LOG.warning('libvirt does not report the migration job: %s',
-                        error, instance=self._job.instance)
+            LOG.warning(
+                'libvirt does not report the migration job: %s',
+                error,
+                instance=self._job.instance,
+            )
             info = libvirt_guest.JobInfo()
         return self._job.seen(info)
 

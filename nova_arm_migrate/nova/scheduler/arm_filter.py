@@ -32,20 +32,20 @@ import dataclasses
 import functools
 from typing import Any
 
-from nova.compute import task_states
-import nova.conf
 from nova import context as nova_context
 from nova import objects
+from nova.compute import task_states
+import nova.conf
 from nova.scheduler import filters
 from oslo_log import log as logging
 
-from nova_arm_migrate.nova import conf
-from nova_arm_migrate.nova.scheduler import filter_events
-from nova_arm_migrate.nova.scheduler import host_cache
-from nova_arm_migrate.nova.records import instance_state
-from nova_arm_migrate.nova.precheck import judgement
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.trial import before_trial
+from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.precheck import judgement
+from nova_arm_migrate.nova.records import instance_state
+from nova_arm_migrate.nova.scheduler import filter_events
+from nova_arm_migrate.nova.scheduler import host_cache
 
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
@@ -73,8 +73,9 @@ class ArmMigrateFilter(filters.BaseHostFilter):
         """Return whether one host can take the guest."""
         return bool(self.filter_all([host_state], spec_obj))
 
-    def filter_all(self, filter_obj_list: Iterable[Any],
-                   spec_obj: Any) -> list[Any]:
+    def filter_all(
+        self, filter_obj_list: Iterable[Any], spec_obj: Any
+    ) -> list[Any]:
         """Return the hosts that can take the guest.
 
         All of them, and without asking the database, unless the request may
@@ -93,9 +94,12 @@ class ArmMigrateFilter(filters.BaseHostFilter):
             LOG.warning(
                 'ArmMigrateFilter passes all hosts for server %(server)s, it'
                 ' can not judge them: %(kind)s: %(error)s',
-                {'server': spec_obj.instance_uuid,
-                 'kind': type(error).__name__,
-                 'error': ' '.join(str(error).split())[:200]})
+                {
+                    'server': spec_obj.instance_uuid,
+                    'kind': type(error).__name__,
+                    'error': ' '.join(str(error).split())[:200],
+                },
+            )
             LOG.debug('The failure was:', exc_info=True)
             return states
 
@@ -118,21 +122,26 @@ class ArmMigrateFilter(filters.BaseHostFilter):
             found = filter_events.Dropped.of(
                 spec_obj.instance_uuid,
                 [state.host for state in states],
-                [reasons.get(info) for info in infos])
+                [reasons.get(info) for info in infos],
+            )
             if settings.enforcement is conf.Enforcement.WARN:
-                LOG.info('%s (not dropped: [arm_migrate] enforcement is'
-                         ' warn)', found.line())
+                LOG.info(
+                    '%s (not dropped: [arm_migrate] enforcement is warn)',
+                    found.line(),
+                )
                 return states
             LOG.info('%s', found.line())
             # Each host that fails its own check starts a request again,
             # with one more host to ignore; the server's events say it once.
             if len(spec_obj.ignore_hosts) == 1:
                 filter_events.record_event(cell_ctxt, found)
-        return [state for state, info in zip(states, infos)
-                if info not in reasons]
+        return [
+            state for state, info in zip(states, infos) if info not in reasons
+        ]
 
-    def _leaving(self, context: Any,
-                 spec_obj: Any) -> judgement.MigratingGuest | None:
+    def _leaving(
+        self, context: Any, spec_obj: Any
+    ) -> judgement.MigratingGuest | None:
         """Return what is known of the guest, None if it is not for us.
 
         Two queries for a live migration, one for anything else.
@@ -141,21 +150,28 @@ class ArmMigrateFilter(filters.BaseHostFilter):
         :raises Exception: whatever the database raises
         """
         instance = objects.Instance.get_by_uuid(
-            context, spec_obj.instance_uuid,
-            expected_attrs=['flavor', 'system_metadata', 'vcpu_model'])
-        if (instance.task_state != task_states.MIGRATING
-                or instance.host not in spec_obj.ignore_hosts
-                or not _is_arm(instance.image_meta)):
+            context,
+            spec_obj.instance_uuid,
+            expected_attrs=['flavor', 'system_metadata', 'vcpu_model'],
+        )
+        if (
+            instance.task_state != task_states.MIGRATING
+            or instance.host not in spec_obj.ignore_hosts
+            or not _is_arm(instance.image_meta)
+        ):
             return None
         node = objects.ComputeNode.get_by_host_and_nodename(
-            context, instance.host, instance.node)
+            context, instance.host, instance.node
+        )
         source = self._cache.read(node.cpu_info or '')
         recorded = instance_state.recorded(instance)
         if source.foreign or not (
-                recorded or isinstance(source.host, Host) or _has_kvm(node)):
+            recorded or isinstance(source.host, Host) or _has_kvm(node)
+        ):
             return None
         return judgement.migrating_guest(
-            recorded, source.host, instance_state.defined(instance))
+            recorded, source.host, instance_state.defined(instance)
+        )
 
 
 def _may_be_live_migration(spec_obj: Any) -> bool:
@@ -169,8 +185,9 @@ def _may_be_live_migration(spec_obj: Any) -> bool:
     """
     if not ('ignore_hosts' in spec_obj and spec_obj.ignore_hosts):
         return False
-    destination = ('requested_destination' in spec_obj
-                   and spec_obj.requested_destination)
+    destination = (
+        'requested_destination' in spec_obj and spec_obj.requested_destination
+    )
     return bool(destination and 'cell' in destination and destination.cell)
 
 
@@ -179,20 +196,27 @@ def _is_arm(image_meta: Any) -> bool:
 
     Source: ``LibvirtDriver._check_emulation_arch``.
     """
-    arch = (image_meta.properties.get('hw_emulation_architecture')
-            or image_meta.properties.get('hw_architecture')
-            or host_cache.AARCH64)
+    arch = (
+        image_meta.properties.get('hw_emulation_architecture')
+        or image_meta.properties.get('hw_architecture')
+        or host_cache.AARCH64
+    )
     return bool(arch == host_cache.AARCH64)
 
 
 def _has_kvm(node: Any) -> bool:
     """Whether a compute node without a record can have Arm64 KVM guests."""
-    return any(spec.arch == host_cache.AARCH64 and spec.hv_type == 'kvm'
-               for spec in node.supported_hv_specs or ())
+    return any(
+        spec.arch == host_cache.AARCH64 and spec.hv_type == 'kvm'
+        for spec in node.supported_hv_specs or ()
+    )
 
 
-def _reasons(infos: set[host_cache.CpuInfo], leaving: judgement.MigratingGuest,
-             settings: conf.Settings) -> dict[host_cache.CpuInfo, str]:
+def _reasons(
+    infos: set[host_cache.CpuInfo],
+    leaving: judgement.MigratingGuest,
+    settings: conf.Settings,
+) -> dict[host_cache.CpuInfo, str]:
     """Return why hosts are dropped: one line for each that is to be.
 
     Each distinct record is judged once.
@@ -200,7 +224,8 @@ def _reasons(infos: set[host_cache.CpuInfo], leaving: judgement.MigratingGuest,
     # What the options do to a verdict is the driver's to say; a refusal is
     # asked for also where it will only be logged.
     enforced = dataclasses.replace(
-        settings, enforcement=conf.Enforcement.ENFORCE)
+        settings, enforcement=conf.Enforcement.ENFORCE
+    )
     judged: dict[Host | str, str | None] = {}
     reasons = {}
     for info in infos:
@@ -216,8 +241,11 @@ def _reasons(infos: set[host_cache.CpuInfo], leaving: judgement.MigratingGuest,
 
 
 @functools.lru_cache(maxsize=4096)
-def _reason(leaving: judgement.MigratingGuest, host: Host | str,
-            settings: conf.Settings) -> str | None:
+def _reason(
+    leaving: judgement.MigratingGuest,
+    host: Host | str,
+    settings: conf.Settings,
+) -> str | None:
     """Return why the destination would refuse the guest; None if not.
 
     A finding that a trial on the destination settles drops no host: it

@@ -19,8 +19,8 @@ import dataclasses
 import heapq
 from typing import Any
 
-import nova.conf
 from nova import objects
+import nova.conf
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
@@ -55,8 +55,9 @@ class Dropped:
     told: str
 
     @classmethod
-    def of(cls, server: str, hosts: Sequence[str],
-           reasons: Sequence[str | None]) -> 'Dropped':
+    def of(
+        cls, server: str, hosts: Sequence[str], reasons: Sequence[str | None]
+    ) -> 'Dropped':
         """Group hosts by reason; those without one are not dropped.
 
         :param reasons: in the order of ``hosts``
@@ -66,20 +67,24 @@ class Dropped:
 
     def line(self) -> str:
         """One line for the log, at most some 8000 characters long."""
-        return (f'ArmMigrateFilter: live migration of server {self.server}:'
-                f' {self.count} of {self.asked} hosts dropped: {self.told}')
+        return (
+            f'ArmMigrateFilter: live migration of server {self.server}:'
+            f' {self.count} of {self.asked} hosts dropped: {self.told}'
+        )
 
     def details(self) -> str:
         """The text of an event, in at most 255 bytes, the reason first."""
-        text = (f'{_PREFIX}{self.count} of {self.asked} hosts dropped:'
-                f' {self.told}').encode()
+        text = (
+            f'{_PREFIX}{self.count} of {self.asked} hosts dropped: {self.told}'
+        ).encode()
         if len(text) > _EVENT_DETAILS:
-            text = text[:_EVENT_DETAILS - 3] + b'...'
+            text = text[: _EVENT_DETAILS - 3] + b'...'
         return text.decode(errors='ignore')
 
 
-def group(hosts: Iterable[str],
-          reasons: Iterable[str | None]) -> tuple[str, int]:
+def group(
+    hosts: Iterable[str], reasons: Iterable[str | None]
+) -> tuple[str, int]:
     """Return hosts by reason, bounded, and how many have one.
 
     :param reasons: in the order of ``hosts``
@@ -89,22 +94,27 @@ def group(hosts: Iterable[str],
         if reason is not None:
             groups.setdefault(reason, []).append(host)
     ranked = sorted(groups.items(), key=lambda g: (-len(g[1]), g[0]))
-    told = [f'{_cut(reason.removeprefix(_PREFIX), _LONGEST_REASON)}:'
-            f' {_names(names)}' for reason, names in ranked[:_MOST_REASONS]]
+    told = [
+        f'{_cut(reason.removeprefix(_PREFIX), _LONGEST_REASON)}:'
+        f' {_names(names)}'
+        for reason, names in ranked[:_MOST_REASONS]
+    ]
     if len(ranked) > _MOST_REASONS:
         told.append(f'{len(ranked) - _MOST_REASONS} more reasons')
     return '; '.join(told), sum(len(names) for names in groups.values())
 
 
 def _names(names: list[str]) -> str:
-    told = ', '.join(_cut(name, _LONGEST_NAME)
-                     for name in heapq.nsmallest(_MOST_HOSTS, names))
+    told = ', '.join(
+        _cut(name, _LONGEST_NAME)
+        for name in heapq.nsmallest(_MOST_HOSTS, names)
+    )
     rest = len(names) - _MOST_HOSTS
     return f'{told} and {rest} more' if rest > 0 else told
 
 
 def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f'{text[:longest - 3]}...'
+    return text if len(text) <= longest else f'{text[: longest - 3]}...'
 
 
 def record_event(context: Any, dropped: Dropped) -> None:
@@ -121,11 +131,18 @@ def record_event(context: Any, dropped: Dropped) -> None:
     """
     now = timeutils.utcnow(with_timezone=True)
     event = objects.InstanceActionEvent(
-        context, event=EVENT, host=CONF.host, start_time=now,
-        finish_time=now, details=dropped.details(),
-        result='Error' if dropped.count == dropped.asked else 'Success')
+        context,
+        event=EVENT,
+        host=CONF.host,
+        start_time=now,
+        finish_time=now,
+        details=dropped.details(),
+        result='Error' if dropped.count == dropped.asked else 'Success',
+    )
     try:
         event.create(dropped.server, context.request_id)
     except Exception as error:
-        LOG.debug('No event for server %(server)s: %(error)s',
-                  {'server': dropped.server, 'error': error})
+        LOG.debug(
+            'No event for server %(server)s: %(error)s',
+            {'server': dropped.server, 'error': error},
+        )

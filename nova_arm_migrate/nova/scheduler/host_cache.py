@@ -26,8 +26,8 @@ import threading
 
 from nova.objects import fields
 
-from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.nova.records import instance_state
 
 AARCH64 = fields.Architecture.AARCH64
 
@@ -88,7 +88,8 @@ class HostCache:
         self._size = size
         self._lock = threading.Lock()
         self._kept: collections.OrderedDict[str, CpuInfo] = (
-            collections.OrderedDict())
+            collections.OrderedDict()
+        )
 
     def __len__(self) -> int:
         return len(self._kept)

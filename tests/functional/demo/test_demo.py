@@ -30,16 +30,24 @@ LONGEST = 1200
 
 
 def environment():
-    kept = {name: value for name, value in os.environ.items()
-            if not name.startswith('OS_')}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith('OS_')
+    }
     path = os.pathsep.join(filter(None, [TOP, kept.get('PYTHONPATH')]))
     return kept | {'PYTHONPATH': path, 'OS_CLOUD': 'somebody-elses'}
 
 
 def run(*arguments):
     return subprocess.run(
-        [*COMMAND, *arguments], env=environment(), capture_output=True,
-        text=True, timeout=LONGEST, check=False)
+        [*COMMAND, *arguments],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
 
 
 def interruptible():
@@ -48,10 +56,8 @@ def interruptible():
 
 
 class TestDemo(unittest.TestCase):
-
     def remove_log(self, output):
-        log = pathlib.Path(
-            re.search(r'Log of the services: (\S+)', output)[1])
+        log = pathlib.Path(re.search(r'Log of the services: (\S+)', output)[1])
         self.assertTrue(log.is_file())
         self.assertEqual([log], list(log.parent.iterdir()))
         log.unlink()
@@ -64,14 +70,16 @@ class TestDemo(unittest.TestCase):
         self.assertIn('Simulated:', done.stdout.splitlines()[0])
         self.assertNotIn('FAILED', done.stdout)
         self.assertRegex(
-            done.stdout, r'details: .*ID_AA64PFR0_EL1.SVE: guest 1')
+            done.stdout, r'details: .*ID_AA64PFR0_EL1.SVE: guest 1'
+        )
         table = done.stdout.partition('In short\n')[2]
         for row in (
-                r'web to .* to n1-b +refused +to n1-a',
-                r'db to .* refused: ID_AA64PFR0_EL1.SVE +refused +ERROR',
-                r'db wherever .* to v1-b +refused +ERROR',
-                r'legacy to .* to new, to old +refused +to new, to old',
-                r'fresh .* refused: ID_AA64PFR1_EL1.BT +refused +ERROR'):
+            r'web to .* to n1-b +refused +to n1-a',
+            r'db to .* refused: ID_AA64PFR0_EL1.SVE +refused +ERROR',
+            r'db wherever .* to v1-b +refused +ERROR',
+            r'legacy to .* to new, to old +refused +to new, to old',
+            r'fresh .* refused: ID_AA64PFR1_EL1.BT +refused +ERROR',
+        ):
             self.assertRegex(table, row)
         self.remove_log(done.stdout)
 
@@ -84,13 +92,20 @@ class TestDemo(unittest.TestCase):
         self.assertEqual(2, done.returncode)
         self.assertEqual(
             f'demo: cannot listen on 127.0.0.1:{port}: '
-            'in use by another program\n', done.stderr)
+            'in use by another program\n',
+            done.stderr,
+        )
 
     def test_an_interrupt_ends_it_cleanly(self):
         process = subprocess.Popen(
-            COMMAND, env=environment(), stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
-            preexec_fn=interruptible)
+            COMMAND,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=interruptible,
+        )
         with process:
             lines = []
             for line in process.stdout:

@@ -12,10 +12,10 @@
 
 import os
 import pathlib
-import testtools
 import uuid
 
 from nova.tests.fixtures import libvirt as fakelibvirt
+import testtools
 
 from simulated import hosts
 from simulated import machine
@@ -40,15 +40,14 @@ DOMAIN = f"""
 
 
 class HostsTestBase(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.arm = self.useFixture(hosts.ArmHostsFixture())
 
     def host(self, name, profile='neoverse-n2-linux-6.12', **kwargs):
         return self.arm.add(
-            name, machine.read_host(PROFILES / f'{profile}.json'),
-            **kwargs).connection
+            name, machine.read_host(PROFILES / f'{profile}.json'), **kwargs
+        ).connection
 
     def start(self, connection):
         domain = connection.defineXML(DOMAIN)
@@ -57,27 +56,37 @@ class HostsTestBase(testtools.TestCase):
 
 
 class TestHosts(HostsTestBase):
-
     def test_the_machine_is_an_arm64_one_until_the_fixture_ends(self):
         self.assertEqual('aarch64', os.uname().machine)
-        self.assertIn('<arch>aarch64</arch>',
-                      self.host('a').getCapabilities())
+        self.assertIn('<arch>aarch64</arch>', self.host('a').getCapabilities())
 
     def test_hypervisor_comparison_is_unsupported_as_on_arm(self):
         connection = self.host('a')
-        for call in (connection.compareHypervisorCPU,
-                     connection.baselineHypervisorCPU):
+        for call in (
+            connection.compareHypervisorCPU,
+            connection.baselineHypervisorCPU,
+        ):
             error = self.assertRaises(
-                fakelibvirt.libvirtError, call, None, None, None, None,
-                '<cpu/>', 0)
+                fakelibvirt.libvirtError,
+                call,
+                None,
+                None,
+                None,
+                None,
+                '<cpu/>',
+                0,
+            )
             self.assertEqual(
                 fakelibvirt.VIR_ERR_OPERATION_UNSUPPORTED,
-                error.get_error_code())
+                error.get_error_code(),
+            )
 
     def test_memory_is_in_mib_as_libvirt_python_has_it(self):
         connection = self.arm.add(
-            'a', machine.read_host(PROFILES / 'neoverse-n1-linux-6.12.json'),
-            host_info=fakelibvirt.HostInfo(kB_mem=8 << 20)).connection
+            'a',
+            machine.read_host(PROFILES / 'neoverse-n1-linux-6.12.json'),
+            host_info=fakelibvirt.HostInfo(kB_mem=8 << 20),
+        ).connection
         self.assertEqual(8192, connection.getInfo()[1])
 
     def test_the_domain_keeps_its_elements_and_gets_addresses(self):
@@ -96,7 +105,8 @@ class TestHosts(HostsTestBase):
         for call in (domain.isActive, domain.state, domain.jobStats):
             gone = self.assertRaises(fakelibvirt.libvirtError, call)
             self.assertEqual(
-                fakelibvirt.VIR_ERR_NO_DOMAIN, gone.get_error_code())
+                fakelibvirt.VIR_ERR_NO_DOMAIN, gone.get_error_code()
+            )
         self.assertRaises(fakelibvirt.libvirtError, old.domain, UUID)
 
         new.domain(UUID).migrateToURI3('qemu+tcp://old/system', {}, 0)
@@ -108,21 +118,30 @@ class TestHosts(HostsTestBase):
         domain = self.start(new)
         registers = domain.vcpu
         error = self.assertRaises(
-            fakelibvirt.libvirtError, domain.migrateToURI3,
-            'qemu+tcp://old/system', {}, 0)
+            fakelibvirt.libvirtError,
+            domain.migrateToURI3,
+            'qemu+tcp://old/system',
+            {},
+            0,
+        )
         self.assertNotIn('ID_AA64', str(error))
         self.assertEqual([('ID_AA64PFR1_EL1: EINVAL',)], old.refusals)
         self.assertTrue(domain.isActive())
         self.assertEqual(registers, domain.vcpu)
-        self.assertEqual({'type': fakelibvirt.VIR_DOMAIN_JOB_NONE},
-                         domain.jobStats())
+        self.assertEqual(
+            {'type': fakelibvirt.VIR_DOMAIN_JOB_NONE}, domain.jobStats()
+        )
         self.assertRaises(fakelibvirt.libvirtError, old.domain, UUID)
 
     def test_a_host_that_does_not_exist_is_an_error(self):
         domain = self.start(self.host('a'))
         self.assertRaises(
-            fakelibvirt.libvirtError, domain.migrateToURI3,
-            'qemu+tcp://b/system', {}, 0)
+            fakelibvirt.libvirtError,
+            domain.migrateToURI3,
+            'qemu+tcp://b/system',
+            {},
+            0,
+        )
         self.assertTrue(domain.isActive())
 
     def test_a_restart_on_the_newer_host_shows_that_host(self):

@@ -28,7 +28,6 @@ POSTCOPY = fakelibvirt.VIR_MIGRATE_POSTCOPY
 
 
 class TestJobs(test_hosts.HostsTestBase):
-
     def setUp(self):
         super().setUp()
         self.a = self.host('a', version=9000000)
@@ -55,12 +54,16 @@ class TestJobs(test_hosts.HostsTestBase):
 
     def state(self, connection, state, reason):
         self.assertEqual(
-            [number(f'VIR_DOMAIN_{state}'),
-             number(f'VIR_DOMAIN_{state}_{reason}')],
-            connection.domain(test_hosts.UUID).state())
+            [
+                number(f'VIR_DOMAIN_{state}'),
+                number(f'VIR_DOMAIN_{state}_{reason}'),
+            ],
+            connection.domain(test_hosts.UUID).state(),
+        )
         self.assertEqual(
             number(f'VIR_DOMAIN_{state}'),
-            connection.domain(test_hosts.UUID).info()[0])
+            connection.domain(test_hosts.UUID).info()[0],
+        )
 
     def nowhere(self, connection):
         self.raises('VIR_ERR_NO_DOMAIN', connection.domain, test_hosts.UUID)
@@ -79,37 +82,48 @@ class TestJobs(test_hosts.HostsTestBase):
         self.job.hold(jobs.COPYING, jobs.SWITCH_OVER)
         self.begin()
         self.job.wait(jobs.COPYING)
-        self.assertEqual(fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED,
-                         self.job_type())
+        self.assertEqual(fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED, self.job_type())
         self.state(self.a, 'RUNNING', 'BOOTED')
         self.state(self.b, 'PAUSED', 'MIGRATION')
-        self.raises('VIR_ERR_OPERATION_TIMEOUT', self.domain.migrateToURI3,
-                    URI, {}, 0)
+        self.raises(
+            'VIR_ERR_OPERATION_TIMEOUT', self.domain.migrateToURI3, URI, {}, 0
+        )
         self.job.go(jobs.COPYING)
         self.job.wait(jobs.SWITCH_OVER)
         self.state(self.a, 'PAUSED', 'MIGRATION')
-        self.assertIn('cannot abort migration in post-copy mode', self.raises(
-            'VIR_ERR_OPERATION_INVALID', self.domain.abortJob))
+        self.assertIn(
+            'cannot abort migration in post-copy mode',
+            self.raises('VIR_ERR_OPERATION_INVALID', self.domain.abortJob),
+        )
         self.end()
         self.assertIsNone(self.error)
         self.nowhere(self.a)
         self.state(self.b, 'RUNNING', 'MIGRATED')
-        self.assertEqual(['begun', 'copying', 'switch-over', 'landed'],
-                         self.job.points)
+        self.assertEqual(
+            ['begun', 'copying', 'switch-over', 'landed'], self.job.points
+        )
         self.assertIsNot(self.job, self.a.job(test_hosts.UUID))
 
     def test_an_abort(self):
-        self.assertIn('no job is active', self.raises(
-            'VIR_ERR_OPERATION_INVALID', self.domain.abortJob))
+        self.assertIn(
+            'no job is active',
+            self.raises('VIR_ERR_OPERATION_INVALID', self.domain.abortJob),
+        )
         self.job.hold(jobs.COPYING)
         self.begin()
         self.job.wait(jobs.COPYING)
-        self.assertIn('cannot abort incoming migration', self.raises(
-            'VIR_ERR_OPERATION_INVALID',
-            self.b.domain(test_hosts.UUID).abortJob))
+        self.assertIn(
+            'cannot abort incoming migration',
+            self.raises(
+                'VIR_ERR_OPERATION_INVALID',
+                self.b.domain(test_hosts.UUID).abortJob,
+            ),
+        )
         self.job.abort_answer = jobs.LOCKED
-        self.assertIn('cannot acquire state change lock', self.raises(
-            'VIR_ERR_OPERATION_TIMEOUT', self.domain.abortJob))
+        self.assertIn(
+            'cannot acquire state change lock',
+            self.raises('VIR_ERR_OPERATION_TIMEOUT', self.domain.abortJob),
+        )
         self.job.abort_answer = jobs.ACCEPTED
         self.domain.abortJob()
         self.job.wait_end()
@@ -129,8 +143,9 @@ class TestJobs(test_hosts.HostsTestBase):
 
     def test_a_guest_that_is_suspended_meanwhile(self):
         for restarts, state, reason in (
-                (True, 'RUNNING', 'MIGRATION_CANCELED'),
-                (False, 'PAUSED', 'API_ERROR')):
+            (True, 'RUNNING', 'MIGRATION_CANCELED'),
+            (False, 'PAUSED', 'API_ERROR'),
+        ):
             self.job = self.a.job(test_hosts.UUID).hold(jobs.COPYING)
             self.job.restarts = restarts
             self.begin()
@@ -184,11 +199,11 @@ class TestJobs(test_hosts.HostsTestBase):
     def test_a_domain_that_is_gone(self):
         self.domain.destroy()
         self.state(self.a, 'SHUTOFF', 'DESTROYED')
-        self.raises('VIR_ERR_OPERATION_INVALID', self.domain.migrateToURI3,
-                    URI, {}, 0)
+        self.raises(
+            'VIR_ERR_OPERATION_INVALID', self.domain.migrateToURI3, URI, {}, 0
+        )
         self.domain.undefine()
-        self.raises('VIR_ERR_NO_DOMAIN', self.domain.migrateToURI3,
-                    URI, {}, 0)
+        self.raises('VIR_ERR_NO_DOMAIN', self.domain.migrateToURI3, URI, {}, 0)
 
     def in_post_copy(self):
         self.job.hold(jobs.COPYING, jobs.POST_COPY)
@@ -198,8 +213,9 @@ class TestJobs(test_hosts.HostsTestBase):
         self.job.wait(jobs.POST_COPY)
 
     def test_post_copy(self):
-        self.raises('VIR_ERR_OPERATION_INVALID',
-                    self.domain.migrateStartPostCopy)
+        self.raises(
+            'VIR_ERR_OPERATION_INVALID', self.domain.migrateStartPostCopy
+        )
         self.in_post_copy()
         self.state(self.a, 'PAUSED', 'POSTCOPY')
         self.state(self.b, 'RUNNING', 'POSTCOPY')
@@ -215,15 +231,21 @@ class TestJobs(test_hosts.HostsTestBase):
         self.assertIn('failed in post-copy phase', str(self.error))
         self.state(self.a, 'PAUSED', 'POSTCOPY_FAILED')
         self.state(self.b, 'RUNNING', 'POSTCOPY_FAILED')
-        self.assertEqual(fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED,
-                         self.job_type())
-        for call in (self.domain.abortJob, lambda: self.domain.migrateToURI3(
-                URI, {}, POSTCOPY)):
+        self.assertEqual(fakelibvirt.VIR_DOMAIN_JOB_UNBOUNDED, self.job_type())
+        for call in (
+            self.domain.abortJob,
+            lambda: self.domain.migrateToURI3(URI, {}, POSTCOPY),
+        ):
             self.raises('VIR_ERR_OPERATION_INVALID', call)
         resume = POSTCOPY | number('VIR_MIGRATE_POSTCOPY_RESUME')
         self.job.recovers = 'unable to connect'
-        self.raises('VIR_ERR_OPERATION_FAILED', self.domain.migrateToURI3,
-                    URI, {}, resume)
+        self.raises(
+            'VIR_ERR_OPERATION_FAILED',
+            self.domain.migrateToURI3,
+            URI,
+            {},
+            resume,
+        )
         self.state(self.b, 'RUNNING', 'POSTCOPY_FAILED')
         self.job.recovers = True
         self.domain.migrateToURI3(URI, {}, resume)
@@ -238,8 +260,9 @@ class TestJobs(test_hosts.HostsTestBase):
         self.job.break_post_copy()
         self.job.wait_end()
         self.state(self.b, 'PAUSED', 'POSTCOPY_FAILED')
-        self.raises('VIR_ERR_INVALID_ARG', self.domain.migrateToURI3, URI,
-                    {}, resume)
+        self.raises(
+            'VIR_ERR_INVALID_ARG', self.domain.migrateToURI3, URI, {}, resume
+        )
 
     def test_an_older_libvirt_ends_a_broken_post_copy(self):
         self.a.fakeLibVersion = 8004000

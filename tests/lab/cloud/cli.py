@@ -16,13 +16,13 @@ import argparse
 import collections.abc
 import typing
 
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab import places
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import scenarios
 from tests.lab.cloud import services
 from tests.lab.cloud import settings
-from tests.lab import errors
-from tests.lab import host as hosts
-from tests.lab import places
 
 
 def cmd_up(args: argparse.Namespace) -> int:
@@ -89,11 +89,12 @@ def add_to(
 ) -> None:
     """Add ``cloud`` and its commands to the lab's."""
     top = subs.add_parser(
-        'cloud', help='a whole OpenStack on emulated hosts',
+        'cloud',
+        help='a whole OpenStack on emulated hosts',
         description='RabbitMQ, MariaDB, keystone, glance, placement, '
         'neutron and Nova on this machine, nova-compute in emulated Arm64 '
         'hosts, all in a network of their own.',
-    )  # fmt: skip
+    )
     top.add_argument('--name', default=clouds.NAME, help='of its lab')
     commands = top.add_subparsers(required=True, metavar='COMMAND')
 

@@ -22,9 +22,9 @@ import sys
 import time
 import typing
 
-from tests.lab.cloud import services
 from tests.lab import errors
 from tests.lab import network
+from tests.lab.cloud import services
 
 SHOWN_LINES = 30
 PATIENCE = 900
@@ -67,17 +67,25 @@ class Client:
         return self._net.command([self._program, *argv])
 
     def env(self) -> dict[str, str]:
-        return {**os.environ, **services.client_environment(),
-                'COLUMNS': '150', 'PYTHONWARNINGS': 'ignore'}  # fmt: skip
+        return {
+            **os.environ,
+            **services.client_environment(),
+            'COLUMNS': '150',
+            'PYTHONWARNINGS': 'ignore',
+        }
 
     def run(self, *argv: str, show: bool = False) -> Answer:
         """Run a command; print it and its output if *show*."""
         if show:
             print('$ openstack ' + shlex.join(argv), flush=True)
         done = subprocess.run(
-            self.command(argv), env=self.env(), capture_output=True,
-            text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE,
-        )  # fmt: skip
+            self.command(argv),
+            env=self.env(),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=PATIENCE,
+        )
         answer = Answer(done.returncode, done.stdout, done.stderr)
         if show:
             text = answer.out if answer.rc == 0 else answer.words

@@ -21,6 +21,10 @@ import subprocess
 import tempfile
 
 from tests.lab import build
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab import places
+from tests.lab import spec
 from tests.lab.cloud import client as clients
 from tests.lab.cloud import computes
 from tests.lab.cloud import image
@@ -28,10 +32,6 @@ from tests.lab.cloud import install
 from tests.lab.cloud import ports
 from tests.lab.cloud import services as service
 from tests.lab.cloud import settings
-from tests.lab import errors
-from tests.lab import host as hosts
-from tests.lab import places
-from tests.lab import spec
 
 NAME = 'cloud'
 HOST_RAM = 2048
@@ -94,12 +94,14 @@ class Cloud:
         return cls(
             lab,
             service.Services(
-                lab.net, lab.folder / 'cloud', install.folder() / 'logs',
+                lab.net,
+                lab.folder / 'cloud',
+                install.folder() / 'logs',
                 environment,
             ),
             disk,
             clients.Client(lab.net, environment),
-        )  # fmt: skip
+        )
 
     @classmethod
     def create(cls, name: str = NAME) -> 'Cloud':
@@ -152,24 +154,53 @@ class Cloud:
             )
             for name, more in IMAGES.items():
                 self.client.check(
-                    'image', 'create', '--disk-format', 'raw',
-                    '--container-format', 'bare', '--file', disk.name,
-                    '--property', f'kernel_id={kernel}',
-                    '--property', f'ramdisk_id={initrd}', '--property',
+                    'image',
+                    'create',
+                    '--disk-format',
+                    'raw',
+                    '--container-format',
+                    'bare',
+                    '--file',
+                    disk.name,
+                    '--property',
+                    f'kernel_id={kernel}',
+                    '--property',
+                    f'ramdisk_id={initrd}',
+                    '--property',
                     f'os_command_line={GUEST_COMMAND_LINE} {more}'.rstrip(),
-                    '--property', 'hw_architecture=aarch64', name,
-                )  # fmt: skip
+                    '--property',
+                    'hw_architecture=aarch64',
+                    name,
+                )
         ports.make_network(self.client)
         self.client.check(
-            'flavor', 'create', '--ram', '256', '--disk', '1', '--vcpus', '1',
+            'flavor',
+            'create',
+            '--ram',
+            '256',
+            '--disk',
+            '1',
+            '--vcpus',
+            '1',
             'small',
-        )  # fmt: skip
+        )
 
     def _image(self, name: str, path: pathlib.Path, kind: str) -> str:
         return self.client.check(
-            'image', 'create', '--disk-format', kind, '--container-format',
-            kind, '--file', str(path), name, '-f', 'value', '-c', 'id',
-        ).strip()  # fmt: skip
+            'image',
+            'create',
+            '--disk-format',
+            kind,
+            '--container-format',
+            kind,
+            '--file',
+            str(path),
+            name,
+            '-f',
+            'value',
+            '-c',
+            'id',
+        ).strip()
 
     def add_hosts(
         self, *texts: str, driver: str = settings.OUR_DRIVER
@@ -227,8 +258,9 @@ class Cloud:
         clients.wait(
             f'nova-compute up on {names}',
             lambda: {host.name for host in on} <= set(self.computes_up()),
-            computes.START_PATIENCE, computes.POLL_PAUSE,
-        )  # fmt: skip
+            computes.START_PATIENCE,
+            computes.POLL_PAUSE,
+        )
         places.say(f'cloud: {names} up')
 
     def computes_up(self) -> list[str]:

@@ -17,10 +17,10 @@ import pathlib
 import tarfile
 import time
 
-from tests.lab.cloud import image
-from tests.lab.cloud import settings
 from tests.lab import errors
 from tests.lab import host as hosts
+from tests.lab.cloud import image
+from tests.lab.cloud import settings
 
 LOG = '/var/log/nova/nova-compute.log'
 _PID = '/run/nova-compute.pid'
@@ -66,9 +66,10 @@ def start(host: hosts.Host, sections: settings.Sections) -> None:
     """(Re)start nova-compute in *host* with this configuration."""
     stop(host)
     host.channel.script(
-        'writing nova.conf', 'cat > /etc/nova/nova.conf',
+        'writing nova.conf',
+        'cat > /etc/nova/nova.conf',
         settings.ini(sections).encode(),
-    )  # fmt: skip
+    )
     host.channel.sh(_START)
 
 
@@ -113,9 +114,10 @@ def last_words(text: str) -> str:
     """The last line of a log, preferring an error."""
     lines = [line for line in text.splitlines() if line.strip()] or ['nothing']
     wrong = [
-        line for line in lines[-80:]
+        line
+        for line in lines[-80:]
         if ' ERROR ' in line or ' CRITICAL ' in line or 'Error' in line
-    ]  # fmt: skip
+    ]
     return (wrong or lines)[-1].strip()[:240]
 
 

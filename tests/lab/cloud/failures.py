@@ -22,11 +22,11 @@ import contextlib
 import dataclasses
 import time
 
+from tests.lab import errors
+from tests.lab import host as hosts
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
 from tests.lab.cloud import trial as trials
-from tests.lab import errors
-from tests.lab import host as hosts
 
 # Nova multiplies it by the GiB of memory and disk, at least 2 of each.
 TIMEOUT = 40
@@ -54,9 +54,7 @@ PRE_COPY: dict[str, settings.Options] = {
     'libvirt': {'live_migration_bandwidth': 1},
 }
 
-_APART = (
-    'sysctl -qw net.ipv4.tcp_retries2=4; ip route add blackhole PEER/32'
-)
+_APART = 'sysctl -qw net.ipv4.tcp_retries2=4; ip route add blackhole PEER/32'
 _TOGETHER = (
     'ip route del blackhole PEER/32; sysctl -qw net.ipv4.tcp_retries2=15'
 )
@@ -121,8 +119,10 @@ def post_copy_breaks(one: trials.Trial) -> None:
         one.sh(one.source, 'virsh -q domjobinfo ID | grep type')
     one.settled()
     restarts = one.target.channel.sh(_LEAVE_LIBVIRTD).out.splitlines()
-    print(f'   libvirtd on {one.target.name} was started again '
-          f'{len(restarts)} times')
+    print(
+        f'   libvirtd on {one.target.name} was started again '
+        f'{len(restarts)} times'
+    )
 
 
 def monitor_fails(one: trials.Trial) -> None:
@@ -175,32 +175,37 @@ def _landed(one: trials.Trial, seen: trials.Outcome) -> bool:
     there = one.target.name
     return (
         (seen.status, seen.host) == ('ACTIVE', there)
-        and seen.runs_on == [there] == [seen.bound] and not seen.ill
-    )  # fmt: skip
+        and seen.runs_on == [there] == [seen.bound]
+        and not seen.ill
+    )
 
 
 def _landed_or_left_alone(one: trials.Trial, seen: trials.Outcome) -> bool:
     return _landed(one, seen) or (
-        seen.status == 'ERROR' and bool(seen.reason)
+        seen.status == 'ERROR'
+        and bool(seen.reason)
         and all(place.process for place in seen.places.values())
-    )  # fmt: skip
+    )
 
 
 def _stayed(one: trials.Trial, seen: trials.Outcome) -> bool:
     here = one.source.name
     return (
         (seen.status, seen.host) == ('ACTIVE', here)
-        and seen.runs_on == [here] == [seen.bound] and not seen.ill
+        and seen.runs_on == [here] == [seen.bound]
+        and not seen.ill
         and not seen.places[one.target.name].process
-    )  # fmt: skip
+    )
 
 
 def _stayed_or_named(one: trials.Trial, seen: trials.Outcome) -> bool:
     here = one.source.name
     return _stayed(one, seen) or (
-        (seen.status, seen.host) == ('ERROR', here) and bool(seen.reason)
-        and seen.runs_on == [here] and not seen.ill
-    )  # fmt: skip
+        (seen.status, seen.host) == ('ERROR', here)
+        and bool(seen.reason)
+        and seen.runs_on == [here]
+        and not seen.ill
+    )
 
 
 def _off(one: trials.Trial, seen: trials.Outcome) -> bool:
@@ -209,7 +214,7 @@ def _off(one: trials.Trial, seen: trials.Outcome) -> bool:
         (seen.status, seen.host) == ('SHUTOFF', here)
         and not any(place.process for place in seen.places.values())
         and 'disk' in seen.places[here].files
-    )  # fmt: skip
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,23 +232,49 @@ class Row:
 
 
 ROWS = (
-    Row('abort', 'libvirt refuses to abort: it is in post-copy by hand',
-        abort_refused, POST_COPY,
-        ('ACTIVE where it runs, the destination', _landed)),
-    Row('off', 'the guest switches itself off meanwhile', powers_off,
-        POST_COPY, ('SHUTOFF on the source, with its disk', _off)),
-    Row('neutron', 'the rollback finds no Neutron', rollback_without_neutron,
+    Row(
+        'abort',
+        'libvirt refuses to abort: it is in post-copy by hand',
+        abort_refused,
         POST_COPY,
-        ('ACTIVE and bound on the source, or ERROR that names what is not',
-         _stayed_or_named)),
-    Row('post-copy', 'post-copy breaks, the network comes back',
-        post_copy_breaks, POST_COPY,
-        ('goes on at the destination, or ERROR with both domains left alone',
-         _landed_or_left_alone)),
-    Row('paused', 'paused by force-complete, then the monitor fails',
-        monitor_fails, PRE_COPY,
-        ('ACTIVE and running on the source', _stayed)),
-)  # fmt: skip
+        ('ACTIVE where it runs, the destination', _landed),
+    ),
+    Row(
+        'off',
+        'the guest switches itself off meanwhile',
+        powers_off,
+        POST_COPY,
+        ('SHUTOFF on the source, with its disk', _off),
+    ),
+    Row(
+        'neutron',
+        'the rollback finds no Neutron',
+        rollback_without_neutron,
+        POST_COPY,
+        (
+            'ACTIVE and bound on the source, or ERROR that names what is not',
+            _stayed_or_named,
+        ),
+    ),
+    Row(
+        'post-copy',
+        'post-copy breaks, the network comes back',
+        post_copy_breaks,
+        POST_COPY,
+        (
+            'goes on at the destination, or ERROR with both domains left'
+            ' alone',
+            _landed_or_left_alone,
+        ),
+    ),
+    Row(
+        'paused',
+        'paused by force-complete, then the monitor fails',
+        monitor_fails,
+        PRE_COPY,
+        ('ACTIVE and running on the source', _stayed),
+    ),
+)
 
 
 def play(
@@ -279,8 +310,10 @@ def failures(
     """Every row, with the stock driver and with ours; nobody filters."""
     lines = []
     with scene.no_filter(one):
-        for driver, skip in ((settings.STOCK_DRIVER, True),
-                             (settings.OUR_DRIVER, False)):  # fmt: skip
+        for driver, skip in (
+            (settings.STOCK_DRIVER, True),
+            (settings.OUR_DRIVER, False),
+        ):
             one.use_driver(on[:2], driver, skip, POST_COPY)
             for row in rows:
                 try:

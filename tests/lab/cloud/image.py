@@ -19,10 +19,10 @@ import subprocess
 import tempfile
 
 from tests.lab import build
-from tests.lab.cloud import install
 from tests.lab import errors
 from tests.lab import places
 from tests.lab import rootfs
+from tests.lab.cloud import install
 
 GENERATION = 'trixie'
 # Kernels that this disk boots with, by the generation they are of: Python
@@ -35,9 +35,14 @@ PROJECT_INSIDE = '/opt/project'
 # libvirt for Python has no wheel; Nova's guests on Arm boot through UEFI
 # (it always adds ACPI); some wheels need the C++ library.
 PACKAGES = (
-    'python3-libvirt', 'libstdc++6', 'qemu-efi-aarch64', 'iputils-ping',
-    'openvswitch-switch', 'ovn-host', 'nfs-common',
-)  # fmt: skip
+    'python3-libvirt',
+    'libstdc++6',
+    'qemu-efi-aarch64',
+    'iputils-ping',
+    'openvswitch-switch',
+    'ovn-host',
+    'nfs-common',
+)
 
 # What a guest loads: its network card, and its power button.
 GUEST_MODULES = ('virtio_pci', 'virtio_net', 'evdev')
@@ -84,9 +89,12 @@ def host_image(
         work.chmod(0o755)
         try:
             _make(
-                base, boots, nova, work,
+                base,
+                boots,
+                nova,
+                work,
                 mirror or build.mirror_of_this_machine(),
-            )  # fmt: skip
+            )
             os.rename(work, final)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -113,25 +121,41 @@ def _make(
     mirror: str,
 ) -> None:
     root, layer = work / 'root', work / 'layer'
-    places.say('cloud: unpacking the hosts\' plain disk')
+    places.say("cloud: unpacking the hosts' plain disk")
     _unpack(base, '/', root)
     places.say('cloud: extracting what Nova needs in a host')
     rootfs.run(
-        ['nice', '-n', '10', 'mmdebstrap', '--quiet', '--variant=extract',
-         '--mode=root', '--arch=arm64', '--include=' + ','.join(PACKAGES),
-         '--aptopt=APT::Install-Recommends "false"', GENERATION, str(layer),
-         f'deb {mirror} {GENERATION} main'],
+        [
+            'nice',
+            '-n',
+            '10',
+            'mmdebstrap',
+            '--quiet',
+            '--variant=extract',
+            '--mode=root',
+            '--arch=arm64',
+            '--include=' + ','.join(PACKAGES),
+            '--aptopt=APT::Install-Recommends "false"',
+            GENERATION,
+            str(layer),
+            f'deb {mirror} {GENERATION} main',
+        ],
         'extracting what Nova needs in a host',
-    )  # fmt: skip
+    )
     rootfs.merge_usr(layer)
     rootfs.prune(layer)
     # What is in the plain disk stays: it belongs together.
     for name in ('usr', 'etc'):
         subprocess.run(
-            ['cp', '-a', '--no-clobber', f'{layer / name}/.',
-             str(root / name)],
+            [
+                'cp',
+                '-a',
+                '--no-clobber',
+                f'{layer / name}/.',
+                str(root / name),
+            ],
             check=True,
-        )  # fmt: skip
+        )
     shutil.rmtree(layer)
     places.say('cloud: disk')
     shutil.copytree(
@@ -150,10 +174,20 @@ def _make(
     (modules,) = (root / 'usr/lib/modules').iterdir()
     shutil.copytree(modules, work / 'modules')
     rootfs.run(
-        ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-d', str(root),
-         str(work / 'base.raw'), DISK_SIZE],
+        [
+            'mke2fs',
+            '-q',
+            '-t',
+            'ext4',
+            '-O',
+            '^has_journal',
+            '-d',
+            str(root),
+            str(work / 'base.raw'),
+            DISK_SIZE,
+        ],
         'making the disk',
-    )  # fmt: skip
+    )
     shutil.rmtree(root)
 
 

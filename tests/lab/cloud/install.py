@@ -36,10 +36,19 @@ REPOSITORY = HERE.parents[2]
 CONSTRAINTS = (REPOSITORY / 'constraints.txt', HERE / 'constraints.txt')
 
 SERVICES = (
-    'nova==34.0.0', 'keystone', 'glance', 'openstack-placement', 'neutron',
-    'python-openstackclient', 'osc-placement', 'PyMySQL', 'uwsgi',
-    'setuptools', 'wheel', 'pbr',
-)  # fmt: skip
+    'nova==34.0.0',
+    'keystone',
+    'glance',
+    'openstack-placement',
+    'neutron',
+    'python-openstackclient',
+    'osc-placement',
+    'PyMySQL',
+    'uwsgi',
+    'setuptools',
+    'wheel',
+    'pbr',
+)
 
 # The hosts: trixie's Python, and what nova-compute needs.
 HOST_PYTHON = '3.13'
@@ -49,8 +58,15 @@ HOST_EXTRA = ('legacy-cgi==2.6.4',)
 # Published without wheels; their Python files work without the C speed-ups.
 HOST_FROM_SOURCE = ('ovs',)
 # Large, and never imported by nova-compute.
-HOST_PRUNED = ('numpy', 'numpy.libs', 'nova/tests', 'openstack/tests',
-               'bin', 'etc', 'share')  # fmt: skip
+HOST_PRUNED = (
+    'numpy',
+    'numpy.libs',
+    'nova/tests',
+    'openstack/tests',
+    'bin',
+    'etc',
+    'share',
+)
 
 _ENTRY_POINT = """\
 [neutron.ml2.mechanism_drivers]
@@ -112,9 +128,11 @@ def run_logged(
         start = handle.tell()
         done = subprocess.run(  # type: ignore[call-overload]
             ['nice', '-n', str(nice), *argv],
-            stdin=subprocess.DEVNULL, stdout=handle,
-            stderr=subprocess.STDOUT, **more,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            **more,
+        )
     if done.returncode:
         with open(log, errors='replace') as text:
             text.seek(start)
@@ -149,10 +167,16 @@ def native() -> pathlib.Path:
             shutil.rmtree(old)
         run_logged([sys.executable, '-m', 'venv', final], log, 'venv')
         run_logged(
-            [final / 'bin/pip', 'install', '-q', *_pip_constraints(),
-             *SERVICES],
-            log, 'installing the services',
-        )  # fmt: skip
+            [
+                final / 'bin/pip',
+                'install',
+                '-q',
+                *_pip_constraints(),
+                *SERVICES,
+            ],
+            log,
+            'installing the services',
+        )
         (final / 'complete').touch()
     return final
 
@@ -165,9 +189,12 @@ def host_interpreter() -> str | None:
     )
     found = [shutil.which(name), *(f'{home}/{name}' for home in homes)]
     for path in found:
-        if path and not subprocess.run(
-            [path, '-c', ''], capture_output=True
-        ).returncode:
+        if (
+            path
+            and not subprocess.run(
+                [path, '-c', ''], capture_output=True
+            ).returncode
+        ):
             return path
     return None
 
@@ -186,21 +213,50 @@ def compile_for_host(tree: pathlib.Path, inside: str) -> None:
         )
         return
     subprocess.run(
-        ['nice', '-n', '10', interpreter, '-m', 'compileall', '-q', '-s',
-         str(tree), '-p', inside, '--invalidation-mode', 'unchecked-hash',
-         str(tree)],
-        capture_output=True, check=False,
-    )  # fmt: skip
+        [
+            'nice',
+            '-n',
+            '10',
+            interpreter,
+            '-m',
+            'compileall',
+            '-q',
+            '-s',
+            str(tree),
+            '-p',
+            inside,
+            '--invalidation-mode',
+            'unchecked-hash',
+            str(tree),
+        ],
+        capture_output=True,
+        check=False,
+    )
 
 
 def _pip_for_host(
     environment: pathlib.Path, target: pathlib.Path, *words: str
 ) -> list[str]:
-    argv = [str(environment / 'bin/pip'), 'install', '-q', '--no-deps',
-            '--target', str(target), '--only-binary=:all:',
-            '--python-version', HOST_PYTHON, '--implementation', 'cp',
-            '--abi', 'cp' + HOST_PYTHON.replace('.', ''), '--abi', 'abi3',
-            '--abi', 'none', '--no-compile']  # fmt: skip
+    argv = [
+        str(environment / 'bin/pip'),
+        'install',
+        '-q',
+        '--no-deps',
+        '--target',
+        str(target),
+        '--only-binary=:all:',
+        '--python-version',
+        HOST_PYTHON,
+        '--implementation',
+        'cp',
+        '--abi',
+        'cp' + HOST_PYTHON.replace('.', ''),
+        '--abi',
+        'abi3',
+        '--abi',
+        'none',
+        '--no-compile',
+    ]
     for platform in ('manylinux_2_28', 'manylinux_2_17', 'manylinux2014'):
         argv += ['--platform', f'{platform}_aarch64']
     return argv + list(words)
@@ -212,9 +268,15 @@ def for_hosts(inside: str) -> pathlib.Path:
     :param inside: where it will be in a host
     """
     environment = native()
-    stamp = _fingerprint(*HOST_ROOTS, *HOST_EXTRA, *HOST_PRUNED,
-                         *HOST_FROM_SOURCE, _CLOSURE, inside,
-                         environment.name)  # fmt: skip
+    stamp = _fingerprint(
+        *HOST_ROOTS,
+        *HOST_EXTRA,
+        *HOST_PRUNED,
+        *HOST_FROM_SOURCE,
+        _CLOSURE,
+        inside,
+        environment.name,
+    )
     final = folder() / f'host-{stamp}'
     log = folder() / 'install.log'
     with places.locked(folder() / 'host.lock', 'another install runs'):
@@ -224,21 +286,30 @@ def for_hosts(inside: str) -> pathlib.Path:
         for old in folder().glob('host-*'):
             shutil.rmtree(old)
         listed = subprocess.run(
-            [environment / 'bin/python', '-c', _CLOSURE, HOST_PYTHON,
-             *HOST_ROOTS],
-            capture_output=True, text=True, check=True,
-        ).stdout.split()  # fmt: skip
+            [
+                environment / 'bin/python',
+                '-c',
+                _CLOSURE,
+                HOST_PYTHON,
+                *HOST_ROOTS,
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
         wheels = [
-            one for one in listed
+            one
+            for one in listed
             if one.partition('==')[0] not in HOST_FROM_SOURCE
-        ]  # fmt: skip
+        ]
         work = pathlib.Path(tempfile.mkdtemp(prefix='tmp-', dir=folder()))
         work.chmod(0o755)
         try:
             run_logged(
                 _pip_for_host(environment, work, *HOST_EXTRA, *wheels),
-                log, 'unpacking Nova for the hosts',
-            )  # fmt: skip
+                log,
+                'unpacking Nova for the hosts',
+            )
             _copy_python(environment, work, HOST_FROM_SOURCE)
             for name in HOST_PRUNED:
                 shutil.rmtree(work / name, ignore_errors=True)
@@ -260,9 +331,10 @@ def _copy_python(
     for name in names:
         for path in (*site.glob(f'{name}-*.dist-info'), site / name):
             shutil.copytree(
-                path, target / path.name,
+                path,
+                target / path.name,
                 ignore=shutil.ignore_patterns('*.so', '__pycache__'),
-            )  # fmt: skip
+            )
 
 
 def project(inside: str, target: pathlib.Path) -> None:
@@ -276,8 +348,11 @@ def project(inside: str, target: pathlib.Path) -> None:
     places.say('cloud: building and installing nova-arm-migrate')
     listed = subprocess.run(
         ['git', 'ls-files', '-z', '-c', '-o', '--exclude-standard'],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    ).stdout.split('\0')  # fmt: skip
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split('\0')
     with tempfile.TemporaryDirectory() as name:
         copy = pathlib.Path(name) / 'source'
         for path in filter(None, listed):
@@ -286,22 +361,39 @@ def project(inside: str, target: pathlib.Path) -> None:
                 (copy / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, copy / path)
         run_logged(
-            [environment / 'bin/pip', 'wheel', '-q', '--no-deps',
-             '--no-build-isolation', '-w', name, copy],
-            log, 'building nova-arm-migrate',
+            [
+                environment / 'bin/pip',
+                'wheel',
+                '-q',
+                '--no-deps',
+                '--no-build-isolation',
+                '-w',
+                name,
+                copy,
+            ],
+            log,
+            'building nova-arm-migrate',
             env={**os.environ, 'PBR_VERSION': '0.0.1'},
-        )  # fmt: skip
+        )
         (wheel,) = map(str, pathlib.Path(name).glob('*.whl'))
         run_logged(
-            [environment / 'bin/pip', 'install', '-q', '--no-deps',
-             '--force-reinstall', wheel],
-            log, 'installing nova-arm-migrate',
-        )  # fmt: skip
+            [
+                environment / 'bin/pip',
+                'install',
+                '-q',
+                '--no-deps',
+                '--force-reinstall',
+                wheel,
+            ],
+            log,
+            'installing nova-arm-migrate',
+        )
         shutil.rmtree(target, ignore_errors=True)
         run_logged(
             _pip_for_host(environment, target, wheel),
-            log, 'unpacking nova-arm-migrate for the hosts',
-        )  # fmt: skip
+            log,
+            'unpacking nova-arm-migrate for the hosts',
+        )
     compile_for_host(target, inside)
 
 

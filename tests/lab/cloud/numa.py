@@ -25,6 +25,9 @@ import sys
 import time
 
 from nova_arm_migrate.numa import cpuset
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab import spec
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
 from tests.lab.cloud import image
@@ -32,9 +35,6 @@ from tests.lab.cloud import install
 from tests.lab.cloud import numa_look
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
-from tests.lab import errors
-from tests.lab import host as hosts
-from tests.lab import spec
 
 NAME = 'numa'
 HOSTS = (
@@ -51,10 +51,16 @@ CELLS = ('hw:cpu_policy=dedicated', 'hw:numa_nodes=2')
 FLAVORS = {
     'pinned': ('1', '256', ('hw:cpu_policy=dedicated',)),
     'cells': ('2', '512', (*CELLS, 'hw:mem_page_size=2048')),
-    'realtime': ('2', '256', (
-        *CELLS, 'hw:cpu_realtime=yes', 'hw:cpu_realtime_mask=^0',
-    )),
-}  # fmt: skip
+    'realtime': (
+        '2',
+        '256',
+        (
+            *CELLS,
+            'hw:cpu_realtime=yes',
+            'hw:cpu_realtime_mask=^0',
+        ),
+    ),
+}
 # [libvirt] realtime_scheduler_priority by vCPU, with the mask above
 REALTIME = {1: 1}
 # Two turns of the resource tracker, 60 s apart, and a little.
@@ -77,9 +83,10 @@ class Server(scene.Server):
     def compare(self) -> None:
         """Print what runs beside what Nova has; expect them to be equal."""
         wanted = numa_look.claimed(
-            self.looks.extra('numa_topology', self.id), self.iothreads,
+            self.looks.extra('numa_topology', self.id),
+            self.iothreads,
             self.realtime,
-        )  # fmt: skip
+        )
         found = self.live()
         print(f'   {self.name}, Nova: {wanted}')
         print(f'   {self.name}, /proc on {self.host.name}: {found}')
@@ -108,11 +115,15 @@ class Server(scene.Server):
         looks = self.looks
         whole = looks.migration_seconds(self.id)
         job = looks.job_seconds(self.host, self.id)
-        print(f'   the migration took {whole} s by its record, the job '
-              f'{job:.1f} s by libvirt')
+        print(
+            f'   the migration took {whole} s by its record, the job '
+            f'{job:.1f} s by libvirt'
+        )
         for name, seconds in looks.took(self.host).items():
-            print(f'   {self.host.name}: {name} in {seconds:.3f} s, '
-                  f'{seconds / max(whole, 1):.1%} of the migration')
+            print(
+                f'   {self.host.name}: {name} in {seconds:.3f} s, '
+                f'{seconds / max(whole, 1):.1%} of the migration'
+            )
 
     def expect_apart(self, others: list['Server']) -> None:
         """Expect it to share no CPU with others on its host."""
@@ -121,8 +132,8 @@ class Server(scene.Server):
             common = mine & other.live().cpus
             self.scene.expect(
                 not common,
-                (f'CPU {cpuset.format(common)} is' if common
-                 else 'no CPU is') + f' shared with {other.name}',
+                (f'CPU {cpuset.format(common)} is' if common else 'no CPU is')
+                + f' shared with {other.name}',
             )
 
 
@@ -175,9 +186,11 @@ def play(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 
 def move_realtime(
-    one: scene.Scene, source: hosts.Host, target: hosts.Host,
+    one: scene.Scene,
+    source: hosts.Host,
+    target: hosts.Host,
     others: list[Server],
-) -> None:  # fmt: skip
+) -> None:
     server = boot(one, source, 'realtime')
     server.realtime = REALTIME
     server.compare()
@@ -231,20 +244,28 @@ def expect_trackers(
     while True:
         there = looks.tracked(source)
         here = looks.tracked(target)
-        held = (there[0] == wanted and sum(there[1].values()) == 256
-                and not here[0] and not any(here[1].values()))  # fmt: skip
+        held = (
+            there[0] == wanted
+            and sum(there[1].values()) == 256
+            and not here[0]
+            and not any(here[1].values())
+        )
         waited = time.monotonic() - started
         if held or waited > TRACKER_PATIENCE:
             break
         time.sleep(scene.POLL_PAUSE)
     for host, (pinned, pages) in ((source, there), (target, here)):
-        print(f'   resource tracker of {host.name}: pinned CPUs '
-              f'{cpuset.format(pinned) or "none"}, huge pages by node {pages}')
+        print(
+            f'   resource tracker of {host.name}: pinned CPUs '
+            f'{cpuset.format(pinned) or "none"}, huge pages by node {pages}'
+        )
     one.expect(
-        held, f'both trackers are right after {waited:.0f} s' if held
+        held,
+        f'both trackers are right after {waited:.0f} s'
+        if held
         else f'after {waited:.0f} s the trackers are not right: '
         f'{server.name} has CPUs {cpuset.format(wanted)} of {source.name}',
-    )  # fmt: skip
+    )
     count = computes.log(source).count('CPUPinningUnknown')
     one.expect(
         not count, f'{source.name} logs CPUPinningUnknown {count} times'
@@ -254,8 +275,10 @@ def expect_trackers(
 def add_hosts(cloud: clouds.Cloud) -> list[hosts.Host]:
     found = list(cloud.lab.hosts.values())
     if not found:
-        found = [cloud.lab.start(spec.parse(text), image=cloud.image)
-                 for text in HOSTS]  # fmt: skip
+        found = [
+            cloud.lab.start(spec.parse(text), image=cloud.image)
+            for text in HOSTS
+        ]
         for host in found:
             host.wait_ready()
     for host in found:
@@ -271,8 +294,17 @@ def add_hosts(cloud: clouds.Cloud) -> list[hosts.Host]:
 
 def flavors(cloud: clouds.Cloud) -> None:
     for name, (vcpus, ram, properties) in FLAVORS.items():
-        argv = ['flavor', 'create', '--vcpus', vcpus, '--ram', ram, '--disk',
-                '1', name]  # fmt: skip
+        argv = [
+            'flavor',
+            'create',
+            '--vcpus',
+            vcpus,
+            '--ram',
+            ram,
+            '--disk',
+            '1',
+            name,
+        ]
         for text in properties:
             argv += ['--property', text]
         cloud.client.run(*argv)
@@ -291,8 +323,11 @@ def play_with(cloud: clouds.Cloud, on: list[hosts.Host], name: str) -> bool:
     finally:
         cloud.save_logs()
         one.clean()
-    print(f'{name}, {time.monotonic() - started:.0f} s: '
-          f'{"; ".join(one.failures) or "all held"}', flush=True)
+    print(
+        f'{name}, {time.monotonic() - started:.0f} s: '
+        f'{"; ".join(one.failures) or "all held"}',
+        flush=True,
+    )
     return not one.failures
 
 

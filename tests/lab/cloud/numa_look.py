@@ -20,9 +20,9 @@ import subprocess
 import typing
 
 from nova_arm_migrate.numa import cpuset
+from tests.lab import host as hosts
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
-from tests.lab import host as hosts
 
 Cpus = frozenset[int]
 
@@ -43,8 +43,9 @@ done
 """
 _THREAD = re.compile(
     r'^([MT]) (?:CPU_(?P<vcpu>\d+)/KVM|IO_iothread(?P<io>\d+)|\S+) '
-    r'(?P<cpus>\S+) (?P<policy>\d+) (?P<priority>\d+)$', re.MULTILINE
-)  # fmt: skip
+    r'(?P<cpus>\S+) (?P<policy>\d+) (?P<priority>\d+)$',
+    re.MULTILINE,
+)
 # proc_pid_stat(5), SCHED_FIFO
 _FIFO = '1'
 _TOOK = re.compile(r'NUMA layout: (tried out|compared) in ([0-9.]+) s')
@@ -74,14 +75,18 @@ class Layout:
         )
 
     def __str__(self) -> str:
-        text = (f'vCPUs {_pins(self.vcpus)}, emulator '
-                f'{cpuset.format(self.emulator)}, I/O threads '
-                f'{_pins(self.iothreads)}')  # fmt: skip
+        text = (
+            f'vCPUs {_pins(self.vcpus)}, emulator '
+            f'{cpuset.format(self.emulator)}, I/O threads '
+            f'{_pins(self.iothreads)}'
+        )
         if self.fifo:
             text += f', fifo {self.fifo}'
         if self.nodes:
-            text += (f', nodes {cpuset.format(self.nodes)} in pages of '
-                     f'{cpuset.format(self.page_kib)} KiB')  # fmt: skip
+            text += (
+                f', nodes {cpuset.format(self.nodes)} in pages of '
+                f'{cpuset.format(self.page_kib)} KiB'
+            )
         return text
 
 
@@ -108,12 +113,21 @@ def live(text: str) -> Layout:
                 fifo[int(thread['vcpu'])] = int(thread['priority'])
     maps = [line for line in text.splitlines() if re.search(r' N\d+=', line)]
     return Layout(
-        vcpus, emulator, iothreads, fifo,
-        frozenset(int(node) for line in maps
-                  for node in re.findall(r' N(\d+)=', line)),
-        frozenset(int(kib) for line in maps
-                  for kib in re.findall(r'kernelpagesize_kB=(\d+)', line)),
-    )  # fmt: skip
+        vcpus,
+        emulator,
+        iothreads,
+        fifo,
+        frozenset(
+            int(node)
+            for line in maps
+            for node in re.findall(r' N(\d+)=', line)
+        ),
+        frozenset(
+            int(kib)
+            for line in maps
+            for kib in re.findall(r'kernelpagesize_kB=(\d+)', line)
+        ),
+    )
 
 
 def claimed(
@@ -140,17 +154,22 @@ def claimed(
         *(cpus for vcpu, cpus in vcpus.items() if vcpu not in (realtime or {}))
     )
     return Layout(
-        vcpus, emulator, dict.fromkeys(range(1, iothreads + 1), emulator),
-        realtime or {}, frozenset(nodes), frozenset(pages),
-    )  # fmt: skip
+        vcpus,
+        emulator,
+        dict.fromkeys(range(1, iothreads + 1), emulator),
+        realtime or {},
+        frozenset(nodes),
+        frozenset(pages),
+    )
 
 
 def differences(wanted: Layout, found: Layout) -> list[str]:
     """Names of what is not as wanted."""
     return [
-        field.name for field in dataclasses.fields(Layout)
+        field.name
+        for field in dataclasses.fields(Layout)
         if getattr(wanted, field.name) != getattr(found, field.name)
-    ]  # fmt: skip
+    ]
 
 
 def tracked(text: str) -> tuple[Cpus, dict[int, int]]:
@@ -186,17 +205,28 @@ class Looks:
 
     def database(self, statement: str) -> str:
         return subprocess.run(
-            ['mariadb', '--no-defaults', '-u', 'root', '-N', '-r', '-B',
-             f'-S{self.cloud.services.state}/mariadb.sock', 'nova', '-e',
-             statement],
-            capture_output=True, text=True, check=True,
-        ).stdout.strip()  # fmt: skip
+            [
+                'mariadb',
+                '--no-defaults',
+                '-u',
+                'root',
+                '-N',
+                '-r',
+                '-B',
+                f'-S{self.cloud.services.state}/mariadb.sock',
+                'nova',
+                '-e',
+                statement,
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
 
     def extra(self, column: str, uuid: str) -> str:
         """A column of ``instance_extra``; empty if there is nothing."""
         text = self.database(
-            f'select {column} from instance_extra '
-            f"where instance_uuid='{uuid}'"
+            f"select {column} from instance_extra where instance_uuid='{uuid}'"
         )
         return '' if text in ('NULL', 'null') else text
 
@@ -250,8 +280,14 @@ class Looks:
     def usage(self, host: hosts.Host) -> dict[str, int]:
         """What all consumers have of *host*."""
         listed: list[dict[str, typing.Any]] = self.cloud.client.data(
-            'resource', 'provider', 'usage', 'show',
+            'resource',
+            'provider',
+            'usage',
+            'show',
             self.providers[host.name],
-        )  # fmt: skip
-        return {one['resource_class']: int(one['usage']) for one in listed
-                if int(one['usage'])}  # fmt: skip
+        )
+        return {
+            one['resource_class']: int(one['usage'])
+            for one in listed
+            if int(one['usage'])
+        }

@@ -18,14 +18,15 @@ what joins them: from there a guest is pinged.
 """
 
 import dataclasses
+import itertools
 import re
 import signal
 import subprocess
 import tempfile
 
-from tests.lab.cloud import client as clients
 from tests.lab import host as hosts
 from tests.lab import network
+from tests.lab.cloud import client as clients
 
 NETWORK = 'lab'
 BRIDGE = 'br-int'
@@ -58,15 +59,29 @@ def start_switch(host: hosts.Host) -> None:
 
 def make_network(client: clients.Client) -> None:
     client.check(
-        'network', 'create', '--share', '--provider-network-type', 'flat',
-        '--provider-physical-network', NETWORK, NETWORK,
-    )  # fmt: skip
+        'network',
+        'create',
+        '--share',
+        '--provider-network-type',
+        'flat',
+        '--provider-physical-network',
+        NETWORK,
+        NETWORK,
+    )
     client.check(
-        'subnet', 'create', '--network', NETWORK, '--no-dhcp', '--gateway',
-        'none', '--subnet-range', f'{network.NETWORK}.0/24',
-        '--allocation-pool', f'start={network.NETWORK}.{FIRST},'
-        f'end={network.NETWORK}.{LAST}', NETWORK,
-    )  # fmt: skip
+        'subnet',
+        'create',
+        '--network',
+        NETWORK,
+        '--no-dhcp',
+        '--gateway',
+        'none',
+        '--subnet-range',
+        f'{network.NETWORK}.0/24',
+        '--allocation-pool',
+        f'start={network.NETWORK}.{FIRST},end={network.NETWORK}.{LAST}',
+        NETWORK,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +105,20 @@ def make_port(client: clients.Client, number: int) -> Port:
     number = FIRST + number % (LAST - FIRST)
     port = Port('', number)
     made = client.check(
-        'port', 'create', '--network', NETWORK, '--mac-address', port.mac,
-        '--fixed-ip', f'ip-address={port.address}', f'port-{number}',
-        '-f', 'value', '-c', 'id',
-    )  # fmt: skip
+        'port',
+        'create',
+        '--network',
+        NETWORK,
+        '--mac-address',
+        port.mac,
+        '--fixed-ip',
+        f'ip-address={port.address}',
+        f'port-{number}',
+        '-f',
+        'value',
+        '-c',
+        'id',
+    )
     return dataclasses.replace(port, id=made.strip())
 
 
@@ -114,8 +139,10 @@ class Silence:
     mac: str
 
     def __str__(self) -> str:
-        return (f'{self.answered} of {self.sent} pings answered, longest '
-                f'silence {self.longest * 1000:.0f} ms, MAC {self.mac}')
+        return (
+            f'{self.answered} of {self.sent} pings answered, longest '
+            f'silence {self.longest * 1000:.0f} ms, MAC {self.mac}'
+        )
 
 
 _REPLY = re.compile(r'^\[(\d+\.\d+)\] \d+ bytes from .*icmp_seq=(\d+)', re.M)
@@ -126,7 +153,7 @@ _NEIGHBOUR = re.compile(r'lladdr ([0-9a-f:]{17})')
 def silence(text: str, neighbour: str = '') -> Silence:
     """Read what ``ping -D`` and ``ip neighbour`` printed."""
     times = [float(when) for when, _number in _REPLY.findall(text)]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     sent = _SENT.search(text)
     mac = _NEIGHBOUR.search(neighbour)
     return Silence(
@@ -146,11 +173,22 @@ class Ping:
         # A pipe that nobody reads would stop the ping when it is full.
         self._said = tempfile.TemporaryFile('w+')
         self._child = subprocess.Popen(
-            net.command(['ping', '-n', '-D', '-i', str(PING_PAUSE), '-W', '5',
-                         port.address]),
-            stdin=subprocess.DEVNULL, stdout=self._said,
+            net.command(
+                [
+                    'ping',
+                    '-n',
+                    '-D',
+                    '-i',
+                    str(PING_PAUSE),
+                    '-W',
+                    '5',
+                    port.address,
+                ]
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
             stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
 
     def stop(self) -> Silence:
         self._child.send_signal(signal.SIGINT)
@@ -159,10 +197,11 @@ class Ping:
             self._said.seek(0)
             text = self._said.read()
         seen = subprocess.run(
-            self._net.command(['ip', 'neighbour', 'show',
-                               self._port.address]),
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            self._net.command(['ip', 'neighbour', 'show', self._port.address]),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return silence(text, seen.stdout)
 
 
@@ -170,6 +209,7 @@ def answers(net: network.Network, port: Port) -> bool:
     """Whether one of three pings is answered."""
     done = subprocess.run(
         net.command(['ping', '-n', '-c', '3', '-W', '5', port.address]),
-        capture_output=True, check=False,
+        capture_output=True,
+        check=False,
     )
     return done.returncode == 0

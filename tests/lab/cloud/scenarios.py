@@ -18,22 +18,24 @@ import dataclasses
 import itertools
 import time
 
+from tests.lab import errors
+from tests.lab import host as hosts
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
 from tests.lab.cloud import failures
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
 from tests.lab.cloud import storage
-from tests.lab import errors
-from tests.lab import host as hosts
 
 # Two equal hosts, and one of the same CPU that has no PMU to offer.
 HOSTS = ('neoverse-n1', 'neoverse-n1', 'neoverse-n1,pmu=off')
 # A kernel update: two hosts have it, the third is to be emptied for it.
 NEW_KERNEL = 'forky'
 UPDATE = (
-    'neoverse-v1', f'neoverse-v1@{NEW_KERNEL}', f'neoverse-v1@{NEW_KERNEL}',
-)  # fmt: skip
+    'neoverse-v1',
+    f'neoverse-v1@{NEW_KERNEL}',
+    f'neoverse-v1@{NEW_KERNEL}',
+)
 # The PMU's version, as 64-bit and as 32-bit guests see it.
 FIELDS = ('ID_AA64DFR0_EL1.PMUVer', 'ID_DFR0_EL1.PerfMon')
 # Drivers with skip_cpu_compare_on_dest or not: each where it migrates at all.
@@ -230,8 +232,9 @@ def shared_storage(one: scene.Scene, on: list[hosts.Host]) -> None:
                 move = server.moves(on[1])
             one.expect(
                 move.direct == (way == 'native'),
-                'QEMU sent to QEMU' if move.direct else
-                'libvirtd carried it: no connection from QEMU to QEMU',
+                'QEMU sent to QEMU'
+                if move.direct
+                else 'libvirtd carried it: no connection from QEMU to QEMU',
             )
             one.clean()
     finally:
@@ -289,26 +292,54 @@ def _disabled(
 
 
 SCENARIOS = (
-    Scenario('move', 'boot; live-migrate between equal hosts and back',
-             boot_and_move),
-    Scenario('refused', 'refused by the destination, the field is named',
-             refused_for_a_field),
-    Scenario('scheduler', 'the scheduler finds the only host that fits',
-             scheduler_chooses),
-    Scenario('busy', 'a guest that writes a lot, and auto-converge',
-             busy_guest),
-    Scenario('shared', 'shared storage; native and tunnelled transport',
-             shared_storage),
+    Scenario(
+        'move',
+        'boot; live-migrate between equal hosts and back',
+        boot_and_move,
+    ),
+    Scenario(
+        'refused',
+        'refused by the destination, the field is named',
+        refused_for_a_field,
+    ),
+    Scenario(
+        'scheduler',
+        'the scheduler finds the only host that fits',
+        scheduler_chooses,
+    ),
+    Scenario(
+        'busy', 'a guest that writes a lot, and auto-converge', busy_guest
+    ),
+    Scenario(
+        'shared',
+        'shared storage; native and tunnelled transport',
+        shared_storage,
+    ),
     Scenario('stock', 'the stock driver in the same cases', stock),
-    Scenario('newer', 'to a newer host and back; reboots there',
-             to_newer_and_back, ('neoverse-n1+aarch32=0', 'neoverse-n1')),
-    Scenario('kernel', 'a kernel update, host by host; the scheduler chooses',
-             kernel_update, UPDATE),
-    Scenario('vectors', 'longer vectors on the newer host, and a reset',
-             longer_vectors, ('neoverse-v1,sve256=off', 'neoverse-v1')),
-    Scenario('failures', 'migrations that fail halfway, and what is left',
-             failures.failures),
-)  # fmt: skip
+    Scenario(
+        'newer',
+        'to a newer host and back; reboots there',
+        to_newer_and_back,
+        ('neoverse-n1+aarch32=0', 'neoverse-n1'),
+    ),
+    Scenario(
+        'kernel',
+        'a kernel update, host by host; the scheduler chooses',
+        kernel_update,
+        UPDATE,
+    ),
+    Scenario(
+        'vectors',
+        'longer vectors on the newer host, and a reset',
+        longer_vectors,
+        ('neoverse-v1,sve256=off', 'neoverse-v1'),
+    ),
+    Scenario(
+        'failures',
+        'migrations that fail halfway, and what is left',
+        failures.failures,
+    ),
+)
 
 
 def chosen(names: collections.abc.Sequence[str]) -> list[Scenario]:
@@ -328,9 +359,10 @@ def chosen(names: collections.abc.Sequence[str]) -> list[Scenario]:
 def _show_log(one: scene.Scene, service: str, *words: str) -> None:
     log = one.cloud.services.logs / f'{service}.log'
     lines = [
-        line for line in log.read_text(errors='replace').splitlines()
+        line
+        for line in log.read_text(errors='replace').splitlines()
         if any(word in line for word in words)
-    ]  # fmt: skip
+    ]
     for line in lines[-3:]:
         print(f'   {service}.log: {line[:300]}')
 

@@ -18,16 +18,16 @@ import dataclasses
 import itertools
 import time
 
+from tests.lab import errors
+from tests.lab import guest as guests
+from tests.lab import host as hosts
+from tests.lab import witness
 from tests.lab.cloud import client as clients
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
 from tests.lab.cloud import ports
 from tests.lab.cloud import settings
 from tests.lab.cloud import storage
-from tests.lab import errors
-from tests.lab import guest as guests
-from tests.lab import host as hosts
-from tests.lab import witness
 
 # For a machine that has other things to do, ten times what was seen.
 BOOT_PATIENCE = 1800
@@ -60,8 +60,10 @@ class Move:
     throttle: int = 0
 
     def __str__(self) -> str:
-        text = (f'migration {self.status}, server {self.server_status} on '
-                f'{self.host}, {self.seconds:.0f} s')  # fmt: skip
+        text = (
+            f'migration {self.status}, server {self.server_status} on '
+            f'{self.host}, {self.seconds:.0f} s'
+        )
         if self.error:
             text += f', client: {self.error}'
         if self.silence:
@@ -138,9 +140,10 @@ class Scene:
             '', '', driver, skip_cpu_compare, more
         )
         wanted = [
-            host for host in on
+            host
+            for host in on
             if self.cloud.drivers.get(host.name) != sections
-        ]  # fmt: skip
+        ]
         self.cloud.run_driver(wanted, driver, skip_cpu_compare, more)
 
     def on_shared(
@@ -209,20 +212,35 @@ class Server:
         if self.port:
             wired = ['--nic', f'port-id={self.port.id}']
         self._client.check(
-            'server', 'create', '--image', image, '--flavor', flavor, *wired,
-            '--host', self.host.name, self.name, '-c', 'id', '-c', 'name',
+            'server',
+            'create',
+            '--image',
+            image,
+            '--flavor',
+            flavor,
+            *wired,
+            '--host',
+            self.host.name,
+            self.name,
+            '-c',
+            'id',
+            '-c',
+            'name',
             show=True,
-        )  # fmt: skip
+        )
         self.id = self.show()['id']
         clients.wait(
             f'server {self.name} ACTIVE or ERROR',
             lambda: self.show()['status'] in ('ACTIVE', 'ERROR'),
-            BOOT_PATIENCE, POLL_PAUSE,
-        )  # fmt: skip
+            BOOT_PATIENCE,
+            POLL_PAUSE,
+        )
         shown = self.show()
         seconds = time.monotonic() - started
-        print(f'   {self.name}: {shown["status"]} on '
-              f'{shown["OS-EXT-SRV-ATTR:host"]}, {seconds:.0f} s')
+        print(
+            f'   {self.name}: {shown["status"]} on '
+            f'{shown["OS-EXT-SRV-ATTR:host"]}, {seconds:.0f} s'
+        )
         if shown['status'] != 'ACTIVE':
             raise errors.LabError(
                 f'{self.name}: {shown["status"]}: {shown.get("fault")}'
@@ -233,10 +251,13 @@ class Server:
             net = self.scene.cloud.lab.net
             clients.wait(
                 f'an answer from {port.address}',
-                lambda: ports.answers(net, port), REPORT_PATIENCE,
-            )  # fmt: skip
-            print(f'   {self.name} answers at {port.address}, MAC '
-                  f'{port.mac}', flush=True)
+                lambda: ports.answers(net, port),
+                REPORT_PATIENCE,
+            )
+            print(
+                f'   {self.name} answers at {port.address}, MAC {port.mac}',
+                flush=True,
+            )
 
     def show(self) -> dict[str, str]:
         shown: dict[str, str] = self._client.data('server', 'show', self.name)
@@ -314,9 +335,12 @@ class Server:
         self.scene.expect(
             now == (status, host.name),
             f'{self.name} is {now[0]} on {now[1]}'
-            + ('' if now == (status, host.name)
-               else f', not {status} on {host.name}'),
-        )  # fmt: skip
+            + (
+                ''
+                if now == (status, host.name)
+                else f', not {status} on {host.name}'
+            ),
+        )
 
     def reboot(self, kind: str) -> None:
         """Reboot it; its reports begin anew."""
@@ -358,35 +382,52 @@ class Server:
         if asked.rc == 0:
             clients.wait(
                 f'the migration of {self.name} at an end',
-                lambda: self._ended(known), MOVE_PATIENCE, POLL_PAUSE,
-            )  # fmt: skip
+                lambda: self._ended(known),
+                MOVE_PATIENCE,
+                POLL_PAUSE,
+            )
         seconds = time.monotonic() - started
         clients.wait(
             f'{self.name} without a task',
             lambda: self.show()['OS-EXT-STS:task_state'] in (None, 'None'),
-            MOVE_PATIENCE, POLL_PAUSE,
-        )  # fmt: skip
+            MOVE_PATIENCE,
+            POLL_PAUSE,
+        )
         fresh = [one for one in self.migrations() if one['Id'] not in known]
         status = fresh[0]['Status'] if fresh else 'not begun'
         shown = self.show()
         self._client.run(
-            'server', 'show', self.name, '-c', 'name', '-c', 'status', '-c',
-            'OS-EXT-SRV-ATTR:host', '-c', 'fault', show=True,
-        )  # fmt: skip
+            'server',
+            'show',
+            self.name,
+            '-c',
+            'name',
+            '-c',
+            'status',
+            '-c',
+            'OS-EXT-SRV-ATTR:host',
+            '-c',
+            'fault',
+            show=True,
+        )
         now = shown['OS-EXT-SRV-ATTR:host']
         silence = ping.stop() if ping else None
         reason = self.reason() if status != 'completed' else ''
         self.follow(source, kept, self.scene.cloud.lab.hosts[now])
         move = Move(
-            status, shown['status'], now, reason, asked.words * bool(asked.rc),
-            seconds, silence, *self._watched(source, job),
-        )  # fmt: skip
+            status,
+            shown['status'],
+            now,
+            reason,
+            asked.words * bool(asked.rc),
+            seconds,
+            silence,
+            *self._watched(source, job),
+        )
         print(f'   {move}', flush=True)
         return move
 
-    def follow(
-        self, source: hosts.Host, kept: str, now: hosts.Host
-    ) -> None:
+    def follow(self, source: hosts.Host, kept: str, now: hosts.Host) -> None:
         """Go on with the guest's reports where it is now.
 
         :param kept: what watch() answered before it may have left *source*
@@ -449,9 +490,10 @@ class Server:
         """What the user can read of the newest live migration's events."""
         listed = self._client.data('server', 'event', 'list', self.id)
         requests = [
-            one['Request ID'] for one in listed
+            one['Request ID']
+            for one in listed
             if one['Action'] == 'live-migration'
-        ]  # fmt: skip
+        ]
         if not requests:
             return ''
         argv = ('server', 'event', 'show', self.name, requests[0])
@@ -459,8 +501,10 @@ class Server:
         shown = self._client.data(*argv)
         details = []
         for event in shown['events']:
-            print(f'   {event["event"]}: {event["result"]}'
-                  f' on {event.get("host")}: {event.get("details")}')
+            print(
+                f'   {event["event"]}: {event["result"]}'
+                f' on {event.get("host")}: {event.get("details")}'
+            )
             if event.get('details'):
                 details.append(event['details'])
         return '; '.join(details)

@@ -23,12 +23,12 @@ import socket
 import subprocess
 import time
 
-from tests.lab.cloud import install
-from tests.lab.cloud import settings
 from tests.lab import errors
 from tests.lab import network
 from tests.lab import places
 from tests.lab import processes
+from tests.lab.cloud import install
+from tests.lab.cloud import settings
 
 # program -> the Debian package that brings it
 TOOLS = {
@@ -123,9 +123,10 @@ class Services:
 
     def _env(self) -> dict[str, str]:
         kept = {
-            name: value for name, value in os.environ.items()
+            name: value
+            for name, value in os.environ.items()
             if name in ('PATH', 'HOME', 'LANG', 'TERM')
-        }  # fmt: skip
+        }
         return {
             **kept,
             'PATH': f'{self.environment}/bin:{kept["PATH"]}',
@@ -139,28 +140,40 @@ class Services:
         }
 
     def run(
-        self, argv: collections.abc.Sequence[object], what: str,
+        self,
+        argv: collections.abc.Sequence[object],
+        what: str,
         env: collections.abc.Mapping[str, str] | None = None,
     ) -> None:
         """Run a command to its end; LabError with its last words if bad."""
         words = self.net.command([str(word) for word in argv])
         install.run_logged(
-            words, self.logs / 'setup.log', what, nice=0,
-            env={**self._env(), **(env or {})}, cwd=install.REPOSITORY,
-        )  # fmt: skip
+            words,
+            self.logs / 'setup.log',
+            what,
+            nice=0,
+            env={**self._env(), **(env or {})},
+            cwd=install.REPOSITORY,
+        )
 
     def start(
-        self, name: str, argv: collections.abc.Sequence[object],
+        self,
+        name: str,
+        argv: collections.abc.Sequence[object],
         env: collections.abc.Mapping[str, str] | None = None,
     ) -> processes.Process:
         """Start a service that stays; its log is NAME.log."""
         words = self.net.command([str(word) for word in argv])
         with open(self.logs / f'{name}.log', 'ab') as log:
             child = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**self._env(), **(env or {})}, cwd=self.state,
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**self._env(), **(env or {})},
+                cwd=self.state,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         process = processes.Process.of(child.pid)
         (self.state / f'{name}.pid').write_text(
             f'{process.pid} {process.started}'
@@ -182,7 +195,9 @@ class Services:
             process.end(patience=15)
 
     def wait(
-        self, name: str, ready: collections.abc.Callable[[], bool],
+        self,
+        name: str,
+        ready: collections.abc.Callable[[], bool],
         patience: float = 180,
     ) -> None:
         """Return when *ready*; LabError if the service ends or is late."""
@@ -216,17 +231,39 @@ class Services:
         port = settings.PORTS[name]
         self.start(
             name,
-            ['uwsgi', '--home', self.environment, '--http-socket',
-             f'{settings.ADDRESS}:{port}', '--module',
-             f'{WSGI[name]}:application', '--processes', 1, '--threads', 4,
-             '--enable-threads', '--lazy-apps', '--master', '--die-on-term',
-             '--buffer-size', 65535, '--no-orphans', '--log-5xx',
-             '--disable-logging', '--need-app', '--http-timeout', 900,
-             '--socket-timeout', 120,
-             '--pythonpath', self.state / 'plugins',
-             # It ends every connection, so it has to say so.
-             '--add-header', 'Connection: close'],
-        )  # fmt: skip
+            [
+                'uwsgi',
+                '--home',
+                self.environment,
+                '--http-socket',
+                f'{settings.ADDRESS}:{port}',
+                '--module',
+                f'{WSGI[name]}:application',
+                '--processes',
+                1,
+                '--threads',
+                4,
+                '--enable-threads',
+                '--lazy-apps',
+                '--master',
+                '--die-on-term',
+                '--buffer-size',
+                65535,
+                '--no-orphans',
+                '--log-5xx',
+                '--disable-logging',
+                '--need-app',
+                '--http-timeout',
+                900,
+                '--socket-timeout',
+                120,
+                '--pythonpath',
+                self.state / 'plugins',
+                # It ends every connection, so it has to say so.
+                '--add-header',
+                'Connection: close',
+            ],
+        )
 
     def _wait_api(self, name: str) -> None:
         request = f'GET / HTTP/1.0\r\nHost: {settings.ADDRESS}\r\n\r\n'
@@ -244,14 +281,17 @@ class Services:
         self.write('glance/glance-api.conf', settings.glance(state, home))
         self.write('placement/placement.conf', settings.placement(state))
         self.write('neutron/neutron.conf', settings.neutron(state, home))
-        self.write(
-            'nova/nova.conf', settings.nova_control(state, with_filter)
-        )
+        self.write('nova/nova.conf', settings.nova_control(state, with_filter))
         shutil.copy(
             self.environment / 'etc/nova/api-paste.ini', self.etc / 'nova'
         )
-        for name in ('glance/images', 'glance/staging', 'glance/tasks',
-                     'locks', 'neutron'):  # fmt: skip
+        for name in (
+            'glance/images',
+            'glance/staging',
+            'glance/tasks',
+            'locks',
+            'neutron',
+        ):
             (self.state / name).mkdir(parents=True, exist_ok=True)
 
     def up(self) -> None:
@@ -294,8 +334,10 @@ class Services:
         self._wait_api(name)
 
     def start_conductor(self) -> None:
-        self.start('nova-conductor', [
-            'nova-conductor', '--config-file', self.etc / 'nova/nova.conf'])
+        self.start(
+            'nova-conductor',
+            ['nova-conductor', '--config-file', self.etc / 'nova/nova.conf'],
+        )
 
     def start_scheduler(self, with_filter: bool = True) -> None:
         """Start or restart it, with or without our filter."""
@@ -304,8 +346,10 @@ class Services:
             'nova/nova.conf',
             settings.nova_control(str(self.state), with_filter),
         )
-        self.start('nova-scheduler', [
-            'nova-scheduler', '--config-file', self.etc / 'nova/nova.conf'])
+        self.start(
+            'nova-scheduler',
+            ['nova-scheduler', '--config-file', self.etc / 'nova/nova.conf'],
+        )
 
     def _kept_tables(self) -> pathlib.Path:
         """Where the databases are kept as they are with users alone.
@@ -329,36 +373,59 @@ class Services:
 
     def _make_database(self) -> None:
         self.run(
-            ['mariadb-install-db', '--no-defaults', '--user=root',
-             '--auth-root-authentication-method=normal', '--skip-test-db',
-             f'--datadir={self.state}/mariadb'], 'making the database',
-        )  # fmt: skip
+            [
+                'mariadb-install-db',
+                '--no-defaults',
+                '--user=root',
+                '--auth-root-authentication-method=normal',
+                '--skip-test-db',
+                f'--datadir={self.state}/mariadb',
+            ],
+            'making the database',
+        )
         self._start_database()
-        words = [f'CREATE DATABASE {name} CHARACTER SET utf8;'
-                 for name in settings.DATABASES]  # fmt: skip
+        words = [
+            f'CREATE DATABASE {name} CHARACTER SET utf8;'
+            for name in settings.DATABASES
+        ]
         words += [
             f"CREATE USER lab@'%' IDENTIFIED BY '{settings.PASSWORD}';",
             "GRANT ALL ON *.* TO lab@'%';",
         ]
         self.run(
-            ['mariadb', '--no-defaults', '-u', 'root',
-             f'-S{self.state}/mariadb.sock', '-e', ' '.join(words)],
+            [
+                'mariadb',
+                '--no-defaults',
+                '-u',
+                'root',
+                f'-S{self.state}/mariadb.sock',
+                '-e',
+                ' '.join(words),
+            ],
             'making the databases',
-        )  # fmt: skip
+        )
 
     def _start_database(self) -> None:
         data = self.state / 'mariadb'
         socket_path = self.state / 'mariadb.sock'
         self.start(
             'mariadb',
-            ['/usr/sbin/mariadbd', '--no-defaults', '--user=root',
-             f'--datadir={data}', f'--socket={socket_path}',
-             f'--pid-file={self.state}/mariadbd.pid',
-             f'--bind-address={settings.ADDRESS}', '--skip-log-bin',
-             '--innodb-flush-log-at-trx-commit=0', '--innodb-doublewrite=0',
-             '--innodb-buffer-pool-size=128M', '--max-connections=500',
-             '--performance-schema=OFF'],
-        )  # fmt: skip
+            [
+                '/usr/sbin/mariadbd',
+                '--no-defaults',
+                '--user=root',
+                f'--datadir={data}',
+                f'--socket={socket_path}',
+                f'--pid-file={self.state}/mariadbd.pid',
+                f'--bind-address={settings.ADDRESS}',
+                '--skip-log-bin',
+                '--innodb-flush-log-at-trx-commit=0',
+                '--innodb-doublewrite=0',
+                '--innodb-buffer-pool-size=128M',
+                '--max-connections=500',
+                '--performance-schema=OFF',
+            ],
+        )
         self.wait('mariadb', lambda: self.answers(3306))
 
     def _queue(self) -> None:
@@ -370,7 +437,8 @@ class Services:
         )
         (home / 'plugins').write_text('[].\n')
         self.start(
-            'rabbitmq', ['/usr/lib/rabbitmq/bin/rabbitmq-server'],
+            'rabbitmq',
+            ['/usr/lib/rabbitmq/bin/rabbitmq-server'],
             {
                 'HOME': str(home),
                 'RABBITMQ_NODENAME': 'lab@localhost',
@@ -383,41 +451,90 @@ class Services:
                 'ERL_EPMD_ADDRESS': '127.0.0.1',
                 'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': '+S 1:1 +sbwt none',
             },
-        )  # fmt: skip
+        )
 
     def _tables(self) -> None:
         etc = self.etc
         cell0 = settings.database('nova_cell0')
         nova: list[object] = [
-            'nova-manage', '--config-file', etc / 'nova/nova.conf'
+            'nova-manage',
+            '--config-file',
+            etc / 'nova/nova.conf',
         ]
         keystone: list[object] = [
-            'keystone-manage', '--config-file', etc / 'keystone/keystone.conf'
+            'keystone-manage',
+            '--config-file',
+            etc / 'keystone/keystone.conf',
         ]
         jobs: list[list[list[object]]] = [
-            [[*keystone, 'db_sync'],
-             [*keystone, 'fernet_setup', '--keystone-user', 'root',
-              '--keystone-group', 'root'],
-             [*keystone, 'credential_setup', '--keystone-user', 'root',
-              '--keystone-group', 'root']],
-            [['glance-manage', '--config-file', etc / 'glance/glance-api.conf',
-              'db_sync']],
-            [['placement-manage', '--config-file',
-              etc / 'placement/placement.conf', 'db', 'sync']],
-            [['neutron-db-manage', '--config-file',
-              etc / 'neutron/neutron.conf', 'upgrade', 'heads']],
-            [[*nova, 'api_db', 'sync'],
-             [*nova, 'cell_v2', 'map_cell0', '--database_connection', cell0],
-             [*nova, 'db', 'sync'],
-             [*nova, 'cell_v2', 'create_cell', '--name', 'cell1']],
-        ]  # fmt: skip
+            [
+                [*keystone, 'db_sync'],
+                [
+                    *keystone,
+                    'fernet_setup',
+                    '--keystone-user',
+                    'root',
+                    '--keystone-group',
+                    'root',
+                ],
+                [
+                    *keystone,
+                    'credential_setup',
+                    '--keystone-user',
+                    'root',
+                    '--keystone-group',
+                    'root',
+                ],
+            ],
+            [
+                [
+                    'glance-manage',
+                    '--config-file',
+                    etc / 'glance/glance-api.conf',
+                    'db_sync',
+                ]
+            ],
+            [
+                [
+                    'placement-manage',
+                    '--config-file',
+                    etc / 'placement/placement.conf',
+                    'db',
+                    'sync',
+                ]
+            ],
+            [
+                [
+                    'neutron-db-manage',
+                    '--config-file',
+                    etc / 'neutron/neutron.conf',
+                    'upgrade',
+                    'heads',
+                ]
+            ],
+            [
+                [*nova, 'api_db', 'sync'],
+                [
+                    *nova,
+                    'cell_v2',
+                    'map_cell0',
+                    '--database_connection',
+                    cell0,
+                ],
+                [*nova, 'db', 'sync'],
+                [*nova, 'cell_v2', 'create_cell', '--name', 'cell1'],
+            ],
+        ]
         for name in ('fernet', 'credential'):
             (self.state / 'keystone' / name).mkdir(0o700, parents=True)
 
         def do(commands: list[list[object]]) -> None:
             for command in commands:
-                self.run(command, ' '.join(map(str, command[:1]))
-                         + f' {command[3]} {command[-1]}')
+                self.run(
+                    command,
+                    ' '.join(map(str, command[:1]))
+                    + f' {command[3]} {command[-1]}',
+                )
 
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             for _ in pool.map(do, jobs):
@@ -426,25 +543,43 @@ class Services:
     def _identity(self) -> None:
         address = f'{settings.url("keystone")}/v3'
         self.run(
-            ['keystone-manage', '--config-file',
-             self.etc / 'keystone/keystone.conf', 'bootstrap',
-             '--bootstrap-password', settings.PASSWORD,
-             '--bootstrap-region-id', 'RegionOne',
-             *(word for kind in ('admin', 'internal', 'public')
-               for word in (f'--bootstrap-{kind}-url', address))],
+            [
+                'keystone-manage',
+                '--config-file',
+                self.etc / 'keystone/keystone.conf',
+                'bootstrap',
+                '--bootstrap-password',
+                settings.PASSWORD,
+                '--bootstrap-region-id',
+                'RegionOne',
+                *(
+                    word
+                    for kind in ('admin', 'internal', 'public')
+                    for word in (f'--bootstrap-{kind}-url', address)
+                ),
+            ],
             'keystone-manage bootstrap',
-        )  # fmt: skip
+        )
         self._api('keystone')
         self._wait_api('keystone')
-        self.run(['python', '-c', _IDENTITY], 'making the service users',
-                 client_environment())  # fmt: skip
+        self.run(
+            ['python', '-c', _IDENTITY],
+            'making the service users',
+            client_environment(),
+        )
 
     def discover(self) -> None:
         """Make new computes known to the cell."""
         self.run(
-            ['nova-manage', '--config-file', self.etc / 'nova/nova.conf',
-             'cell_v2', 'discover_hosts'], 'nova-manage discover_hosts',
-        )  # fmt: skip
+            [
+                'nova-manage',
+                '--config-file',
+                self.etc / 'nova/nova.conf',
+                'cell_v2',
+                'discover_hosts',
+            ],
+            'nova-manage discover_hosts',
+        )
 
 
 def last_words(log: pathlib.Path) -> str:

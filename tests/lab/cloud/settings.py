@@ -26,9 +26,14 @@ PORTS = {
     'nova': 8774,
 }
 DATABASES = (
-    'keystone', 'glance', 'placement', 'neutron', 'nova_api', 'nova',
+    'keystone',
+    'glance',
+    'placement',
+    'neutron',
+    'nova_api',
+    'nova',
     'nova_cell0',
-)  # fmt: skip
+)
 # name -> type, path after the port
 CATALOGUE = {
     'glance': ('image', ''),
@@ -42,9 +47,11 @@ DRIVERS = {'ours': OUR_DRIVER, 'stock': STOCK_DRIVER}
 INSTANCES = '/var/lib/nova/instances'
 OUR_FILTER = 'nova_arm_migrate.filters.ArmMigrateFilter'
 FILTERS = (
-    'ComputeFilter', 'ComputeCapabilitiesFilter', 'ImagePropertiesFilter',
+    'ComputeFilter',
+    'ComputeCapabilitiesFilter',
+    'ImagePropertiesFilter',
     'NUMATopologyFilter',
-)  # fmt: skip
+)
 
 Options = collections.abc.Mapping[str, object]
 Sections = dict[str, dict[str, object]]
@@ -141,8 +148,9 @@ def glance(state: str, environment: str) -> Sections:
             },
             'paste_deploy': {
                 'flavor': 'keystone',
-                'config_file':
-                    f'{environment}/etc/glance/glance-api-paste.ini',
+                'config_file': (
+                    f'{environment}/etc/glance/glance-api-paste.ini'
+                ),
             },
         },
     )
@@ -196,7 +204,8 @@ def nova(state: str) -> Sections:
             'neutron': credentials('neutron'),
             'glance': {'region_name': 'RegionOne', 'num_retries': 2},
             'service_user': {
-                **credentials('nova'), 'send_service_user_token': True
+                **credentials('nova'),
+                'send_service_user_token': True,
             },
             'vnc': {'enabled': False},
             'oslo_middleware': {'enable_proxy_headers_parsing': True},
@@ -218,7 +227,8 @@ def nova_control(state: str, with_filter: bool) -> Sections:
             'scheduler': {'workers': 1, 'max_attempts': 3},
             'filter_scheduler': {
                 'available_filters': [
-                    'nova.scheduler.filters.all_filters', OUR_FILTER
+                    'nova.scheduler.filters.all_filters',
+                    OUR_FILTER,
                 ],
                 'enabled_filters': ','.join(filters),
             },
@@ -258,9 +268,11 @@ def nova_compute(
                 'preallocate_images': 'none',
                 'force_raw_images': False,
                 # It says at this level only that it has reported.
-                'default_log_levels': 'amqp=WARN,oslo_messaging=INFO,'
-                'urllib3=WARN,keystoneauth=WARN,stevedore=WARN,'
-                'os_brick=WARN,nova.compute.resource_tracker=DEBUG',
+                'default_log_levels': (
+                    'amqp=WARN,oslo_messaging=INFO,'
+                    'urllib3=WARN,keystoneauth=WARN,stevedore=WARN,'
+                    'os_brick=WARN,nova.compute.resource_tracker=DEBUG'
+                ),
             },
             'libvirt': {
                 'virt_type': 'kvm',

@@ -18,9 +18,9 @@ like any other service, and nothing of it is left when the lab ends.
 
 import pathlib
 
+from tests.lab import host as hosts
 from tests.lab.cloud import services
 from tests.lab.cloud import settings
-from tests.lab import host as hosts
 
 INSTANCES = settings.INSTANCES
 PORT = 2049
@@ -73,9 +73,17 @@ def start(on: services.Services) -> None:
     configuration.write_text(configuration_text(state, path))
     on.start(
         _NAME,
-        ['ganesha.nfsd', '-F', '-f', configuration, '-L', 'STDERR', '-p',
-         state / 'pid'],
-    )  # fmt: skip
+        [
+            'ganesha.nfsd',
+            '-F',
+            '-f',
+            configuration,
+            '-L',
+            'STDERR',
+            '-p',
+            state / 'pid',
+        ],
+    )
     on.wait(_NAME, lambda: on.answers(PORT))
 
 

@@ -16,12 +16,12 @@ import collections.abc
 import dataclasses
 import re
 
+from tests.lab import errors
+from tests.lab import host as hosts
 from tests.lab.cloud import client as clients
 from tests.lab.cloud import numa_look
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
-from tests.lab import errors
-from tests.lab import host as hosts
 
 STEP_PATIENCE = 300
 SETTLE_PATIENCE = 300
@@ -119,9 +119,12 @@ class Outcome:
             + f', migration {self.migration}; guest runs {where} ({states})'
             + f'; port bound to {self.bound}'
             + f'; {self.ill or "guest well"}'
-            + ('; the events give the reason' if self.reason
-               else '; no reason in the events')
-        )  # fmt: skip
+            + (
+                '; the events give the reason'
+                if self.reason
+                else '; no reason in the events'
+            )
+        )
 
 
 class Trial:
@@ -137,9 +140,14 @@ class Trial:
         self._database = numa_look.Looks(one.cloud).database
         self._kept = server.watch()
         self._client.check(
-            'server', 'migrate', '--live-migration', '--host', target.name,
-            server.name, show=True,
-        )  # fmt: skip
+            'server',
+            'migrate',
+            '--live-migration',
+            '--host',
+            target.name,
+            server.name,
+            show=True,
+        )
 
     def sh(self, host: hosts.Host, command: str) -> str:
         """Run a command in a host, and show it."""
@@ -181,7 +189,7 @@ class Trial:
         """Return when libvirt's job is that old."""
         self.until(
             self.source,
-            "[ $(virsh -q domjobinfo ID --rawstats | sed -n "
+            '[ $(virsh -q domjobinfo ID --rawstats | sed -n '
             f"'s/time_elapsed: //p' | head -n 1) -ge {seconds * 1000} ]",
             f'the job is {seconds} s old',
         )
@@ -193,9 +201,14 @@ class Trial:
     def force_complete(self) -> None:
         newest = self.server.migrations()[0]['Id']
         self._client.check(
-            'server', 'migration', 'force', 'complete', self.server.name,
-            str(newest), show=True,
-        )  # fmt: skip
+            'server',
+            'migration',
+            'force',
+            'complete',
+            self.server.name,
+            str(newest),
+            show=True,
+        )
 
     def now(self) -> tuple[str, str]:
         """The migration's status, and the server's task if it has one."""
@@ -208,6 +221,7 @@ class Trial:
 
     def settled(self, patience: int = SETTLE_PATIENCE) -> bool:
         """Wait until Nova has ended it; say if it does not."""
+
         def look() -> bool:
             status, task = self.now()
             return status in ENDED and not task
@@ -216,8 +230,11 @@ class Trial:
             clients.wait('the end', look, patience, scene.POLL_PAUSE)
         except errors.LabError:
             status, task = self.now()
-            print(f'   after {patience} s Nova has not ended it: migration '
-                  f'{status}, task {task or "none"}', flush=True)
+            print(
+                f'   after {patience} s Nova has not ended it: migration '
+                f'{status}, task {task or "none"}',
+                flush=True,
+            )
             return False
         return True
 
@@ -234,10 +251,13 @@ class Trial:
         """Look at everything, and print it."""
         migration, task = self.now()
         shown = self.server.show()
-        print(f'   server {shown["status"]} on '
-              f'{shown["OS-EXT-SRV-ATTR:host"]}, task {task or "none"}, '
-              f'power {shown["OS-EXT-STS:power_state"]}, migration '
-              f'{migration}', flush=True)
+        print(
+            f'   server {shown["status"]} on '
+            f'{shown["OS-EXT-SRV-ATTR:host"]}, task {task or "none"}, '
+            f'power {shown["OS-EXT-STS:power_state"]}, migration '
+            f'{migration}',
+            flush=True,
+        )
         fault = shown.get('fault')
         if fault:
             print(f'   fault: {fault}'[:300])
@@ -247,9 +267,15 @@ class Trial:
         ill = self._ill(places)
         print(f'   guest: {ill or "goes on without a gap"}', flush=True)
         return Outcome(
-            shown['status'], shown['OS-EXT-SRV-ATTR:host'], task, migration,
-            reason, places, bound, ill,
-        )  # fmt: skip
+            shown['status'],
+            shown['OS-EXT-SRV-ATTR:host'],
+            task,
+            migration,
+            reason,
+            places,
+            bound,
+            ill,
+        )
 
     def _bound(self) -> str:
         assert self.server.port
@@ -265,8 +291,11 @@ class Trial:
         )
 
     def _ill(self, places: collections.abc.Mapping[str, Place]) -> str:
-        running = [host for host in (self.source, self.target)
-                   if places[host.name].runs]  # fmt: skip
+        running = [
+            host
+            for host in (self.source, self.target)
+            if places[host.name].runs
+        ]
         if len(running) != 1:
             return 'both run' if running else 'no guest runs'
         self.server.follow(self.source, self._kept, running[0])

@@ -28,59 +28,75 @@ from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core import vcpu
 from nova_arm_migrate.probe import host
-from nova_arm_migrate.probe import types
 from nova_arm_migrate.probe import kvm
 from nova_arm_migrate.probe import scratch
+from nova_arm_migrate.probe import types
 
 probe = host.LocalHost()
 here = probe.host()
 
 
 def ask_host(question: dict[str, Any]) -> dict[str, Any]:
-    return {"host": json.loads(record.dump_host(here))}
+    return {'host': json.loads(record.dump_host(here))}
 
 
 def ask_view(question: dict[str, Any]) -> dict[str, Any]:
-    disabled = frozenset(question["disabled"])
+    disabled = frozenset(question['disabled'])
     seen = types.guest_seen(
-        here, probe.guest_view(disabled, question["gic"]), disabled=disabled,
-        gic=question["gic"], memory=question["memory"])
+        here,
+        probe.guest_view(disabled, question['gic']),
+        disabled=disabled,
+        gic=question['gic'],
+        memory=question['memory'],
+    )
     derived = vcpu.guest_started_on(
-        here, disabled=disabled, gic=question["gic"],
-        memory=question["memory"])
+        here, disabled=disabled, gic=question['gic'], memory=question['memory']
+    )
     differ = sorted(
-        f"{tables.register_of(code).name}: seen"
-        f" {seen.values.read(code):#x}, derived"
-        f" {derived.values.read(code):#x}"
+        f'{tables.register_of(code).name}: seen'
+        f' {seen.values.read(code):#x}, derived'
+        f' {derived.values.read(code):#x}'
         for code in seen.values.keys() | derived.values.keys()
-        if seen.values.read(code) != derived.values.read(code))
+        if seen.values.read(code) != derived.values.read(code)
+    )
     differ += [
-        f"{tables.register_of(code).name}: listed in one only"
-        for code in sorted((seen.listed or frozenset())
-                           ^ (derived.listed or frozenset()))]
-    return {"guest": json.loads(record.dump_guest(seen)), "differ": differ}
+        f'{tables.register_of(code).name}: listed in one only'
+        for code in sorted(
+            (seen.listed or frozenset()) ^ (derived.listed or frozenset())
+        )
+    ]
+    return {'guest': json.loads(record.dump_guest(seen)), 'differ': differ}
 
 
 def ask_trial(question: dict[str, Any]) -> dict[str, Any]:
-    trial = probe.trial(record.load_guest(json.dumps(question["guest"])))
-    return {"ran": trial.ran, "why_not": trial.why_not,
-            "refused": trial.refused, "missing": trial.missing,
-            "unjudged": trial.unjudged, "written": trial.written}
+    trial = probe.trial(record.load_guest(json.dumps(question['guest'])))
+    return {
+        'ran': trial.ran,
+        'why_not': trial.why_not,
+        'refused': trial.refused,
+        'missing': trial.missing,
+        'unjudged': trial.unjudged,
+        'written': trial.written,
+    }
 
 
 def ask_writes(question: dict[str, Any]) -> dict[str, Any]:
     """Write each value to a vCPU that is as new; 0 or the errno for each."""
     device = kvm.Kvm()
     features = device.features()
-    values = iter(question["values"])
+    values = iter(question['values'])
     answers: list[int] = []
     while _writes(device, features, values, answers):
         pass
-    return {"errors": answers}
+    return {'errors': answers}
 
 
-def _writes(device: kvm.Kvm, features: frozenset[str],
-            values: Iterator[tuple[int, int]], answers: list[int]) -> bool:
+def _writes(
+    device: kvm.Kvm,
+    features: frozenset[str],
+    values: Iterator[tuple[int, int]],
+    answers: list[int],
+) -> bool:
     """Go on until an accepted value can't be taken back; tell if so."""
     first: dict[int, int] = {}
     with scratch.machine(device, features) as machine:
@@ -96,8 +112,12 @@ def _writes(device: kvm.Kvm, features: frozenset[str],
     return False
 
 
-ASKS = {"host": ask_host, "view": ask_view, "trial": ask_trial,
-        "writes": ask_writes}
+ASKS = {
+    'host': ask_host,
+    'view': ask_view,
+    'trial': ask_trial,
+    'writes': ask_writes,
+}
 for line in sys.stdin:
     question = json.loads(line)
-    print(json.dumps(ASKS[question["ask"]](question)), flush=True)
+    print(json.dumps(ASKS[question['ask']](question)), flush=True)

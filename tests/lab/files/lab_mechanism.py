@@ -19,8 +19,8 @@ host; a flat network without filters leaves them nothing to do.
 
 from typing import Any
 
-from neutron_lib.api.definitions import portbindings
 from neutron_lib import constants
+from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
 
 BRIDGE = 'br-int'
@@ -40,13 +40,15 @@ class LabMechanismDriver(api.MechanismDriver):
         for segment in context.segments_to_bind:
             if segment[api.NETWORK_TYPE] == 'flat':
                 context.set_binding(
-                    segment[api.ID], portbindings.VIF_TYPE_OVS,
+                    segment[api.ID],
+                    portbindings.VIF_TYPE_OVS,
                     {
                         portbindings.VIF_DETAILS_BRIDGE_NAME: BRIDGE,
-                        portbindings.VIF_DETAILS_CONNECTIVITY:
-                            self.connectivity,
+                        portbindings.VIF_DETAILS_CONNECTIVITY: (
+                            self.connectivity
+                        ),
                         portbindings.CAP_PORT_FILTER: False,
                     },
                     status=constants.PORT_STATUS_ACTIVE,
-                )  # fmt: skip
+                )
                 return

@@ -22,20 +22,18 @@ import testtools
 
 from nova_arm_migrate.cli import main
 
-PROFILES = pathlib.Path(__file__).parents[2] / "fixtures" / "profiles"
-V1_612 = str(PROFILES / "neoverse-v1-linux-6.12.json")
-MAX_72 = str(PROFILES / "max-linux-7.2.json")
-N1_61 = str(PROFILES / "neoverse-n1-linux-6.1.json")
+PROFILES = pathlib.Path(__file__).parents[2] / 'fixtures' / 'profiles'
+V1_612 = str(PROFILES / 'neoverse-v1-linux-6.12.json')
+MAX_72 = str(PROFILES / 'max-linux-7.2.json')
+N1_61 = str(PROFILES / 'neoverse-n1-linux-6.1.json')
 
 
 class CommandTestCase(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
-        self.directory = pathlib.Path(
-            self.useFixture(fixtures.TempDir()).path)
+        self.directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         # Tables are as wide as the terminal.
-        self.useFixture(fixtures.EnvironmentVariable("COLUMNS", "100"))
+        self.useFixture(fixtures.EnvironmentVariable('COLUMNS', '100'))
 
     def file(self, name, content):
         """Write a file; return its path."""
@@ -48,8 +46,7 @@ class CommandTestCase(testtools.TestCase):
     def run_command(self, *arguments):
         """Return the exit code and what went to the two outputs."""
         out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), \
-                contextlib.redirect_stderr(err):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 code = main.main(arguments)
             except SystemExit as end:
@@ -59,8 +56,8 @@ class CommandTestCase(testtools.TestCase):
     def assert_refused(self, *arguments):
         """The command ends with 2 and one line; return the line."""
         code, out, err = self.run_command(*arguments)
-        self.assertEqual((2, ""), (code, out))
-        self.assertEqual(1, err.count("\n"), err)
-        self.assertTrue(err.startswith("nova-arm-migrate"), err)
+        self.assertEqual((2, ''), (code, out))
+        self.assertEqual(1, err.count('\n'), err)
+        self.assertTrue(err.startswith('nova-arm-migrate'), err)
         self.assertTrue(err[:-1].isprintable() and err.isascii(), err)
         return err

@@ -21,67 +21,74 @@ from tests.unit.cli import base
 
 
 class TestBaseline(base.CommandTestCase):
-
     def setUp(self):
         super().setUp()
         with open(base.V1_612) as file:
             self.host = load_host(file.read().strip())
 
     def host_file(self, name, **changes):
-        return self.file(f"{name}.json", dump_host(
-            dataclasses.replace(self.host, **changes)))
+        return self.file(
+            f'{name}.json',
+            dump_host(dataclasses.replace(self.host, **changes)),
+        )
 
     def test_hosts_of_one_kind(self):
-        paths = [self.host_file(name) for name in "abc"]
-        code, out, err = self.run_command("baseline", *paths, "-f", "json")
-        self.assertEqual((0, ""), (code, err))
+        paths = [self.host_file(name) for name in 'abc']
+        code, out, err = self.run_command('baseline', *paths, '-f', 'json')
+        self.assertEqual((0, ''), (code, err))
         result = json.loads(out)
-        self.assertEqual([["a", "b", "c"]], result["pools"])
-        self.assertEqual([], result["conflicts"])
-        self.assertEqual(self.host.values,
-                         guest_from(result["baseline"]).values)
+        self.assertEqual([['a', 'b', 'c']], result['pools'])
+        self.assertEqual([], result['conflicts'])
+        self.assertEqual(
+            self.host.values, guest_from(result['baseline']).values
+        )
 
     def test_hosts_of_two_kinds(self):
         code, out, _ = self.run_command(
-            "baseline", base.V1_612, base.N1_61, "-f", "json")
+            'baseline', base.V1_612, base.N1_61, '-f', 'json'
+        )
         self.assertEqual(1, code)
         result = json.loads(out)
-        self.assertEqual(2, len(result["pools"]))
-        self.assertIn(("neoverse-n1-linux-6.1", "MIDR_EL1"), {
-            (c["destination"], c["register"]) for c in result["conflicts"]})
+        self.assertEqual(2, len(result['pools']))
+        self.assertIn(
+            ('neoverse-n1-linux-6.1', 'MIDR_EL1'),
+            {(c['destination'], c['register']) for c in result['conflicts']},
+        )
 
     def test_unknown_is_3(self):
-        path = self.host_file("a", dczid=None)
-        code, _, _ = self.run_command("baseline", path)
+        path = self.host_file('a', dczid=None)
+        code, _, _ = self.run_command('baseline', path)
         self.assertEqual(3, code)
 
     def test_table(self):
-        first = self.host_file("first")
-        code, out, _ = self.run_command("baseline", first, base.N1_61)
+        first = self.host_file('first')
+        code, out, _ = self.run_command('baseline', first, base.N1_61)
         self.assertEqual(1, code)
-        self.assertIn("  switch off  pauth, sve\n", out)
-        self.assertIn("\nneoverse-n1-linux-6.1:\n ", out)
-        self.assertIn("  1   first\n", out)
-        self.assertIn("  2   neoverse-n1-linux-6.1\n", out)
+        self.assertIn('  switch off  pauth, sve\n', out)
+        self.assertIn('\nneoverse-n1-linux-6.1:\n ', out)
+        self.assertIn('  1   first\n', out)
+        self.assertIn('  2   neoverse-n1-linux-6.1\n', out)
 
     def test_one_way(self):
-        newer = self.host_file("newer", listed=self.host.listed | {0xc3a1})
-        older = self.host_file("older")
-        code, out, _ = self.run_command("baseline", newer, older)
+        newer = self.host_file('newer', listed=self.host.listed | {0xC3A1})
+        older = self.host_file('older')
+        code, out, _ = self.run_command('baseline', newer, older)
         self.assertEqual(0, code)
-        self.assertIn("older (one way to pool 1)", out)
-        self.assertIn("Conflicts: what keeps hosts from taking even that\n"
-                      "  none", out)
+        self.assertIn('older (one way to pool 1)', out)
+        self.assertIn(
+            'Conflicts: what keeps hosts from taking even that\n  none', out
+        )
 
     def test_hosts_whose_files_have_one_name(self):
-        (self.directory / "other").mkdir()
-        paths = [self.host_file("a"), self.host_file("other/a")]
-        _, out, _ = self.run_command("baseline", *paths, "-f", "json")
-        self.assertEqual([["a", paths[1]]], json.loads(out)["pools"])
+        (self.directory / 'other').mkdir()
+        paths = [self.host_file('a'), self.host_file('other/a')]
+        _, out, _ = self.run_command('baseline', *paths, '-f', 'json')
+        self.assertEqual([['a', paths[1]]], json.loads(out)['pools'])
 
     def test_bad_input(self):
-        bad = self.file("bad.json", "{}")
-        self.assertIn("bad.json", self.assert_refused(
-            "baseline", base.V1_612, bad))
-        self.assert_refused("baseline")
-        self.assert_refused("baseline", "/nowhere")
+        bad = self.file('bad.json', '{}')
+        self.assertIn(
+            'bad.json', self.assert_refused('baseline', base.V1_612, bad)
+        )
+        self.assert_refused('baseline')
+        self.assert_refused('baseline', '/nowhere')

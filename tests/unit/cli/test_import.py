@@ -19,52 +19,65 @@ from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import load_host
 from tests.unit.cli import base
 
-SILICON = pathlib.Path(__file__).parents[2] / "fixtures" / "silicon"
-V2_618 = SILICON / "neoverse-v2-linux-6.18.json"
+SILICON = pathlib.Path(__file__).parents[2] / 'fixtures' / 'silicon'
+V2_618 = SILICON / 'neoverse-v2-linux-6.18.json'
 
 
 class TestImport(base.CommandTestCase):
-
     def test_standard_output(self):
-        code, out, err = self.run_command("import", str(V2_618))
-        self.assertEqual((0, ""), (code, err))
-        self.assertEqual(dump_host(host_of_dump(V2_618.read_text())) + "\n",
-                         out)
+        code, out, err = self.run_command('import', str(V2_618))
+        self.assertEqual((0, ''), (code, err))
+        self.assertEqual(
+            dump_host(host_of_dump(V2_618.read_text())) + '\n', out
+        )
 
     def test_a_file_with_masks(self):
-        target = self.directory / "host.json"
-        self.assertEqual((0, "", ""), self.run_command(
-            "import", str(V2_618), "--masks", base.MAX_72, "-o",
-            str(target)))
+        target = self.directory / 'host.json'
+        self.assertEqual(
+            (0, '', ''),
+            self.run_command(
+                'import',
+                str(V2_618),
+                '--masks',
+                base.MAX_72,
+                '-o',
+                str(target),
+            ),
+        )
         made = load_host(target.read_text().strip())
         self.assertTrue(made.writable)
         # It is a record like any other.
         self.assertEqual(
-            1, self.run_command("compare", str(target), base.MAX_72)[0])
+            1, self.run_command('compare', str(target), base.MAX_72)[0]
+        )
 
     def test_table_says_what_is_borrowed_and_absent(self):
         code, out, _ = self.run_command(
-            "import", str(V2_618), "--masks", base.MAX_72, "-f", "table")
+            'import', str(V2_618), '--masks', base.MAX_72, '-f', 'table'
+        )
         self.assertEqual(0, code)
-        plain = " ".join(out.split())
-        self.assertIn("MIDR_EL1 0x410fd4f1", plain)
-        self.assertNotIn("capabilities none", plain)
-        self.assertIn("writable bits: masks of another host's record, Linux"
-                      " 7.2.12", plain)
-        self.assertIn("registers: CNTVCT_EL0, CNTPCT_EL0 added", plain)
-        self.assertIn("not in a dump of registers", plain)
+        plain = ' '.join(out.split())
+        self.assertIn('MIDR_EL1 0x410fd4f1', plain)
+        self.assertNotIn('capabilities none', plain)
+        self.assertIn(
+            "writable bits: masks of another host's record, Linux 7.2.12",
+            plain,
+        )
+        self.assertIn('registers: CNTVCT_EL0, CNTPCT_EL0 added', plain)
+        self.assertIn('not in a dump of registers', plain)
 
     def test_bad_input(self):
         dump = json.loads(V2_618.read_text())
-        dump["registers"]["midr"] = "0x1"
+        dump['registers']['midr'] = '0x1'
         for arguments, words in (
-                (("/nowhere.json",), "No such file"),
-                ((self.file("a.json", "{}"),), "registers: missing"),
-                ((self.file("b.json", json.dumps(dump)),), "'midr'"),
-                ((self.file("c.json", b"\xff"),), "not a dump of registers"),
-                ((self.file("d.json", " " * 300_000),), "longer than"),
-                ((base.MAX_72,), "registers: missing"),
-                ((str(V2_618), "--masks", str(V2_618)), "schema"),
-                ((str(V2_618), "-o", "/nowhere/x"), "No such file"),
-                ((), "required")):
-            self.assertIn(words, self.assert_refused("import", *arguments))
+            (('/nowhere.json',), 'No such file'),
+            ((self.file('a.json', '{}'),), 'registers: missing'),
+            ((self.file('b.json', json.dumps(dump)),), "'midr'"),
+            ((self.file('c.json', b'\xff'),), 'not a dump of registers'),
+            ((self.file('d.json', ' ' * 300_000),), 'longer than'),
+            ((base.MAX_72,), 'registers: missing'),
+            ((str(V2_618), '--masks', str(V2_618)), 'schema'),
+            ((str(V2_618), '-o', '/nowhere/x'), 'No such file'),
+            ((), 'required'),
+        ):
+            self.assertIn(words, self.assert_refused('import', *arguments))

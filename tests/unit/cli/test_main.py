@@ -27,38 +27,49 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 
 class TestMain(base.CommandTestCase):
-
     def test_bad_usage_is_one_line(self):
-        for arguments in ((), ("frobnicate",), ("compare",),
-                          ("compare", "a"), ("probe", "-f", "xml"),
-                          ("probe", "\udcff\n"), ("compare", "a", "b", "c")):
+        for arguments in (
+            (),
+            ('frobnicate',),
+            ('compare',),
+            ('compare', 'a'),
+            ('probe', '-f', 'xml'),
+            ('probe', '\udcff\n'),
+            ('compare', 'a', 'b', 'c'),
+        ):
             self.assert_refused(*arguments)
 
     def test_help_of_every_command(self):
-        for command in ((), ("probe",), ("compare",), ("baseline",),
-                        ("trial",)):
-            code, out, err = self.run_command(*command, "--help")
-            self.assertEqual((0, ""), (code, err))
-            self.assertIn("usage: nova-arm-migrate", out)
+        for command in (
+            (),
+            ('probe',),
+            ('compare',),
+            ('baseline',),
+            ('trial',),
+        ):
+            code, out, err = self.run_command(*command, '--help')
+            self.assertEqual((0, ''), (code, err))
+            self.assertIn('usage: nova-arm-migrate', out)
 
     def test_interrupt(self):
         def interrupted(arguments):
             raise KeyboardInterrupt
 
-        self.useFixture(fixtures.MonkeyPatch(
-            "nova_arm_migrate.cli.probe.run", interrupted))
-        self.assertEqual((130, "", ""), self.run_command("probe"))
+        self.useFixture(
+            fixtures.MonkeyPatch('nova_arm_migrate.cli.probe.run', interrupted)
+        )
+        self.assertEqual((130, '', ''), self.run_command('probe'))
 
     def test_interrupt_while_reading(self):
         class Terminal:
-
             @property
             def buffer(self):
                 raise KeyboardInterrupt
 
-        with mock.patch.object(sys, "stdin", Terminal()):
-            self.assertEqual((130, "", ""), self.run_command(
-                "compare", "-", base.V1_612))
+        with mock.patch.object(sys, 'stdin', Terminal()):
+            self.assertEqual(
+                (130, '', ''), self.run_command('compare', '-', base.V1_612)
+            )
 
 
 class TestProcess(base.CommandTestCase):
@@ -66,11 +77,22 @@ class TestProcess(base.CommandTestCase):
 
     def start(self, *arguments, options=(), **settings):
         return subprocess.run(
-            [sys.executable, *options, *arguments], cwd=ROOT, timeout=60,
-            stderr=subprocess.PIPE, text=True, check=False, **settings)
+            [sys.executable, *options, *arguments],
+            cwd=ROOT,
+            timeout=60,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            **settings,
+        )
 
-    COMPARE = ("-m", "nova_arm_migrate.cli.main", "compare",
-               base.MAX_72, base.V1_612)
+    COMPARE = (
+        '-m',
+        'nova_arm_migrate.cli.main',
+        'compare',
+        base.MAX_72,
+        base.V1_612,
+    )
 
     def test_reader_that_has_gone(self):
         read, write = os.pipe()
@@ -79,41 +101,59 @@ class TestProcess(base.CommandTestCase):
             run = self.start(*self.COMPARE, stdout=write)
         finally:
             os.close(write)
-        self.assertEqual((128 + signal.SIGPIPE, ""),
-                         (run.returncode, run.stderr))
+        self.assertEqual(
+            (128 + signal.SIGPIPE, ''), (run.returncode, run.stderr)
+        )
 
     def test_full_disk(self):
-        if not os.path.exists("/dev/full"):
-            self.skipTest("no /dev/full")
-        with open("/dev/full", "w") as full:
+        if not os.path.exists('/dev/full'):
+            self.skipTest('no /dev/full')
+        with open('/dev/full', 'w') as full:
             run = self.start(*self.COMPARE, stdout=full)
         self.assertEqual(2, run.returncode)
-        self.assertEqual("nova-arm-migrate: cannot write: No space left on"
-                         " device\n", run.stderr)
+        self.assertEqual(
+            'nova-arm-migrate: cannot write: No space left on device\n',
+            run.stderr,
+        )
 
     def test_nothing_but_the_standard_library(self):
         """Isolated, without site-packages, from a zip file."""
-        archive = self.directory / "nova-arm-migrate.pyz"
-        built = self.start("tools/build_zipapp.py", str(archive),
-                           stdout=subprocess.DEVNULL)
-        self.assertEqual((0, ""), (built.returncode, built.stderr))
-        isolated = ("-I", "-S")
-        run = self.start(str(archive), "compare", base.V1_612, base.V1_612,
-                         options=isolated, stdout=subprocess.PIPE)
-        self.assertEqual((0, "verdict: compatible\n", ""),
-                         (run.returncode, run.stdout, run.stderr))
+        archive = self.directory / 'nova-arm-migrate.pyz'
+        built = self.start(
+            'tools/build_zipapp.py', str(archive), stdout=subprocess.DEVNULL
+        )
+        self.assertEqual((0, ''), (built.returncode, built.stderr))
+        isolated = ('-I', '-S')
         run = self.start(
-            "-c", "import sys; sys.path.insert(0, sys.argv[1]);"
-            "import nova_arm_migrate.cli.main;"
+            str(archive),
+            'compare',
+            base.V1_612,
+            base.V1_612,
+            options=isolated,
+            stdout=subprocess.PIPE,
+        )
+        self.assertEqual(
+            (0, 'verdict: compatible\n', ''),
+            (run.returncode, run.stdout, run.stderr),
+        )
+        run = self.start(
+            '-c',
+            'import sys; sys.path.insert(0, sys.argv[1]);'
+            'import nova_arm_migrate.cli.main;'
             "print(*sorted({name.partition('.')[0] for name in sys.modules}"
-            " - sys.stdlib_module_names))", str(archive),
-            options=isolated, stdout=subprocess.PIPE)
-        self.assertEqual("__main__ nova_arm_migrate",
-                         run.stdout.strip().replace(
-                             "__mp_main__ ", ""))
+            ' - sys.stdlib_module_names))',
+            str(archive),
+            options=isolated,
+            stdout=subprocess.PIPE,
+        )
+        self.assertEqual(
+            '__main__ nova_arm_migrate',
+            run.stdout.strip().replace('__mp_main__ ', ''),
+        )
 
     def test_main_is_the_entry_point(self):
         self.assertIn(
-            "nova-arm-migrate = nova_arm_migrate.cli.main:main",
-            (ROOT / "setup.cfg").read_text())
+            'nova-arm-migrate = nova_arm_migrate.cli.main:main',
+            (ROOT / 'setup.cfg').read_text(),
+        )
         self.assertTrue(callable(main.main))

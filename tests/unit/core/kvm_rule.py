@@ -31,7 +31,7 @@ def safe_value(field, new, cur):
         return 0
     if field.rule in (Rule.HIGHER_SAFE, Rule.HIGHER_OR_ZERO_SAFE):
         return max(new, cur)
-    return cur      # no entry in the kernel's table: it must not differ
+    return cur  # no entry in the kernel's table: it must not differ
 
 
 def takes(field, value, limit, mask=(1 << 64) - 1):
@@ -46,12 +46,13 @@ def takes(field, value, limit, mask=(1 << 64) - 1):
         return True
     if field.mask & ~mask or safe_value(field, value, limit) != value:
         return False
-    if not field.least or field.or_zero and not value:
+    if not field.least or (field.or_zero and not value):
         return True
     return value >= field.least
 
 
 def every_value(field):
     """All values that a field can have, sign extended."""
-    return sorted({field.of(raw << field.shift)
-                   for raw in range(1 << field.width)})
+    return sorted(
+        {field.of(raw << field.shift) for raw in range(1 << field.width)}
+    )

@@ -30,8 +30,11 @@ ALIVE = (Presence.RUNNING, Presence.POST_COPY, Presence.POST_COPY_FAILED)
 
 def failed(source, destination=None, **kwargs):
     """A job that libvirt has begun, and that has raised."""
-    return next_step(Observation(
-        Thread.RAISED, source=source, destination=destination, **kwargs))
+    return next_step(
+        Observation(
+            Thread.RAISED, source=source, destination=destination, **kwargs
+        )
+    )
 
 
 class TestEveryObservation(unittest.TestCase):
@@ -40,9 +43,21 @@ class TestEveryObservation(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        every = itertools.starmap(Observation, itertools.product(
-            Thread, BOTH, Presence, [None, *Presence], JobType, BOTH, BOTH,
-            BOTH, BOTH, BOTH))
+        every = itertools.starmap(
+            Observation,
+            itertools.product(
+                Thread,
+                BOTH,
+                Presence,
+                [None, *Presence],
+                JobType,
+                BOTH,
+                BOTH,
+                BOTH,
+                BOTH,
+                BOTH,
+            ),
+        )
         cls.every = [(seen, next_step(seen)) for seen in every]
 
     def check(self, condition, holds):
@@ -59,78 +74,116 @@ class TestEveryObservation(unittest.TestCase):
     def test_nobody_touches_the_domains_while_libvirt_works(self):
         self.check(
             lambda seen, _: seen.thread is Thread.RUNNING,
-            lambda _, decision: decision.step in (Step.WAIT, Step.ABORT))
+            lambda _, decision: decision.step in (Step.WAIT, Step.ABORT),
+        )
 
     def test_post_copy_is_never_aborted(self):
         self.check(
             lambda seen, _: seen.post_copy,
-            lambda _, decision: decision.step is not Step.ABORT)
+            lambda _, decision: decision.step is not Step.ABORT,
+        )
 
     def test_no_rollback_destroys_a_guest_that_runs_there(self):
         # libvirt's word that it was never asked to migrate is stronger.
         self.check(
-            lambda seen, decision: seen.begun and seen.thread in ENDED
-            and decision.step is Step.ROLL_BACK,
-            lambda seen, _: seen.destination not in ALIVE)
+            lambda seen, decision: (
+                seen.begun
+                and seen.thread in ENDED
+                and decision.step is Step.ROLL_BACK
+            ),
+            lambda seen, _: seen.destination not in ALIVE,
+        )
 
     def test_a_failed_job_is_finished_only_if_the_guest_has_arrived(self):
         # With the stock driver, the destination does not say.
         self.check(
-            lambda seen, decision: seen.thread is Thread.RAISED
-            and decision.step is Step.FINISH,
-            lambda seen, _: seen.destination in (
-                Presence.RUNNING, Presence.PAUSED) or (
-                seen.destination in (Presence.UNKNOWN, Presence.MIGRATED,
-                                     Presence.STOPPED)
-                and seen.source in (Presence.ABSENT, Presence.MIGRATED)))
+            lambda seen, decision: (
+                seen.thread is Thread.RAISED and decision.step is Step.FINISH
+            ),
+            lambda seen, _: (
+                seen.destination in (Presence.RUNNING, Presence.PAUSED)
+                or (
+                    seen.destination
+                    in (Presence.UNKNOWN, Presence.MIGRATED, Presence.STOPPED)
+                    and seen.source in (Presence.ABSENT, Presence.MIGRATED)
+                )
+            ),
+        )
 
     def test_a_guest_that_runs_here_is_never_finished_after_a_failure(self):
         self.check(
-            lambda seen, _: seen.thread is Thread.RAISED
-            and seen.source is Presence.RUNNING,
-            lambda _, decision: decision.step is not Step.FINISH)
+            lambda seen, _: (
+                seen.thread is Thread.RAISED
+                and seen.source is Presence.RUNNING
+            ),
+            lambda _, decision: decision.step is not Step.FINISH,
+        )
 
     def test_a_job_that_never_began_has_never_left(self):
         self.check(
-            lambda seen, _: not seen.begun
-            and seen.thread is not Thread.RUNNING,
-            lambda _, decision: decision.step in (
-                Step.ROLL_BACK, Step.WAIT))
+            lambda seen, _: (
+                not seen.begun and seen.thread is not Thread.RUNNING
+            ),
+            lambda _, decision: decision.step in (Step.ROLL_BACK, Step.WAIT),
+        )
 
     def test_broken_post_copy_is_continued_or_left_alone(self):
         self.check(
-            lambda seen, _: seen.begun and seen.thread is Thread.RAISED
-            and seen.source in (Presence.POST_COPY, Presence.POST_COPY_FAILED),
-            lambda seen, decision: decision.step in (
-                (Step.RECOVER,) if seen.recoverable
-                else (Step.LEAVE, Step.ASK)) or seen.deleting)
+            lambda seen, _: (
+                seen.begun
+                and seen.thread is Thread.RAISED
+                and seen.source
+                in (Presence.POST_COPY, Presence.POST_COPY_FAILED)
+            ),
+            lambda seen, decision: (
+                decision.step
+                in (
+                    (Step.RECOVER,)
+                    if seen.recoverable
+                    else (Step.LEAVE, Step.ASK)
+                )
+                or seen.deleting
+            ),
+        )
 
     def test_it_comes_to_an_end(self):
         self.check(
-            lambda seen, _: seen.thread in ENDED and not seen.patient
-            and not seen.recoverable and seen.destination is not None,
-            lambda _, decision: decision.step in (
-                Step.FINISH, Step.ROLL_BACK, Step.LEAVE))
+            lambda seen, _: (
+                seen.thread in ENDED
+                and not seen.patient
+                and not seen.recoverable
+                and seen.destination is not None
+            ),
+            lambda _, decision: (
+                decision.step in (Step.FINISH, Step.ROLL_BACK, Step.LEAVE)
+            ),
+        )
 
     def test_the_destination_is_asked_once(self):
         self.check(
             lambda seen, _: seen.destination is not None,
-            lambda _, decision: decision.step is not Step.ASK)
+            lambda _, decision: decision.step is not Step.ASK,
+        )
 
     def test_who_leaves_it_says_why(self):
         self.check(
             lambda *_: True,
-            lambda _, decision: bool(decision.why) == (
-                decision.step is Step.LEAVE))
+            lambda _, decision: (
+                bool(decision.why) == (decision.step is Step.LEAVE)
+            ),
+        )
 
     def test_finish_and_roll_back_say_where_the_guest_is(self):
         self.check(
             lambda _, decision: decision.step is Step.FINISH,
-            lambda _, decision: decision.guest is Place.DESTINATION)
+            lambda _, decision: decision.guest is Place.DESTINATION,
+        )
         self.check(
             lambda _, decision: decision.step is Step.ROLL_BACK,
-            lambda _, decision: decision.guest in (
-                Place.SOURCE, Place.NOWHERE))
+            lambda _, decision: (
+                decision.guest in (Place.SOURCE, Place.NOWHERE)
+            ),
+        )
 
 
 class TestCases(unittest.TestCase):
@@ -140,16 +193,23 @@ class TestCases(unittest.TestCase):
         seen = Observation(Thread.RUNNING)
         self.assertIs(Step.WAIT, next_step(seen).step)
         for source in (Presence.ABSENT, Presence.MIGRATED, Presence.UNKNOWN):
-            self.assertIs(Step.FINISH, next_step(
-                Observation(Thread.RETURNED, source=source)).step)
+            self.assertIs(
+                Step.FINISH,
+                next_step(Observation(Thread.RETURNED, source=source)).step,
+            )
 
     def test_a_migration_that_qemu_refuses(self):
         self.assertIs(Step.ASK, failed(Presence.RUNNING).step)
-        for there in (Presence.ABSENT, Presence.HELD, Presence.STOPPED,
-                      Presence.UNKNOWN):
+        for there in (
+            Presence.ABSENT,
+            Presence.HELD,
+            Presence.STOPPED,
+            Presence.UNKNOWN,
+        ):
             decision = failed(Presence.RUNNING, there)
-            self.assertEqual((Step.ROLL_BACK, Place.SOURCE),
-                             (decision.step, decision.guest))
+            self.assertEqual(
+                (Step.ROLL_BACK, Place.SOURCE), (decision.step, decision.guest)
+            )
 
     def test_a_monitor_that_fails(self):
         seen = Observation(Thread.RUNNING, monitored=False)
@@ -157,51 +217,65 @@ class TestCases(unittest.TestCase):
 
     def test_the_call_fails_and_the_guest_has_landed(self):
         # "internal error: client socket is closed", seen with libvirt 11.3.
-        self.assertIs(Step.FINISH,
-                      failed(Presence.ABSENT, Presence.RUNNING).step)
+        self.assertIs(
+            Step.FINISH, failed(Presence.ABSENT, Presence.RUNNING).step
+        )
 
     def test_the_answer_of_the_destination_is_lost(self):
-        self.assertIs(Step.LEAVE,
-                      failed(Presence.RUNNING, Presence.RUNNING).step)
         self.assertIs(
-            Step.FINISH, failed(Presence.HELD, Presence.RUNNING).step)
+            Step.LEAVE, failed(Presence.RUNNING, Presence.RUNNING).step
+        )
         self.assertIs(
-            Step.ROLL_BACK, failed(Presence.HELD, Presence.HELD).step)
+            Step.FINISH, failed(Presence.HELD, Presence.RUNNING).step
+        )
+        self.assertIs(
+            Step.ROLL_BACK, failed(Presence.HELD, Presence.HELD).step
+        )
         self.assertIs(Step.LEAVE, failed(Presence.HELD, Presence.UNKNOWN).step)
 
     def test_the_domain_is_missing_before_the_job(self):
         for thread in (Thread.NOT_STARTED, Thread.RAISED):
-            decision = next_step(Observation(
-                thread, begun=False, source=Presence.ABSENT))
-            self.assertEqual((Step.ROLL_BACK, Place.NOWHERE),
-                             (decision.step, decision.guest))
+            decision = next_step(
+                Observation(thread, begun=False, source=Presence.ABSENT)
+            )
+            self.assertEqual(
+                (Step.ROLL_BACK, Place.NOWHERE),
+                (decision.step, decision.guest),
+            )
 
     def test_the_guest_powers_itself_off(self):
-        self.assertIs(Step.ROLL_BACK,
-                      failed(Presence.STOPPED, Presence.ABSENT).step)
+        self.assertIs(
+            Step.ROLL_BACK, failed(Presence.STOPPED, Presence.ABSENT).step
+        )
 
     def test_the_destination_ends_a_guest_in_post_copy(self):
         decision = failed(Presence.POST_COPY_FAILED, Presence.ABSENT)
-        self.assertEqual((Step.LEAVE, Place.NOWHERE),
-                         (decision.step, decision.guest))
+        self.assertEqual(
+            (Step.LEAVE, Place.NOWHERE), (decision.step, decision.guest)
+        )
         self.assertIn('reboot --hard', decision.why)
         decision = failed(Presence.POST_COPY_FAILED, Presence.POST_COPY_FAILED)
         self.assertIn('--postcopy-resume', decision.why)
 
     def test_a_paused_guest_lands(self):
         self.assertIs(
-            Step.FINISH, failed(Presence.ABSENT, Presence.PAUSED).step)
+            Step.FINISH, failed(Presence.ABSENT, Presence.PAUSED).step
+        )
         self.assertIs(Step.FINISH, failed(Presence.HELD, Presence.PAUSED).step)
 
     def test_a_guest_that_nova_has_paused_stays(self):
-        self.assertIs(Step.ROLL_BACK,
-                      failed(Presence.PAUSED, Presence.ABSENT).step)
+        self.assertIs(
+            Step.ROLL_BACK, failed(Presence.PAUSED, Presence.ABSENT).step
+        )
 
     def test_the_server_is_deleted_meanwhile(self):
         self.assertIs(
-            Step.LEAVE, failed(Presence.ABSENT, Presence.ABSENT).step)
-        self.assertIs(Step.ROLL_BACK, failed(
-            Presence.ABSENT, Presence.ABSENT, deleting=True).step)
+            Step.LEAVE, failed(Presence.ABSENT, Presence.ABSENT).step
+        )
+        self.assertIs(
+            Step.ROLL_BACK,
+            failed(Presence.ABSENT, Presence.ABSENT, deleting=True).step,
+        )
 
     def test_libvirt_restarts(self):
         self.assertIs(Step.WAIT, failed(Presence.UNKNOWN, patient=True).step)
@@ -212,14 +286,23 @@ class TestCases(unittest.TestCase):
 
     def test_libvirt_reports_a_failure_and_its_call_returns(self):
         for kind in (JobType.FAILED, JobType.CANCELLED):
-            self.assertIs(Step.ROLL_BACK, next_step(Observation(
-                Thread.RETURNED, source=Presence.RUNNING, job=kind,
-                destination=Presence.ABSENT)).step)
+            self.assertIs(
+                Step.ROLL_BACK,
+                next_step(
+                    Observation(
+                        Thread.RETURNED,
+                        source=Presence.RUNNING,
+                        job=kind,
+                        destination=Presence.ABSENT,
+                    )
+                ).step,
+            )
 
     def test_libvirt_says_that_it_moved_and_it_is_still_here(self):
         def step(source, there):
-            return next_step(Observation(
-                Thread.RETURNED, source=source, destination=there)).step
+            return next_step(
+                Observation(Thread.RETURNED, source=source, destination=there)
+            ).step
 
         self.assertIs(Step.ASK, step(Presence.RUNNING, None))
         self.assertIs(Step.LEAVE, step(Presence.RUNNING, Presence.RUNNING))
@@ -227,6 +310,13 @@ class TestCases(unittest.TestCase):
         self.assertIs(Step.FINISH, step(Presence.HELD, Presence.RUNNING))
         self.assertIs(Step.ROLL_BACK, step(Presence.HELD, Presence.ABSENT))
         self.assertIs(Step.LEAVE, step(Presence.HELD, Presence.POST_COPY))
-        self.assertIs(Step.FINISH, next_step(Observation(
-            Thread.RETURNED, source=Presence.RUNNING,
-            job=JobType.COMPLETED)).step)
+        self.assertIs(
+            Step.FINISH,
+            next_step(
+                Observation(
+                    Thread.RETURNED,
+                    source=Presence.RUNNING,
+                    job=JobType.COMPLETED,
+                )
+            ).step,
+        )

@@ -19,6 +19,7 @@ import unittest
 import hypothesis
 from hypothesis import strategies as st
 
+from nova_arm_migrate.core import record
 from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.errors import ProfileError
@@ -27,12 +28,11 @@ from nova_arm_migrate.core.profile import DISABLED_NAMES
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
-from nova_arm_migrate.core import record
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Rule
+from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
-from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
@@ -47,96 +47,136 @@ _U64 = st.integers(0, s.ALL)
 _CODES = st.sampled_from(sorted(REGISTERS)) | st.integers(0, 0x17FFFF)
 _VALUES = st.dictionaries(_CODES, _U64, max_size=20).map(Values)
 _LISTED = st.none() | st.frozensets(_CODES, max_size=40)
-_TEXT = st.none() | st.from_regex(r"\A[ -~]{0,30}\Z")
+_TEXT = st.none() | st.from_regex(r'\A[ -~]{0,30}\Z')
 _LENGTHS = st.none() | st.lists(
-    st.sampled_from(SVE_LENGTHS), unique=True, max_size=5).map(
-        lambda bits: tuple(sorted(bits)))
+    st.sampled_from(SVE_LENGTHS), unique=True, max_size=5
+).map(lambda bits: tuple(sorted(bits)))
 _HEX = st.none() | _U64
 
 
 def _ascending(least, most):
     return st.none() | st.lists(
-        st.integers(least, most), unique=True, max_size=4).map(
-            lambda numbers: tuple(sorted(numbers)))
+        st.integers(least, most), unique=True, max_size=4
+    ).map(lambda numbers: tuple(sorted(numbers)))
 
 
 _vgics = st.builds(
-    Vgic, version=st.integers(2, 5),
+    Vgic,
+    version=st.integers(2, 5),
     shown=st.dictionaries(_CODES, _U64, max_size=3).map(
-        lambda shown: tuple(sorted(shown.items()))),
-    ctlr=_HEX, distributor=st.none() | st.integers(0, _U32),
+        lambda shown: tuple(sorted(shown.items()))
+    ),
+    ctlr=_HEX,
+    distributor=st.none() | st.integers(0, _U32),
     redistributor=st.none() | st.integers(0, _U32),
-    revisions=st.none() | st.integers(0, 0xFFFF))
+    revisions=st.none() | st.integers(0, 0xFFFF),
+)
 
 
 @st.composite
 def _answers(draw):
     """Fields beside each other; what is ignored is accepted."""
     answers = []
-    for place in sorted(draw(st.sets(
-            st.integers(0, 7), min_size=1, max_size=3))):
+    for place in sorted(
+        draw(st.sets(st.integers(0, 7), min_size=1, max_size=3))
+    ):
         width = draw(st.integers(1, WIDEST))
         accepted = draw(st.integers(0, (1 << (1 << width)) - 1))
-        answers.append(Answer(8 * place + draw(st.integers(0, 8 - width)),
-                              width, accepted, accepted & draw(_U64)))
+        answers.append(
+            Answer(
+                8 * place + draw(st.integers(0, 8 - width)),
+                width,
+                accepted,
+                accepted & draw(_U64),
+            )
+        )
     return answers
 
 
-_TRIED = st.none() | st.dictionaries(
-    _CODES, _answers(), max_size=5).map(Tried)
+_TRIED = st.none() | st.dictionaries(_CODES, _answers(), max_size=5).map(Tried)
 
 hosts = st.builds(
     Host,
-    cores=st.tuples(*(
-        st.builds(Core, midr=_U64, revidr=_HEX, aidr=_HEX, cpus=st.just(cpus))
-        for cpus in ("0-3,8", "4-7", "9,11-12"))).flatmap(
-            lambda cores: st.integers(0, 3).map(lambda n: cores[:n])),
-    values=_VALUES, writable=st.none() | _VALUES, listed=_LISTED,
+    cores=st.tuples(
+        *(
+            st.builds(
+                Core, midr=_U64, revidr=_HEX, aidr=_HEX, cpus=st.just(cpus)
+            )
+            for cpus in ('0-3,8', '4-7', '9,11-12')
+        )
+    ).flatmap(lambda cores: st.integers(0, 3).map(lambda n: cores[:n])),
+    values=_VALUES,
+    writable=st.none() | _VALUES,
+    listed=_LISTED,
     features=st.frozensets(st.sampled_from(sorted(FEATURES))),
     sve_lengths=_LENGTHS,
     capabilities=st.dictionaries(
-        st.sampled_from(["SVE", "MTE", "IPA_SIZE"]),
-        st.integers(0, 64)).map(lambda caps: tuple(sorted(caps.items()))),
+        st.sampled_from(['SVE', 'MTE', 'IPA_SIZE']), st.integers(0, 64)
+    ).map(lambda caps: tuple(sorted(caps.items()))),
     gic=_ascending(2, 5),
-    vgics=st.none() | st.lists(
-        _vgics, max_size=3, unique_by=lambda vgic: vgic.version).map(
-            lambda vgics: tuple(sorted(vgics))),
-    tried=_TRIED, hypercalls=st.none() | _VALUES,
+    vgics=st.none()
+    | st.lists(_vgics, max_size=3, unique_by=lambda vgic: vgic.version).map(
+        lambda vgics: tuple(sorted(vgics))
+    ),
+    tried=_TRIED,
+    hypercalls=st.none() | _VALUES,
     own_caches=st.none() | st.booleans(),
     ipa_bits=st.none() | st.integers(32, 64),
     page_size=st.none() | st.sampled_from([4096, 16384, 65536]),
     huge_page_sizes=_ascending(12, 40).map(
-        lambda shifts: shifts and tuple(1 << shift for shift in shifts)),
-    cntfrq=st.none() | st.integers(0, _U32), dczid=_HEX,
+        lambda shifts: shifts and tuple(1 << shift for shift in shifts)
+    ),
+    cntfrq=st.none() | st.integers(0, _U32),
+    dczid=_HEX,
     hwcap=st.none() | st.lists(_U64, max_size=3).map(tuple),
-    kernel=_TEXT, qemu=_TEXT, libvirt=_TEXT,
+    kernel=_TEXT,
+    qemu=_TEXT,
+    libvirt=_TEXT,
     absent=st.dictionaries(
-        st.sampled_from(["gic", "listed", "values"]), st.just("no")).map(
-            lambda why: tuple(sorted(why.items()))))
+        st.sampled_from(['gic', 'listed', 'values']), st.just('no')
+    ).map(lambda why: tuple(sorted(why.items()))),
+)
 
 _unprobed_guests = st.builds(
-    Guest, values=_VALUES, listed=_LISTED,
+    Guest,
+    values=_VALUES,
+    listed=_LISTED,
     disabled=st.frozensets(st.sampled_from(sorted(DISABLED_NAMES))),
-    sve_lengths=_LENGTHS, sve_passed=_LENGTHS,
+    sve_lengths=_LENGTHS,
+    sve_passed=_LENGTHS,
     gic=st.none() | st.integers(2, 5),
     memory=st.none() | st.integers(0, 1 << 45),
     ipa_bits=st.none() | st.integers(32, 64),
-    cntfrq=st.none() | st.integers(0, _U32), dczid=_HEX,
+    cntfrq=st.none() | st.integers(0, _U32),
+    dczid=_HEX,
     page_size=st.none() | st.sampled_from([4096, 65536]),
-    kernel=_TEXT, qemu=_TEXT, inferred=st.booleans())
+    kernel=_TEXT,
+    qemu=_TEXT,
+    inferred=st.booleans(),
+)
 #: With the GIC of a host's record too, which is of the guest's version.
 guests = _unprobed_guests | st.builds(
     lambda guest, vgic: dataclasses.replace(
-        guest, gic=vgic.version, vgic=vgic), _unprobed_guests, _vgics)
+        guest, gic=vgic.version, vgic=vgic
+    ),
+    _unprobed_guests,
+    _vgics,
+)
 
 #: ID register fields for the lattice laws: any that the rule orders.
 _ORDERED = sorted(
-    (code, field) for code, register in REGISTERS.items()
+    (code, field)
+    for code, register in REGISTERS.items()
     if register.judge is Judge.FEATURES
-    for field in (f.name for f in register.fields
-                  if f.rule is not Rule.EQUAL and not f.stale
-                  # Whether a guest with SME fits is never known.
-                  and f.name != "SME"))
+    for field in (
+        f.name
+        for f in register.fields
+        if f.rule is not Rule.EQUAL
+        and not f.stale
+        # Whether a guest with SME fits is never known.
+        and f.name != 'SME'
+    )
+)
 
 
 @st.composite
@@ -146,7 +186,7 @@ def like_hosts(draw):
     for code, name in draw(st.lists(st.sampled_from(_ORDERED), max_size=4)):
         field = REGISTERS[code].field(name)
         value = draw(st.integers(0, (1 << field.width) - 1))
-        host = s.with_field(host, f"{REGISTERS[code].name}.{name}", value)
+        host = s.with_field(host, f'{REGISTERS[code].name}.{name}', value)
     lengths = draw(st.sampled_from([(128,), (128, 256), (128, 256, 512)]))
     return dataclasses.replace(host, sve_lengths=lengths)
 
@@ -163,13 +203,14 @@ def _can_be_weaker(guest, host):
         least = -8 if field.signed else field.least
         writable = host.writable.read(code) & field.mask == field.mask
         if field.rule is Rule.LOWER_SAFE and writable and value > least:
-            yield f"{REGISTERS[code].name}.{name}", least, value
+            yield f'{REGISTERS[code].name}.{name}', least, value
 
 
 class TestLaws(unittest.TestCase):
-
-    @hypothesis.given(like_hosts(), st.frozensets(
-        st.sampled_from(sorted(DISABLED_NAMES)), max_size=2))
+    @hypothesis.given(
+        like_hosts(),
+        st.frozensets(st.sampled_from(sorted(DISABLED_NAMES)), max_size=2),
+    )
     def test_reflexive(self, host, disabled):
         guest = guest_started_on(host, disabled=disabled)
         self.assertTrue(fits(guest, host), compare(guest, host).findings)
@@ -179,10 +220,18 @@ class TestLaws(unittest.TestCase):
         """Hosts that are each weaker than the next, by any one field."""
         chain = [three]
         for _ in range(2):
-            name, least, value = data.draw(st.sampled_from(list(
-                _can_be_weaker(guest_started_on(chain[-1]), chain[-1]))))
-            chain.append(s.with_field(
-                chain[-1], name, data.draw(st.integers(least, value - 1))))
+            name, least, value = data.draw(
+                st.sampled_from(
+                    list(
+                        _can_be_weaker(guest_started_on(chain[-1]), chain[-1])
+                    )
+                )
+            )
+            chain.append(
+                s.with_field(
+                    chain[-1], name, data.draw(st.integers(least, value - 1))
+                )
+            )
         three, two, one = chain
         for lesser, greater in ((one, two), (two, three), (one, three)):
             self.assertTrue(fits(guest_started_on(lesser), greater))
@@ -190,18 +239,21 @@ class TestLaws(unittest.TestCase):
 
     @hypothesis.given(like_hosts(), like_hosts(), like_hosts())
     def test_transitive(self, one, two, three):
-        if fits(guest_started_on(one), two) \
-                and fits(guest_started_on(two), three):
+        if fits(guest_started_on(one), two) and fits(
+            guest_started_on(two), three
+        ):
             self.assertTrue(fits(guest_started_on(one), three))
 
     @hypothesis.given(like_hosts(), st.data())
     def test_weaker_field_never_turns_compatible(self, host, data):
         """A guest that fits still fits with a writable field made weaker."""
         guest = guest_started_on(host)
-        name, least, value = data.draw(st.sampled_from(
-            list(_can_be_weaker(guest, host))))
-        weaker = s.with_field(guest, name,
-                              data.draw(st.integers(least, value - 1)))
+        name, least, value = data.draw(
+            st.sampled_from(list(_can_be_weaker(guest, host)))
+        )
+        weaker = s.with_field(
+            guest, name, data.draw(st.integers(least, value - 1))
+        )
         self.assertTrue(fits(weaker, host), compare(weaker, host).findings)
 
     @hypothesis.given(st.lists(like_hosts(), min_size=1, max_size=4))
@@ -209,43 +261,69 @@ class TestLaws(unittest.TestCase):
         found = baseline(members)
         conflicts = {conflict.host for conflict in found.conflicts}
         for place, member in enumerate(members):
-            self.assertEqual(place not in conflicts,
-                             fits(found.guest, member))
+            self.assertEqual(place not in conflicts, fits(found.guest, member))
 
     @hypothesis.given(like_hosts(), like_hosts())
     def test_baseline_of_ordered_hosts_is_the_lesser(self, lesser, greater):
         if fits(guest_started_on(lesser), greater):
             found = baseline([greater, lesser])
             if not found.conflicts:
-                self.assertTrue(fits(guest_started_on(
-                    lesser, disabled=found.guest.disabled), greater))
+                self.assertTrue(
+                    fits(
+                        guest_started_on(
+                            lesser, disabled=found.guest.disabled
+                        ),
+                        greater,
+                    )
+                )
 
-    @hypothesis.given(hosts, st.frozensets(
-        st.sampled_from(sorted(DISABLED_NAMES))))
+    @hypothesis.given(
+        hosts, st.frozensets(st.sampled_from(sorted(DISABLED_NAMES)))
+    )
     def test_switching_off_twice_is_once(self, host, disabled):
         once = with_features_off(host, disabled)
         self.assertEqual(once, with_features_off(once, disabled))
 
 
 WRITTEN = [
-    record.dump_host(s.host(
-        cores=(Core(s.NEOVERSE_V1, 0, None, "0-3,8"),
-               Core(s.NEOVERSE_N1, 0, 1, "4-7")),
-        absent=(("cntfrq", "no device"),))),
-    record.dump_guest(guest_started_on(
-        s.host(), disabled=frozenset({"pmu", "sve256"}), gic=3,
-        memory=1 << 32, inferred=True)),
-    record.dump_host(s.host(
-        vgics=(Vgic(2, ((s.PFR0, 0x11),), None, 0x4B00343B),
-               Vgic(3, (), 0x8C00, 0x4B00343B, 0x4B00043B, 0b1100)),
-        tried=Tried({s.PFR0: [Answer(40, 4, 3, 2), Answer(4, 4, 3, 0)]}),
-        hypercalls=Values({0x160003: 3}), own_caches=True)),
-    record.dump_guest(guest_started_on(s.host(
-        vgics=(Vgic(3, (), 0x8C00, 0x4B00343B, 0x4B00043B),)), gic=3))]
+    record.dump_host(
+        s.host(
+            cores=(
+                Core(s.NEOVERSE_V1, 0, None, '0-3,8'),
+                Core(s.NEOVERSE_N1, 0, 1, '4-7'),
+            ),
+            absent=(('cntfrq', 'no device'),),
+        )
+    ),
+    record.dump_guest(
+        guest_started_on(
+            s.host(),
+            disabled=frozenset({'pmu', 'sve256'}),
+            gic=3,
+            memory=1 << 32,
+            inferred=True,
+        )
+    ),
+    record.dump_host(
+        s.host(
+            vgics=(
+                Vgic(2, ((s.PFR0, 0x11),), None, 0x4B00343B),
+                Vgic(3, (), 0x8C00, 0x4B00343B, 0x4B00043B, 0b1100),
+            ),
+            tried=Tried({s.PFR0: [Answer(40, 4, 3, 2), Answer(4, 4, 3, 0)]}),
+            hypercalls=Values({0x160003: 3}),
+            own_caches=True,
+        )
+    ),
+    record.dump_guest(
+        guest_started_on(
+            s.host(vgics=(Vgic(3, (), 0x8C00, 0x4B00343B, 0x4B00043B),)), gic=3
+        )
+    ),
+]
 
 
 class TestRobust(unittest.TestCase):
-
     @hypothesis.given(hosts)
     def test_host_round_trip(self, host):
         text = record.dump_host(host)
@@ -261,9 +339,10 @@ class TestRobust(unittest.TestCase):
     def test_compare_never_raises(self, guest, host):
         report = compare(guest, host)
         json.dumps(report.to_dict())
-        self.assertTrue(report.summary("host"))
-        self.assertEqual(report.verdict is Verdict.COMPATIBLE,
-                         not report.decisive)
+        self.assertTrue(report.summary('host'))
+        self.assertEqual(
+            report.verdict is Verdict.COMPATIBLE, not report.decisive
+        )
 
     @hypothesis.given(st.lists(hosts, min_size=1, max_size=3))
     def test_baseline_never_raises(self, members):
@@ -274,15 +353,21 @@ class TestRobust(unittest.TestCase):
         raw = json.loads(record.dump_host(host))
         key = data.draw(st.sampled_from(sorted(raw)))
         junk = st.recursive(
-            st.none() | st.booleans() | st.floats() | st.integers()
+            st.none()
+            | st.booleans()
+            | st.floats()
+            | st.integers()
             | st.text(max_size=8),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(st.text(max_size=4), inner, max_size=3))
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+            ),
+        )
         raw[key] = data.draw(junk)
         try:
             loaded = record.load_host(json.dumps(raw))
         except ProfileError as exc:
-            self.assertNotIn("\n", str(exc))
+            self.assertNotIn('\n', str(exc))
         else:
             record.dump_host(loaded)
 
@@ -292,20 +377,32 @@ class TestRobust(unittest.TestCase):
         text = data.draw(st.sampled_from(WRITTEN))
         for _ in range(data.draw(st.integers(1, 3))):
             place = data.draw(st.integers(0, len(text)))
-            put = data.draw(st.sampled_from(
-                ["", text[place:place + 1] * 2, text[place - 6:place],
-                 *'0159af-,+."[]{}:e ']))
+            put = data.draw(
+                st.sampled_from(
+                    [
+                        '',
+                        text[place : place + 1] * 2,
+                        text[place - 6 : place],
+                        *'0159af-,+."[]{}:e ',
+                    ]
+                )
+            )
             rest = place + data.draw(st.sampled_from([0, 1, 1, 5]))
             text = text[:place] + put + text[rest:]
         try:
             loaded = record.load(text)
         except ProfileError as exc:
-            self.assertNotIn("\n", str(exc))
+            self.assertNotIn('\n', str(exc))
             return
-        dump = record.dump_guest if isinstance(loaded, Guest) \
+        dump = (
+            record.dump_guest
+            if isinstance(loaded, Guest)
             else record.dump_host
+        )
         given, written = json.loads(text), json.loads(dump(loaded))
         for key in written.keys() & given.keys():
             if given[key] is not None:
-                self.assertEqual(json.dumps(given[key], sort_keys=True),
-                                 json.dumps(written[key], sort_keys=True))
+                self.assertEqual(
+                    json.dumps(given[key], sort_keys=True),
+                    json.dumps(written[key], sort_keys=True),
+                )

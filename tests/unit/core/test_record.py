@@ -16,32 +16,46 @@ import dataclasses
 import json
 import unittest
 
+from nova_arm_migrate.core import record
 from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.profile import version_of
-from nova_arm_migrate.core import record
 from nova_arm_migrate.core.vcpu import guest_started_on
 from tests.unit.core import synthetic as s
 
 
 class TestRoundTrip(unittest.TestCase):
-
     def test_host(self):
-        for host in (s.host(), Host(), s.host(
-                writable=None, listed=None, sve_lengths=None,
-                cntfrq=None, absent=(("cntfrq", "not readable"),))):
+        for host in (
+            s.host(),
+            Host(),
+            s.host(
+                writable=None,
+                listed=None,
+                sve_lengths=None,
+                cntfrq=None,
+                absent=(('cntfrq', 'not readable'),),
+            ),
+        ):
             text = record.dump_host(host)
             self.assertEqual(host, record.load_host(text))
             self.assertEqual(host, record.load(text))
             self.assertEqual(text, record.dump_host(record.load_host(text)))
 
     def test_guest(self):
-        for guest in (Guest(), guest_started_on(
-                s.host(), disabled=frozenset({"pmu", "sve256"}), gic=3,
-                memory=1 << 32, inferred=True), Guest(
-                    sve_lengths=(128,), sve_passed=(128, 256))):
+        for guest in (
+            Guest(),
+            guest_started_on(
+                s.host(),
+                disabled=frozenset({'pmu', 'sve256'}),
+                gic=3,
+                memory=1 << 32,
+                inferred=True,
+            ),
+            Guest(sve_lengths=(128,), sve_passed=(128, 256)),
+        ):
             text = record.dump_guest(guest)
             self.assertEqual(guest, record.load_guest(text))
             self.assertEqual(guest, record.load(text))
@@ -51,170 +65,220 @@ class TestRoundTrip(unittest.TestCase):
         backwards = Values(dict(reversed(list(host.values.items()))))
         self.assertEqual(
             record.dump_host(host),
-            record.dump_host(dataclasses.replace(host, values=backwards)))
+            record.dump_host(dataclasses.replace(host, values=backwards)),
+        )
 
     def test_unknown_keys_are_passed_over(self):
         text = json.loads(record.dump_host(s.host()))
-        self.assertEqual(s.host(), record.host_from(text | {"new": [1]}))
+        self.assertEqual(s.host(), record.host_from(text | {'new': [1]}))
 
     def test_runs(self):
         codes = frozenset({1, 2, 3, 7, 0x140000})
-        self.assertEqual("1+2 7 140000", record.dump_codes(codes))
-        self.assertEqual(codes, record.load_codes("x", "1+2 7 140000"))
+        self.assertEqual('1+2 7 140000', record.dump_codes(codes))
+        self.assertEqual(codes, record.load_codes('x', '1+2 7 140000'))
 
 
 class TestValues(unittest.TestCase):
-
     def test_is_a_value(self):
         one, two = Values({2: 1, 1: 5}), Values({1: 5, 2: 1})
         self.assertEqual(one, two)
         self.assertEqual(hash(one), hash(two))
         self.assertEqual([1, 2], list(one))
         self.assertNotEqual(one, {1: 5, 2: 1})
-        self.assertEqual("Values({0x1: 0x5, 0x2: 0x1})", repr(one))
+        self.assertEqual('Values({0x1: 0x5, 0x2: 0x1})', repr(one))
         self.assertEqual(5, one[1])
         self.assertEqual(0, one.read(9))
 
     def test_version(self):
-        for text, version in (("6.12.41+deb13", (6, 12)), ("10.0", (10, 0)),
-                              ("", None), (None, None), ("x6.1", None)):
+        for text, version in (
+            ('6.12.41+deb13', (6, 12)),
+            ('10.0', (10, 0)),
+            ('', None),
+            (None, None),
+            ('x6.1', None),
+        ):
             self.assertEqual(version, version_of(text))
 
     def test_why_absent(self):
-        host = Host(absent=(("gic", "no device"),))
-        self.assertEqual("no device", host.why_absent("gic"))
-        self.assertEqual("not in the host's record", host.why_absent("ipa"))
+        host = Host(absent=(('gic', 'no device'),))
+        self.assertEqual('no device', host.why_absent('gic'))
+        self.assertEqual("not in the host's record", host.why_absent('ipa'))
 
 
 class TestBadRecords(unittest.TestCase):
-
     def refused(self, text, words, load=record.load_host):
         with self.assertRaises(ProfileError) as caught:
             load(text)
         message = str(caught.exception)
         self.assertIn(words, message)
-        self.assertNotIn("\n", message)
+        self.assertNotIn('\n', message)
         self.assertLess(len(message), 160)
 
     def test_not_a_record(self):
-        for text in ("", "nonsense", "[" * 10000, "\x00", "NaN,"):
-            self.refused(text, "not JSON")
-        for text in ('{"schema":1,"kind":"host","ipa":NaN}',
-                     '{"schema":1,"kind":"host","new":Infinity}'):
-            self.refused(text, "not JSON")
-        for text in ("[]", "null", "1", '"x"'):
-            self.refused(text, "not a JSON object")
-        self.refused(" " * 20000, "more than 16384")
+        for text in ('', 'nonsense', '[' * 10000, '\x00', 'NaN,'):
+            self.refused(text, 'not JSON')
+        for text in (
+            '{"schema":1,"kind":"host","ipa":NaN}',
+            '{"schema":1,"kind":"host","new":Infinity}',
+        ):
+            self.refused(text, 'not JSON')
+        for text in ('[]', 'null', '1', '"x"'):
+            self.refused(text, 'not a JSON object')
+        self.refused(' ' * 20000, 'more than 16384')
         for thing in (None, [], 3):
             with self.assertRaises(ProfileError):
                 record.host_from(thing)
 
     def test_schema_and_kind(self):
-        self.refused('{"schema":3,"kind":"host"}', "has schema 3")
-        self.refused('{"schema":true,"kind":"host"}', "has schema True")
-        self.refused('{"schema":1.0,"kind":"host"}', "has schema 1.0")
-        self.refused('{"kind":"host"}', "has schema None")
-        self.refused('{"schema":1,"kind":"guest"}', "not a host profile")
-        self.refused('{"schema":1}', "not a host profile", record.load)
-        self.refused(record.dump_host(s.host()), "not a guest profile",
-                     record.load_guest)
+        self.refused('{"schema":3,"kind":"host"}', 'has schema 3')
+        self.refused('{"schema":true,"kind":"host"}', 'has schema True')
+        self.refused('{"schema":1.0,"kind":"host"}', 'has schema 1.0')
+        self.refused('{"kind":"host"}', 'has schema None')
+        self.refused('{"schema":1,"kind":"guest"}', 'not a host profile')
+        self.refused('{"schema":1}', 'not a host profile', record.load)
+        self.refused(
+            record.dump_host(s.host()),
+            'not a guest profile',
+            record.load_guest,
+        )
 
     def test_a_key_that_is_there_twice(self):
         text = record.dump_host(s.host())
         for old, new in (
-                ('"gic":[2,3]', '"gic":[2,3],"gic":[2]'),
-                ('"values":{', '"values":{"c000":"1","c000":"2",'),
-                ('"caps":{', '"caps":{"SVE":0,'),
-                ('"page"', '"new":{"x":1,"x":2},"page"')):
+            ('"gic":[2,3]', '"gic":[2,3],"gic":[2]'),
+            ('"values":{', '"values":{"c000":"1","c000":"2",'),
+            ('"caps":{', '"caps":{"SVE":0,'),
+            ('"page"', '"new":{"x":1,"x":2},"page"'),
+        ):
             self.assertIn(old, text)
             twice = text.replace(old, new)
-            self.refused(twice, "the key is there twice")
-            self.refused(twice, "twice", record.load)
-        self.refused('{"schema":1,"kind":"host","gic":[2],"gic":[3]}',
-                     "'gic': the key is there twice")
+            self.refused(twice, 'the key is there twice')
+            self.refused(twice, 'twice', record.load)
+        self.refused(
+            '{"schema":1,"kind":"host","gic":[2],"gic":[3]}',
+            "'gic': the key is there twice",
+        )
 
     def test_the_same_in_another_form(self):
-        self.damaged("values: '0c000' is not allowed", values={"0c000": "5"})
-        self.damaged("values: '05' is not allowed", values={"c000": "05"})
-        self.damaged("writable: '0c000'", writable={"0c000": "5"})
-        self.damaged("hwcap: '00' is not allowed", hwcap=["00"])
-        self.damaged("cores: '01' is not allowed",
-                     cores=[["01", None, None, "0"]])
-        for listed in ("0c000", "c000+0", "c000+01", "c000  c002", " c000",
-                       "c000\tc002", "c000\u2003c002"):
-            self.damaged("listed: ", listed=listed)
-        for listed in ("c002 c000", "c000 c000", "c000 c001", "c000+3 c002"):
-            self.damaged("listed: not in ascending runs", listed=listed)
-        self.damaged("listed: 'fffffff+1' is too large", listed="fffffff+1")
-        self.damaged("features: not in ascending order",
-                     features=["pmu", "pmu"])
-        self.damaged("features: not in ascending order",
-                     features=["sve", "pmu"])
+        self.damaged("values: '0c000' is not allowed", values={'0c000': '5'})
+        self.damaged("values: '05' is not allowed", values={'c000': '05'})
+        self.damaged("writable: '0c000'", writable={'0c000': '5'})
+        self.damaged("hwcap: '00' is not allowed", hwcap=['00'])
+        self.damaged(
+            "cores: '01' is not allowed", cores=[['01', None, None, '0']]
+        )
+        for listed in (
+            '0c000',
+            'c000+0',
+            'c000+01',
+            'c000  c002',
+            ' c000',
+            'c000\tc002',
+            'c000\u2003c002',
+        ):
+            self.damaged('listed: ', listed=listed)
+        for listed in ('c002 c000', 'c000 c000', 'c000 c001', 'c000+3 c002'):
+            self.damaged('listed: not in ascending runs', listed=listed)
+        self.damaged("listed: 'fffffff+1' is too large", listed='fffffff+1')
+        self.damaged(
+            'features: not in ascending order', features=['pmu', 'pmu']
+        )
+        self.damaged(
+            'features: not in ascending order', features=['sve', 'pmu']
+        )
 
     def test_lists_of_cpus(self):
-        for cpus in ("0-1,,,---", "-", ",", "0,", ",0", "0-", "-1", "0--1",
-                     "00", "01", "0-01", "0-0", "1-0", "0,1", "0-1,2", "1,0",
-                     "0-3,2", "0,0", "100000", "0-100000"):
-            self.damaged(f"cores: '{cpus}' is not a list of CPUs",
-                         cores=[["1", None, None, cpus]])
-        self.damaged("'' is not allowed", cores=[["1", None, None, ""]])
-        self.damaged("cores: CPU 4 is there twice", cores=[
-            ["1", None, None, "0-1,3-4"], ["2", None, None, "2,4-5"]])
+        for cpus in (
+            '0-1,,,---',
+            '-',
+            ',',
+            '0,',
+            ',0',
+            '0-',
+            '-1',
+            '0--1',
+            '00',
+            '01',
+            '0-01',
+            '0-0',
+            '1-0',
+            '0,1',
+            '0-1,2',
+            '1,0',
+            '0-3,2',
+            '0,0',
+            '100000',
+            '0-100000',
+        ):
+            self.damaged(
+                f"cores: '{cpus}' is not a list of CPUs",
+                cores=[['1', None, None, cpus]],
+            )
+        self.damaged("'' is not allowed", cores=[['1', None, None, '']])
+        self.damaged(
+            'cores: CPU 4 is there twice',
+            cores=[['1', None, None, '0-1,3-4'], ['2', None, None, '2,4-5']],
+        )
 
     def test_sizes(self):
         for page in (4097, 8192, 0, 1 << 20):
-            self.damaged(f"page: no page has {page} bytes", page=page)
-        self.damaged("huge: no page has 5000 bytes", huge=[5000])
-        self.damaged("huge: 2048 is not a number", huge=[2048])
-        self.damaged("ipa: 31 is not a number", ipa=31)
-        self.damaged("cntfrq: 4294967296 is not", cntfrq=1 << 32)
-        self.damaged("gic: 1 is not a number", gic=[1])
+            self.damaged(f'page: no page has {page} bytes', page=page)
+        self.damaged('huge: no page has 5000 bytes', huge=[5000])
+        self.damaged('huge: 2048 is not a number', huge=[2048])
+        self.damaged('ipa: 31 is not a number', ipa=31)
+        self.damaged('cntfrq: 4294967296 is not', cntfrq=1 << 32)
+        self.damaged('gic: 1 is not a number', gic=[1])
 
     def damaged(self, words, **changes):
         raw = json.loads(record.dump_host(s.host()))
         self.refused(json.dumps(raw | changes), words)
 
     def test_every_part_is_checked(self):
-        self.damaged("is not a list", cores={})
-        self.damaged("not [MIDR", cores=[["1", "2"]])
-        self.damaged("not [MIDR", cores=[7])
-        self.damaged("not allowed", cores=[["zz", None, None, "0"]])
-        self.damaged("not allowed", cores=[["1", None, None, "0; rm"]])
-        self.damaged("more than 64", cores=[["1", None, None, "0"]] * 65)
-        self.damaged("is not an object", values=[])
-        self.damaged("not allowed", values={"c000": 5})
-        self.damaged("not allowed", values={"C000": "5"})
-        self.damaged("not allowed", values={"c000": "1" * 17})
-        self.damaged("too large", values={"1" * 9: "1"})
-        with self.assertRaisesRegex(ProfileError, "more than 2048"):
-            record.host_from({"schema": 1, "kind": "host", "values": {
-                f"{n:x}": "0" for n in range(2049)}})
-        self.damaged("is not a text", listed=5)
-        self.damaged("not a run of codes", listed="c000-7")
-        self.damaged("more than 2048 codes", listed="c000+fff")
-        self.damaged("not a run", listed="c000+ffff")
-        self.damaged("unknown name", features=["tme"])
-        self.damaged("not allowed", features=["\n"])
-        self.damaged("not allowed", caps={"SVE; --": 1})
-        self.damaged("is not a number", caps={"SVE": True})
-        self.damaged("ascending", gic=[3, 2])
-        self.damaged("ascending", gic=[3, 3])
-        self.damaged("is not a number", gic=["3"])
-        self.damaged("is not a number", ipa=65)
-        self.damaged("is not a number", page=1.5)
-        self.damaged("is not a number", cntfrq=-1)
-        self.damaged("multiple of 128", sve=[128, 200])
-        self.damaged("is not a number", sve=[64])
-        self.damaged("not allowed", hwcap=[3])
-        self.damaged("is not a text", kernel=6)
-        self.damaged("not allowed", kernel="6.1\n")
-        self.damaged("not allowed", absent={"x": "\x1b[2J"})
+        self.damaged('is not a list', cores={})
+        self.damaged('not [MIDR', cores=[['1', '2']])
+        self.damaged('not [MIDR', cores=[7])
+        self.damaged('not allowed', cores=[['zz', None, None, '0']])
+        self.damaged('not allowed', cores=[['1', None, None, '0; rm']])
+        self.damaged('more than 64', cores=[['1', None, None, '0']] * 65)
+        self.damaged('is not an object', values=[])
+        self.damaged('not allowed', values={'c000': 5})
+        self.damaged('not allowed', values={'C000': '5'})
+        self.damaged('not allowed', values={'c000': '1' * 17})
+        self.damaged('too large', values={'1' * 9: '1'})
+        with self.assertRaisesRegex(ProfileError, 'more than 2048'):
+            record.host_from(
+                {
+                    'schema': 1,
+                    'kind': 'host',
+                    'values': {f'{n:x}': '0' for n in range(2049)},
+                }
+            )
+        self.damaged('is not a text', listed=5)
+        self.damaged('not a run of codes', listed='c000-7')
+        self.damaged('more than 2048 codes', listed='c000+fff')
+        self.damaged('not a run', listed='c000+ffff')
+        self.damaged('unknown name', features=['tme'])
+        self.damaged('not allowed', features=['\n'])
+        self.damaged('not allowed', caps={'SVE; --': 1})
+        self.damaged('is not a number', caps={'SVE': True})
+        self.damaged('ascending', gic=[3, 2])
+        self.damaged('ascending', gic=[3, 3])
+        self.damaged('is not a number', gic=['3'])
+        self.damaged('is not a number', ipa=65)
+        self.damaged('is not a number', page=1.5)
+        self.damaged('is not a number', cntfrq=-1)
+        self.damaged('multiple of 128', sve=[128, 200])
+        self.damaged('is not a number', sve=[64])
+        self.damaged('not allowed', hwcap=[3])
+        self.damaged('is not a text', kernel=6)
+        self.damaged('not allowed', kernel='6.1\n')
+        self.damaged('not allowed', absent={'x': '\x1b[2J'})
 
     def test_guest_parts(self):
         raw = json.loads(record.dump_guest(guest_started_on(s.host())))
         for words, changes in (
-                ("unknown name", {"disabled": ["sve100"]}),
-                ("true or false", {"inferred": 1}),
-                ("is not a number", {"memory": 1 << 60})):
-            self.refused(json.dumps(raw | changes), words,
-                         record.load_guest)
+            ('unknown name', {'disabled': ['sve100']}),
+            ('true or false', {'inferred': 1}),
+            ('is not a number', {'memory': 1 << 60}),
+        ):
+            self.refused(json.dumps(raw | changes), words, record.load_guest)

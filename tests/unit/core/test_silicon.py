@@ -25,58 +25,82 @@ from tests import silicon
 
 
 def in_the_way(start, end):
-    return {finding.name for finding in silicon.judge(start, end).findings
-            if finding.severity is not Severity.NOTE}
+    return {
+        finding.name
+        for finding in silicon.judge(start, end).findings
+        if finding.severity is not Severity.NOTE
+    }
 
 
 class TestSilicon(unittest.TestCase):
-
     def setUp(self):
         super().setUp()
         self.profiles = silicon.profiles()
         self.by_core = {
-            core: list(same) for core, same in itertools.groupby(
-                self.profiles, key=lambda one: one.core)}
+            core: list(same)
+            for core, same in itertools.groupby(
+                self.profiles, key=lambda one: one.core
+            )
+        }
 
     def test_there_are_three_fleets_with_two_kernels(self):
         self.assertEqual(
-            {core: ["6.1", "6.18"] for core in (
-                "Neoverse-N1", "Neoverse-V1", "Neoverse-V2")},
-            {core: [one.kernel for one in same]
-             for core, same in self.by_core.items()})
+            {
+                core: ['6.1', '6.18']
+                for core in ('Neoverse-N1', 'Neoverse-V1', 'Neoverse-V2')
+            },
+            {
+                core: [one.kernel for one in same]
+                for core, same in self.by_core.items()
+            },
+        )
 
     def test_profiles_are_records_that_say_what_is_borrowed(self):
         for one in self.profiles:
             text = record.dump_host(one.host)
             self.assertLess(len(text), 4096)
             self.assertEqual(one.host, record.load_host(text))
-            self.assertRegex(one.host.why_absent("writable"),
-                             "another host's record, Linux (6.1|7.2)")
-            self.assertEqual((None, None, None, None), (
-                one.host.sve_lengths, one.host.cntfrq, one.host.gic,
-                one.host.ipa_bits))
+            self.assertRegex(
+                one.host.why_absent('writable'),
+                "another host's record, Linux (6.1|7.2)",
+            )
+            self.assertEqual(
+                (None, None, None, None),
+                (
+                    one.host.sve_lengths,
+                    one.host.cntfrq,
+                    one.host.gic,
+                    one.host.ipa_bits,
+                ),
+            )
 
     def test_a_newer_kernel_of_the_same_fleet_refuses_nothing_known(self):
         """MPAM and NV are hidden by 6.18: what it takes of them is tried."""
         for core, (older, newer) in self.by_core.items():
-            hidden = set() if core == "Neoverse-N1" else {
-                "ID_AA64PFR0_EL1.MPAM", "ID_AA64MMFR2_EL1.NV"}
-            self.assertIsNot(Verdict.INCOMPATIBLE,
-                             silicon.judge(older, newer).verdict)
+            hidden = (
+                set()
+                if core == 'Neoverse-N1'
+                else {'ID_AA64PFR0_EL1.MPAM', 'ID_AA64MMFR2_EL1.NV'}
+            )
+            self.assertIsNot(
+                Verdict.INCOMPATIBLE, silicon.judge(older, newer).verdict
+            )
             self.assertLessEqual(in_the_way(older, newer), hidden)
 
     def test_nothing_goes_back_to_the_older_kernel(self):
         for older, newer in self.by_core.values():
-            self.assertIs(Verdict.INCOMPATIBLE,
-                          silicon.judge(newer, older).verdict)
+            self.assertIs(
+                Verdict.INCOMPATIBLE, silicon.judge(newer, older).verdict
+            )
             self.assertLessEqual(
-                {"ID_AA64DFR0_EL1.DebugVer", "PSCI_VERSION"},
-                in_the_way(newer, older))
+                {'ID_AA64DFR0_EL1.DebugVer', 'PSCI_VERSION'},
+                in_the_way(newer, older),
+            )
 
     def test_cores_are_kept_apart(self):
         """By what they are; and by more than an implementation's number."""
         for start, end in itertools.permutations(self.profiles, 2):
             if start.core != end.core:
                 names = in_the_way(start, end)
-                self.assertLessEqual({"MIDR_EL1", "REVIDR_EL1"}, names)
+                self.assertLessEqual({'MIDR_EL1', 'REVIDR_EL1'}, names)
                 self.assertGreater(len(names), 2)

@@ -30,10 +30,12 @@ class TestLongerVectors(unittest.TestCase):
 
     def test_all_beyond_the_longest(self):
         names = longer_vectors(s.host(sve_lengths=(128, 256, 512)))
-        self.assertEqual(("sve640", "sve768"), names[:2])
-        self.assertEqual((12, "sve2048"), (len(names), names[-1]))
-        self.assertEqual((), longer_vectors(
-            s.host(sve_lengths=tuple(range(128, 2049, 128)))))
+        self.assertEqual(('sve640', 'sve768'), names[:2])
+        self.assertEqual((12, 'sve2048'), (len(names), names[-1]))
+        self.assertEqual(
+            (),
+            longer_vectors(s.host(sve_lengths=tuple(range(128, 2049, 128)))),
+        )
 
     def test_no_sve_or_not_known(self):
         for lengths in ((), None):
@@ -43,9 +45,13 @@ class TestLongerVectors(unittest.TestCase):
         old = s.host(sve_lengths=(128,))
         new = s.host(sve_lengths=(128, 256))
         off = frozenset(longer_vectors(old))
-        self.assertEqual(old.sve_lengths, with_features_off(new, off).sve_lengths)
-        self.assertEqual(guest_started_on(old).sve_lengths,
-                         guest_started_on(new, disabled=off).sve_lengths)
+        self.assertEqual(
+            old.sve_lengths, with_features_off(new, off).sve_lengths
+        )
+        self.assertEqual(
+            guest_started_on(old).sve_lengths,
+            guest_started_on(new, disabled=off).sve_lengths,
+        )
 
 
 class TestOnTheWay(unittest.TestCase):
@@ -54,54 +60,66 @@ class TestOnTheWay(unittest.TestCase):
     extra = s.TCR2
 
     def newer(self):
-        return s.host({s.CODES["ID_AA64MMFR3_EL1"]: 0x1, s.ISAR0: 0x1},
-                      listed=s.LISTED | {self.extra})
+        return s.host(
+            {s.CODES['ID_AA64MMFR3_EL1']: 0x1, s.ISAR0: 0x1},
+            listed=s.LISTED | {self.extra},
+        )
 
     def test_a_host_like_its_first_changes_nothing(self):
         guest = guest_started_on(s.host())
         self.assertEqual(guest, after_migration(guest, s.host()))
 
     def test_it_keeps_its_values_and_gains_registers(self):
-        old = s.host(listed=s.LISTED - {s.ZCR, s.CODES["ID_AA64MMFR3_EL1"]})
+        old = s.host(listed=s.LISTED - {s.ZCR, s.CODES['ID_AA64MMFR3_EL1']})
         guest = guest_started_on(old)
         there = after_migration(guest, self.newer())
         self.assertEqual(self.newer().listed, there.listed)
-        self.assertEqual(guest.values.read(s.ISAR0),
-                         there.values.read(s.ISAR0))
         self.assertEqual(
-            1, there.values.read(s.CODES["ID_AA64MMFR3_EL1"]))
+            guest.values.read(s.ISAR0), there.values.read(s.ISAR0)
+        )
+        self.assertEqual(1, there.values.read(s.CODES['ID_AA64MMFR3_EL1']))
         self.assertEqual(there, after_migration(there, self.newer()))
 
     def test_a_stale_value_is_taken_and_not_kept(self):
         guest = guest_started_on(
-            s.with_field(s.host(), "ID_AA64PFR0_EL1.MPAM", 1))
-        self.assertEqual(guest_started_on(s.host()).values,
-                         after_migration(guest, s.host()).values)
-        same = s.with_field(s.host(), "ID_AA64PFR0_EL1.MPAM", 1)
+            s.with_field(s.host(), 'ID_AA64PFR0_EL1.MPAM', 1)
+        )
+        self.assertEqual(
+            guest_started_on(s.host()).values,
+            after_migration(guest, s.host()).values,
+        )
+        same = s.with_field(s.host(), 'ID_AA64PFR0_EL1.MPAM', 1)
         self.assertEqual(guest, after_migration(guest, same))
 
     def test_a_pmu_of_another_kind_becomes_none(self):
         guest = guest_started_on(
-            s.with_field(s.host(), "ID_AA64DFR0_EL1.PMUVer", 15))
-        self.assertEqual(0, after_migration(guest, s.host()).values.read(
-            s.DFR0) >> 8 & 0xF)
+            s.with_field(s.host(), 'ID_AA64DFR0_EL1.PMUVer', 15)
+        )
+        self.assertEqual(
+            0, after_migration(guest, s.host()).values.read(s.DFR0) >> 8 & 0xF
+        )
 
     def test_registers_of_kernels_to_come_are_kept(self):
         host = s.host({bitmap(9): 5}, listed=s.LISTED | {bitmap(9)})
         guest = guest_started_on(host)
-        there = after_migration(guest, s.host({bitmap(9): 7}, listed=host.listed))
+        there = after_migration(
+            guest, s.host({bitmap(9): 7}, listed=host.listed)
+        )
         self.assertEqual(5, there.values.read(bitmap(9)))
 
     def test_mitigations_are_those_of_its_host(self):
         code = firmware(3)
-        old, new = (s.host({code: level}, listed=s.LISTED | {code})
-                    for level in (0, 1))
+        old, new = (
+            s.host({code: level}, listed=s.LISTED | {code}) for level in (0, 1)
+        )
         there = after_migration(guest_started_on(old), new)
         self.assertEqual(1, there.values.read(code))
         self.assertEqual(0, after_migration(there, old).values.read(code))
         without = s.host({code: 0}, listed=s.LISTED - {code})
         self.assertEqual(
-            1, after_migration(guest_started_on(without), new).values.read(code))
+            1,
+            after_migration(guest_started_on(without), new).values.read(code),
+        )
         self.assertNotIn(code, after_migration(there, without).values)
 
     def test_a_register_that_is_dropped_is_gone(self):
@@ -109,27 +127,34 @@ class TestOnTheWay(unittest.TestCase):
         self.assertEqual(s.LISTED, after_migration(guest, s.host()).listed)
 
     def test_what_the_guest_switched_off_does_not_come(self):
-        guest = guest_started_on(s.host(), disabled=frozenset({"sve"}))
+        guest = guest_started_on(s.host(), disabled=frozenset({'sve'}))
         self.assertEqual(guest, after_migration(guest, s.host()))
 
     def test_a_length_that_the_host_lacks_takes_no_longer_ones_along(self):
         """QEMU looks at supported lengths only (arm_cpu_sve_finalize)."""
-        for off, left in ((("sve384",), (128, 256, 512)),
-                          (("sve256",), (128,)),
-                          (("sve384", "sve512"), (128, 256)),
-                          (("sve1024",), (128, 256, 512))):
-            self.assertEqual(left, with_features_off(
-                s.host(sve_lengths=(128, 256, 512)),
-                frozenset(off)).sve_lengths)
+        for off, left in (
+            (('sve384',), (128, 256, 512)),
+            (('sve256',), (128,)),
+            (('sve384', 'sve512'), (128, 256)),
+            (('sve1024',), (128, 256, 512)),
+        ):
+            self.assertEqual(
+                left,
+                with_features_off(
+                    s.host(sve_lengths=(128, 256, 512)), frozenset(off)
+                ).sve_lengths,
+            )
 
     def test_longer_vectors_that_it_passed_are_remembered(self):
-        old, new = (s.host(sve_lengths=lengths)
-                    for lengths in ((128,), (128, 256)))
+        old, new = (
+            s.host(sve_lengths=lengths) for lengths in ((128,), (128, 256))
+        )
         guest = guest_started_on(old)
         self.assertIsNone(after_migration(guest, old).sve_passed)
         there = after_migration(guest, new)
-        self.assertEqual(((128,), (128, 256)),
-                         (there.sve_lengths, there.sve_passed))
+        self.assertEqual(
+            ((128,), (128, 256)), (there.sve_lengths, there.sve_passed)
+        )
         self.assertEqual(there, after_migration(there, old))
         longest = after_migration(there, s.host(sve_lengths=(128, 256, 512)))
         self.assertEqual((128, 256, 512), longest.sve_passed)
@@ -137,17 +162,23 @@ class TestOnTheWay(unittest.TestCase):
     def test_longer_vectors_that_it_can_not_use_are_not(self):
         new = s.host(sve_lengths=(128, 256))
         off = frozenset(longer_vectors(s.host(sve_lengths=(128,))))
-        for guest in (guest_started_on(new, disabled=off),
-                      guest_started_on(s.host(sve_lengths=())),
-                      guest_started_on(s.host(sve_lengths=None))):
+        for guest in (
+            guest_started_on(new, disabled=off),
+            guest_started_on(s.host(sve_lengths=())),
+            guest_started_on(s.host(sve_lengths=None)),
+        ):
             self.assertIsNone(after_migration(guest, new).sve_passed)
         guest = guest_started_on(new)
-        self.assertIsNone(after_migration(guest, s.host(sve_lengths=None)).sve_passed)
+        self.assertIsNone(
+            after_migration(guest, s.host(sve_lengths=None)).sve_passed
+        )
 
     def test_without_lists_nothing_is_known(self):
         guest = Guest(values=Values({s.MIDR: 1}), page_size=4096)
         there = after_migration(guest, s.host())
-        self.assertEqual((guest.values, guest.listed, guest.page_size),
-                         (there.values, there.listed, there.page_size))
+        self.assertEqual(
+            (guest.values, guest.listed, guest.page_size),
+            (there.values, there.listed, there.page_size),
+        )
         guest = guest_started_on(s.host())
         self.assertEqual(guest, after_migration(guest, s.host(listed=None)))

@@ -29,16 +29,25 @@ def call(app, path, method='GET', query='', **headers):
     def start_response(status, response_headers):
         seen['status'], seen['headers'] = status, dict(response_headers)
 
-    body = b''.join(app({
-        'PATH_INFO': path, 'REQUEST_METHOD': method, 'QUERY_STRING': query,
-        'wsgi.url_scheme': 'http', 'HTTP_HOST': '127.0.0.1:1',
-        'SCRIPT_NAME': '/there', 'wsgi.input': io.BytesIO(), **headers},
-        start_response))
+    body = b''.join(
+        app(
+            {
+                'PATH_INFO': path,
+                'REQUEST_METHOD': method,
+                'QUERY_STRING': query,
+                'wsgi.url_scheme': 'http',
+                'HTTP_HOST': '127.0.0.1:1',
+                'SCRIPT_NAME': '/there',
+                'wsgi.input': io.BytesIO(),
+                **headers,
+            },
+            start_response,
+        )
+    )
     return seen['status'], seen['headers'], json.loads(body)
 
 
 class TestIdentity(unittest.TestCase):
-
     def setUp(self):
         self.app = frontend.Identity({'compute': 'http://c', 'image': 'i'})
 
@@ -46,10 +55,10 @@ class TestIdentity(unittest.TestCase):
         status, _headers, body = call(self.app, '/')
         self.assertEqual('300 Multiple Choices', status)
         (version,) = body['versions']['values']
-        self.assertEqual('http://127.0.0.1:1/there/v3/',
-                         version['links'][0]['href'])
         self.assertEqual(
-            version, call(self.app, '/v3/')[2]['version'])
+            'http://127.0.0.1:1/there/v3/', version['links'][0]['href']
+        )
+        self.assertEqual(version, call(self.app, '/v3/')[2]['version'])
 
     def test_token_names_every_service(self):
         status, headers, body = call(self.app, '/v3/auth/tokens', 'POST')
@@ -57,58 +66,73 @@ class TestIdentity(unittest.TestCase):
         self.assertEqual(frontend.TOKEN, headers['X-Subject-Token'])
         self.assertEqual(
             {'compute': 'http://c', 'image': 'i'},
-            {entry['type']: entry['endpoints'][0]['url']
-             for entry in body['token']['catalog']})
+            {
+                entry['type']: entry['endpoints'][0]['url']
+                for entry in body['token']['catalog']
+            },
+        )
 
     def test_its_own_token_is_valid_and_no_other(self):
-        for token, expected in ((frontend.TOKEN, '200 OK'),
-                                ('forged', '404 Not Found')):
+        for token, expected in (
+            (frontend.TOKEN, '200 OK'),
+            ('forged', '404 Not Found'),
+        ):
             with self.subTest(token=token):
-                self.assertEqual(expected, call(
-                    self.app, '/v3/auth/tokens',
-                    HTTP_X_SUBJECT_TOKEN=token)[0])
+                self.assertEqual(
+                    expected,
+                    call(
+                        self.app, '/v3/auth/tokens', HTTP_X_SUBJECT_TOKEN=token
+                    )[0],
+                )
 
 
 class TestCollection(unittest.TestCase):
-
     def setUp(self):
-        self.glance = frontend.Collection(
-            'v2', 'images', None, lambda: IMAGES)
+        self.glance = frontend.Collection('v2', 'images', None, lambda: IMAGES)
         self.neutron = frontend.Collection(
-            'v2.0', 'networks', 'network', lambda: IMAGES)
+            'v2.0', 'networks', 'network', lambda: IMAGES
+        )
 
     def test_list(self):
         self.assertEqual(
-            {'images': IMAGES}, call(self.glance, '/v2/images')[2])
+            {'images': IMAGES}, call(self.glance, '/v2/images')[2]
+        )
 
     def test_list_by_name(self):
-        self.assertEqual({'images': IMAGES[1:]}, call(
-            self.glance, '/v2/images', query='name=fedora&limit=1')[2])
+        self.assertEqual(
+            {'images': IMAGES[1:]},
+            call(self.glance, '/v2/images', query='name=fedora&limit=1')[2],
+        )
 
     def test_show_is_wrapped_as_the_service_does(self):
         self.assertEqual(IMAGES[0], call(self.glance, '/v2/images/a-1')[2])
-        self.assertEqual({'network': IMAGES[0]},
-                         call(self.neutron, '/v2.0/networks/a-1')[2])
+        self.assertEqual(
+            {'network': IMAGES[0]}, call(self.neutron, '/v2.0/networks/a-1')[2]
+        )
 
     def test_discovery(self):
         (version,) = call(self.neutron, '/')[2]['versions']
         self.assertEqual('v2.0', version['id'])
 
     def test_nothing_else(self):
-        for path, method in (('/v2/images/c-3', 'GET'), ('/v2/x', 'GET'),
-                             ('/v2/images', 'POST')):
+        for path, method in (
+            ('/v2/images/c-3', 'GET'),
+            ('/v2/x', 'GET'),
+            ('/v2/images', 'POST'),
+        ):
             with self.subTest(path=path, method=method):
                 self.assertEqual(
-                    '404 Not Found', call(self.glance, path, method)[0])
+                    '404 Not Found', call(self.glance, path, method)[0]
+                )
 
 
 class TestFrontend(unittest.TestCase):
-
     def setUp(self):
         self.frontend = frontend.Frontend()
         self.addCleanup(self.frontend.stop)
         self.opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}))
+            urllib.request.ProxyHandler({})
+        )
 
     def get(self, url):
         with self.opener.open(url, timeout=30) as answer:
@@ -117,8 +141,11 @@ class TestFrontend(unittest.TestCase):
     def test_services_share_a_port_by_their_prefixes(self):
         def echo(environ, start_response):
             start_response('200 OK', [])
-            return [json.dumps([environ['SCRIPT_NAME'],
-                                environ['PATH_INFO']]).encode()]
+            return [
+                json.dumps(
+                    [environ['SCRIPT_NAME'], environ['PATH_INFO']]
+                ).encode()
+            ]
 
         one = self.frontend.mount('one', echo)
         two = self.frontend.mount('two', echo)
@@ -138,8 +165,8 @@ class TestFrontend(unittest.TestCase):
                 frontend.Frontend(port)
         self.assertEqual(
             f'cannot listen on 127.0.0.1:{port}: in use by another program',
-            str(raised.exception))
+            str(raised.exception),
+        )
 
     def test_it_listens_on_loopback_only(self):
-        self.assertTrue(
-            self.frontend.url.startswith('http://127.0.0.1:'))
+        self.assertTrue(self.frontend.url.startswith('http://127.0.0.1:'))

@@ -20,7 +20,6 @@ from demo import settings
 
 
 class TestSettings(unittest.TestCase):
-
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
@@ -28,9 +27,13 @@ class TestSettings(unittest.TestCase):
 
     def test_what_is_written_is_what_oslo_config_reads(self):
         path = self.directory / 'nova.conf'
-        settings.write(path, {
-            'DEFAULT': {'host': 'a$b', 'flag': False},
-            'filters': {'available': ['one', 'two']}})
+        settings.write(
+            path,
+            {
+                'DEFAULT': {'host': 'a$b', 'flag': False},
+                'filters': {'available': ['one', 'two']},
+            },
+        )
         conf = cfg.ConfigOpts()
         conf.register_opts([cfg.StrOpt('host'), cfg.BoolOpt('flag')])
         conf.register_opt(cfg.MultiStrOpt('available'), group='filters')
@@ -41,23 +44,30 @@ class TestSettings(unittest.TestCase):
 
     def test_a_filter_is_made_available_and_enabled(self):
         options = settings.nova_options(
-            self.directory, 'http://x', 'some.Driver', ['my.module.MyFilter'])
+            self.directory, 'http://x', 'some.Driver', ['my.module.MyFilter']
+        )
         scheduler = options['filter_scheduler']
         self.assertIn('my.module.MyFilter', scheduler['available_filters'])
-        self.assertEqual('MyFilter',
-                         scheduler['enabled_filters'].split(',')[-1])
+        self.assertEqual(
+            'MyFilter', scheduler['enabled_filters'].split(',')[-1]
+        )
         self.assertEqual('some.Driver', options['DEFAULT']['compute_driver'])
 
     def test_everything_that_is_written_is_below_the_directory(self):
         for options in (
-                settings.nova_options(self.directory, 'http://x', 'd', []),
-                settings.placement_options(self.directory, 'http://x')):
+            settings.nova_options(self.directory, 'http://x', 'd', []),
+            settings.placement_options(self.directory, 'http://x'),
+        ):
             for section in options.values():
                 for name, value in section.items():
-                    if name in ('connection', 'lock_path', 'state_path',
-                                'instances_path', 'log_file'):
+                    if name in (
+                        'connection',
+                        'lock_path',
+                        'state_path',
+                        'instances_path',
+                        'log_file',
+                    ):
                         self.assertIn(str(self.directory), str(value))
 
     def test_api_paste_config_comes_with_nova(self):
-        self.assertIn('osapi_compute',
-                      settings.api_paste_config().read_text())
+        self.assertIn('osapi_compute', settings.api_paste_config().read_text())

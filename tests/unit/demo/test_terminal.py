@@ -20,8 +20,8 @@ import unittest
 from unittest import mock
 
 from demo import frontend
-from simulated import guests
 from demo import terminal
+from simulated import guests
 
 CLIENT = """#!/bin/sh
 echo "$# arguments: $*"
@@ -31,14 +31,21 @@ echo told >&2
 exit 0
 """
 
-EVENTS = {'events': [
-    {'event': 'last', 'host': 'b', 'result': 'Error', 'traceback': 'tb',
-     'details': 'two\n\nlines'},
-    {'event': 'first', 'host': 'a', 'result': 'Success', 'details': None}]}
+EVENTS = {
+    'events': [
+        {
+            'event': 'last',
+            'host': 'b',
+            'result': 'Error',
+            'traceback': 'tb',
+            'details': 'two\n\nlines',
+        },
+        {'event': 'first', 'host': 'a', 'result': 'Success', 'details': None},
+    ]
+}
 
 
 class TestTerminal(unittest.TestCase):
-
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
@@ -48,7 +55,8 @@ class TestTerminal(unittest.TestCase):
         self.out = io.StringIO()
         with mock.patch.dict(os.environ, {'OS_CLOUD': 'another'}):
             self.terminal = terminal.Terminal(
-                {'OS_TOKEN': 'x'}, self.out, str(client))
+                {'OS_TOKEN': 'x'}, self.out, str(client)
+            )
 
     def test_a_command_is_shown_as_typed_with_its_output(self):
         result = self.terminal.openstack('show "a b" c')
@@ -56,18 +64,17 @@ class TestTerminal(unittest.TestCase):
         self.assertEqual(
             '\n$ openstack show "a b" c\n'
             '3 arguments: show a b c\nOS_TOKEN=x\ntold\n',
-            self.out.getvalue())
+            self.out.getvalue(),
+        )
 
     def test_the_status_of_a_failure_is_kept_and_its_output_whole(self):
-        result = self.terminal.openstack(
-            'fail', trim=lambda output: 'trimmed')
+        result = self.terminal.openstack('fail', trim=lambda output: 'trimmed')
         self.assertEqual(3, result.status)
         self.assertIn('told', self.out.getvalue())
         self.assertNotIn('trimmed', self.out.getvalue())
 
     def test_output_is_trimmed_on_the_screen_only(self):
-        result = self.terminal.openstack(
-            'ok', trim=lambda output: 'trimmed')
+        result = self.terminal.openstack('ok', trim=lambda output: 'trimmed')
         self.assertIn('told', result.output)
         self.assertTrue(self.out.getvalue().endswith('\ntrimmed\n'))
 
@@ -79,14 +86,15 @@ class TestTerminal(unittest.TestCase):
         self.assertLessEqual(max(map(len, lines)), terminal.WIDTH)
 
     def test_a_missing_client_is_said_in_one_line(self):
-        with (mock.patch.object(terminal.sys, 'executable', '/none/python'),
-              mock.patch.dict(os.environ, {'PATH': '/none'}),
-              self.assertRaisesRegex(terminal.ClientMissing, 'pip install')):
+        with (
+            mock.patch.object(terminal.sys, 'executable', '/none/python'),
+            mock.patch.dict(os.environ, {'PATH': '/none'}),
+            self.assertRaisesRegex(terminal.ClientMissing, 'pip install'),
+        ):
             terminal.client_path()
 
 
 class TestEvents(unittest.TestCase):
-
     def test_events_are_listed_in_the_order_they_happened(self):
         self.assertEqual(
             '- event:   first\n  host:    a\n  result:  Success\n'
@@ -94,7 +102,8 @@ class TestEvents(unittest.TestCase):
             '- event:   last\n  host:    b\n  result:  Error\n'
             '  details: two lines\n'
             '(times, IDs and tracebacks left out)',
-            guests.trim_events(json.dumps(EVENTS)))
+            guests.trim_events(json.dumps(EVENTS)),
+        )
 
 
 class FakeNova:
@@ -110,50 +119,66 @@ class FakeNova:
             status = self.migrations[0]
             if len(self.migrations) > 1:
                 self.migrations.pop(0)
-            body = {'migrations': [
-                {'id': 9, 'status': 'error'}, {'id': 10, 'status': status}]}
+            body = {
+                'migrations': [
+                    {'id': 9, 'status': 'error'},
+                    {'id': 10, 'status': status},
+                ]
+            }
         else:
             status, task_state = self.states[0]
             if len(self.states) > 1:
                 self.states.pop(0)
-            body = {'servers': [
-                {'id': 'u', 'name': 'web', 'status': status,
-                 'OS-EXT-STS:task_state': task_state}]}
+            body = {
+                'servers': [
+                    {
+                        'id': 'u',
+                        'name': 'web',
+                        'status': status,
+                        'OS-EXT-STS:task_state': task_state,
+                    }
+                ]
+            }
         return [json.dumps(body).encode()]
 
 
 class TestApi(unittest.TestCase):
-
     def api(self, nova):
         front = frontend.Frontend()
         self.addCleanup(front.stop)
         front.mount('compute', nova)
         front.start()
         self.finished = mock.Mock()
-        sleep = mock.patch.object(
-            terminal.time, 'sleep', autospec=True)
+        sleep = mock.patch.object(terminal.time, 'sleep', autospec=True)
         sleep.start()
         self.addCleanup(sleep.stop)
         return terminal.Api(front.url, 'token', self.finished)
 
     def test_a_server_is_settled_when_nothing_is_done_to_it(self):
-        api = self.api(FakeNova(
-            ('BUILD', 'spawning'), ('ACTIVE', 'migrating'), ('ACTIVE', None),
-            migrations=['completed', 'running', 'running', 'completed']))
+        api = self.api(
+            FakeNova(
+                ('BUILD', 'spawning'),
+                ('ACTIVE', 'migrating'),
+                ('ACTIVE', None),
+                migrations=['completed', 'running', 'running', 'completed'],
+            )
+        )
         self.assertEqual('ACTIVE', api.settled('web')['status'])
         self.finished.assert_called_once_with()
 
     def test_what_the_computes_do_last_is_seen(self):
         nova = FakeNova(('ACTIVE', None))
         api = self.api(nova)
-        self.finished.side_effect = (
-            lambda: setattr(nova, 'states', [('ERROR', None)]))
+        self.finished.side_effect = lambda: setattr(
+            nova, 'states', [('ERROR', None)]
+        )
         self.assertEqual('ERROR', api.settled('web')['status'])
 
     def test_a_server_that_does_not_settle_fails_the_scene(self):
         api = self.api(FakeNova(('ACTIVE', 'migrating')))
         with self.assertRaisesRegex(
-                terminal.SceneFailed, 'still ACTIVE .migrating.'):
+            terminal.SceneFailed, 'still ACTIVE .migrating.'
+        ):
             api.settled('web', timeout=0)
 
     def test_no_server_of_that_name_fails_the_scene(self):

@@ -19,7 +19,7 @@ import testtools
 
 ROOT = pathlib.Path(__file__).parents[3]
 # A command that is told to end while it works, and again while it cleans up.
-PROGRAM = '''
+PROGRAM = """
 import os, signal, sys
 from unittest import mock
 from tests.lab import cli
@@ -33,16 +33,17 @@ def work(args):
 
 with mock.patch.object(cli, 'cmd_list', work):
     cli.main(['list'])
-'''
+"""
 
 
 class EndTest(testtools.TestCase):
-
     def test_a_second_signal_does_not_cut_the_end_short(self):
         for first in ('SIGTERM', 'SIGHUP'):
             done = subprocess.run(
                 [sys.executable, '-c', PROGRAM.format(first=first)],
-                cwd=ROOT, capture_output=True, text=True)
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+            )
             self.assertEqual('down\n', done.stdout, done.stderr)
-            self.assertEqual(
-                128 + getattr(signal, first), done.returncode)
+            self.assertEqual(128 + getattr(signal, first), done.returncode)

@@ -17,17 +17,16 @@ import tempfile
 
 import testtools
 
+from tests.lab import errors
 from tests.lab.cloud import cli
 from tests.lab.cloud import client
 from tests.lab.cloud import computes
 from tests.lab.cloud import image
 from tests.lab.cloud import scenarios
 from tests.lab.cloud import services
-from tests.lab import errors
 
 
 class TrimmedTest(testtools.TestCase):
-
     def test_short_text_stays(self):
         self.assertEqual('a\nb', client.trimmed('a\nb\n'))
 
@@ -40,7 +39,6 @@ class TrimmedTest(testtools.TestCase):
 
 
 class AnswerTest(testtools.TestCase):
-
     def test_the_last_line_of_the_error_is_what_went_wrong(self):
         answer = client.Answer(1, '', 'Traceback\n\nNo such server\n\n')
         self.assertEqual('No such server', answer.words)
@@ -48,7 +46,6 @@ class AnswerTest(testtools.TestCase):
 
 
 class WaitTest(testtools.TestCase):
-
     def test_returns_when_it_is_so(self):
         answers = iter([False, '', 3])
         client.wait('it', lambda: next(answers), patience=60, pause=0)
@@ -56,43 +53,41 @@ class WaitTest(testtools.TestCase):
 
     def test_names_what_did_not_come(self):
         wrong = self.assertRaises(
-            errors.LabError, client.wait, 'the server', lambda: False, 0, 0)
+            errors.LabError, client.wait, 'the server', lambda: False, 0, 0
+        )
         self.assertIn('the server', str(wrong))
 
 
 class ChosenTest(testtools.TestCase):
-
     def test_none_means_all_in_order(self):
         self.assertEqual(list(scenarios.SCENARIOS), scenarios.chosen([]))
 
     def test_as_named(self):
         names = ['newer', 'move']
-        self.assertEqual(
-            names, [one.name for one in scenarios.chosen(names)])
+        self.assertEqual(names, [one.name for one in scenarios.chosen(names)])
 
     def test_an_unknown_name_is_told_with_the_known(self):
-        wrong = self.assertRaises(
-            errors.LabError, scenarios.chosen, ['mvoe'])
+        wrong = self.assertRaises(errors.LabError, scenarios.chosen, ['mvoe'])
         self.assertIn('mvoe', str(wrong))
         self.assertIn('move', str(wrong))
 
 
 class LastWordsTest(testtools.TestCase):
-
     def test_an_error_is_preferred(self):
         log = 'INFO a\nERROR b\nINFO c\n'
         self.assertEqual('INFO c', computes.last_words('INFO a\nINFO c\n\n'))
         self.assertIn(
-            'b', computes.last_words(log.replace('ERROR', ' ERROR ')))
+            'b', computes.last_words(log.replace('ERROR', ' ERROR '))
+        )
         self.assertEqual('nothing', computes.last_words('\n'))
 
     def test_a_log_that_is_not_there(self):
         self.assertEqual(
-            'no log', services.last_words(pathlib.Path('/nonexistent/log')))
+            'no log', services.last_words(pathlib.Path('/nonexistent/log'))
+        )
 
 
 class ConfigureTest(testtools.TestCase):
-
     def test_the_start_up_file_adds_both_site_folders(self):
         with tempfile.TemporaryDirectory() as name:
             root = pathlib.Path(name)
@@ -110,7 +105,6 @@ class ConfigureTest(testtools.TestCase):
 
 
 class ParserTest(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.parser = argparse.ArgumentParser()
@@ -118,14 +112,16 @@ class ParserTest(testtools.TestCase):
 
     def test_run_takes_scenarios(self):
         args = self.parser.parse_args(['cloud', 'run', 'move', '--keep'])
-        self.assertEqual((cli.cmd_run, ['move'], True),
-                         (args.function, args.scenario, args.keep))
+        self.assertEqual(
+            (cli.cmd_run, ['move'], True),
+            (args.function, args.scenario, args.keep),
+        )
 
     def test_the_clients_options_are_its_own(self):
         args = self.parser.parse_args(
-            ['cloud', 'client', 'server', 'show', '-f', 'json', 'x'])
-        self.assertEqual(
-            ['server', 'show', '-f', 'json', 'x'], args.command)
+            ['cloud', 'client', 'server', 'show', '-f', 'json', 'x']
+        )
+        self.assertEqual(['server', 'show', '-f', 'json', 'x'], args.command)
 
     def test_our_driver_is_the_default(self):
         args = self.parser.parse_args(['cloud', 'up', 'neoverse-n1'])

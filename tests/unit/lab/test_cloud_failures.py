@@ -27,30 +27,40 @@ TRIAL = types.SimpleNamespace(
     target=types.SimpleNamespace(name='h2'),
 )
 STAYED = trial.Outcome(
-    'ACTIVE', 'h1', '', 'error', 'why', {'h1': RUNS, 'h2': NOTHING}, 'h1', '')
+    'ACTIVE', 'h1', '', 'error', 'why', {'h1': RUNS, 'h2': NOTHING}, 'h1', ''
+)
 LANDED = trial.Outcome(
-    'ACTIVE', 'h2', '', 'completed', '', {'h1': NOTHING, 'h2': RUNS}, 'h2',
-    '')
+    'ACTIVE', 'h2', '', 'completed', '', {'h1': NOTHING, 'h2': RUNS}, 'h2', ''
+)
 OFF = dataclasses.replace(
-    STAYED, status='SHUTOFF',
-    places={'h1': trial.Place(files=frozenset({'disk'})), 'h2': NOTHING})
+    STAYED,
+    status='SHUTOFF',
+    places={'h1': trial.Place(files=frozenset({'disk'})), 'h2': NOTHING},
+)
 BROKEN = dataclasses.replace(
-    STAYED, status='ERROR', ill='no guest runs',
-    places={'h1': trial.Place('paused (post-copy failed)', 'S'),
-            'h2': trial.Place('paused (post-copy failed)', 'S')})
+    STAYED,
+    status='ERROR',
+    ill='no guest runs',
+    places={
+        'h1': trial.Place('paused (post-copy failed)', 'S'),
+        'h2': trial.Place('paused (post-copy failed)', 'S'),
+    },
+)
 
 
 class PlaceTest(testtools.TestCase):
-
     def test_a_running_guest_with_its_disk(self):
-        found = trial.place(
-            'running (booted)\n--\nS\n--\nconsole.log\ndisk\n')
+        found = trial.place('running (booted)\n--\nS\n--\nconsole.log\ndisk\n')
         self.assertEqual(
-            trial.Place('running (booted)', 'S',
-                        frozenset({'console.log', 'disk'})), found)
+            trial.Place(
+                'running (booted)', 'S', frozenset({'console.log', 'disk'})
+            ),
+            found,
+        )
         self.assertTrue(found.runs)
-        self.assertEqual('running (booted), QEMU process S, its disk',
-                         str(found))
+        self.assertEqual(
+            'running (booted), QEMU process S, its disk', str(found)
+        )
 
     def test_nothing(self):
         found = trial.place('--\n--\n')
@@ -64,14 +74,14 @@ class PlaceTest(testtools.TestCase):
 
     def test_a_paused_guest_does_not_run(self):
         self.assertFalse(
-            trial.place('paused (post-copy failed)\n--\nS\n--\n').runs)
+            trial.place('paused (post-copy failed)\n--\nS\n--\n').runs
+        )
 
     def test_a_domain_that_lost_its_process_does_not_run(self):
         self.assertFalse(trial.place('running (booted)\n--\n--\n').runs)
 
 
 class OutcomeTest(testtools.TestCase):
-
     def test_where_the_guest_runs(self):
         self.assertEqual(['h1'], STAYED.runs_on)
         self.assertEqual([], BROKEN.runs_on)
@@ -97,42 +107,58 @@ class RightTest(testtools.TestCase):
 
     def test_a_refused_abort(self):
         self.check(
-            'abort', [LANDED], STAYED, BROKEN,
+            'abort',
+            [LANDED],
+            STAYED,
+            BROKEN,
             dataclasses.replace(LANDED, status='ERROR'),
             dataclasses.replace(LANDED, bound='h1'),
-            dataclasses.replace(LANDED, ill='report 3 is followed by 5'))
+            dataclasses.replace(LANDED, ill='report 3 is followed by 5'),
+        )
 
     def test_broken_post_copy(self):
         self.check(
-            'post-copy', [LANDED, BROKEN], STAYED,
+            'post-copy',
+            [LANDED, BROKEN],
+            STAYED,
             dataclasses.replace(BROKEN, status='ACTIVE'),
             dataclasses.replace(BROKEN, reason=''),
             dataclasses.replace(
-                BROKEN, places={**BROKEN.places, 'h2': NOTHING}))
+                BROKEN, places={**BROKEN.places, 'h2': NOTHING}
+            ),
+        )
 
     def test_paused_and_not_watched(self):
         self.check(
-            'paused', [STAYED], LANDED, BROKEN,
-            dataclasses.replace(STAYED, places={'h1': RUNS, 'h2': BROKEN
-                                                .places['h2']}))
+            'paused',
+            [STAYED],
+            LANDED,
+            BROKEN,
+            dataclasses.replace(
+                STAYED, places={'h1': RUNS, 'h2': BROKEN.places['h2']}
+            ),
+        )
 
     def test_a_rollback_without_neutron(self):
         self.check(
             'neutron',
             [STAYED, dataclasses.replace(STAYED, status='ERROR', bound='')],
             dataclasses.replace(STAYED, bound='h2'),
-            dataclasses.replace(STAYED, status='ERROR', reason=''), BROKEN)
+            dataclasses.replace(STAYED, status='ERROR', reason=''),
+            BROKEN,
+        )
 
     def test_a_guest_that_is_off(self):
         self.check(
-            'off', [OFF], STAYED,
+            'off',
+            [OFF],
+            STAYED,
             dataclasses.replace(OFF, status='ERROR'),
-            dataclasses.replace(
-                OFF, places={'h1': NOTHING, 'h2': NOTHING}))
+            dataclasses.replace(OFF, places={'h1': NOTHING, 'h2': NOTHING}),
+        )
 
 
 class ScenarioTest(testtools.TestCase):
-
     def test_it_is_one_of_those_that_run(self):
         (found,) = scenarios.chosen(['failures'])
         self.assertIs(failures.failures, found.play)

@@ -31,32 +31,40 @@ kernelpagesize_kB=2048
 ffff2000 bind=static:3 file=/dev/hugepages/z huge kernelpagesize_kB=4096
 """
 FOUND = numa_look.Layout(
-    {0: frozenset({2}), 1: frozenset({3})}, frozenset({2, 3}),
-    {1: frozenset({2, 3})}, {1: 1}, frozenset({2, 3}), frozenset({2048}),
-)  # fmt: skip
+    {0: frozenset({2}), 1: frozenset({3})},
+    frozenset({2, 3}),
+    {1: frozenset({2, 3})},
+    {1: 1},
+    frozenset({2, 3}),
+    frozenset({2048}),
+)
 
 
 def nova(*cells):
     return json.dumps(
-        {'nova_object.data': {
-            'cells': [{'nova_object.data': cell} for cell in cells]
-        }}
-    )  # fmt: skip
+        {
+            'nova_object.data': {
+                'cells': [{'nova_object.data': cell} for cell in cells]
+            }
+        }
+    )
 
 
 class TestLook(unittest.TestCase):
-
     def test_what_the_kernel_has(self):
         self.assertEqual(FOUND, numa_look.live(PROC))
         self.assertEqual(numa_look.Layout(), numa_look.live(''))
         self.assertEqual(
             'vCPUs 0:2 1:3, emulator 2-3, I/O threads 1:2-3, fifo {1: 1}, '
-            'nodes 2-3 in pages of 2048 KiB', str(FOUND),
-        )  # fmt: skip
+            'nodes 2-3 in pages of 2048 KiB',
+            str(FOUND),
+        )
 
     def test_what_nova_has(self):
-        cells = ({'id': 2, 'cpu_pinning_raw': {'0': 2}, 'pagesize': 2048},
-                 {'id': 3, 'cpu_pinning_raw': {'1': 3}, 'pagesize': None})
+        cells = (
+            {'id': 2, 'cpu_pinning_raw': {'0': 2}, 'pagesize': 2048},
+            {'id': 3, 'cpu_pinning_raw': {'1': 3}, 'pagesize': None},
+        )
         wanted = numa_look.claimed(nova(*cells), 2)
         both = frozenset({2, 3})
         self.assertEqual(FOUND.vcpus, wanted.vcpus)
@@ -74,9 +82,16 @@ class TestLook(unittest.TestCase):
     def test_what_differs(self):
         self.assertEqual([], numa_look.differences(FOUND, FOUND))
         wanted = numa_look.claimed(
-            nova({'id': 2, 'cpu_pinning_raw': {'0': 2, '1': 3},
-                  'pagesize': 2048}), 2, {1: 1},
-        )  # fmt: skip
+            nova(
+                {
+                    'id': 2,
+                    'cpu_pinning_raw': {'0': 2, '1': 3},
+                    'pagesize': 2048,
+                }
+            ),
+            2,
+            {1: 1},
+        )
         self.assertEqual(
             ['emulator', 'iothreads', 'nodes'],
             numa_look.differences(wanted, FOUND),
@@ -102,9 +117,12 @@ class TestLook(unittest.TestCase):
     def test_how_long_it_took(self):
         log = ''.join(
             f'INFO x [-] NUMA layout: {text} s\n'
-            for text in ('tried out in 1.5', 'compared in 2.5',
-                         'tried out in 0.574')
-        )  # fmt: skip
+            for text in (
+                'tried out in 1.5',
+                'compared in 2.5',
+                'tried out in 0.574',
+            )
+        )
         self.assertEqual(
             {'tried out': 0.574, 'compared': 2.5}, numa_look.took(log)
         )

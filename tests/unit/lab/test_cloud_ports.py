@@ -33,7 +33,6 @@ NEIGHBOUR = '10.77.0.100 dev br0 lladdr fa:16:3e:77:00:64 REACHABLE\n'
 
 
 class SilenceTest(testtools.TestCase):
-
     def test_the_longest_pause_between_replies(self):
         seen = ports.silence(PING, NEIGHBOUR)
         self.assertEqual((14, 4), (seen.sent, seen.answered))
@@ -42,29 +41,32 @@ class SilenceTest(testtools.TestCase):
         self.assertIn('longest silence 500 ms', str(seen))
 
     def test_nobody_answers(self):
-        seen = ports.silence('3 packets transmitted, 0 received\n',
-                             '10.77.0.100 dev br0 FAILED\n')
+        seen = ports.silence(
+            '3 packets transmitted, 0 received\n',
+            '10.77.0.100 dev br0 FAILED\n',
+        )
         self.assertEqual(ports.Silence(3, 0, 0.0, ''), seen)
 
 
 class PortTest(testtools.TestCase):
-
     def test_the_address_ends_in_the_macs_last_byte(self):
         port = ports.Port('id', 171)
-        self.assertEqual(('fa:16:3e:77:00:ab', '10.77.0.171'),
-                         (port.mac, port.address))
+        self.assertEqual(
+            ('fa:16:3e:77:00:ab', '10.77.0.171'), (port.mac, port.address)
+        )
 
 
 class MechanismTest(testtools.TestCase):
-
     def test_neutron_finds_it_by_its_entry_point(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             install.mechanism(folder)
             parser = configparser.ConfigParser()
-            parser.read(folder / 'lab_mechanism-0.dist-info'
-                        / 'entry_points.txt')
-            module, _, kind = parser[
-                'neutron.ml2.mechanism_drivers']['lab'].partition(':')
+            parser.read(
+                folder / 'lab_mechanism-0.dist-info' / 'entry_points.txt'
+            )
+            module, _, kind = parser['neutron.ml2.mechanism_drivers'][
+                'lab'
+            ].partition(':')
             text = (folder / f'{module}.py').read_text()
             self.assertIn(f'class {kind}(', text)

@@ -25,41 +25,49 @@ def _read(sections: settings.Sections) -> configparser.ConfigParser:
 
 
 class IniTest(testtools.TestCase):
-
     def test_a_list_is_given_repeatedly(self):
-        self.assertEqual('[a]\nx = 1\nx = 2\ny = True\n',
-                         settings.ini({'a': {'x': [1, 2], 'y': True}}))
+        self.assertEqual(
+            '[a]\nx = 1\nx = 2\ny = True\n',
+            settings.ini({'a': {'x': [1, 2], 'y': True}}),
+        )
 
     def test_the_later_sections_win_and_the_given_ones_stay(self):
         first = {'a': {'x': 1, 'y': 2}}
         self.assertEqual(
             {'a': {'x': 3, 'y': 2}, 'b': {'z': 4}},
-            settings.merged(first, {'a': {'x': 3}, 'b': {'z': 4}}))
+            settings.merged(first, {'a': {'x': 3}, 'b': {'z': 4}}),
+        )
         self.assertEqual({'a': {'x': 1, 'y': 2}}, first)
 
 
 class ComputeTest(testtools.TestCase):
-
     def test_the_driver_and_the_workaround_are_as_asked(self):
         for driver in (settings.OUR_DRIVER, settings.STOCK_DRIVER):
             for skip in (True, False):
-                conf = _read(settings.nova_compute(
-                    'h1', '10.77.0.1', driver, skip))
+                conf = _read(
+                    settings.nova_compute('h1', '10.77.0.1', driver, skip)
+                )
                 self.assertEqual(driver, conf['DEFAULT']['compute_driver'])
                 self.assertEqual(
-                    skip, conf.getboolean(
-                        'workarounds', 'skip_cpu_compare_on_dest'))
+                    skip,
+                    conf.getboolean('workarounds', 'skip_cpu_compare_on_dest'),
+                )
 
     def test_by_default_nothing_is_worked_around(self):
         conf = _read(settings.nova_compute('h1', '10.77.0.1'))
         self.assertFalse(
-            conf.getboolean('workarounds', 'skip_cpu_compare_on_dest'))
-        self.assertEqual('10.77.0.1',
-                         conf['libvirt']['live_migration_inbound_addr'])
+            conf.getboolean('workarounds', 'skip_cpu_compare_on_dest')
+        )
+        self.assertEqual(
+            '10.77.0.1', conf['libvirt']['live_migration_inbound_addr']
+        )
 
     def test_more_options_win(self):
-        conf = _read(settings.nova_compute(
-            'h1', '10.77.0.1', more={'DEFAULT': {'debug': True}}))
+        conf = _read(
+            settings.nova_compute(
+                'h1', '10.77.0.1', more={'DEFAULT': {'debug': True}}
+            )
+        )
         self.assertTrue(conf.getboolean('DEFAULT', 'debug'))
 
     def test_no_database_is_given_to_a_compute(self):
@@ -69,7 +77,6 @@ class ComputeTest(testtools.TestCase):
 
 
 class ControlTest(testtools.TestCase):
-
     def test_the_filter_is_last_or_absent(self):
         for wanted in (True, False):
             conf = _read(settings.nova_control('/state', wanted))

@@ -24,14 +24,16 @@ ISAR0 = registers.code_of(0x603000000013C030)
 CCSIDR = registers.code_of(0x6020000000110000)
 
 
-def host(isar0=0x20, writable=0xf0):
+def host(isar0=0x20, writable=0xF0):
     return profile.Host(
-        values=profile.Values({ISAR0: isar0}), listed=frozenset([ISAR0]),
-        writable=profile.Values({ISAR0: writable}), kernel='6.12.1')
+        values=profile.Values({ISAR0: isar0}),
+        listed=frozenset([ISAR0]),
+        writable=profile.Values({ISAR0: writable}),
+        kernel='6.12.1',
+    )
 
 
 class ValuesTest(testtools.TestCase):
-
     def test_every_value_of_every_field(self):
         values = differential.boundary_values(0x20)
         for field in range(16):
@@ -41,11 +43,9 @@ class ValuesTest(testtools.TestCase):
 
     def test_random_values_are_of_64_bits_and_mostly_near(self):
         source = random.Random(1)
-        values = [differential.random_value(0x20, source)
-                  for _ in range(1000)]
+        values = [differential.random_value(0x20, source) for _ in range(1000)]
         self.assertTrue(all(0 <= value < 1 << 64 for value in values))
-        self.assertGreater(
-            sum(value < 0x100000000 for value in values), 10)
+        self.assertGreater(sum(value < 0x100000000 for value in values), 10)
 
     def test_as_many_as_asked_for_and_the_same_again(self):
         one = differential.writes(host(), 1000, 7)
@@ -59,10 +59,10 @@ class ValuesTest(testtools.TestCase):
 
 
 class CompareTest(testtools.TestCase):
-
     def tally(self, value, failure):
-        tally, = differential.compare(
-            host(), [(ISAR0, value)], [failure]).values()
+        (tally,) = differential.compare(
+            host(), [(ISAR0, value)], [failure]
+        ).values()
         return tally
 
     def test_agreement(self):
@@ -71,35 +71,48 @@ class CompareTest(testtools.TestCase):
 
     def test_a_difference_is_counted_and_told(self):
         tally = self.tally(0x10, 22)
-        self.assertEqual((1, 0, 1),
-                         (tally.written, tally.accepted, tally.differ))
         self.assertEqual(
-            ['ID_AA64ISAR0_EL1 0x10 (host 0x20): rule accepts, kernel'
-             ' refuses'], tally.examples)
+            (1, 0, 1), (tally.written, tally.accepted, tally.differ)
+        )
+        self.assertEqual(
+            [
+                'ID_AA64ISAR0_EL1 0x10 (host 0x20): rule accepts, kernel'
+                ' refuses'
+            ],
+            tally.examples,
+        )
 
     def test_the_report_sums_up(self):
-        lines = differential.report(differential.compare(
-            host(), [(ISAR0, 0x10), (ISAR0, 0x30)], [0, 0]))
+        lines = differential.report(
+            differential.compare(
+                host(), [(ISAR0, 0x10), (ISAR0, 0x30)], [0, 0]
+            )
+        )
+        self.assertEqual(['total', '2', '2', '0', '1'], lines[2].split())
         self.assertEqual(
-            ['total', '2', '2', '0', '1'], lines[2].split())
-        self.assertEqual(
-            'ID_AA64ISAR0_EL1: 1 times: kernel accepts'
-            ' ID_AA64ISAR0_EL1.AES 3', lines[3])
+            'ID_AA64ISAR0_EL1: 1 times: kernel accepts ID_AA64ISAR0_EL1.AES 3',
+            lines[3],
+        )
         self.assertIn('rule refuses, kernel accepts', lines[4])
 
     def test_what_the_hosts_kernel_was_seen_to_take(self):
         """Linux 6.12 takes EL0 = 0, and its record says so."""
         pfr0 = registers.code_of(0x603000000013C020)
         there = profile.Host(
-            values=profile.Values({pfr0: 0x112}), listed=frozenset([pfr0]),
-            writable=profile.Values({pfr0: 0xfff}), kernel='6.12.1')
+            values=profile.Values({pfr0: 0x112}),
+            listed=frozenset([pfr0]),
+            writable=profile.Values({pfr0: 0xFFF}),
+            kernel='6.12.1',
+        )
         seen = tried.Tried({pfr0: [tried.Answer(0, 4, 0b111, 0)]})
         for host_there, value, failure, differ in (
-            (there, 0x110, 0, 1), (there, 0x110, 22, 0),
+            (there, 0x110, 0, 1),
+            (there, 0x110, 22, 0),
             (dataclasses.replace(there, tried=seen), 0x110, 0, 0),
             (dataclasses.replace(there, tried=seen), 0x110, 22, 1),
             (dataclasses.replace(there, tried=seen), 0x113, 22, 0),
         ):
-            tally, = differential.compare(
-                host_there, [(pfr0, value)], [failure]).values()
+            (tally,) = differential.compare(
+                host_there, [(pfr0, value)], [failure]
+            ).values()
             self.assertEqual(differ, tally.differ, hex(value))

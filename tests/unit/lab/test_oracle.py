@@ -21,8 +21,14 @@ PFR0 = registers.code_of(0x603000000013C020)
 
 
 def answer(**changes):
-    return {'ran': True, 'why_not': '', 'refused': [], 'missing': [],
-            'unjudged': [], 'written': 2} | changes
+    return {
+        'ran': True,
+        'why_not': '',
+        'refused': [],
+        'missing': [],
+        'unjudged': [],
+        'written': 2,
+    } | changes
 
 
 class SaidTest(testtools.TestCase):
@@ -31,68 +37,108 @@ class SaidTest(testtools.TestCase):
     def guest(self, midr):
         return profile.Guest(
             values=profile.Values({MIDR: midr}),
-            listed=frozenset([MIDR, PFR0]), cntfrq=1, dczid=4,
-            page_size=4096, ipa_bits=48, steal_time=False)
+            listed=frozenset([MIDR, PFR0]),
+            cntfrq=1,
+            dczid=4,
+            page_size=4096,
+            ipa_bits=48,
+            steal_time=False,
+        )
 
     def host(self, midr):
         return profile.Host(
             cores=(profile.Core(midr, 0, None, '0'),),
             values=profile.Values({MIDR: midr}),
-            writable=profile.Values({}), listed=frozenset([MIDR, PFR0]),
-            gic=(3,), sve_lengths=(), cntfrq=1, dczid=4, page_size=4096,
-            ipa_bits=48)
+            writable=profile.Values({}),
+            listed=frozenset([MIDR, PFR0]),
+            gic=(3,),
+            sve_lengths=(),
+            cntfrq=1,
+            dczid=4,
+            page_size=4096,
+            ipa_bits=48,
+        )
 
     def test_both_accept(self):
         said = oracle.said(self.guest(5), self.host(5), answer())
-        self.assertEqual(('compatible', 'accepts', 'compatible', ''),
-                         (said.static, said.trial, said.verdict, said.why))
+        self.assertEqual(
+            ('compatible', 'accepts', 'compatible', ''),
+            (said.static, said.trial, said.verdict, said.why),
+        )
         self.assertEqual('passes', said.scheduler)
 
     def test_both_refuse(self):
-        said = oracle.said(self.guest(4), self.host(5),
-                           answer(refused=[[MIDR, 'EINVAL']]))
-        self.assertEqual(('incompatible', 'refuses', 'incompatible'),
-                         (said.static, said.trial, said.verdict))
+        said = oracle.said(
+            self.guest(4), self.host(5), answer(refused=[[MIDR, 'EINVAL']])
+        )
+        self.assertEqual(
+            ('incompatible', 'refuses', 'incompatible'),
+            (said.static, said.trial, said.verdict),
+        )
         self.assertIn('MIDR_EL1', said.why)
         self.assertEqual('drops', said.scheduler)
 
     def test_a_disagreement_names_the_register(self):
-        said = oracle.said(self.guest(5), self.host(5),
-                           answer(refused=[[MIDR, 'EINVAL']]))
-        self.assertEqual(('compatible', 'refuses', 'incompatible'),
-                         (said.static, said.trial, said.verdict))
+        said = oracle.said(
+            self.guest(5), self.host(5), answer(refused=[[MIDR, 'EINVAL']])
+        )
+        self.assertEqual(
+            ('compatible', 'refuses', 'incompatible'),
+            (said.static, said.trial, said.verdict),
+        )
         self.assertIn('MIDR_EL1: rule accepted, trial EINVAL', said.why)
 
     def test_a_trial_that_was_not_made(self):
-        said = oracle.said(self.guest(5), self.host(5),
-                           answer(ran=False, why_not='no list'))
+        said = oracle.said(
+            self.guest(5), self.host(5), answer(ran=False, why_not='no list')
+        )
         self.assertEqual(('not run', 'no list'), (said.trial, said.why))
 
     def test_the_guests_midr(self):
-        self.assertEqual(0x411fd402, oracle.midr(self.guest(0x411fd402)))
+        self.assertEqual(0x411FD402, oracle.midr(self.guest(0x411FD402)))
 
 
 class LibvirtTest(testtools.TestCase):
-
     def test_words(self):
         for output, failure, words in (
-                ('CPU described in /tmp/x is identical to host CPU\n', '',
-                 'identical'),
-                ('The CPU is a superset of CPU described in /tmp/x\n', '',
-                 'superset'),
-                ('CPU described in /tmp/x is incompatible with host CPU\n',
-                 '', 'incompatible'),
-                ('', 'error: Failed to compare\nerror: Operation not '
-                 'supported: QEMU does not support reporting CPU model for '
-                 "virttype 'kvm'", 'error: unsupported'),
-                ('', 'error: XML error: missing CPU model',
-                 'error: XML error: missing CPU model')):
+            (
+                'CPU described in /tmp/x is identical to host CPU\n',
+                '',
+                'identical',
+            ),
+            (
+                'The CPU is a superset of CPU described in /tmp/x\n',
+                '',
+                'superset',
+            ),
+            (
+                'CPU described in /tmp/x is incompatible with host CPU\n',
+                '',
+                'incompatible',
+            ),
+            (
+                '',
+                'error: Failed to compare\nerror: Operation not '
+                'supported: QEMU does not support reporting CPU model for '
+                "virttype 'kvm'",
+                'error: unsupported',
+            ),
+            (
+                '',
+                'error: XML error: missing CPU model',
+                'error: XML error: missing CPU model',
+            ),
+        ):
             self.assertEqual(words, oracle.libvirt_words(output, failure))
 
     def test_the_hosts_cpu(self):
         self.assertEqual(
             '<cpu><arch>aarch64</arch></cpu>',
-            oracle.cpu_xml('<capabilities><host><cpu><arch>aarch64</arch>'
-                           '</cpu></host></capabilities>').strip())
+            oracle.cpu_xml(
+                '<capabilities><host><cpu><arch>aarch64</arch>'
+                '</cpu></host></capabilities>'
+            ).strip(),
+        )
         self.assertEqual(
-            '<cpu/>', oracle.cpu_xml('<capabilities><host/></capabilities>'))
+            '<cpu/>', oracle.cpu_xml('<capabilities><host/></capabilities>')
+        )

@@ -38,44 +38,56 @@ def host_of(label):
 
 
 class NamesTest(testtools.TestCase):
-
     def test_every_register_that_has_a_name(self):
-        hosts = [record.load_host(path.read_text().strip())
-                 for path in PROFILES.glob('*.json')]
+        hosts = [
+            record.load_host(path.read_text().strip())
+            for path in PROFILES.glob('*.json')
+        ]
         codes = frozenset().union(*(host.listed for host in hosts))
         names = {tables.register_of(code).name for code in codes}
         self.assertIn('CNTV_CVAL_EL0', names)
         # The rest is in Arm's space for ID registers to come.
-        self.assertEqual([], sorted(
-            name for name in names
-            if re.match(r'S\d_|KVM_', name) and 'S3_0_C0_' not in name))
+        self.assertEqual(
+            [],
+            sorted(
+                name
+                for name in names
+                if re.match(r'S\d_|KVM_', name) and 'S3_0_C0_' not in name
+            ),
+        )
 
 
 class ReplayTest(testtools.TestCase):
-
     def test_every_verdict_means_what_happened(self):
-        rows = [row for row in table.read(TABLE)
-                if row.outcome != table.NOT_TRIED]
+        rows = [
+            row for row in table.read(TABLE) if row.outcome != table.NOT_TRIED
+        ]
         self.assertGreater(len(rows), 100)
         for row in rows:
             source, _, via = row.source.partition(' via ')
             one, first = host_of(source)
             off = [name for name, on in one.feature_states.items() if not on]
             guest = vcpu.guest_started_on(
-                first, disabled=frozenset(off), gic=one.gic, memory=MEMORY)
+                first, disabled=frozenset(off), gic=one.gic, memory=MEMORY
+            )
             if via:
                 guest = truth.moved(guest, host_of(via)[1])
             _, host = host_of(row.destination)
             verdict = compare.compare(guest, host).verdict.value
-            expected = table.COMPATIBLE if row.outcome == table.HEALTHY \
+            expected = (
+                table.COMPATIBLE
+                if row.outcome == table.HEALTHY
                 else table.INCOMPATIBLE
+            )
             if row.static == table.UNKNOWN:
                 # Only a trial on the destination can tell.
                 expected = table.UNKNOWN
             self.assertEqual(
-                expected, verdict, f'{row.source} -> {row.destination}')
+                expected, verdict, f'{row.source} -> {row.destination}'
+            )
 
     def test_every_row_agrees(self):
         for row in table.read(TABLE):
-            self.assertEqual('yes', row.agreement,
-                             f'{row.source} -> {row.destination}')
+            self.assertEqual(
+                'yes', row.agreement, f'{row.source} -> {row.destination}'
+            )

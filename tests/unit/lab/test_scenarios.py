@@ -49,13 +49,13 @@ class Guest:
 
 
 class WatchTest(testtools.TestCase):
-
     def test_what_was_seen_on_the_source(self):
         guest = Guest(
             'Memory processed:   0.000 B\n',
             'ESTAB 0 0 10.77.0.1:4 10.77.0.2:49152\n'
             'Auto converge throttle: 20\n',
-            'Auto converge throttle: 30\n')
+            'Auto converge throttle: 30\n',
+        )
         move = scenarios.watch(guest, mock.Mock(), '--bandwidth', '8')
         self.assertEqual(scenarios.Move('', True, 30), move)
         self.assertEqual(('--bandwidth', '8'), guest.options)
@@ -75,12 +75,12 @@ class WatchTest(testtools.TestCase):
 
 
 class ContextTest(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.guest = guests.Guest('g', mock.Mock())
         self.client = self.enterContext(
-            mock.patch.object(guests, 'client', autospec=True))
+            mock.patch.object(guests, 'client', autospec=True)
+        )
 
     def test_it_ends_whatever_happens(self):
         with testtools.ExpectedException(errors.LabError, 'too slow'):
@@ -99,7 +99,6 @@ class ContextTest(testtools.TestCase):
 
 
 class PerformTest(testtools.TestCase):
-
     def perform(self, *plays):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):

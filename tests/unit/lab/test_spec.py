@@ -17,14 +17,14 @@ from tests.lab import spec
 
 
 class SpecTest(testtools.TestCase):
-
     def test_a_cpu_alone_gets_the_default_generation(self):
         one = spec.parse('neoverse-n1')
         self.assertEqual(('neoverse-n1', 'trixie'), (one.cpu, one.generation))
 
     def test_every_part(self):
         one = spec.parse(
-            'neoverse-v1,sve256=off@forky+gic=2+hugepages=64/guest:sve=off')
+            'neoverse-v1,sve256=off@forky+gic=2+hugepages=64/guest:sve=off'
+        )
         self.assertEqual('neoverse-v1,sve256=off', one.cpu)
         self.assertEqual('forky', one.generation)
         self.assertEqual((2, 64), (one.gic, one.hugepages))
@@ -32,9 +32,12 @@ class SpecTest(testtools.TestCase):
         self.assertEqual((), one.host.guest)
 
     def test_text_and_back(self):
-        for text in ('neoverse-n1', 'max,pauth-impdef=on@forky+mte=1',
-                     'a64fx@bookworm+gic=2/guest:sve=off,pmu=off',
-                     'neoverse-n1+aarch32=0'):
+        for text in (
+            'neoverse-n1',
+            'max,pauth-impdef=on@forky+mte=1',
+            'a64fx@bookworm+gic=2/guest:sve=off,pmu=off',
+            'neoverse-n1+aarch32=0',
+        ):
             self.assertEqual(text, str(spec.parse(text)))
 
     def test_numa_nodes_get_two_cpus_each(self):
@@ -42,17 +45,18 @@ class SpecTest(testtools.TestCase):
 
     def test_what_is_wrong_is_said_in_one_line(self):
         for text, words in (
-                ('', "'' is not a CPU string"),
-                ('-cpu', "'-cpu' is not a CPU string"),
-                ('neoverse-n1,pmu', 'is not a CPU string'),
-                ('neoverse-n1; rm', 'is not a CPU string'),
-                ('neoverse-n1@sid', "no generation 'sid'"),
-                ('neoverse-n1@', "no generation ''"),
-                ('neoverse-n1+colour=1', "no option 'colour'"),
-                ('neoverse-n1+gic=9', 'gic is a number from 2 to 4'),
-                ('neoverse-n1+gic', 'gic is a number from 2 to 4'),
-                ('neoverse-n1/host:sve=off', 'guest:FEATURE=on|off'),
-                ('neoverse-n1/guest:sve', 'guest:FEATURE=on|off')):
+            ('', "'' is not a CPU string"),
+            ('-cpu', "'-cpu' is not a CPU string"),
+            ('neoverse-n1,pmu', 'is not a CPU string'),
+            ('neoverse-n1; rm', 'is not a CPU string'),
+            ('neoverse-n1@sid', "no generation 'sid'"),
+            ('neoverse-n1@', "no generation ''"),
+            ('neoverse-n1+colour=1', "no option 'colour'"),
+            ('neoverse-n1+gic=9', 'gic is a number from 2 to 4'),
+            ('neoverse-n1+gic', 'gic is a number from 2 to 4'),
+            ('neoverse-n1/host:sve=off', 'guest:FEATURE=on|off'),
+            ('neoverse-n1/guest:sve', 'guest:FEATURE=on|off'),
+        ):
             error = self.assertRaises(errors.LabError, spec.parse, text)
             self.assertIn(words, str(error))
             self.assertNotIn('\n', str(error))

@@ -17,24 +17,31 @@ from tests.lab import table
 
 def row(outcome=table.HEALTHY, static='compatible', **changes):
     values = {
-        'source': 'neoverse-n1', 'destination': 'neoverse-v1',
-        'midr': 'differs', 'static': static, 'trial': 'accepts',
-        'verdict': static, 'scheduler': 'passes', 'libvirt': 'identical',
-        'hypervisor': 'error: unsupported', 'outcome': outcome}
+        'source': 'neoverse-n1',
+        'destination': 'neoverse-v1',
+        'midr': 'differs',
+        'static': static,
+        'trial': 'accepts',
+        'verdict': static,
+        'scheduler': 'passes',
+        'libvirt': 'identical',
+        'hypervisor': 'error: unsupported',
+        'outcome': outcome,
+    }
     return table.Row(**(values | changes))
 
 
 class AgreementTest(testtools.TestCase):
-
     def test_a_verdict_agrees_with_what_it_means(self):
         for outcome, static, agreement in (
-                (table.HEALTHY, 'compatible', 'yes'),
-                (table.HEALTHY, 'incompatible', 'no'),
-                (table.BROKEN, 'incompatible', 'yes'),
-                (table.BROKEN, 'compatible', 'no'),
-                (table.REFUSED, 'incompatible', 'yes'),
-                (table.REFUSED, 'compatible', 'no'),
-                (table.NOT_TRIED, 'compatible', '-')):
+            (table.HEALTHY, 'compatible', 'yes'),
+            (table.HEALTHY, 'incompatible', 'no'),
+            (table.BROKEN, 'incompatible', 'yes'),
+            (table.BROKEN, 'compatible', 'no'),
+            (table.REFUSED, 'incompatible', 'yes'),
+            (table.REFUSED, 'compatible', 'no'),
+            (table.NOT_TRIED, 'compatible', '-'),
+        ):
             self.assertEqual(agreement, row(outcome, static).agreement)
 
     def test_not_knowing_is_no_agreement(self):
@@ -42,23 +49,25 @@ class AgreementTest(testtools.TestCase):
         self.assertEqual('no', row(verdict='unknown').agreement)
 
     def test_the_trial_settles_what_the_rule_can_not(self):
-        self.assertEqual('yes', row(
-            static='unknown', verdict='compatible').agreement)
+        self.assertEqual(
+            'yes', row(static='unknown', verdict='compatible').agreement
+        )
 
     def test_the_scheduler_must_not_drop_where_a_guest_moves(self):
         for outcome, verdict, scheduler, agreement in (
-                (table.HEALTHY, 'compatible', table.DROPS, 'no'),
-                (table.REFUSED, 'incompatible', table.DROPS, 'yes'),
-                (table.REFUSED, 'incompatible', table.PASSES, 'yes')):
-            self.assertEqual(agreement, row(
-                outcome, verdict, scheduler=scheduler).agreement)
+            (table.HEALTHY, 'compatible', table.DROPS, 'no'),
+            (table.REFUSED, 'incompatible', table.DROPS, 'yes'),
+            (table.REFUSED, 'incompatible', table.PASSES, 'yes'),
+        ):
+            self.assertEqual(
+                agreement, row(outcome, verdict, scheduler=scheduler).agreement
+            )
 
     def test_rule_and_trial_must_both_agree(self):
         self.assertEqual('no', row(verdict='incompatible').agreement)
 
 
 class FormTest(testtools.TestCase):
-
     def test_tsv_and_back(self):
         rows = [row(), row(table.REFUSED, 'incompatible', why='a "c" \\d')]
         self.assertEqual(rows, table.from_tsv(table.to_tsv(rows)))
@@ -77,12 +86,24 @@ class FormTest(testtools.TestCase):
         self.assertEqual([new, old[1]], table.merged(old, [new]))
 
     def test_counts(self):
-        rows = [row(), row(table.REFUSED, 'compatible', midr='equal'),
-                row(table.NOT_TRIED)]
+        rows = [
+            row(),
+            row(table.REFUSED, 'compatible', midr='equal'),
+            row(table.NOT_TRIED),
+        ]
         self.assertEqual(
-            {'pairs': 2, 'equal MIDR': 1, table.HEALTHY: 1, table.BROKEN: 0,
-             table.REFUSED: 1, 'agree': 1, 'disagree': 1,
-             table.NOT_TRIED: 1}, table.counts(rows))
+            {
+                'pairs': 2,
+                'equal MIDR': 1,
+                table.HEALTHY: 1,
+                table.BROKEN: 0,
+                table.REFUSED: 1,
+                'agree': 1,
+                'disagree': 1,
+                table.NOT_TRIED: 1,
+            },
+            table.counts(rows),
+        )
 
     def test_text_has_a_line_for_each_row(self):
         text = table.to_text([row(), row(table.BROKEN)])
@@ -90,9 +111,12 @@ class FormTest(testtools.TestCase):
         self.assertIn('moved, broken', text.splitlines()[2])
 
     def test_a_page_of_the_documentation(self):
-        text = table.to_rst([
-            row(detail='a*b'), row(table.REFUSED, source='x,sve=off',
-                                   midr='equal')])
+        text = table.to_rst(
+            [
+                row(detail='a*b'),
+                row(table.REFUSED, source='x,sve=off', midr='equal'),
+            ]
+        )
         self.assertIn('   * - moved, healthy\n     - 1\n', text)
         self.assertIn('a\\*b', text)
         self.assertLess(text.index('"x,sve=off"'), text.index('neoverse-n1'))

@@ -22,7 +22,6 @@ def specs(*texts):
 
 
 class PlanTest(testtools.TestCase):
-
     def test_a_guest_uses_the_host_it_names(self):
         given = specs('neoverse-v1', 'neoverse-v1/guest:sve=off')
         machines, guests = truth.plan(given)
@@ -44,19 +43,21 @@ class PlanTest(testtools.TestCase):
     def test_labels_tell_equal_hosts_apart(self):
         self.assertEqual(
             ['neoverse-n1', 'neoverse-n1 #2', 'a64fx'],
-            truth.labels(specs('neoverse-n1', 'neoverse-n1', 'a64fx')))
+            truth.labels(specs('neoverse-n1', 'neoverse-n1', 'a64fx')),
+        )
 
     def test_a_profile_is_named_after_its_host(self):
         self.assertEqual(
             'neoverse-v1_sve-off_trixie_gic-2',
-            truth.profile_name(spec.parse('neoverse-v1,sve=off+gic=2')))
+            truth.profile_name(spec.parse('neoverse-v1,sve=off+gic=2')),
+        )
         self.assertEqual(
             'max_forky',
-            truth.profile_name(spec.parse('max@forky/guest:sve=off')))
+            truth.profile_name(spec.parse('max@forky/guest:sve=off')),
+        )
 
 
 class GroupsTest(testtools.TestCase):
-
     def test_every_host_can_be_parsed(self):
         for group in (*groups.FULL, groups.CI_HOSTS):
             for text in group:

@@ -24,9 +24,8 @@ def lines(first, last):
 
 
 class ReportsTest(testtools.TestCase):
-
     def test_a_line_is_read(self):
-        report, = witness.reports(line(3, 40, 1, ' dead=sve:9'))
+        (report,) = witness.reports(line(3, 40, 1, ' dead=sve:9'))
         self.assertEqual(3, report.sequence)
         self.assertEqual({'fp': (40, 1), 'timer': (40, 0)}, report.workers)
         self.assertEqual({'sve': 9}, report.dead)
@@ -35,12 +34,15 @@ class ReportsTest(testtools.TestCase):
         self.assertEqual([], witness.reports('witness 3 fp=1/0 tim'))
 
     def test_slowness_is_no_complaint(self):
-        self.assertEqual('', witness.complaint(
-            '[9.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s!'))
+        self.assertEqual(
+            '',
+            witness.complaint(
+                '[9.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s!'
+            ),
+        )
 
 
 class JudgeTest(testtools.TestCase):
-
     def assertReason(self, words, before, after=''):
         self.assertIn(words, witness.judge(before, after).reason)
 
@@ -49,8 +51,9 @@ class JudgeTest(testtools.TestCase):
 
     def test_a_line_cut_in_two_by_the_move_counts(self):
         cut = line(6, 70)
-        self.assertTrue(witness.judge(
-            lines(0, 5) + cut[:14], cut[14:] + lines(7, 9)).well)
+        self.assertTrue(
+            witness.judge(lines(0, 5) + cut[:14], cut[14:] + lines(7, 9)).well
+        )
 
     def test_a_guest_that_was_not_moved(self):
         self.assertTrue(witness.judge(lines(0, 5)).well)
@@ -62,55 +65,71 @@ class JudgeTest(testtools.TestCase):
         self.assertReason('no report', 'Booting Linux\n')
 
     def test_a_gap(self):
-        self.assertReason('report 5 is followed by 7',
-                          lines(0, 5), lines(7, 9))
+        self.assertReason(
+            'report 5 is followed by 7', lines(0, 5), lines(7, 9)
+        )
 
     def test_a_report_that_the_kernel_wrote_into_is_there(self):
-        self.assertTrue(witness.judge(
-            lines(0, 5), 'witness 6 fp=[9.1] rcu: INFO: self-detected stall'
-            '\n70/0 timer=70/0\n' + lines(7, 9)).well)
+        self.assertTrue(
+            witness.judge(
+                lines(0, 5),
+                'witness 6 fp=[9.1] rcu: INFO: self-detected stall'
+                '\n70/0 timer=70/0\n' + lines(7, 9),
+            ).well
+        )
 
     def test_a_repeated_report(self):
-        self.assertReason('report 5 is followed by 5',
-                          lines(0, 5), lines(5, 9))
+        self.assertReason(
+            'report 5 is followed by 5', lines(0, 5), lines(5, 9)
+        )
 
     def test_a_worker_that_stands_still(self):
         after = ''.join(line(n, 60) for n in range(6, 9))
         self.assertReason('stands still', lines(0, 5), after)
 
     def test_a_worker_that_saw_something_wrong(self):
-        self.assertReason('fp: 2 wrong', lines(0, 5),
-                          line(6, 70, 2) + line(7, 80, 2))
+        self.assertReason(
+            'fp: 2 wrong', lines(0, 5), line(6, 70, 2) + line(7, 80, 2)
+        )
 
     def test_what_a_worker_says_comes_first(self):
         self.assertReason(
-            'lengths: vector length 32 became 16', lines(0, 5),
-            'wrong lengths: vector length 32 became 16\n' + line(6, 70))
+            'lengths: vector length 32 became 16',
+            lines(0, 5),
+            'wrong lengths: vector length 32 became 16\n' + line(6, 70),
+        )
 
     def test_a_worker_that_was_killed(self):
-        self.assertReason('sve was killed by signal 9', lines(0, 5),
-                          line(6, 70) + line(7, 80, 0, " dead=sve:9"))
+        self.assertReason(
+            'sve was killed by signal 9',
+            lines(0, 5),
+            line(6, 70) + line(7, 80, 0, ' dead=sve:9'),
+        )
 
     def test_a_kernel_that_complains(self):
         self.assertReason(
-            'kernel: [55.5] WARNING: CPU: 0', lines(0, 5),
-            '[55.5] WARNING: CPU: 0 PID: 1 at fpsimd.c\n' + lines(6, 9))
+            'kernel: [55.5] WARNING: CPU: 0',
+            lines(0, 5),
+            '[55.5] WARNING: CPU: 0 PID: 1 at fpsimd.c\n' + lines(6, 9),
+        )
 
 
 class SplitTest(testtools.TestCase):
-
     LINES = tuple(f'witness {n} memory={n}/0\r\n' for n in range(6))
 
     def test_each_host_has_a_file_of_its_own(self):
         before, after = ''.join(self.LINES[:3]), ''.join(self.LINES[3:])
         self.assertEqual(
             (before.replace('\r', ''), after.replace('\r', '')),
-            witness.split(before, after))
+            witness.split(before, after),
+        )
 
     def test_both_hosts_write_into_one_file(self):
         before = ''.join(self.LINES[:3]) + 'witness 3 mem'
-        for rest in (''.join(self.LINES[3:]),
-                     'ory=3/0\n' + ''.join(self.LINES[4:])):
+        for rest in (
+            ''.join(self.LINES[3:]),
+            'ory=3/0\n' + ''.join(self.LINES[4:]),
+        ):
             old = 'ess 0 memory=0/0\nwitness 0\n' + self.LINES[1]
             before = ''.join(self.LINES[:2]) + before  # read twice
             for console in ('\0' * 40 + old + rest, rest + '\0' * 40 + old):
@@ -121,15 +140,18 @@ class SplitTest(testtools.TestCase):
     def test_a_complaint_in_the_one_file(self):
         parts = witness.split(
             ''.join(self.LINES[:3]),
-            '\0' + self.LINES[1] + 'BUG: it\n' + ''.join(self.LINES[3:]))
+            '\0' + self.LINES[1] + 'BUG: it\n' + ''.join(self.LINES[3:]),
+        )
         self.assertEqual('kernel: BUG: it', witness.judge(*parts).reason)
 
     def test_a_report_is_missing_in_the_one_file(self):
         parts = witness.split(
             ''.join(self.LINES[:3]),
-            '\0' + self.LINES[1] + ''.join(self.LINES[4:]))
-        self.assertEqual('report 2 is followed by 4',
-                         witness.judge(*parts).reason)
+            '\0' + self.LINES[1] + ''.join(self.LINES[4:]),
+        )
+        self.assertEqual(
+            'report 2 is followed by 4', witness.judge(*parts).reason
+        )
 
     def test_the_destination_says_nothing(self):
         parts = witness.split(''.join(self.LINES[:3]), '\0' + self.LINES[2])

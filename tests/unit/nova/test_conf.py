@@ -17,12 +17,11 @@ import unittest
 
 from oslo_config import cfg
 
-from nova_arm_migrate.nova import conf
 from nova_arm_migrate.core.verdict import Options
+from nova_arm_migrate.nova import conf
 
 
 class TestOptions(unittest.TestCase):
-
     def setUp(self):
         super().setUp()
         self.conf = cfg.ConfigOpts()
@@ -50,17 +49,27 @@ class TestOptions(unittest.TestCase):
         self.override('overrides', ['CTR_EL0.DIC', 'PAGE_SIZE', 'MIDR_EL1'])
         self.assertEqual(
             conf.Settings(
-                enforcement=conf.Enforcement.WARN, refuse_unknown=False,
-                trial=False, options=Options(
-                    hazards_block=False, overrides=frozenset(
-                        {'CTR_EL0.DIC', 'PAGE_SIZE', 'MIDR_EL1'}))),
-            conf.settings(self.conf))
+                enforcement=conf.Enforcement.WARN,
+                refuse_unknown=False,
+                trial=False,
+                options=Options(
+                    hazards_block=False,
+                    overrides=frozenset(
+                        {'CTR_EL0.DIC', 'PAGE_SIZE', 'MIDR_EL1'}
+                    ),
+                ),
+            ),
+            conf.settings(self.conf),
+        )
 
     def test_values_that_are_not_allowed(self):
-        for name, value in (('enforcement', 'maybe'), ('unknown', 'warn'),
-                            ('silent_hazards', 'off'),
-                            ('overrides', ['CTR_EL0.NOPE']),
-                            ('overrides', ['SVE_LENGTH'])):
+        for name, value in (
+            ('enforcement', 'maybe'),
+            ('unknown', 'warn'),
+            ('silent_hazards', 'off'),
+            ('overrides', ['CTR_EL0.NOPE']),
+            ('overrides', ['SVE_LENGTH']),
+        ):
             with self.subTest(name, value=value):
                 self.assertRaises(ValueError, self.override, name, value)
 
@@ -73,7 +82,7 @@ class TestOptions(unittest.TestCase):
         self.assertEqual(conf.Settings(), conf.settings(self.conf))
 
     def test_each_option_has_help_and_can_change_on_sighup(self):
-        (group, options), = conf.list_opts()
+        ((group, options),) = conf.list_opts()
         self.assertEqual('arm_migrate', group.name)
         for option in options:
             with self.subTest(option.name):
@@ -140,7 +149,6 @@ class TestWhileRunning(unittest.TestCase):
 
 
 class TestConfigurationFile(unittest.TestCase):
-
     def test_a_misspelt_override_is_an_error_in_the_file(self):
         with tempfile.NamedTemporaryFile('w', suffix='.conf') as nova_conf:
             nova_conf.write('[arm_migrate]\noverrides = CTR_EL0.DIX\n')
@@ -149,5 +157,8 @@ class TestConfigurationFile(unittest.TestCase):
             conf.register_opts(options)
             options([], default_config_files=[nova_conf.name])
             self.assertRaisesRegex(
-                cfg.ConfigFileValueError, 'CTR_EL0 has no field',
-                conf.settings, options)
+                cfg.ConfigFileValueError,
+                'CTR_EL0 has no field',
+                conf.settings,
+                options,
+            )

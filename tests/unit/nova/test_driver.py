@@ -20,21 +20,21 @@ import json
 import types
 from unittest import mock
 
-from nova.compute import provider_tree
-import nova.conf
 from nova import exception
 from nova import objects
+from nova.compute import provider_tree
+import nova.conf
 from nova.virt.libvirt import config as vconfig
 from nova.virt.libvirt import driver as libvirt_driver
 
-from nova_arm_migrate.nova import conf
-from nova_arm_migrate.nova import driver
-from nova_arm_migrate.nova.records import guest_record
-from nova_arm_migrate.nova.precheck import host_state
-from nova_arm_migrate.nova.precheck import handshake
-from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
+from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova import driver
+from nova_arm_migrate.nova.precheck import handshake
+from nova_arm_migrate.nova.precheck import host_state
+from nova_arm_migrate.nova.records import cpu_info
+from nova_arm_migrate.nova.records import guest_record
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.host import LocalHost
 from nova_arm_migrate.probe.recorded import RecordedHost
@@ -46,13 +46,14 @@ CONF = nova.conf.CONF
 PARENT = libvirt_driver.LibvirtDriver
 UUID = '5f6c0c1d-53f3-4f0b-8f0c-6a3a8e6b7c11'
 CPU_INFO = json.dumps({'arch': 'aarch64', 'features': ['fp']})
-XML = ("<domain type='kvm'><memory>524288</memory>"
-       "<features><pmu state='off'/></features></domain>")
+XML = (
+    "<domain type='kvm'><memory>524288</memory>"
+    "<features><pmu state='off'/></features></domain>"
+)
 LIVE_XML = XML.replace('<features>', "<features><gic version='3'/>")
 
 
 class DriverTestCase(logs.TestCase):
-
     arch = 'aarch64'
     virt_type = 'kvm'
 
@@ -67,10 +68,11 @@ class DriverTestCase(logs.TestCase):
         self.driver.probe_factory = lambda name: self.probe
         self.driver._host = mock.Mock(
             get_version=lambda: 10000002,
-            get_connection=lambda: mock.Mock(
-                getLibVersion=lambda: 11003000))
-        self.driver._host.get_capabilities.return_value.host.cpu.arch = \
+            get_connection=lambda: mock.Mock(getLibVersion=lambda: 11003000),
+        )
+        self.driver._host.get_capabilities.return_value.host.cpu.arch = (
             self.arch
+        )
         self.patch(PARENT, '_check_emulation_arch', return_value=self.arch)
 
     def option(self, name, value, group):
@@ -83,25 +85,30 @@ class DriverTestCase(logs.TestCase):
         return patcher.start()
 
     def instance(self, record=None):
-        model = objects.VirtCPUModel(features=[objects.VirtCPUFeature(
-            name='sve', policy='disable')])
+        model = objects.VirtCPUModel(
+            features=[objects.VirtCPUFeature(name='sve', policy='disable')]
+        )
         instance = objects.Instance(
-            context=mock.Mock(), uuid=UUID, image_ref='',
-            system_metadata={}, numa_topology=None,
+            context=mock.Mock(),
+            uuid=UUID,
+            image_ref='',
+            system_metadata={},
+            numa_topology=None,
             flavor=objects.Flavor(memory_mb=512, extra_specs={}),
-            vcpu_model=guest_record.put(model, record))
+            vcpu_model=guest_record.put(model, record),
+        )
         instance.obj_reset_changes(recursive=True)
         return instance
 
 
 class TestVectorLengths(DriverTestCase):
-
     def setUp(self):
         super().setUp()
         self.cpu = vconfig.LibvirtConfigGuestCPU()
         self.cpu.mode = 'host-passthrough'
-        self.patch(PARENT, '_get_guest_cpu_config',
-                   side_effect=lambda *a: self.cpu)
+        self.patch(
+            PARENT, '_get_guest_cpu_config', side_effect=lambda *a: self.cpu
+        )
         self.probe = RecordedHost(s.host(sve_lengths=(128, 256)))
 
     def features(self):
@@ -111,16 +118,19 @@ class TestVectorLengths(DriverTestCase):
     def test_those_beyond_the_longest_are_off(self):
         self.assertEqual(
             {f'sve{bits}': 'disable' for bits in range(384, 2049, 128)},
-            self.features())
+            self.features(),
+        )
 
     def test_what_the_operator_says_stays(self):
-        self.cpu.add_feature(vconfig.LibvirtConfigGuestCPUFeature(
-            'sve384', policy='require'))
+        self.cpu.add_feature(
+            vconfig.LibvirtConfigGuestCPUFeature('sve384', policy='require')
+        )
         self.assertEqual('require', self.features()['sve384'])
 
     def test_a_guest_without_sve_is_left_alone(self):
-        self.cpu.add_feature(vconfig.LibvirtConfigGuestCPUFeature(
-            'sve', policy='disable'))
+        self.cpu.add_feature(
+            vconfig.LibvirtConfigGuestCPUFeature('sve', policy='disable')
+        )
         self.assertEqual({'sve': 'disable'}, self.features())
 
     def test_a_model_of_its_own_is_left_alone(self):
@@ -137,13 +147,21 @@ class TestVectorLengths(DriverTestCase):
 
 
 class TestReport(DriverTestCase):
-
     def setUp(self):
         super().setUp()
-        self.patch(PARENT, 'get_available_resource', side_effect=lambda *a:
-                   {'cpu_info': CPU_INFO, 'vcpus': 8})
-        self.patch(PARENT, '_get_cpu_feature_traits', side_effect=lambda *a:
-                   {'HW_CPU_X86_AESNI': True, 'HW_CPU_X86_SHA': False})
+        self.patch(
+            PARENT,
+            'get_available_resource',
+            side_effect=lambda *a: {'cpu_info': CPU_INFO, 'vcpus': 8},
+        )
+        self.patch(
+            PARENT,
+            '_get_cpu_feature_traits',
+            side_effect=lambda *a: {
+                'HW_CPU_X86_AESNI': True,
+                'HW_CPU_X86_SHA': False,
+            },
+        )
         self.patch(PARENT, 'update_provider_tree')
         self.tree = provider_tree.ProviderTree()
         self.tree.new_root('node', UUID)
@@ -155,21 +173,25 @@ class TestReport(DriverTestCase):
     def test_cpu_info(self):
         resources = self.driver.get_available_resource('node')
         self.assertEqual(8, resources['vcpus'])
-        self.assertEqual(s.host(),
-                         cpu_info.take_host(resources['cpu_info']))
+        self.assertEqual(s.host(), cpu_info.take_host(resources['cpu_info']))
 
     def test_a_probe_that_fails_is_no_matter(self):
         self.driver.probe_factory = mock.Mock(side_effect=ProbeError('no'))
         self.assertEqual(
             {'cpu_info': CPU_INFO, 'vcpus': 8},
-            self.driver.get_available_resource('node'))
+            self.driver.get_available_resource('node'),
+        )
         self.tree.add_traits('node', 'HW_CPU_AARCH64_SVE', 'CUSTOM_FAST')
         self.assertEqual({'CUSTOM_FAST'}, self.update())
 
     def test_traits(self):
-        self.tree.add_traits('node', 'CUSTOM_ARM64_SVE_512',
-                             'HW_CPU_AARCH64_ASIMDRDM', 'CUSTOM_FAST',
-                             'CUSTOM_ARM64_RACK_7')
+        self.tree.add_traits(
+            'node',
+            'CUSTOM_ARM64_SVE_512',
+            'HW_CPU_AARCH64_ASIMDRDM',
+            'CUSTOM_FAST',
+            'CUSTOM_ARM64_RACK_7',
+        )
         traits = self.update()
         self.assertIn('CUSTOM_ARM64_RACK_7', traits)
         self.assertIn('HW_CPU_AARCH64_SVE', traits)
@@ -182,7 +204,8 @@ class TestReport(DriverTestCase):
     def test_x86_traits_are_taken_back(self):
         self.assertEqual(
             {'HW_CPU_X86_AESNI': False, 'HW_CPU_X86_SHA': False},
-            self.driver._get_cpu_feature_traits())
+            self.driver._get_cpu_feature_traits(),
+        )
 
     def test_the_real_probe_is_the_default(self):
         del self.driver.probe_factory
@@ -198,7 +221,6 @@ class TestReport(DriverTestCase):
 
 
 class TestRecord(DriverTestCase):
-
     def setUp(self):
         super().setUp()
         self.guest = mock.Mock(get_xml_desc=lambda: LIVE_XML)
@@ -206,18 +228,23 @@ class TestRecord(DriverTestCase):
         self.save = self.patch(guest_record, 'save')
         self.saved_state(None)
         self.started = guest_started_on(
-            s.host(), disabled=frozenset({'pmu'}), gic=3, memory=1 << 29)
+            s.host(), disabled=frozenset({'pmu'}), gic=3, memory=1 << 29
+        )
 
     def saved_state(self, there):
         found = mock.Mock()
         found._domain.hasManagedSaveImage.return_value = there
         self.driver._host.get_guest.side_effect = (
             exception.InstanceNotFound(instance_id=UUID)
-            if there is None else [found])
+            if there is None
+            else [found]
+        )
 
     def create(self, instance, **kwargs):
-        self.assertIs(self.guest, self.driver._create_guest(
-            None, XML, instance, **kwargs))
+        self.assertIs(
+            self.guest,
+            self.driver._create_guest(None, XML, instance, **kwargs),
+        )
         return guest_record.take(instance.vcpu_model)
 
     def test_written_at_a_start(self):
@@ -227,8 +254,10 @@ class TestRecord(DriverTestCase):
         self.assertEqual(2, self.save.call_count)
 
     def test_written_for_a_start_that_waits_for_its_network(self):
-        self.assertEqual(self.started, self.create(
-            self.instance(), power_on=False, pause=True))
+        self.assertEqual(
+            self.started,
+            self.create(self.instance(), power_on=False, pause=True),
+        )
 
     def test_left_alone_when_saved_state_is_restored(self):
         self.saved_state(1)
@@ -242,8 +271,12 @@ class TestRecord(DriverTestCase):
     def test_the_old_one_goes_if_there_is_no_new_one(self):
         old = guest_started_on(s.host())
         for failure in (ProbeError('no'), RuntimeError('what?')):
-            with mock.patch.object(host_state.HostProbeCache, 'started', autospec=True,
-                                   side_effect=failure):
+            with mock.patch.object(
+                host_state.HostProbeCache,
+                'started',
+                autospec=True,
+                side_effect=failure,
+            ):
                 self.assertIsNone(self.create(self.instance(old)))
         self.guest.get_xml_desc = lambda: 'not XML'
         self.assertIsNone(self.create(self.instance(old)))
@@ -255,11 +288,13 @@ class TestRecord(DriverTestCase):
     def test_a_soft_reboot_is_a_start(self):
         self.driver._host.get_guest.side_effect = [self.guest]
         instance = self.instance()
-        with mock.patch.object(PARENT, '_soft_reboot', autospec=True,
-                               side_effect=[True, False]):
+        with mock.patch.object(
+            PARENT, '_soft_reboot', autospec=True, side_effect=[True, False]
+        ):
             self.assertTrue(self.driver._soft_reboot(instance))
-            self.assertEqual(self.started,
-                             guest_record.take(instance.vcpu_model))
+            self.assertEqual(
+                self.started, guest_record.take(instance.vcpu_model)
+            )
             self.assertFalse(self.driver._soft_reboot(instance))
         self.assertEqual(1, self.save.call_count)
 
@@ -267,8 +302,10 @@ class TestRecord(DriverTestCase):
         parent = self.patch(PARENT, '_vcpu_model_to_cpu_config')
         model = self.instance(self.started).vcpu_model
         self.driver._vcpu_model_to_cpu_config(model)
-        self.assertEqual(['sve'], [
-            feature.name for feature in parent.call_args[0][1].features])
+        self.assertEqual(
+            ['sve'],
+            [feature.name for feature in parent.call_args[0][1].features],
+        )
         self.assertEqual(2, len(model.features))
         plain = self.instance().vcpu_model
         self.driver._vcpu_model_to_cpu_config(plain)
@@ -276,28 +313,38 @@ class TestRecord(DriverTestCase):
 
 
 class TestCheck(DriverTestCase):
-
     def setUp(self):
         super().setUp()
         self.save = self.patch(guest_record, 'save')
         self.data = objects.LibvirtLiveMigrateData()
         self.parent = self.patch(
-            PARENT, 'check_can_live_migrate_destination',
-            side_effect=lambda *a: self.data)
+            PARENT,
+            'check_can_live_migrate_destination',
+            side_effect=lambda *a: self.data,
+        )
         self.compare = self.patch(PARENT, '_compare_cpu')
         self.guest = guest_started_on(s.host())
         self.source = cpu_info.put_host(CPU_INFO, s.host())
 
     def check(self, instance, cpu_info=None):
         return self.driver.check_can_live_migrate_destination(
-            None, instance, {'cpu_info': cpu_info or self.source}, {}, True,
-            False)
+            None,
+            instance,
+            {'cpu_info': cpu_info or self.source},
+            {},
+            True,
+            False,
+        )
 
     def refused(self, words, instance=None, cpu_info=None):
         with self.assertRaises(exception.MigrationPreCheckError) as caught:
             self.check(instance or self.instance(self.guest), cpu_info)
-        self.assertTrue(str(caught.exception).startswith(
-            'Migration pre-check error: arm64: ' + words), caught.exception)
+        self.assertTrue(
+            str(caught.exception).startswith(
+                'Migration pre-check error: arm64: ' + words
+            ),
+            caught.exception,
+        )
         self.parent.assert_not_called()
 
     def test_accepted(self):
@@ -305,8 +352,14 @@ class TestCheck(DriverTestCase):
         self.assertIs(self.data, self.check(instance))
         self.assertTrue(handshake.is_marked(self.data))
         self.parent.assert_called_once_with(
-            self.driver, None, instance, {'cpu_info': self.source}, {}, True,
-            False)
+            self.driver,
+            None,
+            instance,
+            {'cpu_info': self.source},
+            {},
+            True,
+            False,
+        )
         self.save.assert_not_called()
 
     def test_refused_before_the_parent_does_anything(self):
@@ -322,19 +375,23 @@ class TestCheck(DriverTestCase):
         self.save.assert_called_once_with(instance)
 
     def test_longer_vectors_on_the_way(self):
-        old, new = (s.host(sve_lengths=lengths)
-                    for lengths in ((128,), (128, 256)))
+        old, new = (
+            s.host(sve_lengths=lengths) for lengths in ((128,), (128, 256))
+        )
         self.probe = RecordedHost(old)
-        self.refused('unknown: SVE_LENGTHS: ',
-                     self.instance(guest_started_on(old)),
-                     cpu_info.put_host(CPU_INFO, new))
+        self.refused(
+            'unknown: SVE_LENGTHS: ',
+            self.instance(guest_started_on(old)),
+            cpu_info.put_host(CPU_INFO, new),
+        )
 
     def test_unknown(self):
         self.refused('unknown: SOURCE', cpu_info=CPU_INFO)
         self.refused('unknown: GUEST', self.damaged())
         self.driver.probe_factory = mock.Mock(side_effect=ProbeError('no'))
         self.driver._arm = host_state.HostProbeCache(
-            lambda: self.driver.probe_factory(''), lambda: '')
+            lambda: self.driver.probe_factory(''), lambda: ''
+        )
         self.refused('unknown: DESTINATION: it can not be probed: no')
 
     def damaged(self):
@@ -344,10 +401,12 @@ class TestCheck(DriverTestCase):
 
     def test_a_disagreement_and_an_override_are_logged(self):
         self.settings = conf.Settings(
-            options=Options(overrides=frozenset({'CNTFRQ_EL0'})))
+            options=Options(overrides=frozenset({'CNTFRQ_EL0'}))
+        )
         self.probe = RecordedHost(s.host(cntfrq=1))
-        with mock.patch.object(driver.LOG, 'warning',
-                               autospec=True) as warning:
+        with mock.patch.object(
+            driver.LOG, 'warning', autospec=True
+        ) as warning:
             self.check(self.instance(self.guest))
         (text, values), _ = warning.call_args
         self.assertIn('overrides', text)
@@ -357,37 +416,47 @@ class TestCheck(DriverTestCase):
         instance = self.instance()
         instance.flavor.extra_specs = {'hw:pmu': 'false'}
         self.check(instance)
-        self.assertEqual({'pmu', 'sve'}, guest_record.take(
-            instance.vcpu_model).disabled)
+        self.assertEqual(
+            {'pmu', 'sve'}, guest_record.take(instance.vcpu_model).disabled
+        )
 
     def test_the_parents_comparison_is_left_out(self):
         self.driver._compare_cpu(None, CPU_INFO, self.instance())
         self.compare.assert_not_called()
         self.driver._compare_cpu(mock.sentinel.cpu, CPU_INFO, None)
         self.compare.assert_called_once_with(
-            self.driver, mock.sentinel.cpu, CPU_INFO, None)
+            self.driver, mock.sentinel.cpu, CPU_INFO, None
+        )
 
     def test_off(self):
-        self.settings = conf.Settings(
-            enforcement=conf.Enforcement.OFF)
+        self.settings = conf.Settings(enforcement=conf.Enforcement.OFF)
         self.check(self.damaged(), 'rubbish')
         self.assertTrue(handshake.is_marked(self.data))
         self.driver._compare_cpu(None, CPU_INFO, self.instance())
         self.compare.assert_called_once()
 
     def test_source(self):
-        parent = self.patch(PARENT, 'check_can_live_migrate_source',
-                            side_effect=lambda *a: a[3])
+        parent = self.patch(
+            PARENT,
+            'check_can_live_migrate_source',
+            side_effect=lambda *a: a[3],
+        )
         instance = self.instance(self.guest)
         with self.assertRaisesRegex(
-                exception.MigrationPreCheckError,
-                'arm64: unknown: DESTINATION: it does not run nova-arm-'):
+            exception.MigrationPreCheckError,
+            'arm64: unknown: DESTINATION: it does not run nova-arm-',
+        ):
             self.driver.check_can_live_migrate_source(
-                None, instance, self.data)
+                None, instance, self.data
+            )
         parent.assert_not_called()
         handshake.mark(self.data)
-        self.assertIs(self.data, self.driver.check_can_live_migrate_source(
-            None, instance, self.data, mock.sentinel.devices))
+        self.assertIs(
+            self.data,
+            self.driver.check_can_live_migrate_source(
+                None, instance, self.data, mock.sentinel.devices
+            ),
+        )
 
 
 class TestElsewhere(DriverTestCase):
@@ -396,7 +465,7 @@ class TestElsewhere(DriverTestCase):
     arch = 'x86_64'
 
     def test_nothing_is_ours(self):
-        self.driver._arm = None     # whatever used it would fail
+        self.driver._arm = None  # whatever used it would fail
         image = types.SimpleNamespace()
         instance = mock.Mock(image_meta=image)
         calls = (
@@ -405,16 +474,23 @@ class TestElsewhere(DriverTestCase):
             ('update_provider_tree', (mock.sentinel.tree, 'node', {})),
             ('_create_guest', (None, '<x/>', instance, True, False, None)),
             ('_soft_reboot', (instance,)),
-            ('check_can_live_migrate_destination',
-             (None, instance, {}, {}, True, False)),
+            (
+                'check_can_live_migrate_destination',
+                (None, instance, {}, {}, True, False),
+            ),
             ('check_can_live_migrate_source', (None, instance, {}, None)),
             ('_compare_cpu', (None, '{}', instance)),
         )
         for name, arguments in calls:
             with self.subTest(name), contextlib.ExitStack() as stack:
-                parent = stack.enter_context(mock.patch.object(
-                    PARENT, name, autospec=True,
-                    return_value=mock.sentinel.result))
+                parent = stack.enter_context(
+                    mock.patch.object(
+                        PARENT,
+                        name,
+                        autospec=True,
+                        return_value=mock.sentinel.result,
+                    )
+                )
                 result = getattr(self.driver, name)(*arguments)
                 parent.assert_called_once_with(self.driver, *arguments)
                 if name not in ('update_provider_tree', '_compare_cpu'):

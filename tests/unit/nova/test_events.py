@@ -23,11 +23,15 @@ objects.register_all()
 
 
 class TestEvents(logs.TestCase):
-
     def test_an_event_that_can_not_be_written(self):
-        with mock.patch.object(
-                events.objects.InstanceActionEvent, 'event_start',
-                autospec=True, side_effect=OSError('away')), (
-                self.assertLogs('nova_arm_migrate', 'WARNING')) as lines:
+        with (
+            mock.patch.object(
+                events.objects.InstanceActionEvent,
+                'event_start',
+                autospec=True,
+                side_effect=OSError('away'),
+            ),
+            self.assertLogs('nova_arm_migrate', 'WARNING') as lines,
+        ):
             events.failed(mock.Mock(), mock.Mock(), 'x', 'the reason')
         self.assertIn('the reason', lines.output[0])

@@ -17,10 +17,10 @@ import pathlib
 
 from hypothesis import strategies as st
 
+from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa.layout import Cell
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.layout import Scheduler
-from nova_arm_migrate.numa import parse
 
 FIXTURES = pathlib.Path(__file__).parents[2] / 'fixtures'
 NAMES = ('eight-cells', 'floating', 'one-cell-pinned', 'two-cells-hugepages')
@@ -39,8 +39,9 @@ def read(name):
 def read_proc(name):
     """(tasks, numa_maps, maps) of a recorded domain, as text."""
     folder = FIXTURES / 'procfs' / name
-    return tuple((folder / part).read_text()
-                 for part in ('tasks', 'numa_maps', 'maps'))
+    return tuple(
+        (folder / part).read_text() for part in ('tasks', 'numa_maps', 'maps')
+    )
 
 
 @st.composite
@@ -58,17 +59,30 @@ def layouts(draw, name):
         realtime = policy in ('fifo', 'rr')
         scheduler = Scheduler(
             draw(st.frozensets(st.sampled_from(sorted(vcpus)), min_size=1)),
-            policy, draw(st.integers(1, 99)) if realtime else 0)
+            policy,
+            draw(st.integers(1, 99)) if realtime else 0,
+        )
     cells = ()
     if draw(st.booleans()):
         cells = tuple(
-            Cell(cell, draw(nodes),
-                 draw(st.sampled_from(('strict', 'preferred'))),
-                 draw(st.sampled_from((None, *PAGES_KIB))))
-            for cell in parse.guest_cells(domain))
-    iothreads = {number: draw(cpus)
-                 for number in parse.guest_iothreads(domain)
-                 if draw(st.booleans())}
+            Cell(
+                cell,
+                draw(nodes),
+                draw(st.sampled_from(('strict', 'preferred'))),
+                draw(st.sampled_from((None, *PAGES_KIB))),
+            )
+            for cell in parse.guest_cells(domain)
+        )
+    iothreads = {
+        number: draw(cpus)
+        for number in parse.guest_iothreads(domain)
+        if draw(st.booleans())
+    }
     return Layout(
-        vcpus=vcpus, emulator=draw(st.none() | cpus), iothreads=iothreads,
-        cells=cells, shared=draw(st.none() | cpus), scheduler=scheduler)
+        vcpus=vcpus,
+        emulator=draw(st.none() | cpus),
+        iothreads=iothreads,
+        cells=cells,
+        shared=draw(st.none() | cpus),
+        scheduler=scheduler,
+    )

@@ -23,18 +23,21 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from nova_arm_migrate.numa import abi
+from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa import wire
 from nova_arm_migrate.numa.domain import layout_of
 from nova_arm_migrate.numa.errors import DomainXmlError
 from nova_arm_migrate.numa.errors import LayoutError
 from nova_arm_migrate.numa.errors import NumaError
-from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa.regenerate import regenerate
-from nova_arm_migrate.numa import wire
 from tests.unit.numa import domains
 
 # The machine's load decides how long an example takes: no deadline.
-law = settings(deadline=None, max_examples=60,
-               suppress_health_check=[HealthCheck.too_slow])
+law = settings(
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 names = st.sampled_from(domains.NAMES)
 
 
@@ -42,16 +45,24 @@ names = st.sampled_from(domains.NAMES)
 def cases(draw, count=1):
     """A domain and *count* layouts for it."""
     name = draw(names)
-    return (domains.read(name),
-            *(draw(domains.layouts(name)) for _ in range(count)))
+    return (
+        domains.read(name),
+        *(draw(domains.layouts(name)) for _ in range(count)),
+    )
 
 
 def outside(domain):
     """A copy of the domain without what a layout may change."""
     rest = copy.deepcopy(domain)
-    for path in ('memoryBacking/hugepages', 'cputune/vcpupin',
-                 'cputune/emulatorpin', 'cputune/iothreadpin',
-                 'cputune/vcpusched', 'numatune/memory', 'numatune/memnode'):
+    for path in (
+        'memoryBacking/hugepages',
+        'cputune/vcpupin',
+        'cputune/emulatorpin',
+        'cputune/iothreadpin',
+        'cputune/vcpusched',
+        'numatune/memory',
+        'numatune/memnode',
+    ):
         for element in rest.findall(path):
             element.getparent().remove(element)
     for section in ('memoryBacking', 'cputune', 'numatune'):
@@ -63,7 +74,6 @@ def outside(domain):
 
 
 class TestLaws(unittest.TestCase):
-
     @law
     @given(cases())
     def test_twice_is_once(self, case):
@@ -76,8 +86,7 @@ class TestLaws(unittest.TestCase):
     def test_there_and_back(self, case):
         xml, here, there = case
         before = regenerate(xml, here)
-        self.assertEqual(
-            before, regenerate(regenerate(before, there), here))
+        self.assertEqual(before, regenerate(regenerate(before, there), here))
 
     @law
     @given(names, st.data())
@@ -87,7 +96,8 @@ class TestLaws(unittest.TestCase):
         there = data.draw(domains.layouts(name))
         back = regenerate(regenerate(xml, there), home)
         self.assertEqual(
-            etree.canonicalize(xml.strip()), etree.canonicalize(back))
+            etree.canonicalize(xml.strip()), etree.canonicalize(back)
+        )
 
     @law
     @given(cases())
@@ -114,8 +124,7 @@ class TestLaws(unittest.TestCase):
         for pin in domain.iterfind('cputune//*[@cpuset]'):
             self.assertLessEqual(parse.numbers(pin, 'cpuset'), layout.cpus)
         for nodes in domain.iterfind('numatune/*'):
-            self.assertLessEqual(parse.numbers(nodes, 'nodeset'),
-                                 layout.nodes)
+            self.assertLessEqual(parse.numbers(nodes, 'nodeset'), layout.nodes)
 
     @law
     @given(cases())
@@ -141,7 +150,7 @@ class TestLaws(unittest.TestCase):
         at = data.draw(st.integers(0, len(text) - 1))
         junk = data.draw(st.text(max_size=4))
         try:
-            wire.load(text[:at] + junk + text[at + 1:])
+            wire.load(text[:at] + junk + text[at + 1 :])
         except LayoutError as error:
             self.assertNotIn('\n', str(error))
 
@@ -152,7 +161,7 @@ class TestLaws(unittest.TestCase):
         at = data.draw(st.integers(0, len(xml) - 1))
         junk = data.draw(st.text(max_size=4))
         try:
-            regenerate(xml[:at] + junk + xml[at + 1:], layout)
+            regenerate(xml[:at] + junk + xml[at + 1 :], layout)
         except NumaError as error:
             self.assertTrue(error.path)
 

@@ -16,6 +16,7 @@
 import unittest
 
 from nova_arm_migrate.numa import abi
+from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa.domain import layout_of
 from nova_arm_migrate.numa.errors import AbiError
 from nova_arm_migrate.numa.errors import DomainXmlError
@@ -23,13 +24,14 @@ from nova_arm_migrate.numa.errors import LayoutError
 from nova_arm_migrate.numa.layout import Cell
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.layout import Scheduler
-from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa.regenerate import regenerate
 from tests.unit.numa import domains
 
 PINNED = Layout(
     vcpus={0: frozenset({8}), 1: frozenset({9})},
-    emulator=frozenset({8, 9}), cells=(Cell(0, frozenset({4})),))
+    emulator=frozenset({8, 9}),
+    cells=(Cell(0, frozenset({4})),),
+)
 
 BARE = """<domain type='kvm'>
   <memory>1</memory>
@@ -52,39 +54,65 @@ def order(xml):
 
 
 class TestRegenerate(unittest.TestCase):
-
     def test_pins_follow_the_layout(self):
         xml = regenerate(domains.read('one-cell-pinned'), PINNED)
-        self.assertEqual([
-            ('vcpupin', {'vcpu': '0', 'cpuset': '8'}),
-            ('vcpupin', {'vcpu': '1', 'cpuset': '9'}),
-            ('emulatorpin', {'cpuset': '8-9'})], section(xml, 'cputune'))
-        self.assertEqual([
-            ('memory', {'mode': 'strict', 'nodeset': '4'}),
-            ('memnode', {'cellid': '0', 'mode': 'strict', 'nodeset': '4'})],
-            section(xml, 'numatune'))
+        self.assertEqual(
+            [
+                ('vcpupin', {'vcpu': '0', 'cpuset': '8'}),
+                ('vcpupin', {'vcpu': '1', 'cpuset': '9'}),
+                ('emulatorpin', {'cpuset': '8-9'}),
+            ],
+            section(xml, 'cputune'),
+        )
+        self.assertEqual(
+            [
+                ('memory', {'mode': 'strict', 'nodeset': '4'}),
+                ('memnode', {'cellid': '0', 'mode': 'strict', 'nodeset': '4'}),
+            ],
+            section(xml, 'numatune'),
+        )
 
     def test_sections_that_are_missing_come_where_libvirt_has_them(self):
-        layout = Layout(vcpus=PINNED.vcpus, emulator=PINNED.emulator,
-                        cells=(Cell(0, frozenset({4}), page_kib=2048),))
+        layout = Layout(
+            vcpus=PINNED.vcpus,
+            emulator=PINNED.emulator,
+            cells=(Cell(0, frozenset({4}), page_kib=2048),),
+        )
         xml = regenerate(BARE, layout)
-        self.assertEqual(['memory', 'memoryBacking', 'vcpu', 'cputune',
-                          'numatune', 'os', 'cpu'], order(xml))
-        self.assertEqual([
-            ('hugepages', {}),
-            ('page', {'size': '2048', 'unit': 'KiB', 'nodeset': '0'})],
-            section(xml, 'memoryBacking'))
+        self.assertEqual(
+            [
+                'memory',
+                'memoryBacking',
+                'vcpu',
+                'cputune',
+                'numatune',
+                'os',
+                'cpu',
+            ],
+            order(xml),
+        )
+        self.assertEqual(
+            [
+                ('hugepages', {}),
+                ('page', {'size': '2048', 'unit': 'KiB', 'nodeset': '0'}),
+            ],
+            section(xml, 'memoryBacking'),
+        )
 
     def test_a_section_at_the_end_keeps_the_white_space(self):
-        xml = regenerate('<domain>\n  <vcpu>2</vcpu>\n</domain>',
-                         Layout(vcpus=PINNED.vcpus))
-        self.assertEqual("""<domain>
+        xml = regenerate(
+            '<domain>\n  <vcpu>2</vcpu>\n</domain>', Layout(vcpus=PINNED.vcpus)
+        )
+        self.assertEqual(
+            """<domain>
   <vcpu>2</vcpu>
   <cputune>
     <vcpupin vcpu="0" cpuset="8"/>
     <vcpupin vcpu="1" cpuset="9"/>
   </cputune>
-</domain>""", xml)
+</domain>""",
+            xml,
+        )
 
     def test_what_is_not_in_the_layout_goes(self):
         xml = regenerate(domains.read('two-cells-hugepages'), Layout())
@@ -93,8 +121,9 @@ class TestRegenerate(unittest.TestCase):
         self.assertEqual([('shares', {})], section(xml, 'cputune'))
 
     def test_the_shared_set_of_a_guest_that_floats(self):
-        xml = regenerate(domains.read('floating'),
-                         Layout(shared=frozenset({2, 3, 5})))
+        xml = regenerate(
+            domains.read('floating'), Layout(shared=frozenset({2, 3, 5}))
+        )
         vcpu = parse.parse_domain(xml).find('vcpu')
         self.assertEqual('2-3,5', vcpu.get('cpuset'))
         self.assertEqual('static', vcpu.get('placement'))
@@ -103,93 +132,126 @@ class TestRegenerate(unittest.TestCase):
         # Nova's own rewriting stamps one on it.
         stamped = domains.read('one-cell-pinned').replace(
             "<vcpu placement='static'>",
-            "<vcpu placement='static' cpuset='0-3'>")
+            "<vcpu placement='static' cpuset='0-3'>",
+        )
         xml = regenerate(stamped, PINNED)
         self.assertIsNone(parse.parse_domain(xml).find('vcpu').get('cpuset'))
 
     def test_every_iothread_is_pinned(self):
         xml = domains.read('eight-cells')
-        layout = Layout(emulator=frozenset({7}),
-                        iothreads={2: frozenset({3})})
-        pins = [(attributes['iothread'], attributes['cpuset'])
-                for tag, attributes in section(
-                    regenerate(xml, layout), 'cputune')
-                if tag == 'iothreadpin']
+        layout = Layout(emulator=frozenset({7}), iothreads={2: frozenset({3})})
+        pins = [
+            (attributes['iothread'], attributes['cpuset'])
+            for tag, attributes in section(regenerate(xml, layout), 'cputune')
+            if tag == 'iothreadpin'
+        ]
         self.assertEqual(
-            [('1', '7'), ('2', '3'), ('3', '7'), ('4', '7')], pins)
+            [('1', '7'), ('2', '3'), ('3', '7'), ('4', '7')], pins
+        )
 
     def test_iothreads_with_numbers_of_their_own(self):
-        xml = BARE.replace('<os/>', "<iothreads>3</iothreads><iothreadids>"
-                           "<iothread id='2'/><iothread id='9'/>"
-                           "</iothreadids>")
-        pins = [attributes['iothread'] for _tag, attributes in section(
-            regenerate(xml, Layout(emulator=frozenset({1}))), 'cputune')
-            if 'iothread' in attributes]
+        xml = BARE.replace(
+            '<os/>',
+            '<iothreads>3</iothreads><iothreadids>'
+            "<iothread id='2'/><iothread id='9'/>"
+            '</iothreadids>',
+        )
+        pins = [
+            attributes['iothread']
+            for _tag, attributes in section(
+                regenerate(xml, Layout(emulator=frozenset({1}))), 'cputune'
+            )
+            if 'iothread' in attributes
+        ]
         self.assertEqual(['1', '2', '9'], pins)
 
     def test_scheduler_of_another_policy(self):
         # Nova's own rewriting makes it fifo.
         layout = Layout(
-            vcpus=PINNED.vcpus,
-            scheduler=Scheduler(frozenset({1}), 'rr', 5))
+            vcpus=PINNED.vcpus, scheduler=Scheduler(frozenset({1}), 'rr', 5)
+        )
         self.assertEqual(
             ('vcpusched', {'vcpus': '1', 'scheduler': 'rr', 'priority': '5'}),
-            section(regenerate(BARE, layout), 'cputune')[-1])
-        batch = Layout(vcpus=PINNED.vcpus,
-                       scheduler=Scheduler(frozenset({0}), 'batch'))
+            section(regenerate(BARE, layout), 'cputune')[-1],
+        )
+        batch = Layout(
+            vcpus=PINNED.vcpus, scheduler=Scheduler(frozenset({0}), 'batch')
+        )
         self.assertEqual(
             ('vcpusched', {'vcpus': '0', 'scheduler': 'batch'}),
-            section(regenerate(BARE, batch), 'cputune')[-1])
+            section(regenerate(BARE, batch), 'cputune')[-1],
+        )
 
     def test_page_sizes_by_cell(self):
-        layout = Layout(cells=(Cell(0, frozenset({1}), page_kib=524288),
-                               Cell(1, frozenset({0}))))
+        layout = Layout(
+            cells=(
+                Cell(0, frozenset({1}), page_kib=524288),
+                Cell(1, frozenset({0})),
+            )
+        )
         xml = regenerate(domains.read('two-cells-hugepages'), layout)
         self.assertEqual(
-            [('hugepages', {}),
-             ('page', {'size': '524288', 'unit': 'KiB', 'nodeset': '0'})],
-            section(xml, 'memoryBacking'))
+            [
+                ('hugepages', {}),
+                ('page', {'size': '524288', 'unit': 'KiB', 'nodeset': '0'}),
+            ],
+            section(xml, 'memoryBacking'),
+        )
 
     def test_memory_modes(self):
-        cells = (Cell(0, frozenset({1}), 'preferred'),
-                 Cell(1, frozenset({2}), 'preferred'))
-        xml = regenerate(domains.read('two-cells-hugepages'),
-                         Layout(cells=cells))
-        self.assertEqual({'preferred'}, {
-            attributes['mode'] for _, attributes in section(xml, 'numatune')})
+        cells = (
+            Cell(0, frozenset({1}), 'preferred'),
+            Cell(1, frozenset({2}), 'preferred'),
+        )
+        xml = regenerate(
+            domains.read('two-cells-hugepages'), Layout(cells=cells)
+        )
+        self.assertEqual(
+            {'preferred'},
+            {attributes['mode'] for _, attributes in section(xml, 'numatune')},
+        )
         mixed = Layout(cells=(cells[0], Cell(1, frozenset({2}))))
         xml = regenerate(domains.read('two-cells-hugepages'), mixed)
-        self.assertEqual(['strict', 'preferred', 'strict'], [
-            attributes['mode'] for _, attributes in section(xml, 'numatune')])
+        self.assertEqual(
+            ['strict', 'preferred', 'strict'],
+            [attributes['mode'] for _, attributes in section(xml, 'numatune')],
+        )
 
     def test_what_was_never_seen_before_is_kept_in_its_place(self):
         xml = domains.read('one-cell-pinned').replace(
-            '  </cputune>', "    <quantumtune qubits='3'/>\n  </cputune>")
+            '  </cputune>', "    <quantumtune qubits='3'/>\n  </cputune>"
+        )
         xml = xml.replace(
             "<memory mode='strict' nodeset='1'/>",
             "<memory mode='strict' nodeset='1' migratable='yes'/>"
-            "\n    <far away='1'/>")
-        xml = xml.replace(
-            '<os>', '<!-- a note --><wormhole>in</wormhole><os>')
+            "\n    <far away='1'/>",
+        )
+        xml = xml.replace('<os>', '<!-- a note --><wormhole>in</wormhole><os>')
         after = regenerate(xml, PINNED)
-        self.assertEqual(('quantumtune', {'qubits': '3'}),
-                         section(after, 'cputune')[-1])
+        self.assertEqual(
+            ('quantumtune', {'qubits': '3'}), section(after, 'cputune')[-1]
+        )
         self.assertIn(('far', {'away': '1'}), section(after, 'numatune'))
         self.assertEqual(
-            ('memory', {'mode': 'strict', 'nodeset': '4',
-                        'migratable': 'yes'}), section(after, 'numatune')[0])
+            (
+                'memory',
+                {'mode': 'strict', 'nodeset': '4', 'migratable': 'yes'},
+            ),
+            section(after, 'numatune')[0],
+        )
         self.assertIn('<!-- a note --><wormhole>in</wormhole>', after)
 
     def test_a_source_without_pins_gets_them(self):
         # Nova's own rewriting raises AttributeError here.
         plain = regenerate(domains.read('one-cell-pinned'), Layout())
         self.assertIsNone(section(plain, 'cputune'))
-        self.assertEqual(PINNED.vcpus, layout_of(parse.parse_domain(
-            regenerate(plain, PINNED))).vcpus)
+        self.assertEqual(
+            PINNED.vcpus,
+            layout_of(parse.parse_domain(regenerate(plain, PINNED))).vcpus,
+        )
 
 
 class TestLayoutsOfAnotherGuest(unittest.TestCase):
-
     def fails(self, path, layout, xml=BARE):
         with self.assertRaises(LayoutError) as caught:
             regenerate(xml, layout)
@@ -199,81 +261,117 @@ class TestLayoutsOfAnotherGuest(unittest.TestCase):
         self.fails('/domain/vcpu', Layout(vcpus={0: frozenset({1})}))
 
     def test_other_cells(self):
-        self.fails('/domain/cpu/numa', Layout(cells=(
-            Cell(0, frozenset({0})), Cell(1, frozenset({0})))))
-        self.fails('/domain/cpu/numa', Layout(cells=(
-            Cell(0, frozenset({0})),)), domains.read('floating'))
+        self.fails(
+            '/domain/cpu/numa',
+            Layout(cells=(Cell(0, frozenset({0})), Cell(1, frozenset({0})))),
+        )
+        self.fails(
+            '/domain/cpu/numa',
+            Layout(cells=(Cell(0, frozenset({0})),)),
+            domains.read('floating'),
+        )
 
     def test_other_iothreads(self):
-        self.fails('/domain/iothreads', Layout(iothreads={
-            5: frozenset({1})}), domains.read('two-cells-hugepages'))
+        self.fails(
+            '/domain/iothreads',
+            Layout(iothreads={5: frozenset({1})}),
+            domains.read('two-cells-hugepages'),
+        )
 
     def test_pins_for_iothreads_of_a_guest_that_has_none(self):
         # A guest that started before Nova gave it any keeps none.
-        self.assertIsNone(section(regenerate(BARE, Layout(
-            iothreads={1: frozenset({1})})), 'cputune'))
+        self.assertIsNone(
+            section(
+                regenerate(BARE, Layout(iothreads={1: frozenset({1})})),
+                'cputune',
+            )
+        )
 
 
 class TestGuard(unittest.TestCase):
-
     def fires(self, old, new, path, name='two-cells-hugepages'):
         xml = domains.read(name)
         self.assertIn(old, xml)
         with self.assertRaises(AbiError) as caught:
-            abi.check(parse.parse_domain(xml),
-                      parse.parse_domain(xml.replace(old, new, 1)))
+            abi.check(
+                parse.parse_domain(xml),
+                parse.parse_domain(xml.replace(old, new, 1)),
+            )
         self.assertEqual(path, caught.exception.path)
 
     def test_what_the_guest_sees(self):
         for old, new, path in (
-                ('>2</vcpu>', '>3</vcpu>', '/domain/vcpu[1]'),
-                ("sockets='2'", "sockets='1'",
-                 '/domain/cpu[1]/topology[1]/@sockets'),
-                ("memory='65536'", "memory='65537'",
-                 '/domain/cpu[1]/numa[1]/cell[1]/@memory'),
-                ("<cell id='1' cpus='1' memory='65536' unit='KiB'"
-                 " memAccess='shared'/>", '<node/>',
-                 '/domain/cpu[1]/numa[1]/cell'),
-                ('virt-10.0', 'virt-9.2', '/domain/os[1]/type[1]/@machine'),
-                ("gic version='3'", "gic version='2'",
-                 '/domain/features[1]/gic[1]/@version'),
-                ('<os>', '<os><loader>/fw</loader>', '/domain/os[1]/type'),
-                ('<boot dev=\'hd\'/>', '', '/domain/os[1]/boot'),
-                ('<gic version', '<acpi/><gic version',
-                 '/domain/features[1]/gic'),
-                ('<uuid>', '<uuid>f', '/domain/uuid[1]'),
-                ("type='kvm'", "type='qemu'", '/domain/@type')):
+            ('>2</vcpu>', '>3</vcpu>', '/domain/vcpu[1]'),
+            (
+                "sockets='2'",
+                "sockets='1'",
+                '/domain/cpu[1]/topology[1]/@sockets',
+            ),
+            (
+                "memory='65536'",
+                "memory='65537'",
+                '/domain/cpu[1]/numa[1]/cell[1]/@memory',
+            ),
+            (
+                "<cell id='1' cpus='1' memory='65536' unit='KiB'"
+                " memAccess='shared'/>",
+                '<node/>',
+                '/domain/cpu[1]/numa[1]/cell',
+            ),
+            ('virt-10.0', 'virt-9.2', '/domain/os[1]/type[1]/@machine'),
+            (
+                "gic version='3'",
+                "gic version='2'",
+                '/domain/features[1]/gic[1]/@version',
+            ),
+            ('<os>', '<os><loader>/fw</loader>', '/domain/os[1]/type'),
+            ("<boot dev='hd'/>", '', '/domain/os[1]/boot'),
+            ('<gic version', '<acpi/><gic version', '/domain/features[1]/gic'),
+            ('<uuid>', '<uuid>f', '/domain/uuid[1]'),
+            ("type='kvm'", "type='qemu'", '/domain/@type'),
+        ):
             with self.subTest(path):
                 self.fires(old, new, path)
 
     def test_distances(self):
-        self.fires("<sibling id='1' value='21'/>",
-                   "<sibling id='1' value='20'/>",
-                   '/domain/cpu[1]/numa[1]/cell[1]/distances[1]/sibling[2]'
-                   '/@value', 'eight-cells')
+        self.fires(
+            "<sibling id='1' value='21'/>",
+            "<sibling id='1' value='20'/>",
+            '/domain/cpu[1]/numa[1]/cell[1]/distances[1]/sibling[2]/@value',
+            'eight-cells',
+        )
 
     def test_what_never_seen_elements_say(self):
         xml = BARE.replace('<os/>', '<wormhole/>')
         with self.assertRaisesRegex(AbiError, '/domain/wormhole'):
-            abi.check(parse.parse_domain(xml), parse.parse_domain(
-                xml.replace('<wormhole/>', '')))
+            abi.check(
+                parse.parse_domain(xml),
+                parse.parse_domain(xml.replace('<wormhole/>', '')),
+            )
         with self.assertRaisesRegex(AbiError, '/domain/hole'):
-            abi.check(parse.parse_domain(xml), parse.parse_domain(
-                xml.replace('</domain>', '<hole/></domain>')))
+            abi.check(
+                parse.parse_domain(xml),
+                parse.parse_domain(
+                    xml.replace('</domain>', '<hole/></domain>')
+                ),
+            )
 
     def test_what_is_the_hosts(self):
         xml = domains.read('two-cells-hugepages')
-        for old, new in (("cpuset='1'", "cpuset='0'"),
-                         ("placement='static'", "cpuset='3'"),
-                         ("nodeset='0-1'", "nodeset='2'"),
-                         ("<partition>/machine", "<partition>/other"),
-                         ("<devices>", "<devices> ")):
-            abi.check(parse.parse_domain(xml),
-                      parse.parse_domain(xml.replace(old, new)))
+        for old, new in (
+            ("cpuset='1'", "cpuset='0'"),
+            ("placement='static'", "cpuset='3'"),
+            ("nodeset='0-1'", "nodeset='2'"),
+            ('<partition>/machine', '<partition>/other'),
+            ('<devices>', '<devices> '),
+        ):
+            abi.check(
+                parse.parse_domain(xml),
+                parse.parse_domain(xml.replace(old, new)),
+            )
 
 
 class TestBadInput(unittest.TestCase):
-
     def refused(self, xml, path, words='.'):
         with self.assertRaises(DomainXmlError) as caught:
             regenerate(xml, Layout())
@@ -281,15 +379,26 @@ class TestBadInput(unittest.TestCase):
         self.assertRegex(str(caught.exception), words)
 
     def test_document_types(self):
-        for prolog in ('', '\n', '<?xml version="1.0"?>\n', '<!-- x --> ',
-                       '\ufeff', '<?a?><!--b--><?c?>'):
-            for body in ('<!DOCTYPE domain SYSTEM "file:///etc/passwd">',
-                         '<!DOCTYPE d [<!ENTITY a SYSTEM "file:///etc/p">]>'):
+        for prolog in (
+            '',
+            '\n',
+            '<?xml version="1.0"?>\n',
+            '<!-- x --> ',
+            '\ufeff',
+            '<?a?><!--b--><?c?>',
+        ):
+            for body in (
+                '<!DOCTYPE domain SYSTEM "file:///etc/passwd">',
+                '<!DOCTYPE d [<!ENTITY a SYSTEM "file:///etc/p">]>',
+            ):
                 self.refused(prolog + body + BARE, '/', 'document type')
 
     def test_a_document_type_behind_many_comments(self):
-        self.refused('<!---->' * 200 + '<!DOCTYPE domain []>' + BARE, '/',
-                     'document type')
+        self.refused(
+            '<!---->' * 200 + '<!DOCTYPE domain []>' + BARE,
+            '/',
+            'document type',
+        )
 
     def test_entities_that_nobody_has_defined(self):
         self.refused(BARE.replace('>2<', '>&bomb;<'), '/', 'not XML')
@@ -306,35 +415,57 @@ class TestBadInput(unittest.TestCase):
 
     def test_numbers(self):
         for old, new, path in (
-                ('<vcpu>2</vcpu>', '', '/domain/vcpu'),
-                ('<vcpu>2</vcpu>', '<vcpu>0</vcpu>', '/domain/vcpu'),
-                ('>2<', '>two<', '/domain/vcpu'),
-                ('>2<', '>99999<', '/domain/vcpu'),
-                ('>2<', '>\u0662<', '/domain/vcpu'),
-                ('<os/>', '<iothreads/>', '/domain/iothreads'),
-                ("id='0'", "id='-1'", '/domain/cpu/numa/cell/@id')):
+            ('<vcpu>2</vcpu>', '', '/domain/vcpu'),
+            ('<vcpu>2</vcpu>', '<vcpu>0</vcpu>', '/domain/vcpu'),
+            ('>2<', '>two<', '/domain/vcpu'),
+            ('>2<', '>99999<', '/domain/vcpu'),
+            ('>2<', '>\u0662<', '/domain/vcpu'),
+            ('<os/>', '<iothreads/>', '/domain/iothreads'),
+            ("id='0'", "id='-1'", '/domain/cpu/numa/cell/@id'),
+        ):
             with self.subTest(new):
                 self.refused(BARE.replace(old, new), path)
 
     def test_layouts_that_can_not_be_read_back(self):
         for old, new, path in (
-                ("cpuset='2'", "cpuset='2-'",
-                 '/domain/cputune/vcpupin[1]/@cpuset'),
-                ("cpuset='2'", "cpuset='7-3'",
-                 '/domain/cputune/vcpupin[1]/@cpuset'),
-                ("cpuset='2'", "cpuset='99999'",
-                 '/domain/cputune/vcpupin[1]/@cpuset'),
-                ("cpuset='2'", "cpuset=''", '/domain'),
-                ("<numatune>", "<memoryBacking><hugepages><page size='1'"
-                 " unit='furlong'/></hugepages></memoryBacking><numatune>",
-                 '/domain/memoryBacking/hugepages/page/@unit'),
-                ("<numatune>", "<memoryBacking><hugepages><page size='x'/>"
-                 "</hugepages></memoryBacking><numatune>",
-                 '/domain/memoryBacking/hugepages/page/@size')):
-            with self.subTest(new), self.assertRaises(
-                    DomainXmlError) as caught:
-                layout_of(parse.parse_domain(
-                    domains.read('one-cell-pinned').replace(old, new)))
+            (
+                "cpuset='2'",
+                "cpuset='2-'",
+                '/domain/cputune/vcpupin[1]/@cpuset',
+            ),
+            (
+                "cpuset='2'",
+                "cpuset='7-3'",
+                '/domain/cputune/vcpupin[1]/@cpuset',
+            ),
+            (
+                "cpuset='2'",
+                "cpuset='99999'",
+                '/domain/cputune/vcpupin[1]/@cpuset',
+            ),
+            ("cpuset='2'", "cpuset=''", '/domain'),
+            (
+                '<numatune>',
+                "<memoryBacking><hugepages><page size='1'"
+                " unit='furlong'/></hugepages></memoryBacking><numatune>",
+                '/domain/memoryBacking/hugepages/page/@unit',
+            ),
+            (
+                '<numatune>',
+                "<memoryBacking><hugepages><page size='x'/>"
+                '</hugepages></memoryBacking><numatune>',
+                '/domain/memoryBacking/hugepages/page/@size',
+            ),
+        ):
+            with (
+                self.subTest(new),
+                self.assertRaises(DomainXmlError) as caught,
+            ):
+                layout_of(
+                    parse.parse_domain(
+                        domains.read('one-cell-pinned').replace(old, new)
+                    )
+                )
             self.assertEqual(path, caught.exception.path)
 
     def test_layouts_of_other_forms_can(self):
@@ -350,5 +481,9 @@ class TestBadInput(unittest.TestCase):
         self.assertEqual(frozenset({0, 1, 3}), layout.vcpus[3])
         self.assertEqual(Scheduler(frozenset({3}), 'idle'), layout.scheduler)
         self.assertEqual(
-            (Cell(0, frozenset({0, 1}), 'interleave', 1 << 20),
-             Cell(1, frozenset({0, 1}), 'interleave', 2048)), layout.cells)
+            (
+                Cell(0, frozenset({0, 1}), 'interleave', 1 << 20),
+                Cell(1, frozenset({0, 1}), 'interleave', 2048),
+            ),
+            layout.cells,
+        )

@@ -27,28 +27,30 @@ from nova_arm_migrate.probe.host import LocalHost
 from tests.unit.probe.fake_kvm import FakeKernel
 from tests.unit.probe.fake_kvm import write_tree
 
-PROFILES = pathlib.Path(__file__).parents[2] / "fixtures" / "profiles"
-TRIALS = PROFILES.parent / "trials"
+PROFILES = pathlib.Path(__file__).parents[2] / 'fixtures' / 'profiles'
+TRIALS = PROFILES.parent / 'trials'
 
-V1_612 = "neoverse-v1-linux-6.12"
-MAX_72 = "max-linux-7.2"
-N1_61 = "neoverse-n1-linux-6.1"
+V1_612 = 'neoverse-v1-linux-6.12'
+MAX_72 = 'max-linux-7.2'
+N1_61 = 'neoverse-n1-linux-6.1'
 
 
 #: What the emulated cores have, and KVM hides from guests, by host: QEMU's
 #: TCG gives Neoverse-V1 and newer ones FEAT_NV2 (ID_AA64MMFR2_EL1.NV = 2).
-HIDDEN = {name: {0xc03a: 2 << 24}
-          for name in ("max-linux-7.2", "neoverse-v1-linux-7.2")}
+HIDDEN = {
+    name: {0xC03A: 2 << 24}
+    for name in ('max-linux-7.2', 'neoverse-v1-linux-7.2')
+}
 
 
 def recorded_names():
     """The names of all profiles that were recorded in the lab."""
-    return sorted(path.stem for path in PROFILES.glob("*.json"))
+    return sorted(path.stem for path in PROFILES.glob('*.json'))
 
 
 def recorded(name):
     """A profile that was recorded in the lab."""
-    return load_host((PROFILES / f"{name}.json").read_text().strip())
+    return load_host((PROFILES / f'{name}.json').read_text().strip())
 
 
 def recorded_answers():
@@ -58,18 +60,21 @@ def recorded_answers():
     on, the features that it had switched off, the codes of the registers that
     were refused, and the codes of those that were missing.
     """
-    for path in sorted(TRIALS.glob("*.json")):
-        for name, (refused, missing) in json.loads(
-                path.read_text()).items():
+    for path in sorted(TRIALS.glob('*.json')):
+        for name, (refused, missing) in json.loads(path.read_text()).items():
             origin, *disabled = name.split()
-            yield (path.stem, origin, frozenset(disabled),
-                   load_codes("refused", refused),
-                   load_codes("missing", missing))
+            yield (
+                path.stem,
+                origin,
+                frozenset(disabled),
+                load_codes('refused', refused),
+                load_codes('missing', missing),
+            )
 
 
 def open_descriptors():
     """How many descriptors this process has."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(os.listdir('/proc/self/fd'))
 
 
 class ProbeTestCase(testtools.TestCase):
@@ -78,18 +83,30 @@ class ProbeTestCase(testtools.TestCase):
     def play(self, profile, fails=None):
         """Let the machine be that of a profile; return its kernel."""
         kernel = FakeKernel(profile, fails)
-        self.useFixture(fixtures.MonkeyPatch("fcntl.ioctl", kernel.ioctl))
-        registers = {user_registers.CNTFRQ_EL0: profile.cntfrq,
-                     user_registers.DCZID_EL0: profile.dczid}
-        self.useFixture(fixtures.MonkeyPatch(
-            "nova_arm_migrate.probe.user_registers.read", registers.__getitem__))
+        self.useFixture(fixtures.MonkeyPatch('fcntl.ioctl', kernel.ioctl))
+        registers = {
+            user_registers.CNTFRQ_EL0: profile.cntfrq,
+            user_registers.DCZID_EL0: profile.dczid,
+        }
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_arm_migrate.probe.user_registers.read',
+                registers.__getitem__,
+            )
+        )
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         write_tree(self.root, profile)
         return kernel
 
     def probe(self, profile, **changes):
         """The real probe, on the machine that `play` has set up."""
-        return LocalHost(**{
-            "qemu": profile.qemu, "libvirt": profile.libvirt,
-            "root": self.root, "device": os.devnull,
-            "machine": "aarch64"} | changes)
+        return LocalHost(
+            **{
+                'qemu': profile.qemu,
+                'libvirt': profile.libvirt,
+                'root': self.root,
+                'device': os.devnull,
+                'machine': 'aarch64',
+            }
+            | changes
+        )

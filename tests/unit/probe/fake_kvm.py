@@ -33,16 +33,16 @@ from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.vcpu import with_features_off
-from simulated import kvm_rule
 from nova_arm_migrate.probe import descriptor
-from nova_arm_migrate.probe.host import CAPABILITIES
 from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe.host import CAPABILITIES
 from nova_arm_migrate.probe.system import parse_list
+from simulated import kvm_rule
 from tests.unit.probe.fake_vgic import FakeVgic
 
 CORE_REGISTER = 0x6030000000100000
 SVE_REGISTER = 0x6080000000150000
-FEATURE_OF_BIT = {3: "pmu", 4: "sve", 5: "pauth", 6: "pauth"}
+FEATURE_OF_BIT = {3: 'pmu', 4: 'sve', 5: 'pauth', 6: 'pauth'}
 
 
 class FakeKernel:
@@ -66,8 +66,8 @@ class FakeKernel:
         self.version = kvm.API_VERSION
         self.written = []
         self.hardware = {}
-        self.interface = 0x8c00
-        self.steal_time = bool(host.capability("STEAL_TIME"))
+        self.interface = 0x8C00
+        self.steal_time = bool(host.capability('STEAL_TIME'))
         self.enabled = []
         self.machines = collections.deque(maxlen=8)
         self._number = 0
@@ -86,7 +86,7 @@ class FakeKernel:
         number = self.fails(self._number)
         if number:
             raise OSError(number, os.strerror(number))
-        return getattr(self, f"_{name}")(descriptor, argument)
+        return getattr(self, f'_{name}')(descriptor, argument)
 
     def _get_api_version(self, descriptor, argument):
         return self.version
@@ -101,8 +101,8 @@ class FakeKernel:
 
     def _create_vm(self, descriptor, ipa_bits):
         if ipa_bits > self.profile.ipa_bits:
-            raise OSError(errno.EINVAL, "IPA size")
-        machine = {"values": {}, "vgic": None, "vcpus": 0}
+            raise OSError(errno.EINVAL, 'IPA size')
+        machine = {'values': {}, 'vgic': None, 'vcpus': 0}
         self.machines.append(machine)
         return self._give(descriptor, self._vms, machine)
 
@@ -115,86 +115,88 @@ class FakeKernel:
         return new
 
     def _enable_cap(self, vm, argument):
-        number, flags, *rest = struct.unpack("=II4Q64x", argument)
+        number, flags, *rest = struct.unpack('=II4Q64x', argument)
         if vm not in self._vms or flags or any(rest):
-            raise OSError(errno.EINVAL, "capability")
+            raise OSError(errno.EINVAL, 'capability')
         self.enabled.append(number)
         return 0
 
     def _create_vcpu(self, vm, number):
-        self._vms[vm]["vcpus"] += 1
-        return self._give(vm, self._vcpus,
-                          {"vm": self._vms[vm], "pmu": None})
+        self._vms[vm]['vcpus'] += 1
+        return self._give(vm, self._vcpus, {'vm': self._vms[vm], 'pmu': None})
 
     def _create_device(self, vm, argument):
-        kind, _, flags = struct.unpack("=III", argument)
+        kind, _, flags = struct.unpack('=III', argument)
         if flags > 1 or kind not in (5, 7):
-            raise OSError(errno.EINVAL, "device")
+            raise OSError(errno.EINVAL, 'device')
         version = {5: 2, 7: 3}[kind]
         if version not in self.profile.gic:
-            raise OSError(errno.ENODEV, "device")
+            raise OSError(errno.ENODEV, 'device')
         if flags:
             return 0
         machine = self._vms[vm]
-        if machine["vgic"] is not None:
-            raise OSError(errno.EEXIST, "device")
-        machine["vgic"] = FakeVgic(version, machine, self.interface)
-        struct.pack_into("=I", argument, 4, self._give(
-            vm, self._vgics, machine["vgic"]))
+        if machine['vgic'] is not None:
+            raise OSError(errno.EEXIST, 'device')
+        machine['vgic'] = FakeVgic(version, machine, self.interface)
+        struct.pack_into(
+            '=I', argument, 4, self._give(vm, self._vgics, machine['vgic'])
+        )
         return 0
 
     def _set_device_attr(self, descriptor, argument):
-        return self._device_attr(descriptor, argument, "set")
+        return self._device_attr(descriptor, argument, 'set')
 
     def _get_device_attr(self, descriptor, argument):
-        return self._device_attr(descriptor, argument, "get")
+        return self._device_attr(descriptor, argument, 'get')
 
     def _has_device_attr(self, descriptor, argument):
-        return self._device_attr(descriptor, argument, "has")
+        return self._device_attr(descriptor, argument, 'has')
 
     def _device_attr(self, descriptor, argument, what):
-        flags, group, attribute, address = struct.unpack("=IIQQ", argument)
+        _flags, group, attribute, address = struct.unpack('=IIQQ', argument)
         if descriptor in self._vgics:
             return self._vgics[descriptor].attribute(
-                what, group, attribute, address)
-        return self._vcpu_attr(self._vcpus[descriptor], what, group,
-                               attribute, address)
+                what, group, attribute, address
+            )
+        return self._vcpu_attr(
+            self._vcpus[descriptor], what, group, attribute, address
+        )
 
     def _vcpu_attr(self, state, what, group, attribute, address):
         """Source: kvm_arm_pmu_v3_set_attr, kvm_arm_pvtime_has_attr."""
-        if group == 2 and attribute == 0 and what == "has":
+        if group == 2 and attribute == 0 and what == 'has':
             if not self.steal_time:
-                raise OSError(errno.ENXIO, "pvtime")
+                raise OSError(errno.ENXIO, 'pvtime')
             return 0
-        if group or attribute > 1 or what != "set":
-            raise OSError(errno.ENXIO, "attribute")
-        if "pmu" not in state["seen"].features:
-            raise OSError(errno.ENODEV, "PMU")
-        vgic = state["vm"]["vgic"]
+        if group or attribute > 1 or what != 'set':
+            raise OSError(errno.ENXIO, 'attribute')
+        if 'pmu' not in state['seen'].features:
+            raise OSError(errno.ENODEV, 'PMU')
+        vgic = state['vm']['vgic']
         if attribute == 0:
             if vgic is None:
-                raise OSError(errno.EINVAL, "no irqchip")
+                raise OSError(errno.EINVAL, 'no irqchip')
             irq = ctypes.c_int.from_address(address).value
             if not 16 <= irq < 32:
-                raise OSError(errno.EINVAL, "PPI")
-            state["pmu"] = irq
+                raise OSError(errno.EINVAL, 'PPI')
+            state['pmu'] = irq
             return 0
         if vgic is None or not vgic.initialised:
-            raise OSError(errno.ENODEV, "vgic")
-        if state["pmu"] is None:
-            raise OSError(errno.ENXIO, "irq")
+            raise OSError(errno.ENODEV, 'vgic')
+        if state['pmu'] is None:
+            raise OSError(errno.ENXIO, 'irq')
         return 0
 
     def _preferred_target(self, vm, argument):
-        struct.pack_into("=I", argument, 0, 5)
+        struct.pack_into('=I', argument, 0, 5)
         return 0
 
     def _writable_masks(self, vm, argument):
-        if not self.profile.capability("SUPPORTED_REG_MASK_RANGES"):
-            raise OSError(errno.ENOTTY, "no such ioctl")
-        address, kind, *reserved = struct.unpack("=QI13I", argument)
+        if not self.profile.capability('SUPPORTED_REG_MASK_RANGES'):
+            raise OSError(errno.ENOTTY, 'no such ioctl')
+        address, kind, *reserved = struct.unpack('=QI13I', argument)
         if kind or any(reserved):
-            raise OSError(errno.EINVAL, "range")
+            raise OSError(errno.EINVAL, 'range')
         masks = (ctypes.c_uint64 * 192).from_address(address)
         for op1 in (0, 1, 3):
             for low in range(64):
@@ -204,45 +206,45 @@ class FakeKernel:
         return 0
 
     def _vcpu_init(self, vcpu, argument):
-        target, bits, *rest = struct.unpack("=II6I", argument)
+        target, bits, *rest = struct.unpack('=II6I', argument)
         if target != 5 or any(rest) or not bits & 4:
-            raise OSError(errno.EINVAL, "init")
+            raise OSError(errno.EINVAL, 'init')
         on = {name for bit, name in FEATURE_OF_BIT.items() if bits >> bit & 1}
         if on - self.profile.features:
-            raise OSError(errno.EINVAL, "feature")
+            raise OSError(errno.EINVAL, 'feature')
         off = self.profile.features - on
         state = self._vcpus[vcpu]
-        state["seen"] = with_features_off(self.profile, off)
-        state["lengths"] = state["seen"].sve_lengths or ()
-        state["final"] = "sve" not in on
+        state['seen'] = with_features_off(self.profile, off)
+        state['lengths'] = state['seen'].sve_lengths or ()
+        state['final'] = 'sve' not in on
         return 0
 
     def _vcpu_finalize(self, vcpu, argument):
-        if struct.unpack("=i", argument) != (4,):
-            raise OSError(errno.EINVAL, "finalize")
-        self._vcpus[vcpu]["final"] = True
+        if struct.unpack('=i', argument) != (4,):
+            raise OSError(errno.EINVAL, 'finalize')
+        self._vcpus[vcpu]['final'] = True
         return 0
 
     def _reg_list(self, vcpu, argument):
         state = self._vcpus[vcpu]
-        if not state["final"]:
-            raise OSError(errno.EPERM, "not finalised")
+        if not state['final']:
+            raise OSError(errno.EPERM, 'not finalised')
         # KVM does not sort them, and lists CPU state too.
         ids = [CORE_REGISTER, SVE_REGISTER]
-        ids += sorted(map(kvm_id, state["seen"].listed), reverse=True)
+        ids += sorted(map(kvm_id, state['seen'].listed), reverse=True)
         room, argument[0] = argument[0], len(ids)
         if room < len(ids):
-            raise OSError(errno.E2BIG, "too many")
+            raise OSError(errno.E2BIG, 'too many')
         for place, register in enumerate(ids):
             argument[place + 1] = register
         return 0
 
     def _get_one_reg(self, vcpu, argument):
-        register, address = struct.unpack("=QQ", argument)
+        register, address = struct.unpack('=QQ', argument)
         state = self._vcpus[vcpu]
         if register == kvm.KVM_REG_ARM64_SVE_VLS:
             words = (ctypes.c_uint64 * 8).from_address(address)
-            for bits in state["lengths"]:
+            for bits in state['lengths']:
                 place, bit = divmod(bits // 128 - 1, 64)
                 words[place] |= 1 << bit
             return 0
@@ -252,13 +254,15 @@ class FakeKernel:
         return 0
 
     def _set_one_reg(self, vcpu, argument):
-        register, address = struct.unpack("=QQ", argument)
+        register, address = struct.unpack('=QQ', argument)
         state = self._vcpus[vcpu]
         if register == kvm.KVM_REG_ARM64_SVE_VLS:
             words = (ctypes.c_uint64 * 8).from_address(address)
-            state["lengths"] = tuple(
-                bits for bits in state["lengths"]
-                if words[0] >> (bits // 128 - 1) & 1)
+            state['lengths'] = tuple(
+                bits
+                for bits in state['lengths']
+                if words[0] >> (bits // 128 - 1) & 1
+            )
             return 0
         code = self._code(state, register)
         value = ctypes.c_uint64.from_address(address).value
@@ -267,83 +271,101 @@ class FakeKernel:
 
     def _code(self, state, register):
         code = code_of(register)
-        if code not in state["seen"].listed or kvm_id(code) != register:
-            raise OSError(errno.ENOENT, "no such register")
+        if code not in state['seen'].listed or kvm_id(code) != register:
+            raise OSError(errno.ENOENT, 'no such register')
         return code
 
     def _shown(self, state, code):
         """What the vCPU shows: what was written, or as its GIC has it."""
-        machine = state["vm"]
-        if code in machine["values"]:
-            return machine["values"][code]
-        value = state["seen"].values.read(code)
-        if machine["vgic"] is not None:
+        machine = state['vm']
+        if code in machine['values']:
+            return machine['values'][code]
+        value = state['seen'].values.read(code)
+        if machine['vgic'] is not None:
             value = kvm_rule.finalized(
-                code, value, machine["vgic"].version, self._version())
+                code, value, machine['vgic'].version, self._version()
+            )
         return value
 
     def _version(self):
         return version_of(self.profile.kernel)
 
     def _write(self, state, code, value):
-        values = state["seen"].values
+        values = state['seen'].values
         limit = values.read(code)
         rule = kvm_rule.Rule(
-            self._version(), self.profile.writable, self.hardware,
-            kvm_rule.makes_up_caches(self.profile.listed))
+            self._version(),
+            self.profile.writable,
+            self.hardware,
+            kvm_rule.makes_up_caches(self.profile.listed),
+        )
         try:
-            kept = rule.take(code, value, limit, self._shown(state, code),
-                             values)
+            kept = rule.take(
+                code, value, limit, self._shown(state, code), values
+            )
         except kvm_rule.Refused:
-            raise OSError(errno.EINVAL, "value") from None
-        state["vm"]["values"][code] = kept
+            raise OSError(errno.EINVAL, 'value') from None
+        state['vm']['values'][code] = kept
         return 0
 
 
 _NAMES = {
-    kvm.KVM_GET_API_VERSION: "get_api_version",
-    kvm.KVM_CREATE_VM: "create_vm",
-    kvm.KVM_CHECK_EXTENSION: "check_extension",
-    kvm.KVM_CREATE_VCPU: "create_vcpu",
-    kvm.KVM_CREATE_DEVICE: "create_device",
-    kvm.KVM_ENABLE_CAP: "enable_cap",
-    descriptor.KVM_SET_DEVICE_ATTR: "set_device_attr",
-    descriptor.KVM_GET_DEVICE_ATTR: "get_device_attr",
-    descriptor.KVM_HAS_DEVICE_ATTR: "has_device_attr",
-    kvm.KVM_ARM_PREFERRED_TARGET: "preferred_target",
-    kvm.KVM_ARM_GET_REG_WRITABLE_MASKS: "writable_masks",
-    kvm.KVM_ARM_VCPU_INIT: "vcpu_init",
-    kvm.KVM_ARM_VCPU_FINALIZE: "vcpu_finalize",
-    kvm.KVM_GET_ONE_REG: "get_one_reg",
-    kvm.KVM_SET_ONE_REG: "set_one_reg",
-    kvm.KVM_GET_REG_LIST: "reg_list",
+    kvm.KVM_GET_API_VERSION: 'get_api_version',
+    kvm.KVM_CREATE_VM: 'create_vm',
+    kvm.KVM_CHECK_EXTENSION: 'check_extension',
+    kvm.KVM_CREATE_VCPU: 'create_vcpu',
+    kvm.KVM_CREATE_DEVICE: 'create_device',
+    kvm.KVM_ENABLE_CAP: 'enable_cap',
+    descriptor.KVM_SET_DEVICE_ATTR: 'set_device_attr',
+    descriptor.KVM_GET_DEVICE_ATTR: 'get_device_attr',
+    descriptor.KVM_HAS_DEVICE_ATTR: 'has_device_attr',
+    kvm.KVM_ARM_PREFERRED_TARGET: 'preferred_target',
+    kvm.KVM_ARM_GET_REG_WRITABLE_MASKS: 'writable_masks',
+    kvm.KVM_ARM_VCPU_INIT: 'vcpu_init',
+    kvm.KVM_ARM_VCPU_FINALIZE: 'vcpu_finalize',
+    kvm.KVM_GET_ONE_REG: 'get_one_reg',
+    kvm.KVM_SET_ONE_REG: 'set_one_reg',
+    kvm.KVM_GET_REG_LIST: 'reg_list',
 }
 
 
-def write_tree(root, host, release_suffix="-arm64"):
+def write_tree(root, host, release_suffix='-arm64'):
     """Write what /proc and /sys of a host say below a directory."""
     root = pathlib.Path(root)
-    _write(root, "proc/sys/kernel/osrelease",
-           f"{host.kernel}{release_suffix}\n")
+    _write(
+        root, 'proc/sys/kernel/osrelease', f'{host.kernel}{release_suffix}\n'
+    )
     vector = {6: host.page_size, 33: 0xFFFF0000}
     vector.update(zip((16, 26, 29, 30), host.hwcap, strict=False))
-    _write(root, "proc/self/auxv", b"".join(
-        struct.pack("<QQ", kind, value)
-        for kind, value in [*vector.items(), (0, 0)]))
+    _write(
+        root,
+        'proc/self/auxv',
+        b''.join(
+            struct.pack('<QQ', kind, value)
+            for kind, value in [*vector.items(), (0, 0)]
+        ),
+    )
     for size in host.huge_page_sizes:
-        _write(root, "sys/kernel/mm/hugepages/"
-               f"hugepages-{size >> 10}kB/nr_hugepages", "0\n")
-    cpus = sorted(cpu for core in host.cores
-                  for cpu in parse_list(core.cpus))
-    _write(root, "sys/devices/system/cpu/online",
-           ",".join(map(str, cpus)) + "\n")
+        _write(
+            root,
+            f'sys/kernel/mm/hugepages/hugepages-{size >> 10}kB/nr_hugepages',
+            '0\n',
+        )
+    cpus = sorted(cpu for core in host.cores for cpu in parse_list(core.cpus))
+    _write(
+        root, 'sys/devices/system/cpu/online', ','.join(map(str, cpus)) + '\n'
+    )
     for core in host.cores:
         for cpu in parse_list(core.cpus):
-            for name in ("midr", "revidr", "aidr"):
+            for name in ('midr', 'revidr', 'aidr'):
                 value = getattr(core, name)
                 if value is not None:
-                    _write(root, f"sys/devices/system/cpu/cpu{cpu}/regs/"
-                           f"identification/{name}_el1", f"{value:#018x}\n")
+                    _write(
+                        root,
+                        f'sys/devices/system/cpu/cpu{cpu}/regs/'
+                        f'identification/{name}_el1',
+                        f'{value:#018x}\n',
+                    )
 
 
 def _write(root, path, content):

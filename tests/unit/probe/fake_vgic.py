@@ -23,17 +23,16 @@ import errno
 
 from simulated import kvm_rule
 
-
-_REVISION = 0xf000
+_REVISION = 0xF000
 _REVISIONS = (2, 3)
-_PRODUCT = 0x4b00043b
-_ICC_CTLR = 0xc664
+_PRODUCT = 0x4B00043B
+_ICC_CTLR = 0xC664
 #: Types of address by version, in KVM_DEV_ARM_VGIC_GRP_ADDR.
 _ADDRESSES = {2: (0, 1), 3: (2, 3, 5)}
 
 
 def _error(number):
-    return OSError(number, "vgic")
+    return OSError(number, 'vgic')
 
 
 class FakeVgic:
@@ -50,28 +49,28 @@ class FakeVgic:
 
     def attribute(self, what, group, attribute, address):
         """KVM_SET_, KVM_GET_ and KVM_HAS_DEVICE_ATTR."""
-        if group == 3 and what == "set":
+        if group == 3 and what == 'set':
             return self._set_irqs(self._word(address).value)
-        if (group, attribute, what) == (4, 0, "set"):
-            if not self.machine["vcpus"]:
+        if (group, attribute, what) == (4, 0, 'set'):
+            if not self.machine['vcpus']:
                 raise _error(errno.EBUSY)
             self.initialised = True
             return 0
-        if group == 0 and what == "set":
+        if group == 0 and what == 'set':
             return self._set_address(
-                attribute, ctypes.c_uint64.from_address(address).value)
+                attribute, ctypes.c_uint64.from_address(address).value
+            )
         if attribute >> 32:
             raise _error(errno.EINVAL)
         if group in (1, 5, 6) and not self.initialised:
             raise _error(errno.EBUSY)
         if (group, attribute) == (1, 8):
             return self._distributor(what, self._word(address))
-        if (group, attribute, what, self.version) == (5, 4, "get", 3):
+        if (group, attribute, what, self.version) == (5, 4, 'get', 3):
             self._word(address).value = _PRODUCT
             return 0
         if (group, attribute, self.version) == (6, _ICC_CTLR, 3):
-            return self._interface(
-                what, ctypes.c_uint64.from_address(address))
+            return self._interface(what, ctypes.c_uint64.from_address(address))
         raise _error(errno.ENXIO)
 
     @staticmethod
@@ -91,7 +90,7 @@ class FakeVgic:
             raise _error(errno.ENODEV)
         count = address >> 52
         # A region of redistributors has its count in the upper bits.
-        if address & 0xfff or bool(count) != (kind == 5):
+        if address & 0xFFF or bool(count) != (kind == 5):
             raise _error(errno.EINVAL)
         if kind in self.addresses:
             raise _error(errno.EEXIST)
@@ -101,7 +100,7 @@ class FakeVgic:
     def _distributor(self, what, word):
         """GICD_IIDR: vgic_mmio_uaccess_write_v3_misc and _v2_misc."""
         iidr = _PRODUCT | self.revision << 12
-        if what == "get":
+        if what == 'get':
             word.value = iidr
             return 0
         revision = (word.value & _REVISION) >> 12
@@ -111,7 +110,7 @@ class FakeVgic:
         return 0
 
     def _interface(self, what, register):
-        if what == "get":
+        if what == 'get':
             register.value = self.interface.value
             return 0
         try:

@@ -20,19 +20,19 @@ from nova_arm_migrate.probe.errors import ProbeError
 from tests.unit.probe import base
 
 #: MIDR_EL1, ID_AA64PFR0_EL1, PSCI_VERSION: enough for every kind of call.
-FEW = frozenset({0xc000, 0xc027, 0x140000})
+FEW = frozenset({0xC000, 0xC027, 0x140000})
 
 
 def small(name):
     """A recorded host with a few registers only: probes are quick."""
     recorded = base.recorded(name)
-    values = {code: value for code, value in recorded.values.items()
-              if code in FEW}
+    values = {
+        code: value for code, value in recorded.values.items() if code in FEW
+    }
     return dataclasses.replace(recorded, values=Values(values), listed=FEW)
 
 
 class TestLeaks(base.ProbeTestCase):
-
     def test_10000_probes_leave_no_descriptor(self):
         """Good ones, and ones whose every k-th ioctl fails."""
         profile = small(base.N1_61)
@@ -43,8 +43,9 @@ class TestLeaks(base.ProbeTestCase):
         outcomes = {True: 0, False: 0}
         for number in range(10000):
             every = number % 50
-            kernel.fails = lambda count, every=every: errno.EIO * (
-                every > 0 and count % every == 0)
+            kernel.fails = lambda count, every=every: (
+                errno.EIO * (every > 0 and count % every == 0)
+            )
             kernel.calls.clear()
             try:
                 probe.host()
@@ -65,8 +66,11 @@ class TestLeaks(base.ProbeTestCase):
             kernel = self.play(profile)
             probe = self.probe(profile)
             guest = guest_started_on(profile)
-            for ask in (probe.host, lambda: probe.trial(guest),
-                        lambda: probe.guest_view(frozenset({"sve256"}))):
+            for ask in (
+                probe.host,
+                lambda: probe.trial(guest),
+                lambda: probe.guest_view(frozenset({'sve256'})),
+            ):
                 kernel.fails = lambda number: 0
                 kernel.calls.clear()
                 ask()
@@ -75,7 +79,8 @@ class TestLeaks(base.ProbeTestCase):
                 for failing in range(calls):
                     left = iter(range(failing))
                     kernel.fails = lambda number, left=left: (
-                        0 if next(left, None) is not None else errno.ENOMEM)
+                        0 if next(left, None) is not None else errno.ENOMEM
+                    )
                     try:
                         ask()
                     except ProbeError:

@@ -47,6 +47,9 @@ class TestRecordedTrials(base.ProbeTestCase):
     def test_the_rule_never_disagrees_with_the_kernel(self):
         for host, guest, refused, missing in recorded_trials():
             _, differ = with_trial(
-                compare(guest, host), guest,
-                refused=dict.fromkeys(refused, "EINVAL"), missing=missing)
+                compare(guest, host),
+                guest,
+                refused=dict.fromkeys(refused, 'EINVAL'),
+                missing=missing,
+            )
             self.assertEqual((), differ)

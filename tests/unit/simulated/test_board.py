@@ -22,14 +22,17 @@ from simulated import machine
 from tests.unit.core import synthetic
 from tests.unit.probe import base as probe_base
 
-STEAL_TIME = (("STEAL_TIME", 1),)
+STEAL_TIME = (('STEAL_TIME', 1),)
 
 
 def domain(gib=2, disabled=()):
-    features = ''.join(f"<feature name='{name}' policy='disable'/>"
-                       for name in disabled)
-    return (f"<domain type='kvm'><memory>{gib << 20}</memory>"
-            f"<cpu>{features}</cpu></domain>")
+    features = ''.join(
+        f"<feature name='{name}' policy='disable'/>" for name in disabled
+    )
+    return (
+        f"<domain type='kvm'><memory>{gib << 20}</memory>"
+        f'<cpu>{features}</cpu></domain>'
+    )
 
 
 def host(**changes):
@@ -37,13 +40,14 @@ def host(**changes):
 
 
 class TestBoard(unittest.TestCase):
-
     def setUp(self):
         super().setUp()
         # The product's rules know nothing of all this.
-        for patch in (mock.patch.object(hazards, '_CHECKS', ()),
-                      mock.patch.object(memmap, '_WINDOWS', ()),
-                      mock.patch.object(vcpu, '_lengths', None)):
+        for patch in (
+            mock.patch.object(hazards, '_CHECKS', ()),
+            mock.patch.object(memmap, '_WINDOWS', ()),
+            mock.patch.object(vcpu, '_lengths', None),
+        ):
             patch.start()
             self.addCleanup(patch.stop)
 
@@ -53,8 +57,9 @@ class TestBoard(unittest.TestCase):
         :returns: its state there
         """
         loaded = here.load(origin.reset(domain(**kwargs)))
-        self.assertEqual((tuple(refused), tuple(broken)),
-                         (loaded.refused, loaded.broken))
+        self.assertEqual(
+            (tuple(refused), tuple(broken)), (loaded.refused, loaded.broken)
+        )
         self.assertEqual(not refused, loaded.state is not None)
         return loaded.state
 
@@ -68,30 +73,44 @@ class TestBoard(unittest.TestCase):
         has, lacks = host(capabilities=STEAL_TIME), host(capabilities=())
         gained = self.moved(lacks, has)
         self.assertEqual((), has.load(gained).refused)
-        self.assertEqual(('pvtime: unknown RAM block',),
-                         lacks.load(gained).refused)
+        self.assertEqual(
+            ('pvtime: unknown RAM block',), lacks.load(gained).refused
+        )
 
     def test_memory_beyond_the_address_space(self):
         """QEMU's RAM begins at 1 GiB; the guest ends beyond 64 GiB."""
-        for gib, refused in ((63, []), (
-                64, ['memory: beyond the address space'])):
-            self.moved(host(ipa_bits=36), host(ipa_bits=36), gib=gib,
-                       refused=refused)
+        for gib, refused in (
+            (63, []),
+            (64, ['memory: beyond the address space']),
+        ):
+            self.moved(
+                host(ipa_bits=36), host(ipa_bits=36), gib=gib, refused=refused
+            )
 
     def test_windows_beyond_the_address_space(self):
         for bits, missing in (
-                (48, []), (40, []), (39, ['PCI memory']),
-                (38, ['PCI configuration space', 'PCI memory',
-                      'redistributors'])):
-            self.moved(host(ipa_bits=48), host(ipa_bits=bits), gib=4,
-                       broken=[f'{name}: missing here' for name in missing])
+            (48, []),
+            (40, []),
+            (39, ['PCI memory']),
+            (38, ['PCI configuration space', 'PCI memory', 'redistributors']),
+        ):
+            self.moved(
+                host(ipa_bits=48),
+                host(ipa_bits=bits),
+                gib=4,
+                broken=[f'{name}: missing here' for name in missing],
+            )
         # Room that the guest does not use.
         self.moved(host(ipa_bits=38), host(ipa_bits=48), gib=4)
 
     def test_windows_behind_much_memory(self):
         """With 600 GiB the PCI memory is from 1 TiB on."""
-        self.moved(host(ipa_bits=48), host(ipa_bits=40), gib=600,
-                   broken=['PCI memory: missing here'])
+        self.moved(
+            host(ipa_bits=48),
+            host(ipa_bits=40),
+            gib=600,
+            broken=['PCI memory: missing here'],
+        )
         self.moved(host(ipa_bits=41), host(ipa_bits=41), gib=600)
 
     def test_what_is_not_recorded_is_not_judged(self):
@@ -102,26 +121,33 @@ class TestBoard(unittest.TestCase):
     def test_vector_lengths(self):
         others = ['SVE vector lengths: others here']
         for has, offers, disabled, broken in (
-                ((128, 256), (128, 256), (), []),
-                ((128, 256), (128,), (), others),
-                ((128,), (128, 256), (), []),
-                # One more in between: the same LEN selects another length.
-                ((128, 512), (128, 256, 512), (), others),
-                ((128, 256), (128,), ['sve256'], []),
-                ((128, 256), (128, 512), ['sve'], []),
-                # QEMU does not care for a length that the host lacks.
-                ((128, 256, 512), (128, 256), ['sve384'], others),
-                ((2048,), (2048,), (),
-                 ['SVE registers: cut off on their way'])):
-            self.moved(host(sve_lengths=has), host(sve_lengths=offers),
-                       disabled=disabled, broken=broken)
+            ((128, 256), (128, 256), (), []),
+            ((128, 256), (128,), (), others),
+            ((128,), (128, 256), (), []),
+            # One more in between: the same LEN selects another length.
+            ((128, 512), (128, 256, 512), (), others),
+            ((128, 256), (128,), ['sve256'], []),
+            ((128, 256), (128, 512), ['sve'], []),
+            # QEMU does not care for a length that the host lacks.
+            ((128, 256, 512), (128, 256), ['sve384'], others),
+            ((2048,), (2048,), (), ['SVE registers: cut off on their way']),
+        ):
+            self.moved(
+                host(sve_lengths=has),
+                host(sve_lengths=offers),
+                disabled=disabled,
+                broken=broken,
+            )
 
     def test_vector_lengths_that_were_measured(self):
         """Real QEMU took this guest, and its processes were killed."""
         here = probe_base.recorded('neoverse-v1-no-sve256-linux-6.12')
         origin = probe_base.recorded('neoverse-v1-linux-6.12')
-        self.moved(machine.RecordedMachine(origin),
-                   machine.RecordedMachine(here),
-                   broken=['SVE vector lengths: others here'])
-        self.moved(machine.RecordedMachine(here),
-                   machine.RecordedMachine(origin))
+        self.moved(
+            machine.RecordedMachine(origin),
+            machine.RecordedMachine(here),
+            broken=['SVE vector lengths: others here'],
+        )
+        self.moved(
+            machine.RecordedMachine(here), machine.RecordedMachine(origin)
+        )

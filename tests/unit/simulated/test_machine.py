@@ -36,28 +36,35 @@ def domain(pmu='', features=''):
 
 def recorded(name):
     return machine.RecordedMachine(
-        machine.read_host(PROFILES / f'{name}.json'))
+        machine.read_host(PROFILES / f'{name}.json')
+    )
 
 
 class TestDomains(unittest.TestCase):
-
     def test_what_a_domain_switches_off(self):
         self.assertEqual(
             frozenset({'pmu', 'sve'}),
-            machine.disabled_features(domain(
-                pmu="<pmu state='off'/>",
-                features="<feature name='sve' policy='disable'/>"
-                         "<feature name='pauth' policy='require'/>"
-                         "<feature name='unheard-of' policy='disable'/>")))
+            machine.disabled_features(
+                domain(
+                    pmu="<pmu state='off'/>",
+                    features="<feature name='sve' policy='disable'/>"
+                    "<feature name='pauth' policy='require'/>"
+                    "<feature name='unheard-of' policy='disable'/>",
+                )
+            ),
+        )
 
     def test_a_plain_domain_switches_nothing_off(self):
-        self.assertEqual(frozenset(), machine.disabled_features(
-            domain(pmu="<pmu state='on'/>")))
+        self.assertEqual(
+            frozenset(),
+            machine.disabled_features(domain(pmu="<pmu state='on'/>")),
+        )
         self.assertEqual(frozenset(), machine.disabled_features('<domain/>'))
 
     def test_a_new_guest_shows_its_host_and_its_own_domain(self):
-        guest = recorded('neoverse-v1-linux-6.12').reset(domain(
-            features="<feature name='sve' policy='disable'/>"))
+        guest = recorded('neoverse-v1-linux-6.12').reset(
+            domain(features="<feature name='sve' policy='disable'/>")
+        )
         self.assertEqual(frozenset({'sve'}), guest.disabled)
         self.assertEqual(0, guest.values.read(PFR0) >> 32 & 15)
         self.assertNotIn(ZCR, guest.listed)
@@ -65,7 +72,6 @@ class TestDomains(unittest.TestCase):
 
 
 class TestLoad(unittest.TestCase):
-
     def test_the_profiles_that_come_with_it_are_canonical(self):
         paths = sorted(PROFILES.glob('*.json'))
         self.assertTrue(paths)
@@ -94,15 +100,18 @@ class TestLoad(unittest.TestCase):
         self.assertEqual((), there.refused)
         self.assertEqual(guest.values, there.state.values)
         self.assertEqual((), old.load(there.state).refused)
-        self.assertIn('ID_AA64PFR1_EL1: EINVAL',
-                      old.load(new.reset(domain())).refused)
+        self.assertIn(
+            'ID_AA64PFR1_EL1: EINVAL', old.load(new.reset(domain())).refused
+        )
 
     def test_a_register_that_only_the_destination_has_stays_with_the_guest(
-            self):
+        self,
+    ):
         full = synthetic.host()
-        extra = 0x8123      # no register that a table knows
-        newer = machine.RecordedMachine(synthetic.host(
-            listed=full.listed | {extra}))
+        extra = 0x8123  # no register that a table knows
+        newer = machine.RecordedMachine(
+            synthetic.host(listed=full.listed | {extra})
+        )
         older = machine.RecordedMachine(full)
         there = newer.load(older.reset(domain()))
         self.assertEqual((), there.refused)

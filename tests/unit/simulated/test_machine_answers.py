@@ -17,9 +17,9 @@ import functools
 import unittest
 from unittest import mock
 
+from nova_arm_migrate.core import rules
 from nova_arm_migrate.core.incoming import Fate
 from nova_arm_migrate.core.profile import Values
-from nova_arm_migrate.core import rules
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import guest_started_on
 from simulated import kvm_rule
@@ -33,8 +33,10 @@ SAME_CORE = {'neoverse-v1-no-pauth-linux-7.2': 'neoverse-v1-linux-7.2'}
 
 
 def domain(disabled=(), gic=None):
-    features = ''.join(f"<feature name='{name}' policy='disable'/>"
-                       for name in sorted(disabled))
+    features = ''.join(
+        f"<feature name='{name}' policy='disable'/>"
+        for name in sorted(disabled)
+    )
     gic = f"<features><gic version='{gic}'/></features>" if gic else ''
     return f"<domain type='kvm'>{gic}<cpu>{features}</cpu></domain>"
 
@@ -44,7 +46,8 @@ def recorded(name):
     host = probe_base.recorded(name)
     if name in SAME_CORE:
         host = dataclasses.replace(
-            host, tried=probe_base.recorded(SAME_CORE[name]).tried)
+            host, tried=probe_base.recorded(SAME_CORE[name]).tried
+        )
     return machine.RecordedMachine(host)
 
 
@@ -54,20 +57,28 @@ def texts(codes, why):
 
 def changed(state, code, value):
     return dataclasses.replace(
-        state, values=Values(dict(state.values) | {code: value}))
+        state, values=Values(dict(state.values) | {code: value})
+    )
 
 
 class TestRealKernels(unittest.TestCase):
-
     def test_it_answers_trials_as_real_kernels_did(self):
         trials = refusals = 0
-        for name, origin, disabled, refused, missing in (
-                probe_base.recorded_answers()):
+        for (
+            name,
+            origin,
+            disabled,
+            refused,
+            missing,
+        ) in probe_base.recorded_answers():
             loaded = recorded(name).load(
-                recorded(origin).reset(domain(disabled)))
+                recorded(origin).reset(domain(disabled))
+            )
             self.assertEqual(
                 texts(refused, 'EINVAL') | texts(missing, 'missing here'),
-                set(loaded.refused), f'{origin} {disabled} to {name}')
+                set(loaded.refused),
+                f'{origin} {disabled} to {name}',
+            )
             trials += 1
             refusals += bool(loaded.refused)
         self.assertEqual(506, trials)
@@ -84,27 +95,33 @@ class TestRealKernels(unittest.TestCase):
                 for answer in tried:
                     mask = (1 << answer.width) - 1 << answer.shift
                     for raw in range(1 << answer.width):
-                        value = (new.values.read(code) & ~mask
-                                 | raw << answer.shift)
+                        value = (
+                            new.values.read(code) & ~mask | raw << answer.shift
+                        )
                         loaded = here.load(changed(new, code, value))
                         self.assertEqual(
                             bool(answer.accepted >> raw & 1),
                             not loaded.refused,
-                            f'{name}: {register_of(code).name} {value:#x}')
+                            f'{name}: {register_of(code).name} {value:#x}',
+                        )
                         if answer.ignored >> raw & 1:
                             self.assertEqual(new, loaded.state)
                         answers += 1
         self.assertGreaterEqual(answers, 100)
 
     def test_its_list_of_registers_tells_whether_a_kernel_makes_up_caches(
-            self):
+        self,
+    ):
         """As writing to real kernels has, where a record says so."""
         known = 0
         for name in probe_base.recorded_names():
             host = probe_base.recorded(name)
             if host.own_caches is not None:
-                self.assertIs(host.own_caches,
-                              kvm_rule.makes_up_caches(host.listed), name)
+                self.assertIs(
+                    host.own_caches,
+                    kvm_rule.makes_up_caches(host.listed),
+                    name,
+                )
                 known += 1
         self.assertGreaterEqual(known, 8)
 
@@ -112,16 +129,21 @@ class TestRealKernels(unittest.TestCase):
         """Its version says nothing; schema 1 has no answers."""
         host = dataclasses.replace(
             probe_base.recorded('cortex-a76-linux-6.12'),
-            kernel='5.14.0-611.el9.aarch64')
+            kernel='5.14.0-611.el9.aarch64',
+        )
         here = machine.RecordedMachine(host)
         new = here.reset(domain())
         other = new.values.read(0x110000) + (1 << 13)
-        self.assertEqual((), here.load(
-            changed(new, 0x110000, other)).refused)
-        old = machine.RecordedMachine(dataclasses.replace(
-            host, listed=host.listed - set(range(0x110003, 0x11000e))))
-        self.assertEqual(('CCSIDR_EL1[0]: EINVAL',), old.load(
-            changed(old.reset(domain()), 0x110000, other)).refused)
+        self.assertEqual((), here.load(changed(new, 0x110000, other)).refused)
+        old = machine.RecordedMachine(
+            dataclasses.replace(
+                host, listed=host.listed - set(range(0x110003, 0x11000E))
+            )
+        )
+        self.assertEqual(
+            ('CCSIDR_EL1[0]: EINVAL',),
+            old.load(changed(old.reset(domain()), 0x110000, other)).refused,
+        )
 
 
 class TestIndependence(unittest.TestCase):
@@ -131,11 +153,15 @@ class TestIndependence(unittest.TestCase):
         super().setUp()
         accept = dict.fromkeys(rules.JUDGES, lambda *args: [])
         for patch in (
-                mock.patch.dict(rules.JUDGES, accept),
-                mock.patch('nova_arm_migrate.probe.incoming.missing_register_result',
-                           lambda *args: Fate.DROPPED),
-                mock.patch('nova_arm_migrate.probe.recorded.find_gic',
-                           lambda *args: [])):
+            mock.patch.dict(rules.JUDGES, accept),
+            mock.patch(
+                'nova_arm_migrate.probe.incoming.missing_register_result',
+                lambda *args: Fate.DROPPED,
+            ),
+            mock.patch(
+                'nova_arm_migrate.probe.recorded.find_gic', lambda *args: []
+            ),
+        ):
             patch.start()
             self.addCleanup(patch.stop)
 
@@ -146,28 +172,44 @@ class TestIndependence(unittest.TestCase):
         return here.load(origin.reset(domain(gic=gic))).refused
 
     def test_a_register_is_refused(self):
-        self.assertIn('ID_AA64PFR0_EL1: EINVAL', self.refused(
-            recorded('neoverse-v1-no-sve-linux-6.12'),
-            recorded('neoverse-v1-linux-6.12')))
+        self.assertIn(
+            'ID_AA64PFR0_EL1: EINVAL',
+            self.refused(
+                recorded('neoverse-v1-no-sve-linux-6.12'),
+                recorded('neoverse-v1-linux-6.12'),
+            ),
+        )
 
     def test_a_missing_register_is_refused(self):
-        self.assertIn('TCR2_EL1: missing here', self.refused(
-            recorded('neoverse-n1-linux-6.1'),
-            recorded('neoverse-n1-linux-6.12')))
+        self.assertIn(
+            'TCR2_EL1: missing here',
+            self.refused(
+                recorded('neoverse-n1-linux-6.1'),
+                recorded('neoverse-n1-linux-6.12'),
+            ),
+        )
 
     def test_a_gic_is_refused(self):
         host = probe_base.recorded('neoverse-v1-linux-7.2')
-        vgic, = host.vgics
-        self.assertEqual(('ICC_CTLR_EL1: EINVAL',), self.refused(
-            machine.RecordedMachine(dataclasses.replace(
-                host, vgics=(vgic._replace(ctlr=vgic.ctlr & ~0x700),))),
-            machine.RecordedMachine(host), gic=3))
+        (vgic,) = host.vgics
+        self.assertEqual(
+            ('ICC_CTLR_EL1: EINVAL',),
+            self.refused(
+                machine.RecordedMachine(
+                    dataclasses.replace(
+                        host, vgics=(vgic._replace(ctlr=vgic.ctlr & ~0x700),)
+                    )
+                ),
+                machine.RecordedMachine(host),
+                gic=3,
+            ),
+        )
 
 
 class TestQemu(unittest.TestCase):
     """Registers that only one of the two hosts has."""
 
-    LAST = 0x16000f     # a bitmap that no kernel has: behind all the others
+    LAST = 0x16000F  # a bitmap that no kernel has: behind all the others
     TCR2 = synthetic.TCR2
     BITMAP = 0x160003
 
@@ -175,10 +217,12 @@ class TestQemu(unittest.TestCase):
         """Which of the registers `there` fail the load."""
         listed = synthetic.LISTED
         values = {code: value for code in there if value}
-        guest = machine.RecordedMachine(synthetic.host(
-            values=values, listed=listed | {*there})).reset(domain())
-        loaded = machine.RecordedMachine(synthetic.host(
-            listed=listed | {*here}, qemu=qemu)).load(guest)
+        guest = machine.RecordedMachine(
+            synthetic.host(values=values, listed=listed | {*there})
+        ).reset(domain())
+        loaded = machine.RecordedMachine(
+            synthetic.host(listed=listed | {*here}, qemu=qemu)
+        ).load(guest)
         return set(loaded.refused)
 
     def test_a_register_that_only_the_destination_has_fails_nothing(self):
@@ -189,31 +233,39 @@ class TestQemu(unittest.TestCase):
         for qemu in ('7.2.22', '10.2.0', '11.1.2', None):
             self.assertEqual(
                 texts([0x8123], 'missing here'),
-                self.fails(qemu, here=[self.LAST], there=[0x8123]))
+                self.fails(qemu, here=[self.LAST], there=[0x8123]),
+            )
 
     def test_one_behind_all_that_the_destination_has(self):
         """QEMU 10.2 never looks at it, unless its list is the longer one."""
         last = texts([self.LAST], 'missing here')
         for qemu, here, refused in (
-                ('10.2.0', [self.TCR2], set()), ('10.2.0', [], last),
-                ('11.1.2', [self.TCR2], last), ('11.0.0', [self.TCR2], last)):
-            self.assertEqual(refused, self.fails(
-                qemu, here=here, there=[self.LAST]))
+            ('10.2.0', [self.TCR2], set()),
+            ('10.2.0', [], last),
+            ('11.1.2', [self.TCR2], last),
+            ('11.0.0', [self.TCR2], last),
+        ):
+            self.assertEqual(
+                refused, self.fails(qemu, here=here, there=[self.LAST])
+            )
 
     def test_tolerances(self):
         for code, value, qemu, refused in (
-                (self.TCR2, 0, '11.1.2', False),
-                (self.TCR2, 0, '11.0.0', True),
-                (self.TCR2, 0, '10.2.0', True),
-                (self.BITMAP, 0, '11.1.2', False),
-                (self.BITMAP, 1, '11.1.2', True)):
+            (self.TCR2, 0, '11.1.2', False),
+            (self.TCR2, 0, '11.0.0', True),
+            (self.TCR2, 0, '10.2.0', True),
+            (self.BITMAP, 0, '11.1.2', False),
+            (self.BITMAP, 1, '11.1.2', True),
+        ):
             self.assertEqual(
                 texts([code] if refused else [], 'missing here'),
                 self.fails(qemu, there=[code], value=value),
-                f'{code:#x} {qemu}')
+                f'{code:#x} {qemu}',
+            )
 
     def test_a_tolerated_register_clears_no_failure_of_another(self):
         for code in (0x8123, self.LAST):
             self.assertEqual(
                 texts([code], 'missing here'),
-                self.fails('11.1.2', there=[code, self.TCR2, self.BITMAP]))
+                self.fails('11.1.2', there=[code, self.TCR2, self.BITMAP]),
+            )

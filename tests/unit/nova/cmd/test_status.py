@@ -19,14 +19,14 @@ import json
 import unittest
 from unittest import mock
 
-import nova.conf
 from nova import objects
+import nova.conf
 from oslo_db import exception as db_exception
 from oslo_upgradecheck import upgradecheck
 
-from nova_arm_migrate.nova.records import cpu_info
-from nova_arm_migrate.nova.cmd import status
 from nova_arm_migrate import finder
+from nova_arm_migrate.nova.cmd import status
+from nova_arm_migrate.nova.records import cpu_info
 from tests.unit.core import synthetic as s
 
 CONF = nova.conf.CONF
@@ -35,12 +35,12 @@ STOCK = json.dumps({'arch': 'aarch64'})
 
 
 class StatusTestCase(unittest.TestCase):
-
     def setUp(self):
         objects.register_all()
         status.conf.register_opts(CONF)
         self.cpu_infos = mock.patch.object(
-            status, '_cpu_infos', autospec=True, return_value=iter([]))
+            status, '_cpu_infos', autospec=True, return_value=iter([])
+        )
         self.cpu_infos = self.cpu_infos.start()
         self.addCleanup(mock.patch.stopall)
 
@@ -51,9 +51,15 @@ class StatusTestCase(unittest.TestCase):
 
     def check(self, name):
         """Return the code and the details of one check."""
-        with contextlib.redirect_stdout(io.StringIO()), \
-                mock.patch.object(upgradecheck, 'CONF', spec_set=['command'],
-                                  command=mock.Mock(json=True)):
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            mock.patch.object(
+                upgradecheck,
+                'CONF',
+                spec_set=['command'],
+                command=mock.Mock(json=True),
+            ),
+        ):
             with mock.patch('builtins.print', autospec=True) as printed:
                 code = status.UpgradeCommands().check()
         checks = json.loads(printed.call_args.args[0])['checks']
@@ -64,38 +70,52 @@ class StatusTestCase(unittest.TestCase):
 
 
 class TestChecks(StatusTestCase):
-
     def test_options(self):
-        self.assertEqual(('SUCCESS', 'enforcement is enforce.'),
-                         self.check('Options'))
+        self.assertEqual(
+            ('SUCCESS', 'enforcement is enforce.'), self.check('Options')
+        )
         self.set('arm_migrate', enforcement='warn')
         self.assertEqual(
-            ('WARNING', 'enforcement is warn: no live migration is'
-             ' refused.'), self.check('Options'))
+            ('WARNING', 'enforcement is warn: no live migration is refused.'),
+            self.check('Options'),
+        )
 
     def test_a_misspelt_override(self):
         failed = mock.patch.object(
-            status.conf, 'settings', autospec=True,
-            side_effect=ValueError('no register of that name: TS2\nmore'))
+            status.conf,
+            'settings',
+            autospec=True,
+            side_effect=ValueError('no register of that name: TS2\nmore'),
+        )
         failed.start()
         self.assertEqual(
-            ('FAILURE', 'nova-compute and nova-scheduler stop at their start:'
-             ' ValueError: no register of that name: TS2'),
-            self.check('Options'))
+            (
+                'FAILURE',
+                'nova-compute and nova-scheduler stop at their start:'
+                ' ValueError: no register of that name: TS2',
+            ),
+            self.check('Options'),
+        )
 
     def test_filter(self):
         code, details = self.check('Scheduler filter')
         self.assertEqual('WARNING', code)
         self.assertIn('enabled_filters has no ArmMigrateFilter', details)
-        self.set('filter_scheduler',
-                 enabled_filters=['ComputeFilter', 'ArmMigrateFilter'])
+        self.set(
+            'filter_scheduler',
+            enabled_filters=['ComputeFilter', 'ArmMigrateFilter'],
+        )
         code, details = self.check('Scheduler filter')
         self.assertEqual('FAILURE', code)
         self.assertIn(f'available_filters = {FILTER}', details)
-        self.set('filter_scheduler', available_filters=[
-            'nova.scheduler.filters.all_filters', FILTER])
-        self.assertEqual(('SUCCESS', 'ArmMigrateFilter is enabled.'),
-                         self.check('Scheduler filter'))
+        self.set(
+            'filter_scheduler',
+            available_filters=['nova.scheduler.filters.all_filters', FILTER],
+        )
+        self.assertEqual(
+            ('SUCCESS', 'ArmMigrateFilter is enabled.'),
+            self.check('Scheduler filter'),
+        )
         self.set('filter_scheduler', available_filters=['nova_arm.Filter'])
         code, details = self.check('Scheduler filter')
         self.assertEqual('FAILURE', code)
@@ -110,8 +130,12 @@ class TestChecks(StatusTestCase):
         self.set(compute_driver='arm_migrate.ArmLibvirtDriver')
         finder.install()
         self.assertEqual('SUCCESS', self.check('Compute driver')[0])
-        missing = mock.patch.object(status.importlib.util, 'find_spec',
-                                    autospec=True, return_value=None)
+        missing = mock.patch.object(
+            status.importlib.util,
+            'find_spec',
+            autospec=True,
+            return_value=None,
+        )
         missing.start()
         code, details = self.check('Compute driver')
         self.assertEqual('FAILURE', code)
@@ -127,75 +151,114 @@ class TestChecks(StatusTestCase):
         newer = ours.replace('"schema":1,', '"schema":9,')
         x86 = json.dumps({'arch': 'x86_64'})
         for rows, expected in (
-                ({}, ('SUCCESS', 'There are no Arm64 computes.')),
-                ({'x': x86}, ('SUCCESS', 'There are no Arm64 computes.')),
-                ({'a': ours, 'x': x86},
-                 ('SUCCESS', 'All 1 Arm64 computes have one.')),
-                ({'a': ours, 'b': STOCK, 'c': newer, 'd': STOCK, 'x': x86},
-                 ('WARNING', '3 of 4 Arm64 computes can not be judged, see'
-                  ' [arm_migrate] unknown: it has no record:'
-                  ' nova-arm-migrate does not run there, or could not probe'
-                  ' it: b, d; its record can not be read: record has schema'
-                  ' 9, this version reads 1 and 2: c')),
-                ({'a': None},
-                 ('WARNING', '1 of 1 Arm64 computes can not be judged, see'
-                  ' [arm_migrate] unknown: nothing is known of its CPU:'
-                  ' a'))):
+            ({}, ('SUCCESS', 'There are no Arm64 computes.')),
+            ({'x': x86}, ('SUCCESS', 'There are no Arm64 computes.')),
+            (
+                {'a': ours, 'x': x86},
+                ('SUCCESS', 'All 1 Arm64 computes have one.'),
+            ),
+            (
+                {'a': ours, 'b': STOCK, 'c': newer, 'd': STOCK, 'x': x86},
+                (
+                    'WARNING',
+                    '3 of 4 Arm64 computes can not be judged, see'
+                    ' [arm_migrate] unknown: it has no record:'
+                    ' nova-arm-migrate does not run there, or could not probe'
+                    ' it: b, d; its record can not be read: record has schema'
+                    ' 9, this version reads 1 and 2: c',
+                ),
+            ),
+            (
+                {'a': None},
+                (
+                    'WARNING',
+                    '1 of 1 Arm64 computes can not be judged, see'
+                    ' [arm_migrate] unknown: nothing is known of its CPU:'
+                    ' a',
+                ),
+            ),
+        ):
             self.cpu_infos.return_value = iter(rows.items())
             self.assertEqual(expected, self.check('Host records'))
 
     def test_no_database(self):
         self.cpu_infos.side_effect = db_exception.DBConnectionError(
-            'refused\n[SQL: ...]')
+            'refused\n[SQL: ...]'
+        )
         self.assertEqual(
-            ('FAILURE', "Nova's databases can not be read:"
-             ' DBConnectionError: refused'), self.check('Host records'))
+            (
+                'FAILURE',
+                "Nova's databases can not be read: DBConnectionError: refused",
+            ),
+            self.check('Host records'),
+        )
 
 
 class TestMain(StatusTestCase):
-
     def main(self, *argv, **kwargs):
         """Run the command. :returns: its exit code and stderr"""
         ran = mock.patch.object(upgradecheck, 'main', autospec=True, **kwargs)
-        with mock.patch.object(status.sys, 'argv', ['status', *argv]), \
-                contextlib.redirect_stderr(io.StringIO()) as errors, ran:
+        with (
+            mock.patch.object(status.sys, 'argv', ['status', *argv]),
+            contextlib.redirect_stderr(io.StringIO()) as errors,
+            ran,
+        ):
             return status.main(), errors.getvalue()
 
     def test_the_exit_code_is_that_of_the_checks(self):
         code = upgradecheck.Code.WARNING
-        self.assertEqual((1, ''), self.main(
-            'upgrade', 'check', return_value=code))
+        self.assertEqual(
+            (1, ''), self.main('upgrade', 'check', return_value=code)
+        )
 
     def test_a_damaged_file_is_one_line(self):
         self.assertEqual(
             (255, 'nova-arm-migrate-status: ValueError: bad file\n'),
-            self.main(side_effect=ValueError('bad file\nat line 1')))
+            self.main(side_effect=ValueError('bad file\nat line 1')),
+        )
 
 
 class TestCpuInfos(unittest.TestCase):
-
     def test_every_cell_but_the_one_for_failed_boots(self):
         objects.register_all()
-        cells = [objects.CellMapping(uuid=uuid) for uuid in (
-            objects.CellMapping.CELL0_UUID,
-            '0e82048c-d6d5-4f4f-8415-16e6317b1c1d',
-            '94e03ac6-2c4d-4b0f-9d0c-cf4a8f5a5d3f')]
-        nodes = {cell.uuid: [objects.ComputeNode(
-            hypervisor_hostname=f'host-{place}', cpu_info=str(place))]
-            for place, cell in enumerate(cells)}
+        cells = [
+            objects.CellMapping(uuid=uuid)
+            for uuid in (
+                objects.CellMapping.CELL0_UUID,
+                '0e82048c-d6d5-4f4f-8415-16e6317b1c1d',
+                '94e03ac6-2c4d-4b0f-9d0c-cf4a8f5a5d3f',
+            )
+        ]
+        nodes = {
+            cell.uuid: [
+                objects.ComputeNode(
+                    hypervisor_hostname=f'host-{place}', cpu_info=str(place)
+                )
+            ]
+            for place, cell in enumerate(cells)
+        }
         for target, name, result in (
-                (status.main_db, 'configure', None),
-                (status.api_db, 'configure', None),
-                (objects.CellMappingList, 'get_all', lambda context: cells),
-                (objects.ComputeNodeList, 'get_all',
-                 lambda cell: nodes[cell.uuid]),
-                (status.nova_context, 'target_cell',
-                 lambda context, cell: contextlib.nullcontext(cell))):
-            patched = mock.patch.object(target, name, autospec=True,
-                                        side_effect=result)
+            (status.main_db, 'configure', None),
+            (status.api_db, 'configure', None),
+            (objects.CellMappingList, 'get_all', lambda context: cells),
+            (
+                objects.ComputeNodeList,
+                'get_all',
+                lambda cell: nodes[cell.uuid],
+            ),
+            (
+                status.nova_context,
+                'target_cell',
+                lambda context, cell: contextlib.nullcontext(cell),
+            ),
+        ):
+            patched = mock.patch.object(
+                target, name, autospec=True, side_effect=result
+            )
             self.addCleanup(patched.stop)
             patched.start()
-        self.assertEqual([('host-1', '1'), ('host-2', '2')],
-                         list(status._cpu_infos()))
+        self.assertEqual(
+            [('host-1', '1'), ('host-2', '2')], list(status._cpu_infos())
+        )
         status.main_db.configure.assert_called_once_with(CONF)
         status.api_db.configure.assert_called_once_with(CONF)

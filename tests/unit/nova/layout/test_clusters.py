@@ -35,45 +35,55 @@ def floating(count, cpus=ALL):
 
 
 class TestNarrowed(logs.TestCase):
-
     def test_table(self):
         for count, cpus, clusters, turn, wanted in (
-                (2, ALL, PAIRS, 0, {0, 1}),
-                (2, ALL, PAIRS, 1, {2, 3}),
-                (3, ALL, PAIRS, 3, {6, 7, 0, 1}),
-                (3, ALL, FOURS, 1, {4, 5, 6, 7}),
-                (5, ALL, FOURS, 0, ALL),
-                # More vCPUs than CPUs: all of them, as claimed.
-                (9, ALL, FOURS, 0, ALL),
-                # The larger part of a cluster that is claimed in part.
-                (2, {3, 4, 5}, FOURS, 0, {4, 5}),
-                # Not known of each CPU, or overlapping: as claimed.
-                (2, ALL, PAIRS[:3], 0, ALL),
-                (2, ALL, [], 0, ALL),
-                (2, ALL, [*PAIRS, *FOURS], 0, ALL),
-                # Linux's way to say that a CPU is in no cluster.
-                (2, ALL, [frozenset({cpu}) for cpu in ALL], 0, ALL)):
+            (2, ALL, PAIRS, 0, {0, 1}),
+            (2, ALL, PAIRS, 1, {2, 3}),
+            (3, ALL, PAIRS, 3, {6, 7, 0, 1}),
+            (3, ALL, FOURS, 1, {4, 5, 6, 7}),
+            (5, ALL, FOURS, 0, ALL),
+            # More vCPUs than CPUs: all of them, as claimed.
+            (9, ALL, FOURS, 0, ALL),
+            # The larger part of a cluster that is claimed in part.
+            (2, {3, 4, 5}, FOURS, 0, {4, 5}),
+            # Not known of each CPU, or overlapping: as claimed.
+            (2, ALL, PAIRS[:3], 0, ALL),
+            (2, ALL, [], 0, ALL),
+            (2, ALL, [*PAIRS, *FOURS], 0, ALL),
+            # Linux's way to say that a CPU is in no cluster.
+            (2, ALL, [frozenset({cpu}) for cpu in ALL], 0, ALL),
+        ):
             with self.subTest(count=count, clusters=clusters, turn=turn):
                 self.assertEqual(
                     floating(count, wanted),
-                    narrowed(floating(count, cpus), clusters, turn))
+                    narrowed(floating(count, cpus), clusters, turn),
+                )
 
     def test_dedicated_cpus_and_all_else_stay(self):
         layout = Layout(
-            vcpus={0: frozenset({7}), 1: ALL, 2: ALL}, emulator=ALL)
+            vcpus={0: frozenset({7}), 1: ALL, 2: ALL}, emulator=ALL
+        )
         self.assertEqual(
-            Layout(vcpus={0: frozenset({7}), 1: {0, 1}, 2: {0, 1}},
-                   emulator=ALL), narrowed(layout, PAIRS))
+            Layout(
+                vcpus={0: frozenset({7}), 1: {0, 1}, 2: {0, 1}}, emulator=ALL
+            ),
+            narrowed(layout, PAIRS),
+        )
 
     @settings(deadline=None)
-    @given(st.integers(1, 12), st.sets(st.integers(0, 15), min_size=1),
-           st.lists(st.integers(0, 4), min_size=16, max_size=16),
-           st.integers(0, 99))
+    @given(
+        st.integers(1, 12),
+        st.sets(st.integers(0, 15), min_size=1),
+        st.lists(st.integers(0, 4), min_size=16, max_size=16),
+        st.integers(0, 99),
+    )
     def test_subset_of_the_claim_in_the_fewest_clusters(
-            self, count, cpus, places, turn):
+        self, count, cpus, places, turn
+    ):
         clusters = {
             frozenset(cpu for cpu in range(16) if places[cpu] == number)
-            for number in places}
+            for number in places
+        }
         found = narrowed(floating(count, cpus), clusters, turn)
         chosen = found.vcpus[0]
         self.assertEqual({chosen}, set(found.vcpus.values()))
@@ -82,13 +92,15 @@ class TestNarrowed(logs.TestCase):
         touched = sum(1 for cluster in clusters if cluster & chosen)
         if chosen != cpus:
             fewer = itertools.combinations(clusters, touched - 1)
-            self.assertTrue(all(
-                len(frozenset().union(*some) & cpus) < count
-                for some in fewer))
+            self.assertTrue(
+                all(
+                    len(frozenset().union(*some) & cpus) < count
+                    for some in fewer
+                )
+            )
 
 
 class TestClustersOfAHost(logs.TestCase):
-
     def test_as_linux_has_them(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
@@ -98,5 +110,7 @@ class TestClustersOfAHost(logs.TestCase):
                 topology.mkdir(parents=True)
                 (topology / 'cluster_cpus_list').write_text(text)
             (folder / 'cpufreq').mkdir()
-            self.assertEqual({frozenset({0, 1}), frozenset({2, 3})},
-                             numa_host.clusters(folder))
+            self.assertEqual(
+                {frozenset({0, 1}), frozenset({2, 3})},
+                numa_host.clusters(folder),
+            )

@@ -23,24 +23,25 @@ import zlib
 from nova import exception
 from nova import objects
 
-from nova_arm_migrate.nova.layout import numa_migration
 from nova_arm_migrate.nova.layout import channel as channel
 from nova_arm_migrate.nova.layout import dry_run
 from nova_arm_migrate.nova.layout import numa_host
+from nova_arm_migrate.nova.layout import numa_migration
+from nova_arm_migrate.numa import parse
+from nova_arm_migrate.numa import proof
 from nova_arm_migrate.numa.errors import AbiError
 from nova_arm_migrate.numa.errors import DomainXmlError
 from nova_arm_migrate.numa.errors import NumaError
 from nova_arm_migrate.numa.layout import Layout
-from nova_arm_migrate.numa import parse
-from nova_arm_migrate.numa import proof
 from tests import logs
 from tests.unit.numa import domains
 
 objects.register_all()
 
 UUID = '5fab6043-7e80-4d43-b212-355127881df1'
-LAYOUT = Layout(vcpus={0: frozenset({8}), 1: frozenset({9})},
-                emulator=frozenset({8}))
+LAYOUT = Layout(
+    vcpus={0: frozenset({8}), 1: frozenset({9})}, emulator=frozenset({8})
+)
 
 
 class LibvirtError(Exception):
@@ -48,7 +49,6 @@ class LibvirtError(Exception):
 
 
 class NumaTestCase(logs.TestCase):
-
     def setUp(self):
         super().setUp()
         libvirt = types.SimpleNamespace(libvirtError=LibvirtError)
@@ -64,7 +64,6 @@ class NumaTestCase(logs.TestCase):
 
 
 class TestChannel(NumaTestCase):
-
     def test_entries_beside_those_of_nova(self):
         data = objects.LibvirtLiveMigrateData()
         self.assertIsNone(channel.take(data, channel.ASK))
@@ -73,15 +72,15 @@ class TestChannel(NumaTestCase):
         channel.put(data, channel.LAYOUT, 'text')
         self.assertIsNone(channel.take(data, channel.ASK))
         self.assertEqual('text', channel.take(data, channel.LAYOUT))
-        self.assertEqual({'volume': 'attachment'},
-                         data.old_vol_attachment_ids)
+        self.assertEqual({'volume': 'attachment'}, data.old_vol_attachment_ids)
 
     def test_over_rpc_by_a_compute_that_does_not_know_of_it(self):
         data = objects.LibvirtLiveMigrateData()
         channel.put(data, channel.LAYOUT, 'text')
         for version in ('1.14', '1.10', '1.4'):
             there = objects.LibvirtLiveMigrateData.obj_from_primitive(
-                data.obj_to_primitive(target_version=version))
+                data.obj_to_primitive(target_version=version)
+            )
             self.assertEqual('text', channel.take(there, channel.LAYOUT))
 
     def test_domains(self):
@@ -91,18 +90,22 @@ class TestChannel(NumaTestCase):
         self.assertLess(len(packed), len(xml) / 4)
 
     def test_damaged_domains(self):
-        bomb = base64.b64encode(
-            zlib.compress(bytes(parse.LIMIT + 1))).decode()
+        bomb = base64.b64encode(zlib.compress(bytes(parse.LIMIT + 1))).decode()
         good = channel.pack(domains.read('floating'))
-        for text in ('', 'x', '\xff', bomb, good[:-8],
-                     base64.b64encode(b'plain').decode(),
-                     base64.b64encode(zlib.compress(b'\xff')).decode()):
+        for text in (
+            '',
+            'x',
+            '\xff',
+            bomb,
+            good[:-8],
+            base64.b64encode(b'plain').decode(),
+            base64.b64encode(zlib.compress(b'\xff')).decode(),
+        ):
             with self.subTest(text[:8]), self.assertRaises(DomainXmlError):
                 channel.unpack(text)
 
 
 class TestSchema(NumaTestCase):
-
     def setUp(self):
         super().setUp()
         folder = tempfile.TemporaryDirectory()
@@ -136,13 +139,13 @@ class TestSchema(NumaTestCase):
             else:
                 self.path.write_text(text)
             with self.logged() as logs:
-                self.assertIsNone(dry_run.Schema(self.path).fault(
-                    self.bad, self.good))
+                self.assertIsNone(
+                    dry_run.Schema(self.path).fault(self.bad, self.good)
+                )
             self.assertIn('can not be read', logs.output[0])
 
 
 class TestHost(NumaTestCase):
-
     def test_free_pages(self):
         def ask(sizes, node, count, flags):
             self.assertEqual(1, count)
@@ -152,26 +155,35 @@ class TestHost(NumaTestCase):
 
         host = mock.Mock()
         host.get_connection.return_value.getFreePages = ask
-        cells = {number: types.SimpleNamespace(
-            id=number, memory=4, cpus=[types.SimpleNamespace(id=number)],
-            mempages=[types.SimpleNamespace(size=size) for size in sizes])
-            for number, sizes in ((0, [64, 4]), (3, []), (8, [4]))}
+        cells = {
+            number: types.SimpleNamespace(
+                id=number,
+                memory=4,
+                cpus=[types.SimpleNamespace(id=number)],
+                mempages=[types.SimpleNamespace(size=size) for size in sizes],
+            )
+            for number, sizes in ((0, [64, 4]), (3, []), (8, [4]))
+        }
         host.get_capabilities.return_value.host.topology.cells = list(
-            cells.values())
+            cells.values()
+        )
         host.get_online_cpus.return_value = {1}
         host.list_guests.return_value = []
         with self.logged() as logs:
             found = numa_host.host_numa(host, UUID, frozenset())
         self.assertIn('node 8', logs.output[0])
         self.assertEqual({1}, found.online)
-        self.assertEqual([{4: 0, 64: 0}, None, None],
-                         [node.free_pages for node in found.nodes.values()])
+        self.assertEqual(
+            [{4: 0, 64: 0}, None, None],
+            [node.free_pages for node in found.nodes.values()],
+        )
         self.assertIsNone(
-            numa_host.host_numa(
-                host, UUID, frozenset(), online=False).online)
+            numa_host.host_numa(host, UUID, frozenset(), online=False).online
+        )
         host.get_capabilities.return_value.host.topology = None
-        self.assertEqual({}, numa_host.host_numa(
-            host, UUID, frozenset()).nodes)
+        self.assertEqual(
+            {}, numa_host.host_numa(host, UUID, frozenset()).nodes
+        )
 
     def test_cpus_that_others_hold(self):
         def guest(uuid, **kwargs):
@@ -183,16 +195,17 @@ class TestHost(NumaTestCase):
             guest('a', return_value=domains.read('two-cells-hugepages')),
             guest('b', return_value=domains.read('floating')),
             guest('c', side_effect=LibvirtError('gone')),
-            guest('d', return_value='<!DOCTYPE domain><domain/>')]
+            guest('d', return_value='<!DOCTYPE domain><domain/>'),
+        ]
         with self.logged() as logs:
             self.assertEqual(
                 {'two-cells-hugepages': {3}},
-                numa_host.held_cpus(host, UUID, frozenset({2, 3})))
+                numa_host.held_cpus(host, UUID, frozenset({2, 3})),
+            )
         self.assertEqual(2, len(logs.output))
 
 
 class TestProcess(NumaTestCase):
-
     def setUp(self):
         super().setUp()
         folder = tempfile.TemporaryDirectory()
@@ -216,7 +229,8 @@ class TestProcess(NumaTestCase):
         (folder / 'maps').write_text(maps)
         (folder / 'statm').write_text('9000 2000 0 0 0 0 0\n')
         (folder / 'cmdline').write_bytes(
-            b'\0'.join([b'qemu', b'-uuid', uuid.encode(), b'']))
+            b'\0'.join([b'qemu', b'-uuid', uuid.encode(), b''])
+        )
         other = self.proc / '1'
         other.mkdir()
         (other / 'cmdline').write_bytes(UUID.encode())
@@ -226,8 +240,9 @@ class TestProcess(NumaTestCase):
     def test_a_recorded_guest(self):
         self.play('one-cell-pinned')
         reports = list(numa_host.live(domains.read('one-cell-pinned'), UUID))
-        self.assertEqual(['libvirt', '/proc'],
-                         [live.source for live in reports])
+        self.assertEqual(
+            ['libvirt', '/proc'], [live.source for live in reports]
+        )
         for live in reports:
             self.assertEqual({0: {2}, 1: {3}}, live.vcpus)
             self.assertEqual({0: {1}}, live.nodes)
@@ -236,8 +251,9 @@ class TestProcess(NumaTestCase):
         folder = self.play('one-cell-pinned')
         (folder / 'statm').write_text(f'9 {(1 << 24) + 1} 0 0 0 0 0\n')
         with self.assertLogs('nova_arm_migrate', 'INFO') as logs:
-            reports = list(numa_host.live(
-                domains.read('one-cell-pinned'), UUID))
+            reports = list(
+                numa_host.live(domains.read('one-cell-pinned'), UUID)
+            )
         self.assertIn('is not compared', logs.output[0])
         self.assertEqual({0: {2}, 1: {3}}, reports[1].vcpus)
 
@@ -259,22 +275,30 @@ class TestProcess(NumaTestCase):
 
     def test_no_process_and_a_strange_one(self):
         with self.logged():
-            self.assertEqual(1, len(list(numa_host.live(
-                domains.read('one-cell-pinned'), UUID))))
+            self.assertEqual(
+                1,
+                len(
+                    list(numa_host.live(domains.read('one-cell-pinned'), UUID))
+                ),
+            )
         folder = self.play('one-cell-pinned')
         gone, strange = sorted((folder / 'task').iterdir())[:2]
         (gone / 'comm').unlink()
-        self.assertEqual(2, len(list(numa_host.live(
-            domains.read('one-cell-pinned'), UUID))))
+        self.assertEqual(
+            2, len(list(numa_host.live(domains.read('one-cell-pinned'), UUID)))
+        )
         (strange / 'status').write_text('?')
         with self.logged() as logs:
-            self.assertEqual(1, len(list(numa_host.live(
-                domains.read('one-cell-pinned'), UUID))))
+            self.assertEqual(
+                1,
+                len(
+                    list(numa_host.live(domains.read('one-cell-pinned'), UUID))
+                ),
+            )
         self.assertIn('can not be looked at', logs.output[0])
 
 
 class TestMigration(NumaTestCase):
-
     def setUp(self):
         super().setUp()
         self.driver = mock.Mock()
@@ -284,7 +308,8 @@ class TestMigration(NumaTestCase):
 
     def test_the_source_sends_no_password(self):
         xml = domains.read('one-cell-pinned').replace(
-            '<devices>', "<devices><graphics type='vnc' passwd='secret'/>")
+            '<devices>', "<devices><graphics type='vnc' passwd='secret'/>"
+        )
         guest = self.driver._host.get_guest.return_value
         guest.get_xml_desc.return_value = xml
         self.numa.ask(self.instance, self.data)
@@ -300,8 +325,9 @@ class TestMigration(NumaTestCase):
         self.numa.answer(self.instance, self.data)
         self.assertIsNone(channel.take(self.data, channel.DOMAIN))
         guest = object()
-        self.assertIs(guest, self.numa.leaving(
-            self.instance, self.data, guest))
+        self.assertIs(
+            guest, self.numa.leaving(self.instance, self.data, guest)
+        )
 
     def test_a_guest_that_is_not_placed(self):
         self.instance.migration_context = None
@@ -312,17 +338,27 @@ class TestMigration(NumaTestCase):
 
     def test_a_host_without_numa(self):
         self.driver._get_guest_numa_config.return_value = (
-            {1, 2}, None, None, None)
+            {1, 2},
+            None,
+            None,
+            None,
+        )
         self.assertEqual(
             Layout(shared=frozenset({1, 2})),
-            numa_migration.claimed_layout(self.driver, None, None, None))
+            numa_migration.claimed_layout(self.driver, None, None, None),
+        )
 
     def test_the_claim_is_released(self):
-        for error in (NumaError('/domain', 'no'), KeyError('x'),
-                      exception.MigrationPreCheckError(reason='no')):
+        for error in (
+            NumaError('/domain', 'no'),
+            KeyError('x'),
+            exception.MigrationPreCheckError(reason='no'),
+        ):
             claim = mock.Mock()
-            with self.assertRaises(exception.MigrationPreCheckError), (
-                    self.numa.claimed(claim)):
+            with (
+                self.assertRaises(exception.MigrationPreCheckError),
+                self.numa.claimed(claim),
+            ):
                 raise error
             claim.abort.assert_called_once_with()
         claim = mock.Mock()
@@ -337,31 +373,40 @@ class TestMigration(NumaTestCase):
         leaving = numa_migration.GuestWithLayout(guest, LAYOUT)
         self.assertIs(guest.is_active, leaving.is_active)
         with self.assertRaises(AbiError):
-            leaving.migrate('uri', destination_xml=xml.replace(
-                "<gic version='3'/>", "<gic version='2'/>"))
+            leaving.migrate(
+                'uri',
+                destination_xml=xml.replace(
+                    "<gic version='3'/>", "<gic version='2'/>"
+                ),
+            )
         guest.migrate.assert_not_called()
         leaving.migrate('uri', destination_xml=xml, flags=3)
         (call,) = guest.migrate.call_args_list
-        self.assertIn('<vcpupin vcpu="0" cpuset="8"/>',
-                      call.kwargs['destination_xml'])
+        self.assertIn(
+            '<vcpupin vcpu="0" cpuset="8"/>', call.kwargs['destination_xml']
+        )
         self.assertEqual(3, call.kwargs['flags'])
         leaving.migrate('uri')
         self.assertEqual({}, guest.migrate.call_args.kwargs)
 
 
 class TestRepair(NumaTestCase):
-
     def repair(self, part, number, domain):
-        numa_migration.repair(domain, proof.Difference(
-            part, number, frozenset({2}), frozenset({1}), 'libvirt'))
+        numa_migration.repair(
+            domain,
+            proof.Difference(
+                part, number, frozenset({2}), frozenset({1}), 'libvirt'
+            ),
+        )
         return domain.mock_calls
 
     def test_pins(self):
         cpus = False, False, True
         for part, number, call in (
-                (proof.Part.VCPU, 4, mock.call.pinVcpuFlags(4, cpus, 0)),
-                (proof.Part.IOTHREAD, 1, mock.call.pinIOThread(1, cpus, 0)),
-                (proof.Part.EMULATOR, None, mock.call.pinEmulator(cpus, 0))):
+            (proof.Part.VCPU, 4, mock.call.pinVcpuFlags(4, cpus, 0)),
+            (proof.Part.IOTHREAD, 1, mock.call.pinIOThread(1, cpus, 0)),
+            (proof.Part.EMULATOR, None, mock.call.pinEmulator(cpus, 0)),
+        ):
             self.assertEqual([call], self.repair(part, number, mock.Mock()))
 
     def test_what_libvirt_does_not_do(self):

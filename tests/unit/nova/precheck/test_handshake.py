@@ -22,16 +22,17 @@ objects.register_all()
 
 
 class TestMark(unittest.TestCase):
-
     def test_it_travels_as_nova_sends_it(self):
         data = objects.LibvirtLiveMigrateData()
         self.assertFalse(handshake.is_marked(data))
         handshake.mark(data)
         arrived = objects.LibvirtLiveMigrateData.obj_from_primitive(
-            data.obj_to_primitive())
+            data.obj_to_primitive()
+        )
         self.assertTrue(handshake.is_marked(arrived))
 
     def test_events_of_a_stock_destination_are_no_mark(self):
         data = objects.LibvirtLiveMigrateData(
-            supported_perf_events=['cmt', 'mbml'])
+            supported_perf_events=['cmt', 'mbml']
+        )
         self.assertFalse(handshake.is_marked(data))

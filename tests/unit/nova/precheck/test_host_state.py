@@ -15,10 +15,10 @@
 import threading
 from unittest import mock
 
-from nova_arm_migrate.nova.records.domain import Domain
-from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.nova.precheck import host_state
+from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.probe.errors import NoPermission
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.recorded import RecordedHost
@@ -47,13 +47,13 @@ class Probe(RecordedHost):
 
 
 class TestThisHost(logs.TestCase):
-
     def setUp(self):
         super().setUp()
         self.probe = Probe(synthetic.host())
         self.versions = ('10.0.0', '11.3.0')
-        self.host = host_state.HostProbeCache(lambda: self.probe,
-                                   lambda: self.versions)
+        self.host = host_state.HostProbeCache(
+            lambda: self.probe, lambda: self.versions
+        )
 
     def test_probed_once(self):
         self.assertEqual(synthetic.host(), self.host.host())
@@ -69,7 +69,9 @@ class TestThisHost(logs.TestCase):
 
     def test_a_failure_is_told_once_and_tried_again(self):
         self.probe.error = NoPermission('/dev/kvm')
-        with mock.patch.object(host_state.LOG, 'warning', autospec=True) as warning:
+        with mock.patch.object(
+            host_state.LOG, 'warning', autospec=True
+        ) as warning:
             for _ in range(3):
                 self.assertIn('group kvm', self.host.host_or_reason())
             self.assertEqual(1, warning.call_count)
@@ -82,7 +84,9 @@ class TestThisHost(logs.TestCase):
 
     def test_a_failure_after_a_success_is_news(self):
         self.probe.error = ProbeError('gone')
-        with mock.patch.object(host_state.LOG, 'warning', autospec=True) as warning:
+        with mock.patch.object(
+            host_state.LOG, 'warning', autospec=True
+        ) as warning:
             self.host.host_or_reason()
             self.probe.error = None
             self.host.host_or_reason()
@@ -106,8 +110,9 @@ class TestThisHost(logs.TestCase):
             return synthetic.host()
 
         self.versions = ('10.1.0', '11.3.0')
-        with mock.patch.object(self.probe, 'host', autospec=True,
-                               side_effect=slow):
+        with mock.patch.object(
+            self.probe, 'host', autospec=True, side_effect=slow
+        ):
             thread = threading.Thread(target=self.host.host)
             thread.start()
             entered.wait()
@@ -118,14 +123,19 @@ class TestThisHost(logs.TestCase):
 
 
 class TestStarted(TestThisHost):
-
     def test_the_guest_has_what_kvm_shows_it(self):
-        domain = Domain(disabled=frozenset({'sve', 'pmu'}), gic=3,
-                        memory=1 << 30)
+        domain = Domain(
+            disabled=frozenset({'sve', 'pmu'}), gic=3, memory=1 << 30
+        )
         self.assertEqual(
-            guest_started_on(synthetic.host(), disabled=domain.disabled,
-                             gic=3, memory=1 << 30),
-            self.host.started(domain))
+            guest_started_on(
+                synthetic.host(),
+                disabled=domain.disabled,
+                gic=3,
+                memory=1 << 30,
+            ),
+            self.host.started(domain),
+        )
 
     def test_without_a_scratch_vcpu_it_follows_from_the_profile(self):
         self.host.host()
@@ -133,7 +143,8 @@ class TestStarted(TestThisHost):
         domain = Domain(disabled=frozenset({'pauth'}))
         self.assertEqual(
             guest_started_on(synthetic.host(), disabled=domain.disabled),
-            self.host.started(domain))
+            self.host.started(domain),
+        )
 
     def test_without_a_profile_there_is_no_record(self):
         self.probe.error = ProbeError('no such device')

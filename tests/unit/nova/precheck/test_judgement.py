@@ -15,16 +15,16 @@
 import json
 import unittest
 
-from nova_arm_migrate.nova.conf import Enforcement
-from nova_arm_migrate.nova.conf import Settings
-from nova_arm_migrate.nova.records.domain import Domain
-from nova_arm_migrate.nova.precheck import judgement
-from nova_arm_migrate.nova.precheck.judgement import Action
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
-from nova_arm_migrate.probe.types import Trial
+from nova_arm_migrate.nova.conf import Enforcement
+from nova_arm_migrate.nova.conf import Settings
+from nova_arm_migrate.nova.precheck import judgement
+from nova_arm_migrate.nova.precheck.judgement import Action
+from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.probe.recorded import RecordedHost
+from nova_arm_migrate.probe.types import Trial
 from tests.unit.core import synthetic as s
 
 HOST = s.host()
@@ -39,23 +39,29 @@ def started(host=HOST, **kwargs):
 
 def judge(recorded, source, destination, settings=Settings(), trial=None):
     return judgement.judge(
-        judgement.migrating_guest(recorded, source, Domain()), destination,
-        settings, trial)
+        judgement.migrating_guest(recorded, source, Domain()),
+        destination,
+        settings,
+        trial,
+    )
 
 
 class TestDeparting(unittest.TestCase):
-
     def test_its_own_record_counts_and_not_its_host(self):
         leaving = judgement.migrating_guest(started(LESSER), HOST, Domain())
         self.assertEqual(started(LESSER), leaving.guest)
         self.assertEqual((), leaving.unknown)
 
     def test_without_a_record_its_host_counts(self):
-        leaving = judgement.migrating_guest(None, HOST, Domain(
-            disabled=frozenset({'pmu'}), memory=1 << 30))
+        leaving = judgement.migrating_guest(
+            None, HOST, Domain(disabled=frozenset({'pmu'}), memory=1 << 30)
+        )
         self.assertEqual(
-            started(disabled=frozenset({'pmu'}), memory=1 << 30,
-                    inferred=True), leaving.guest)
+            started(
+                disabled=frozenset({'pmu'}), memory=1 << 30, inferred=True
+            ),
+            leaving.guest,
+        )
 
     def test_registers_gained_on_the_way_count(self):
         newer = s.host(listed=s.LISTED | {s.TCR2})
@@ -79,33 +85,37 @@ class TestDeparting(unittest.TestCase):
 
 
 class TestVerdict(unittest.TestCase):
-
     def test_accepted(self):
         outcome = judge(started(), HOST, HOST)
         self.assertIs(Action.ACCEPT, outcome.action)
         self.assertIs(Verdict.COMPATIBLE, outcome.report.verdict)
 
     def test_directional(self):
-        self.assertIs(Action.ACCEPT,
-                      judge(started(LESSER), LESSER, HOST).action)
+        self.assertIs(
+            Action.ACCEPT, judge(started(LESSER), LESSER, HOST).action
+        )
         self.assertIs(Action.REFUSE, judge(started(), HOST, LESSER).action)
 
     def test_a_guest_goes_home(self):
-        self.assertIs(Action.ACCEPT,
-                      judge(started(LESSER), HOST, LESSER).action)
+        self.assertIs(
+            Action.ACCEPT, judge(started(LESSER), HOST, LESSER).action
+        )
 
     def test_unknown(self):
-        cases = ((None, 'no record', HOST), (started(), HOST, 'no probe'),
-                 (started(), 'no record', HOST), ('damaged', HOST, HOST),
-                 ('damaged', 'no record', 'no probe'))
+        cases = (
+            (None, 'no record', HOST),
+            (started(), HOST, 'no probe'),
+            (started(), 'no record', HOST),
+            ('damaged', HOST, HOST),
+            ('damaged', 'no record', 'no probe'),
+        )
         allow = Settings(refuse_unknown=False)
         for case in cases:
             with self.subTest(case[0:2]):
                 outcome = judge(*case)
                 self.assertIs(Verdict.UNKNOWN, outcome.report.verdict)
                 self.assertIs(Action.REFUSE, outcome.action)
-                self.assertIs(Action.WARN,
-                              judge(*case, settings=allow).action)
+                self.assertIs(Action.WARN, judge(*case, settings=allow).action)
 
     def test_doubt_does_not_soften_a_refusal(self):
         allow = Settings(refuse_unknown=False)
@@ -115,95 +125,124 @@ class TestVerdict(unittest.TestCase):
     def test_warn_lets_everything_through(self):
         warn = Settings(enforcement=Enforcement.WARN)
         for destination in (LESSER, OTHER_TIMER, 'no probe'):
-            self.assertIs(Action.WARN, judge(
-                started(), HOST, destination, warn).action)
-        self.assertIs(Action.ACCEPT,
-                      judge(started(), HOST, HOST, warn).action)
+            self.assertIs(
+                Action.WARN, judge(started(), HOST, destination, warn).action
+            )
+        self.assertIs(Action.ACCEPT, judge(started(), HOST, HOST, warn).action)
 
     def test_silent_hazards(self):
-        self.assertIs(Action.REFUSE,
-                      judge(started(), HOST, OTHER_TIMER).action)
+        self.assertIs(
+            Action.REFUSE, judge(started(), HOST, OTHER_TIMER).action
+        )
         lax = Settings(options=Options(hazards_block=False))
-        self.assertIs(Action.ACCEPT,
-                      judge(started(), HOST, OTHER_TIMER, lax).action)
+        self.assertIs(
+            Action.ACCEPT, judge(started(), HOST, OTHER_TIMER, lax).action
+        )
 
     def test_overrides_are_told(self):
-        settings = Settings(options=Options(overrides=frozenset(
-            {'CNTFRQ_EL0', 'CTR_EL0.DIC'})))
+        settings = Settings(
+            options=Options(overrides=frozenset({'CNTFRQ_EL0', 'CTR_EL0.DIC'}))
+        )
         outcome = judge(started(), HOST, OTHER_TIMER, settings)
         self.assertIs(Action.ACCEPT, outcome.action)
-        self.assertEqual(['CNTFRQ_EL0'],
-                         [f.name for f in outcome.overridden])
+        self.assertEqual(['CNTFRQ_EL0'], [f.name for f in outcome.overridden])
         self.assertEqual((), judge(started(), HOST, HOST).overridden)
 
     def test_a_destination_without_the_extension(self):
-        self.assertIs(Action.REFUSE, judgement.unjudged_destination(
-            Settings()).action)
-        self.assertIs(Action.WARN, judgement.unjudged_destination(
-            Settings(refuse_unknown=False)).action)
+        self.assertIs(
+            Action.REFUSE, judgement.unjudged_destination(Settings()).action
+        )
+        self.assertIs(
+            Action.WARN,
+            judgement.unjudged_destination(
+                Settings(refuse_unknown=False)
+            ).action,
+        )
 
 
 class TestTrial(unittest.TestCase):
-
     def test_agrees(self):
-        outcome = judge(started(), HOST, HOST,
-                        trial=RecordedHost(HOST).trial)
+        outcome = judge(started(), HOST, HOST, trial=RecordedHost(HOST).trial)
         self.assertIs(Action.ACCEPT, outcome.action)
         self.assertRegex(outcome.trial, '^[0-9]+ accepted$')
-        outcome = judge(started(), HOST, LESSER,
-                        trial=RecordedHost(LESSER).trial)
+        outcome = judge(
+            started(), HOST, LESSER, trial=RecordedHost(LESSER).trial
+        )
         self.assertIs(Action.REFUSE, outcome.action)
         self.assertRegex(outcome.trial, '^1 of [0-9]+ refused$')
         self.assertEqual((), outcome.disagreements)
 
     def test_has_the_last_word_against_the_rule(self):
-        outcome = judge(started(), HOST, HOST, trial=lambda guest: Trial(
-            refused=((s.CTR, 'EINVAL'),), written=9))
+        outcome = judge(
+            started(),
+            HOST,
+            HOST,
+            trial=lambda guest: Trial(refused=((s.CTR, 'EINVAL'),), written=9),
+        )
         self.assertIs(Action.REFUSE, outcome.action)
         self.assertEqual('1 of 9 refused', outcome.trial)
         (difference,) = outcome.disagreements
-        self.assertEqual(('CTR_EL0', 'accepted', 'EINVAL'), (
-            difference.register, difference.static, difference.trial))
+        self.assertEqual(
+            ('CTR_EL0', 'accepted', 'EINVAL'),
+            (difference.register, difference.static, difference.trial),
+        )
 
     def test_has_the_last_word_for_the_guest(self):
-        outcome = judge(started(), HOST, LESSER,
-                        trial=lambda guest: Trial(written=9))
+        outcome = judge(
+            started(), HOST, LESSER, trial=lambda guest: Trial(written=9)
+        )
         self.assertIs(Action.ACCEPT, outcome.action)
-        self.assertEqual(['ID_AA64ISAR0_EL1'],
-                         [d.register for d in outcome.disagreements])
+        self.assertEqual(
+            ['ID_AA64ISAR0_EL1'], [d.register for d in outcome.disagreements]
+        )
 
     def test_says_nothing_about_silent_hazards(self):
-        outcome = judge(started(), HOST, OTHER_TIMER,
-                        trial=lambda guest: Trial(written=9))
+        outcome = judge(
+            started(), HOST, OTHER_TIMER, trial=lambda guest: Trial(written=9)
+        )
         self.assertIs(Action.REFUSE, outcome.action)
 
     def test_does_not_take_away_doubt_about_the_guest(self):
-        outcome = judge(started(), 'no record', HOST,
-                        trial=lambda guest: Trial(written=9))
+        outcome = judge(
+            started(), 'no record', HOST, trial=lambda guest: Trial(written=9)
+        )
         self.assertIs(Verdict.UNKNOWN, outcome.report.verdict)
 
     def test_that_was_not_made_changes_nothing(self):
-        outcome = judge(started(), HOST, LESSER, trial=lambda guest: Trial(
-            ran=False, why_not='no memory'))
+        outcome = judge(
+            started(),
+            HOST,
+            LESSER,
+            trial=lambda guest: Trial(ran=False, why_not='no memory'),
+        )
         self.assertIs(Action.REFUSE, outcome.action)
         self.assertEqual('not run: no memory', outcome.trial)
 
     def test_is_an_option(self):
-        outcome = judge(started(), HOST, HOST, Settings(trial=False),
-                        lambda guest: self.fail('tried all the same'))
+        outcome = judge(
+            started(),
+            HOST,
+            HOST,
+            Settings(trial=False),
+            lambda guest: self.fail('tried all the same'),
+        )
         self.assertEqual('', outcome.trial)
 
     def test_needs_a_guest(self):
-        judge(None, 'no record', HOST,
-              trial=lambda guest: self.fail('tried without a guest'))
+        judge(
+            None,
+            'no record',
+            HOST,
+            trial=lambda guest: self.fail('tried without a guest'),
+        )
 
 
-TOLD = ('arm64: ID_AA64ISAR0_EL1.TS: guest 1 (FlagM), host-b 0 (not'
-        ' implemented)')
+TOLD = (
+    'arm64: ID_AA64ISAR0_EL1.TS: guest 1 (FlagM), host-b 0 (not implemented)'
+)
 
 
 class TestWords(unittest.TestCase):
-
     room = 255 - len('Migration pre-check error: ')
 
     def text(self, *case, host='host-b', room=room):
@@ -212,44 +251,49 @@ class TestWords(unittest.TestCase):
         return text
 
     def test_the_verdict_comes_first(self):
-        self.assertEqual(
-            TOLD,
-            self.text(started(), HOST, LESSER))
+        self.assertEqual(TOLD, self.text(started(), HOST, LESSER))
 
     def test_how_many_more(self):
         worse = s.with_field(LESSER, 'ID_AA64ISAR0_EL1.RNDR', 0)
-        self.assertRegex(self.text(started(), HOST, worse),
-                         r'guest 1, host-b 0 \(\+1 more\)$')
+        self.assertRegex(
+            self.text(started(), HOST, worse),
+            r'guest 1, host-b 0 \(\+1 more\)$',
+        )
 
     def test_a_long_name_is_cut_to_its_first_label(self):
-        text = self.text(started(), HOST, LESSER,
-                         host='host-b.' + 'x' * 250)
-        self.assertEqual(
-            TOLD, text)
+        text = self.text(started(), HOST, LESSER, host='host-b.' + 'x' * 250)
+        self.assertEqual(TOLD, text)
 
     def test_what_is_still_too_long_keeps_its_end(self):
         worse = s.with_field(LESSER, 'ID_AA64ISAR0_EL1.RNDR', 0)
         text = self.text(started(), HOST, worse, host='ü' * 250)
-        self.assertRegex(text, r'^arm64: ID_AA64ISAR0_EL1.\w+: guest 1.*, ü+'
-                               r'\.\.\. 0.* \(\+1 more\)$')
+        self.assertRegex(
+            text,
+            r'^arm64: ID_AA64ISAR0_EL1.\w+: guest 1.*, ü+'
+            r'\.\.\. 0.* \(\+1 more\)$',
+        )
 
     def test_bytes_are_counted_and_not_characters(self):
         for room in range(40, 60):
-            text = self.text(started(), HOST, LESSER, host='ü' * 250,
-                             room=room)
+            text = self.text(
+                started(), HOST, LESSER, host='ü' * 250, room=room
+            )
             self.assertTrue(text.endswith('...'), text)
 
     def test_unknown_says_why(self):
         self.assertEqual(
             'arm64: unknown: SOURCE: it has no record',
-            self.text(started(), 'it has no record', HOST))
+            self.text(started(), 'it has no record', HOST),
+        )
 
     def test_the_whole_is_json(self):
-        outcome = judge(started(), HOST, LESSER,
-                        trial=lambda guest: Trial(written=9))
+        outcome = judge(
+            started(), HOST, LESSER, trial=lambda guest: Trial(written=9)
+        )
         whole = json.loads(json.dumps(outcome.to_dict()))
         self.assertEqual('accept', whole['action'])
         self.assertEqual('9 accepted', whole['trial'])
-        self.assertEqual('ID_AA64ISAR0_EL1',
-                         whole['disagreements'][0]['register'])
+        self.assertEqual(
+            'ID_AA64ISAR0_EL1', whole['disagreements'][0]['register']
+        )
         self.assertEqual('TS', whole['findings'][0]['field'])

@@ -15,22 +15,27 @@
 import json
 import unittest
 
-from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.nova.records import cpu_info
 from tests.unit.core import synthetic
 
-CPU_INFO = json.dumps({
-    'arch': 'aarch64', 'model': None, 'vendor': 'ARM',
-    'topology': {'cells': 1, 'sockets': 1, 'cores': 8, 'threads': 1},
-    'features': ['sha2', 'aes', 'fp']})
+CPU_INFO = json.dumps(
+    {
+        'arch': 'aarch64',
+        'model': None,
+        'vendor': 'ARM',
+        'topology': {'cells': 1, 'sockets': 1, 'cores': 8, 'threads': 1},
+        'features': ['sha2', 'aes', 'fp'],
+    }
+)
 
 
 class TestPut(unittest.TestCase):
-
     def test_round_trip(self):
         host = synthetic.host()
         self.assertEqual(
-            host, cpu_info.take_host(cpu_info.put_host(CPU_INFO, host)))
+            host, cpu_info.take_host(cpu_info.put_host(CPU_INFO, host))
+        )
 
     def test_what_nova_put_there_stays(self):
         before = json.loads(CPU_INFO)
@@ -43,7 +48,8 @@ class TestPut(unittest.TestCase):
         other['features'].reverse()
         self.assertEqual(
             cpu_info.put_host(CPU_INFO, synthetic.host()),
-            cpu_info.put_host(json.dumps(other), synthetic.host()))
+            cpu_info.put_host(json.dumps(other), synthetic.host()),
+        )
 
     def test_it_is_small(self):
         text = cpu_info.put_host(CPU_INFO, synthetic.host())
@@ -51,7 +57,6 @@ class TestPut(unittest.TestCase):
 
 
 class TestTake(unittest.TestCase):
-
     def refused(self, text, words):
         with self.assertRaisesRegex(cpu_info.NoHostRecord, words) as caught:
             cpu_info.take_host(text)
@@ -69,17 +74,26 @@ class TestTake(unittest.TestCase):
         for text in ('{', '[1]', '"x"', '7', 'null', '[' * 100000):
             with self.subTest(text[:20]):
                 self.refused(text, 'not JSON|no record')
-        for record in ([], 'x', 7, {}, {'schema': 1}, {'schema': 1,
-                       'kind': 'guest'}, {'schema': 1, 'kind': 'host',
-                                          'values': {'x': 'y'}}):
+        for record in (
+            [],
+            'x',
+            7,
+            {},
+            {'schema': 1},
+            {'schema': 1, 'kind': 'guest'},
+            {'schema': 1, 'kind': 'host', 'values': {'x': 'y'}},
+        ):
             with self.subTest(record):
-                self.refused(json.dumps({'arm_migrate': record}),
-                             'can not be read')
+                self.refused(
+                    json.dumps({'arm_migrate': record}), 'can not be read'
+                )
 
     def test_a_key_that_is_there_twice(self):
         text = cpu_info.put_host(CPU_INFO, synthetic.host())
-        self.refused(text.replace('"gic":', '"gic":[2],"gic":'),
-                     "read: 'gic': the key is there twice")
+        self.refused(
+            text.replace('"gic":', '"gic":[2],"gic":'),
+            "read: 'gic': the key is there twice",
+        )
 
     def test_another_schema(self):
         for schema in (0, 3, 999, '1', None):
@@ -89,6 +103,7 @@ class TestTake(unittest.TestCase):
                 self.refused(json.dumps(record), 'schema .* this version')
 
     def test_huge(self):
-        self.refused('[' * 10 ** 6, '1000000 characters')
-        self.refused(json.dumps({'arm_migrate': {'x' * 200000: 1}}),
-                     'characters')
+        self.refused('[' * 10**6, '1000000 characters')
+        self.refused(
+            json.dumps({'arm_migrate': {'x' * 200000: 1}}), 'characters'
+        )

@@ -32,28 +32,42 @@ XML = """\
 
 
 class TestReadDomain(unittest.TestCase):
-
     def test_a_guest(self):
         self.assertEqual(
-            domain.Domain(kvm=True, disabled=frozenset({'pmu', 'sve256'}),
-                          gic=3, memory=2 << 30),
-            domain.read_domain(XML))
+            domain.Domain(
+                kvm=True,
+                disabled=frozenset({'pmu', 'sve256'}),
+                gic=3,
+                memory=2 << 30,
+            ),
+            domain.read_domain(XML),
+        )
 
     def test_as_little_as_nova_may_write(self):
         self.assertEqual(
             domain.Domain(memory=512 << 20),
-            domain.read_domain("<domain type='kvm'>"
-                               "<memory>524288</memory></domain>"))
+            domain.read_domain(
+                "<domain type='kvm'><memory>524288</memory></domain>"
+            ),
+        )
 
     def test_hot_pluggable_memory_counts(self):
-        xml = XML.replace('<memory', "<maxMemory slots='4' unit='GiB'>8"
-                          "</maxMemory><memory")
+        xml = XML.replace(
+            '<memory', "<maxMemory slots='4' unit='GiB'>8</maxMemory><memory"
+        )
         self.assertEqual(8 << 30, domain.read_domain(xml).memory)
 
     def test_units(self):
-        for unit, value in (('b', 1), ('bytes', 1), ('KB', 1000),
-                            ('k', 1024), ('KiB', 1024), ('MB', 10 ** 6),
-                            ('M', 1 << 20), ('TiB', 1 << 40)):
+        for unit, value in (
+            ('b', 1),
+            ('bytes', 1),
+            ('KB', 1000),
+            ('k', 1024),
+            ('KiB', 1024),
+            ('MB', 10**6),
+            ('M', 1 << 20),
+            ('TiB', 1 << 40),
+        ):
             with self.subTest(unit):
                 xml = XML.replace("'KiB'>2097152", f"'{unit}'>3")
                 self.assertEqual(3 * value, domain.read_domain(xml).memory)
@@ -62,13 +76,17 @@ class TestReadDomain(unittest.TestCase):
             self.assertIsNone(domain.read_domain(xml).memory)
 
     def test_emulated_and_32_bit_guests_are_not_ours(self):
-        self.assertFalse(domain.read_domain(
-            XML.replace("type='kvm'", "type='qemu'")).kvm)
-        self.assertFalse(domain.read_domain(
-            XML.replace("arch='aarch64'", "arch='armv7l'")).kvm)
+        self.assertFalse(
+            domain.read_domain(XML.replace("type='kvm'", "type='qemu'")).kvm
+        )
+        self.assertFalse(
+            domain.read_domain(
+                XML.replace("arch='aarch64'", "arch='armv7l'")
+            ).kvm
+        )
 
     def test_the_version_of_the_gic_may_be_left_to_libvirt(self):
-        for gic in ("<gic/>", "<gic version='host'/>", ""):
+        for gic in ('<gic/>', "<gic version='host'/>", ''):
             xml = XML.replace("<gic version='3'/>", gic)
             self.assertIsNone(domain.read_domain(xml).gic)
 
@@ -77,41 +95,54 @@ class TestReadDomain(unittest.TestCase):
             domain.read_domain('<domain')
 
     def test_entities_are_not_resolved(self):
-        xml = ("<!DOCTYPE d [<!ENTITY e SYSTEM 'file:///etc/hostname'>]>"
-               "<domain type='kvm'><memory>&e;</memory></domain>")
+        xml = (
+            "<!DOCTYPE d [<!ENTITY e SYSTEM 'file:///etc/hostname'>]>"
+            "<domain type='kvm'><memory>&e;</memory></domain>"
+        )
         self.assertIsNone(domain.read_domain(xml).memory)
 
 
 class TestSwitchedOff(unittest.TestCase):
-
     def test_policies(self):
         self.assertEqual(
             frozenset({'sve', 'pauth'}),
-            domain.switched_off({
-                'sve': 'disable', 'pauth': 'forbid', 'pmu': 'require',
-                'aes': 'disable', 'kvm-steal-time': 'disable',
-                'sve128': 'optional', 'sve384': None}))
+            domain.switched_off(
+                {
+                    'sve': 'disable',
+                    'pauth': 'forbid',
+                    'pmu': 'require',
+                    'aes': 'disable',
+                    'kvm-steal-time': 'disable',
+                    'sve128': 'optional',
+                    'sve384': None,
+                }
+            ),
+        )
 
     def test_a_length_that_is_on_leaves_no_longer_one(self):
         off = domain.switched_off({'sve128': 'require', 'sve256': 'require'})
         self.assertNotIn('sve256', off)
         self.assertIn('sve384', off)
         self.assertIn('sve2048', off)
-        self.assertEqual(frozenset(),
-                         domain.switched_off({'sve2048': 'force'}))
+        self.assertEqual(
+            frozenset(), domain.switched_off({'sve2048': 'force'})
+        )
 
 
 class TestMerged(unittest.TestCase):
-
     def test_libvirt_fills_in_what_nova_left_open(self):
         written = domain.Domain(disabled=frozenset({'pmu'}), memory=1 << 30)
-        live = domain.Domain(disabled=frozenset({'sve'}), gic=3,
-                             memory=2 << 30)
+        live = domain.Domain(
+            disabled=frozenset({'sve'}), gic=3, memory=2 << 30
+        )
         self.assertEqual(
-            domain.Domain(disabled=frozenset({'pmu', 'sve'}), gic=3,
-                          memory=2 << 30),
-            domain.merged(written, live))
-        self.assertEqual(written, domain.merged(written, domain.Domain(
-            disabled=written.disabled)))
-        self.assertFalse(
-            domain.merged(written, domain.Domain(kvm=False)).kvm)
+            domain.Domain(
+                disabled=frozenset({'pmu', 'sve'}), gic=3, memory=2 << 30
+            ),
+            domain.merged(written, live),
+        )
+        self.assertEqual(
+            written,
+            domain.merged(written, domain.Domain(disabled=written.disabled)),
+        )
+        self.assertFalse(domain.merged(written, domain.Domain(kvm=False)).kvm)

@@ -34,7 +34,6 @@ REASON = 'load of migration failed: Invalid argument'
 
 
 class TestLog(logs.TestCase):
-
     def last(self, text, since=SINCE):
         return qemu_log.last_message(text, since)
 
@@ -43,20 +42,31 @@ class TestLog(logs.TestCase):
             self.assertEqual(REASON, self.last(LOG.format(binary=binary)))
 
     def test_the_reason_and_not_how_libvirt_ended_it(self):
-        for reaper in ('(libvirtd)', '(/usr/sbin/virtqemud)', '(<unknown '
-                       'process>)'):
-            self.assertEqual(REASON, self.last(
-                LOG.format(binary='qemu-kvm')
-                + '2026-11-25T02:40:15.7Z qemu-kvm: terminating on signal 15'
-                f' from pid 197 {reaper}\n'))
+        for reaper in (
+            '(libvirtd)',
+            '(/usr/sbin/virtqemud)',
+            '(<unknown process>)',
+        ):
+            self.assertEqual(
+                REASON,
+                self.last(
+                    LOG.format(binary='qemu-kvm')
+                    + '2026-11-25T02:40:15.7Z qemu-kvm: terminating on signal'
+                    f' 15 from pid 197 {reaper}\n'
+                ),
+            )
 
     def test_nothing_of_an_earlier_qemu_of_this_stay(self):
-        self.assertIsNone(self.last(
-            LOG.format(binary='qemu-kvm')
-            + '2026-11-25 03:40:10.1+0000: starting up libvirt version: 11\n'
-            '2026-11-25T03:40:13.6Z qemu-kvm: warning: one\n'
-            '2026-11-25T03:40:15.7Z qemu-kvm: terminating on signal 15 from'
-            ' pid 197 (libvirtd)\n'))
+        self.assertIsNone(
+            self.last(
+                LOG.format(binary='qemu-kvm')
+                + '2026-11-25 03:40:10.1+0000: starting up libvirt version:'
+                ' 11\n'
+                '2026-11-25T03:40:13.6Z qemu-kvm: warning: one\n'
+                '2026-11-25T03:40:15.7Z qemu-kvm: terminating on signal 15'
+                ' from pid 197 (libvirtd)\n'
+            )
+        )
 
     def test_nothing_of_before_this_job(self):
         later = SINCE + datetime.timedelta(seconds=6)
@@ -73,18 +83,24 @@ class TestLog(logs.TestCase):
         untimed = 'qemu-kvm: no memory\n'
         self.assertIsNone(self.last(untimed))
         start = '2026-11-25 {}+0000: starting up libvirt version: 11.3.0\n'
-        self.assertEqual('no memory', self.last(
-            start.format('02:40:11.1') + untimed))
+        self.assertEqual(
+            'no memory', self.last(start.format('02:40:11.1') + untimed)
+        )
         self.assertIsNone(self.last(start.format('02:40:09.1') + untimed))
 
     def test_nothing_that_qemu_said(self):
-        for text in ('', LOG.format(binary='libvirt'), 'qemu-kvm:  \n',
-                     'qemu-kvm: warning: two\n',
-                     '9999-99-99T02:40:14Z qemu-kvm: no such day\n',
-                     'qemu-kvm: terminating on signal 15\n'):
+        for text in (
+            '',
+            LOG.format(binary='libvirt'),
+            'qemu-kvm:  \n',
+            'qemu-kvm: warning: two\n',
+            '9999-99-99T02:40:14Z qemu-kvm: no such day\n',
+            'qemu-kvm: terminating on signal 15\n',
+        ):
             self.assertIsNone(self.last(text), text)
 
     def test_a_log_that_can_not_be_read(self):
-        with mock.patch.object(nova.privsep.path, 'last_bytes',
-                               autospec=True, side_effect=OSError):
+        with mock.patch.object(
+            nova.privsep.path, 'last_bytes', autospec=True, side_effect=OSError
+        ):
             self.assertIsNone(qemu_log.last_line(mock.Mock(), SINCE))

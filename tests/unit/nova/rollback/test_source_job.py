@@ -18,26 +18,26 @@ What it does inside Nova is in tests/functional.
 import types
 from unittest import mock
 
-import nova.conf
 from nova import exception
 from nova import objects
+import nova.conf
 from nova.virt.libvirt import driver as libvirt_driver
 
-from nova_arm_migrate.nova import conf
-from nova_arm_migrate.nova.rollback import destination
-from nova_arm_migrate.nova import events
-from nova_arm_migrate.nova import layout_driver
-from nova_arm_migrate.nova.rollback import watched_guest
-from nova_arm_migrate.nova.layout import numa_migration
-from nova_arm_migrate.nova.layout import channel as channel
-from nova_arm_migrate.nova.layout import numa_host
-from nova_arm_migrate.nova.rollback import presence
-from nova_arm_migrate.nova.rollback.settlement import Problem
-from nova_arm_migrate.nova.rollback import source_job as jobs
 from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.core.job import Presence
-from nova_arm_migrate.numa.layout import Layout
+from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova import events
+from nova_arm_migrate.nova import layout_driver
+from nova_arm_migrate.nova.layout import channel as channel
+from nova_arm_migrate.nova.layout import numa_host
+from nova_arm_migrate.nova.layout import numa_migration
+from nova_arm_migrate.nova.rollback import destination
+from nova_arm_migrate.nova.rollback import presence
+from nova_arm_migrate.nova.rollback import source_job as jobs
+from nova_arm_migrate.nova.rollback import watched_guest
+from nova_arm_migrate.nova.rollback.settlement import Problem
 from nova_arm_migrate.numa import wire
+from nova_arm_migrate.numa.layout import Layout
 from tests import logs
 
 objects.register_all()
@@ -52,7 +52,6 @@ RUNNING, PAUSED, SHUTOFF = 1, 3, 5
 
 
 class LibvirtError(Exception):
-
     def __init__(self, text, code=0):
         super().__init__(text)
         self._code = code
@@ -62,28 +61,47 @@ class LibvirtError(Exception):
 
 
 class JobCase(logs.TestCase):
-
     def setUp(self):
         super().setUp()
         CONF.set_override('virt_type', 'kvm', 'libvirt')
         self.addCleanup(CONF.clear_override, 'virt_type', 'libvirt')
-        self.patch(numa_host.libvirt_driver, 'libvirt', types.SimpleNamespace(
-            libvirtError=LibvirtError, VIR_ERR_NO_DOMAIN=NO_DOMAIN,
-            VIR_ERR_INVALID_ARG=INVALID_ARG, VIR_ERR_NO_SUPPORT=3,
-            VIR_ERR_ARGUMENT_UNSUPPORTED=74,
-            VIR_MIGRATE_POSTCOPY_RESUME=RESUME))
-        self.patch(watched_guest.libvirt_guest, 'libvirt',
-                   types.SimpleNamespace(VIR_DOMAIN_JOB_NONE=0))
+        self.patch(
+            numa_host.libvirt_driver,
+            'libvirt',
+            types.SimpleNamespace(
+                libvirtError=LibvirtError,
+                VIR_ERR_NO_DOMAIN=NO_DOMAIN,
+                VIR_ERR_INVALID_ARG=INVALID_ARG,
+                VIR_ERR_NO_SUPPORT=3,
+                VIR_ERR_ARGUMENT_UNSUPPORTED=74,
+                VIR_MIGRATE_POSTCOPY_RESUME=RESUME,
+            ),
+        )
+        self.patch(
+            watched_guest.libvirt_guest,
+            'libvirt',
+            types.SimpleNamespace(VIR_DOMAIN_JOB_NONE=0),
+        )
         self.parent('__init__')
         self.failed = []
-        self.patch(events, 'failed', lambda context, instance, name, details:
-                   self.failed.append((name, details)))
+        self.patch(
+            events,
+            'failed',
+            lambda context, instance, name, details: self.failed.append(
+                (name, details)
+            ),
+        )
         self.there = Presence.ABSENT
         self.libvirt, self.reached = 'first', True
         self.asked = self.patch(
-            destination, 'ask', mock.Mock(
+            destination,
+            'ask',
+            mock.Mock(
                 side_effect=lambda *args: destination.Answer(
-                    self.there, libvirt=self.libvirt, reached=self.reached)))
+                    self.there, libvirt=self.libvirt, reached=self.reached
+                )
+            ),
+        )
         self.settlement = self.patch(jobs, 'Settlement', mock.Mock())()
         self.settlement.at_source.return_value = []
         self.settlement.end_at_source.return_value = []
@@ -104,7 +122,8 @@ class JobCase(logs.TestCase):
         self.guest = self.driver._host.get_guest.return_value
         self.state(RUNNING)
         self.instance = mock.Mock(
-            uuid=UUID, vm_state='active', numa_topology=None, host='here')
+            uuid=UUID, vm_state='active', numa_topology=None, host='here'
+        )
         self.data = objects.LibvirtLiveMigrateData()
         self.post, self.recover = mock.Mock(), mock.Mock()
 
@@ -115,7 +134,8 @@ class JobCase(logs.TestCase):
 
     def parent(self, name, **kwargs):
         patcher = mock.patch.object(
-            PARENT, name, autospec=True, **{'return_value': None} | kwargs)
+            PARENT, name, autospec=True, **{'return_value': None} | kwargs
+        )
         self.addCleanup(patcher.stop)
         return patcher.start()
 
@@ -130,8 +150,9 @@ class JobCase(logs.TestCase):
         self.guest._domain.state.return_value = [number, reason]
 
     def absent(self):
-        self.driver._host.get_guest.side_effect = (
-            exception.InstanceNotFound(instance_id=UUID))
+        self.driver._host.get_guest.side_effect = exception.InstanceNotFound(
+            instance_id=UUID
+        )
 
     def leaves(self, *args, **kwargs):
         """Have the guest leave while libvirt migrates it."""
@@ -146,8 +167,14 @@ class JobCase(logs.TestCase):
 
     def migrate(self):
         self.driver.live_migration(
-            CONTEXT, self.instance, 'dest', self.post, self.recover, False,
-            self.data)
+            CONTEXT,
+            self.instance,
+            'dest',
+            self.post,
+            self.recover,
+            False,
+            self.data,
+        )
 
     def job(self):
         return self.driver._jobs.in_this_thread()
@@ -157,50 +184,70 @@ class JobCase(logs.TestCase):
         self.driver.active_migrations[UUID] = object()
         self.guest.migrate.side_effect = fails or self.leaves
         self.patch(
-            PARENT, '_live_migration_operation',
-            lambda *args: args[6].migrate('uri', flags=1))
+            PARENT,
+            '_live_migration_operation',
+            lambda *args: args[6].migrate('uri', flags=1),
+        )
         try:
             self.driver._live_migration_operation(
-                CONTEXT, self.instance, 'dest', False, self.data, self.guest,
-                [])
+                CONTEXT,
+                self.instance,
+                'dest',
+                False,
+                self.data,
+                self.guest,
+                [],
+            )
         except LibvirtError:
             self.assertIsNotNone(fails)
 
     def info(self, kind):
         self.guest.get_job_info.return_value = types.SimpleNamespace(
-            type=presence.number_of(kind))
+            type=presence.number_of(kind)
+        )
 
     def watched(self):
         """The guest as the parent's monitor has it."""
         monitor = self.parent('_live_migration_monitor')
         self.driver._live_migration_monitor(
-            CONTEXT, self.instance, self.guest, 'dest', None, None, False,
-            self.data, None, [])
+            CONTEXT,
+            self.instance,
+            self.guest,
+            'dest',
+            None,
+            None,
+            False,
+            self.data,
+            None,
+            [],
+        )
         return monitor.call_args.args[3]
 
     def ends(self, kind, after=JobType.NONE, **how):
         """Check what the monitor is told of a job that has ended."""
+
         def play(driver, context, instance, dest, post, recover, *rest):
             self.operate(**how)
             self.info(after)
             guest = self.watched()
-            self.assertIs(kind, presence.job_type(
-                guest.get_job_info().type))
-            self.assertEqual(kind is not JobType.COMPLETED,
-                             bool(guest.is_active()))
+            self.assertIs(kind, presence.job_type(guest.get_job_info().type))
+            self.assertEqual(
+                kind is not JobType.COMPLETED, bool(guest.is_active())
+            )
             post() if kind is JobType.COMPLETED else recover(
-                context, instance, dest, self.data)
+                context, instance, dest, self.data
+            )
 
         self.play(play)
         self.migrate()
 
 
 class TestMonitor(JobCase):
-
     def test_a_guest_that_has_left(self):
         self.ends(JobType.COMPLETED)
         self.post.assert_called_once_with(
-            CONTEXT, self.instance, 'dest', False, self.data)
+            CONTEXT, self.instance, 'dest', False, self.data
+        )
         self.settlement.at_destination.assert_called_once_with(False)
         self.asked.assert_not_called()
         self.assertEqual([], self.failed)
@@ -208,18 +255,24 @@ class TestMonitor(JobCase):
     def test_a_guest_that_has_stayed(self):
         self.ends(JobType.FAILED, fails=LibvirtError('no'))
         self.recover.assert_called_once_with(
-            CONTEXT, self.instance, 'dest', self.data,
-            migration_status='failed')
+            CONTEXT,
+            self.instance,
+            'dest',
+            self.data,
+            migration_status='failed',
+        )
         self.settlement.at_source.assert_called_once_with(False, 'failed')
         self.assertEqual([('live_migration', 'no')], self.failed)
 
     def test_libvirt_says_that_it_was_cancelled(self):
-        self.ends(JobType.CANCELLED, JobType.CANCELLED,
-                  fails=LibvirtError('no'))
+        self.ends(
+            JobType.CANCELLED, JobType.CANCELLED, fails=LibvirtError('no')
+        )
 
     def test_the_call_has_failed_and_the_guest_has_landed(self):
-        self.guest._domain.state.side_effect = [
-            [RUNNING, 0]] + [LibvirtError('gone', NO_DOMAIN)] * 4
+        self.guest._domain.state.side_effect = [[RUNNING, 0]] + [
+            LibvirtError('gone', NO_DOMAIN)
+        ] * 4
         self.there = Presence.RUNNING
         self.ends(JobType.COMPLETED, fails=LibvirtError('socket is closed'))
         self.post.assert_called_once()
@@ -231,7 +284,8 @@ class TestMonitor(JobCase):
                 self.info(kind)
                 self.assertIn(
                     presence.job_type(guest.get_job_info().type),
-                    (JobType.NONE, JobType.UNBOUNDED))
+                    (JobType.NONE, JobType.UNBOUNDED),
+                )
             self.operate()
             self.job().post()
 
@@ -256,13 +310,17 @@ class TestMonitor(JobCase):
             self.now += 61
 
         jobs.time.sleep.side_effect = later
-        with self.assertRaises(jobs.Unsettled), (
-                self.assertLogs('nova_arm_migrate', 'WARNING')):
+        with (
+            self.assertRaises(jobs.Unsettled),
+            self.assertLogs('nova_arm_migrate', 'WARNING'),
+        ):
+
             def play(*args):
                 self.operate(fails=LibvirtError('no'))
                 self.silent()
                 self.info(JobType.NONE)
                 self.watched().get_job_info()
+
             self.play(play)
             self.migrate()
         self.post.assert_not_called()
@@ -276,16 +334,23 @@ class TestMonitor(JobCase):
         def play(driver, context, instance, dest, post, recover, *rest):
             self.job().spawned()
             here, self.driver._jobs._here.job = self.job(), None
-            self.driver.live_migration_abort(instance)    # another thread
+            self.driver.live_migration_abort(instance)  # another thread
             self.driver._jobs._here.job = here
             self.operate(fails=LibvirtError('canceled by client'))
             self.info(JobType.NONE)
-            self.assertIs(JobType.CANCELLED, presence.job_type(
-                self.watched().get_job_info().type))
+            self.assertIs(
+                JobType.CANCELLED,
+                presence.job_type(self.watched().get_job_info().type),
+            )
             # The parent's late abort, which may hit the next job.
             self.driver.live_migration_abort(instance)
-            recover(context, instance, dest, self.data,
-                    migration_status='cancelled')
+            recover(
+                context,
+                instance,
+                dest,
+                self.data,
+                migration_status='cancelled',
+            )
 
         self.play(play)
         self.migrate()
@@ -310,7 +375,6 @@ class TestMonitor(JobCase):
 
 
 class TestThread(JobCase):
-
     def operated(self, layout):
         operation = self.parent('_live_migration_operation')
         if layout:
@@ -318,8 +382,14 @@ class TestThread(JobCase):
 
         def play(*args):
             self.driver._live_migration_operation(
-                CONTEXT, self.instance, 'dest', False, self.data, self.guest,
-                [])
+                CONTEXT,
+                self.instance,
+                'dest',
+                False,
+                self.data,
+                self.guest,
+                [],
+            )
             self.job().post()
 
         self.play(play)
@@ -330,15 +400,19 @@ class TestThread(JobCase):
         self.assertIs(self.guest, self.operated(False))
 
     def test_with_a_layout(self):
-        self.assertIsInstance(self.operated(True), numa_migration.GuestWithLayout)
+        self.assertIsInstance(
+            self.operated(True), numa_migration.GuestWithLayout
+        )
 
     def test_a_domain_that_is_missing_before_the_job(self):
         self.absent()
         with self.assertRaises(jobs.Unsettled):
+
             def play(driver, context, instance, dest, post, recover, *rest):
                 self.operate(fails=LibvirtError('no domain', NO_DOMAIN))
                 self.assertFalse(self.job().has_left())
                 recover(context, instance, dest, self.data)
+
             self.settlement.at_source.return_value = []
             self.play(play)
             self.migrate()
@@ -359,24 +433,29 @@ class TestThread(JobCase):
             self.absent()
 
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
+
             def play(*args):
                 self.operate(fails=migrate)
                 self.job().post() if self.job().has_left() else None
+
             self.play(play)
             self.migrate()
         return calls
 
     def test_post_copy_breaks_and_is_continued(self):
-        calls = self.post_copy(LibvirtError('broken'), LibvirtError('again'),
-                               None)
+        calls = self.post_copy(
+            LibvirtError('broken'), LibvirtError('again'), None
+        )
         self.assertEqual([1, 1 | RESUME, 1 | RESUME], calls)
         self.post.assert_called_once()
 
     def test_post_copy_breaks_and_libvirt_can_not_continue(self):
         self.there = Presence.POST_COPY_FAILED
         with self.assertRaises(jobs.Unsettled):
-            self.post_copy(LibvirtError('broken'),
-                           LibvirtError('unsupported flags', INVALID_ARG))
+            self.post_copy(
+                LibvirtError('broken'),
+                LibvirtError('unsupported flags', INVALID_ARG),
+            )
         self.assertEqual('broken', dict(self.failed)['live_migration'])
         self.assertIn('--postcopy-resume', dict(self.failed)['guest'])
         self.post.assert_not_called()
@@ -384,10 +463,10 @@ class TestThread(JobCase):
 
     def test_post_copy_breaks_and_the_destination_has_ended_the_guest(self):
         with self.assertRaises(jobs.Unsettled):
-            self.post_copy(LibvirtError('broken'),
-                           LibvirtError('no domain', NO_DOMAIN))
-        self.assertIn('gone from the destination',
-                      dict(self.failed)['guest'])
+            self.post_copy(
+                LibvirtError('broken'), LibvirtError('no domain', NO_DOMAIN)
+            )
+        self.assertIn('gone from the destination', dict(self.failed)['guest'])
 
     def test_libvirt_there_restarts_when_it_is_asked_to_continue(self):
         def crash(*args):
@@ -443,22 +522,23 @@ class TestThread(JobCase):
 
 
 class TestSettling(JobCase):
-
     def test_before_there_is_a_thread(self):
         self.driver.active_migrations[UUID] = 'of an earlier failure'
         self.play(ValueError('no such host'))
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
             self.migrate()
         self.recover.assert_called_once()
-        self.assertEqual([('monitor', 'ValueError: no such host')],
-                         self.failed)
+        self.assertEqual(
+            [('monitor', 'ValueError: no such host')], self.failed
+        )
         self.asked.assert_not_called()
 
     def test_the_monitor_fails_and_the_job_is_aborted(self):
         def play(*args):
             self.driver.active_migrations[UUID] = object()
             self.guest.abort_job.side_effect = lambda: self.operate(
-                fails=LibvirtError('canceled'))
+                fails=LibvirtError('canceled')
+            )
             raise OSError('database is away')
 
         self.play(play)
@@ -466,8 +546,12 @@ class TestSettling(JobCase):
             self.migrate()
         self.recover.assert_called_once()
         self.assertEqual(
-            [('monitor', 'OSError: database is away'),
-             ('live_migration', 'canceled')], self.failed)
+            [
+                ('monitor', 'OSError: database is away'),
+                ('live_migration', 'canceled'),
+            ],
+            self.failed,
+        )
 
     def test_the_monitor_fails_and_the_job_lands(self):
         refused = []
@@ -500,12 +584,14 @@ class TestSettling(JobCase):
     def test_a_rollback_that_can_not_be_put_right(self):
         self.settlement.at_source.return_value = [
             Problem('volumes', 'two attachments'),
-            Problem('ports', 'a binding is left', fatal=False)]
+            Problem('ports', 'a binding is left', fatal=False),
+        ]
         with self.assertRaisesRegex(jobs.Unsettled, 'two attachments'):
             self.ends(JobType.FAILED, fails=LibvirtError('no'))
-        self.assertLessEqual({('volumes', 'two attachments'),
-                              ('ports', 'a binding is left')},
-                             set(self.failed))
+        self.assertLessEqual(
+            {('volumes', 'two attachments'), ('ports', 'a binding is left')},
+            set(self.failed),
+        )
         # The manager calls the server ERROR; it is never ACTIVE before.
         self.settlement.end_at_source.assert_not_called()
 
@@ -513,13 +599,16 @@ class TestSettling(JobCase):
         saved = []
 
         class Instance(mock.Mock):
-
             def save(self):
                 saved.append(self.task_state)
 
         self.instance = Instance(
-            uuid=UUID, vm_state='active', numa_topology=None, host='here',
-            **{'obj_what_changed.return_value': {'task_state'}})
+            uuid=UUID,
+            vm_state='active',
+            numa_topology=None,
+            host='here',
+            **{'obj_what_changed.return_value': {'task_state'}},
+        )
 
         def roll_back(*args, **kwargs):
             self.instance.task_state = None
@@ -544,14 +633,12 @@ class TestSettling(JobCase):
             self.deleted = True
             raise LibvirtError('destroyed')
 
-        self.recover.side_effect = exception.InstanceNotFound(
-            instance_id=UUID)
+        self.recover.side_effect = exception.InstanceNotFound(instance_id=UUID)
         self.ends(JobType.FAILED, fails=deleted)
         self.assertEqual([('live_migration', 'destroyed')], self.failed)
 
 
 class TestGuestThatStays(JobCase):
-
     def stays(self, **kwargs):
         self.ends(JobType.FAILED, fails=LibvirtError('no'), **kwargs)
         return self.instance.vm_state, self.failed[1:]
@@ -597,11 +684,11 @@ class TestGuestThatStays(JobCase):
 
 
 class TestDestination(JobCase):
-
     def roll_back(self):
         parent = self.parent('rollback_live_migration_at_destination')
         self.driver.rollback_live_migration_at_destination(
-            CONTEXT, self.instance, None, None, True, self.data)
+            CONTEXT, self.instance, None, None, True, self.data
+        )
         return parent
 
     def test_a_guest_that_runs_here_is_not_destroyed(self):
@@ -617,54 +704,61 @@ class TestDestination(JobCase):
     def test_it_answers(self):
         def answer():
             return self.driver.check_instance_shared_storage_remote(
-                CONTEXT, {'filename': '/x', 'arm_migrate': {'uuid': UUID}})
+                CONTEXT, {'filename': '/x', 'arm_migrate': {'uuid': UUID}}
+            )
 
         said = answer()
-        self.assertEqual(('running', None), (said['domain'],
-                                             said['arriving']))
+        self.assertEqual(('running', None), (said['domain'], said['arriving']))
         self.assertEqual(said['libvirt'], answer()['libvirt'])
         self.driver._host.get_connection.return_value = object()
         self.assertNotEqual(said['libvirt'], answer()['libvirt'])
         self.parent('pre_live_migration', return_value=self.data)
         self.instance.migration_context = None
         self.driver.pre_live_migration(
-            CONTEXT, self.instance, None, None, None, self.data)
+            CONTEXT, self.instance, None, None, None, self.data
+        )
         self.assertIs(True, answer()['arriving'])
         self.parent('post_live_migration_at_destination')
         self.driver.post_live_migration_at_destination(
-            CONTEXT, self.instance, None)
+            CONTEXT, self.instance, None
+        )
         self.assertIs(False, answer()['arriving'])
 
     def test_novas_own_question(self):
         parent = self.parent('check_instance_shared_storage_remote')
-        for data in ({'filename': '/x'}, {'filename': '/x',
-                                          'arm_migrate': 'y'},
-                     {'arm_migrate': {'uuid': 7}}):
+        for data in (
+            {'filename': '/x'},
+            {'filename': '/x', 'arm_migrate': 'y'},
+            {'arm_migrate': {'uuid': 7}},
+        ):
             self.driver.check_instance_shared_storage_remote(CONTEXT, data)
         self.assertEqual(3, parent.call_count)
 
 
 class TestAsk(logs.TestCase):
-
     def ask(self, **said):
         manager = mock.Mock()
         manager.compute_rpcapi.check_instance_shared_storage.configure_mock(
-            **said)
+            **said
+        )
         return destination.ask(manager, CONTEXT, mock.Mock(uuid=UUID), 'b')
 
     def test_answers(self):
         said = destination.answer(mock.Mock(), Presence.RUNNING, True)
         self.assertEqual(
             destination.Answer(Presence.RUNNING, True, said['libvirt'], True),
-            self.ask(return_value=said))
-        self.assertIsNone(destination.answer(
-            mock.Mock(), Presence.UNKNOWN, None)['libvirt'])
+            self.ask(return_value=said),
+        )
+        self.assertIsNone(
+            destination.answer(mock.Mock(), Presence.UNKNOWN, None)['libvirt']
+        )
         unknown = destination.Answer(reached=True)
         for value in (False, None, 'x', {}, {'domain': 7}, {'domain': 'x'}):
             self.assertEqual(unknown, self.ask(return_value=value))
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
-            self.assertEqual(destination.Answer(),
-                             self.ask(side_effect=OSError('away')))
+            self.assertEqual(
+                destination.Answer(), self.ask(side_effect=OSError('away'))
+            )
 
     def test_arrivals_are_forgotten(self):
         arrivals = destination.Arrivals()
@@ -677,25 +771,30 @@ class TestAsk(logs.TestCase):
 
 
 class TestDomainState(logs.TestCase):
-
     def test_states(self):
         for (state, reason), expected in {
-                (1, 1): Presence.RUNNING, (1, 2): Presence.RUNNING,
-                (1, 10): Presence.POST_COPY,
-                (1, 11): Presence.POST_COPY_FAILED,
-                (2, 0): Presence.RUNNING, (3, 1): Presence.PAUSED,
-                (3, 2): Presence.HELD, (3, 11): Presence.HELD,
-                (3, 14): Presence.HELD,
-                (3, 12): Presence.POST_COPY,
-                (3, 13): Presence.POST_COPY_FAILED,
-                (4, 1): Presence.RUNNING, (5, 1): Presence.STOPPED,
-                (5, 4): Presence.MIGRATED, (6, 0): Presence.STOPPED,
-                (7, 0): Presence.PAUSED, (0, 0): Presence.UNKNOWN,
-                (99, 1): Presence.UNKNOWN}.items():
+            (1, 1): Presence.RUNNING,
+            (1, 2): Presence.RUNNING,
+            (1, 10): Presence.POST_COPY,
+            (1, 11): Presence.POST_COPY_FAILED,
+            (2, 0): Presence.RUNNING,
+            (3, 1): Presence.PAUSED,
+            (3, 2): Presence.HELD,
+            (3, 11): Presence.HELD,
+            (3, 14): Presence.HELD,
+            (3, 12): Presence.POST_COPY,
+            (3, 13): Presence.POST_COPY_FAILED,
+            (4, 1): Presence.RUNNING,
+            (5, 1): Presence.STOPPED,
+            (5, 4): Presence.MIGRATED,
+            (6, 0): Presence.STOPPED,
+            (7, 0): Presence.PAUSED,
+            (0, 0): Presence.UNKNOWN,
+            (99, 1): Presence.UNKNOWN,
+        }.items():
             self.assertIs(expected, presence.classify(state, reason))
 
     def test_job_types(self):
         for kind in JobType:
-            self.assertIs(kind, presence.job_type(
-                presence.number_of(kind)))
+            self.assertIs(kind, presence.job_type(presence.number_of(kind)))
         self.assertIs(JobType.NONE, presence.job_type(17))

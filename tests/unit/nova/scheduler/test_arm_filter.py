@@ -24,12 +24,12 @@ from nova import objects
 from nova.scheduler import host_manager
 from oslo_db import exception as db_exception
 
+from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.nova import conf
-from nova_arm_migrate.nova.scheduler import filter_events
 from nova_arm_migrate.nova.records import guest_record
 from nova_arm_migrate.nova.records.cpu_info import put_host
 from nova_arm_migrate.nova.scheduler import arm_filter
-from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.nova.scheduler import filter_events
 from tests import logs
 from tests.unit.core import synthetic as s
 
@@ -38,8 +38,10 @@ CELL = '0e82048c-d6d5-4f4f-8415-16e6317b1c1d'
 HOST = s.host()
 LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
 OTHER_CORE = s.host({s.MIDR: s.NEOVERSE_N1})
-OTHER_MIDR = ('MIDR_EL1: guest 0x410fd400 (Neoverse-V1 r0p0), host'
-              ' 0x413fd0c1 (Neoverse-N1 r3p1)')
+OTHER_MIDR = (
+    'MIDR_EL1: guest 0x410fd400 (Neoverse-V1 r0p0), host'
+    ' 0x413fd0c1 (Neoverse-N1 r3p1)'
+)
 LESS_KNOWN = s.host(cntfrq=None)
 #: A trial tells what of these they take.
 NO_MASKS = s.host(writable=None)
@@ -51,8 +53,11 @@ LOG = arm_filter.LOG.logger.name
 
 def cpu_info(host):
     """A cpu_info text: of a record, or as it is."""
-    return host if host is None or isinstance(host, str) \
+    return (
+        host
+        if host is None or isinstance(host, str)
         else put_host(STOCK, host)
+    )
 
 
 def states(**hosts):
@@ -70,8 +75,10 @@ def request(ignore=('source',), cell=CELL, **changes):
     spec = objects.RequestSpec(
         context.RequestContext('user', 'project', is_admin=False),
         instance_uuid=UUID,
-        ignore_hosts=list(ignore), scheduler_hints={},
-        requested_destination=objects.Destination())
+        ignore_hosts=list(ignore),
+        scheduler_hints={},
+        requested_destination=objects.Destination(),
+    )
     if cell:
         spec.requested_destination.cell = objects.CellMapping(uuid=cell)
     for name, value in changes.items():
@@ -82,26 +89,43 @@ def request(ignore=('source',), cell=CELL, **changes):
 class Database:
     """What the filter may ask a cell's database."""
 
-    def __init__(self, source=HOST, guest=None, task_state='migrating',
-                 image=None, hv_type='kvm'):
+    def __init__(
+        self,
+        source=HOST,
+        guest=None,
+        task_state='migrating',
+        image=None,
+        hv_type='kvm',
+    ):
         model = objects.VirtCPUModel(features=[])
         if isinstance(guest, str):
-            model.features = [objects.VirtCPUFeature(
-                name=f'arm_migrate:{guest}', policy='optional')]
+            model.features = [
+                objects.VirtCPUFeature(
+                    name=f'arm_migrate:{guest}', policy='optional'
+                )
+            ]
         elif guest:
             model = guest_record.put(model, guest)
         self.instance = mock.Mock(
-            spec=objects.Instance, task_state=task_state, host='source',
-            node='node', vcpu_model=model,
+            spec=objects.Instance,
+            task_state=task_state,
+            host='source',
+            node='node',
+            vcpu_model=model,
             flavor=objects.Flavor(memory_mb=1024, extra_specs={}),
             image_meta=objects.ImageMeta.from_dict(
-                {'properties': image or {}}))
+                {'properties': image or {}}
+            ),
+        )
         self.node = objects.ComputeNode(
             cpu_info=cpu_info(source),
-            supported_hv_specs=[objects.HVSpec.from_list(
-                ['aarch64', hv_type, 'hvm'])])
-        self.context = mock.Mock(spec=context.RequestContext,
-                                 request_id='req-1')
+            supported_hv_specs=[
+                objects.HVSpec.from_list(['aarch64', hv_type, 'hvm'])
+            ],
+        )
+        self.context = mock.Mock(
+            spec=context.RequestContext, request_id='req-1'
+        )
         self.queries = []
 
     def get_instance(self, ctxt, uuid, expected_attrs=None):
@@ -120,12 +144,10 @@ class Database:
 
     @property
     def events(self):
-        return [query for query in self.queries
-                if not isinstance(query, str)]
+        return [query for query in self.queries if not isinstance(query, str)]
 
 
 class FilterTestCase(logs.TestCase):
-
     def setUp(self):
         super().setUp()
         objects.register_all()
@@ -134,37 +156,51 @@ class FilterTestCase(logs.TestCase):
         self.filter = arm_filter.ArmMigrateFilter()
         self.patch(conf, 'settings', lambda CONF: self.settings)
         self.get_instance = self.patch(
-            objects.Instance, 'get_by_uuid',
-            lambda *args, **kwargs: self.db.get_instance(*args, **kwargs))
-        self.patch(objects.ComputeNode, 'get_by_host_and_nodename',
-                   lambda *args: self.db.get_node(*args))
+            objects.Instance,
+            'get_by_uuid',
+            lambda *args, **kwargs: self.db.get_instance(*args, **kwargs),
+        )
+        self.patch(
+            objects.ComputeNode,
+            'get_by_host_and_nodename',
+            lambda *args: self.db.get_node(*args),
+        )
         self.create_event = self.patch(
-            objects.InstanceActionEvent, 'create',
-            lambda *args: self.db.create_event(*args))
+            objects.InstanceActionEvent,
+            'create',
+            lambda *args: self.db.create_event(*args),
+        )
         self.target_cell = self.patch(
-            arm_filter.nova_context, 'target_cell',
-            lambda *args: contextlib.nullcontext(self.db.context))
+            arm_filter.nova_context,
+            'target_cell',
+            lambda *args: contextlib.nullcontext(self.db.context),
+        )
 
     def patch(self, target, name, side_effect):
-        patched = mock.patch.object(target, name, autospec=True,
-                                    side_effect=side_effect)
+        patched = mock.patch.object(
+            target, name, autospec=True, side_effect=side_effect
+        )
         self.addCleanup(patched.stop)
         return patched.start()
 
     def names(self, hosts, spec=None):
         """The names of the hosts that pass."""
-        return [state.host for state in self.filter.filter_all(
-            hosts, spec or request())]
+        return [
+            state.host
+            for state in self.filter.filter_all(hosts, spec or request())
+        ]
 
 
 class TestWhichRequests(FilterTestCase):
-
     def test_no_query_for_what_can_not_be_a_live_migration(self):
         hosts = states(a=OTHER_CORE)
         for spec in (
-                request(ignore=()), request(ignore_hosts=None),
-                request(cell=None), request(requested_destination=None),
-                objects.RequestSpec(instance_uuid=UUID)):
+            request(ignore=()),
+            request(ignore_hosts=None),
+            request(cell=None),
+            request(requested_destination=None),
+            objects.RequestSpec(instance_uuid=UUID),
+        ):
             self.assertEqual(['a'], self.names(hosts, spec))
         self.assertEqual([], self.names([]))
         self.assertEqual(['x'], self.names(states(x=X86)))
@@ -188,13 +224,16 @@ class TestWhichRequests(FilterTestCase):
 
     def test_guests_that_are_not_for_us(self):
         for database in (
-                Database(source=X86),
-                Database(image={'hw_emulation_architecture': 'ppc64le'}),
-                Database(image={'hw_architecture': 'x86_64'}),
-                Database(source=STOCK, hv_type='qemu')):
+            Database(source=X86),
+            Database(image={'hw_emulation_architecture': 'ppc64le'}),
+            Database(image={'hw_architecture': 'x86_64'}),
+            Database(source=STOCK, hv_type='qemu'),
+        ):
             self.db = database
-            self.assertEqual(['a', 'b', 'c'], self.names(
-                states(a=OTHER_CORE, b=X86, c=STOCK)))
+            self.assertEqual(
+                ['a', 'b', 'c'],
+                self.names(states(a=OTHER_CORE, b=X86, c=STOCK)),
+            )
             self.assertEqual([], self.db.events)
 
     def test_the_context_is_the_requests(self):
@@ -218,23 +257,31 @@ class TestWhichRequests(FilterTestCase):
     def test_many_requests_at_once(self):
         spec = request()
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(
-                lambda n: self.names(states(
-                    a=OTHER_CORE, b=HOST, c=s.host(kernel=f'6.{n}.0')),
-                    spec), range(32)))
+            found = list(
+                pool.map(
+                    lambda n: self.names(
+                        states(
+                            a=OTHER_CORE, b=HOST, c=s.host(kernel=f'6.{n}.0')
+                        ),
+                        spec,
+                    ),
+                    range(32),
+                )
+            )
         self.assertEqual([['b', 'c']] * 32, found)
 
 
 class TestWhichHosts(FilterTestCase):
-
     def test_the_guests_own_record_counts(self):
         self.db = Database(HOST, guest_started_on(LESSER))
-        self.assertEqual(['a', 'b'], self.names(
-            states(a=HOST, b=LESSER, c=OTHER_CORE)))
+        self.assertEqual(
+            ['a', 'b'], self.names(states(a=HOST, b=LESSER, c=OTHER_CORE))
+        )
 
     def test_without_a_record_its_host_counts(self):
-        self.assertEqual(['a'], self.names(
-            states(a=HOST, b=LESSER, c=OTHER_CORE)))
+        self.assertEqual(
+            ['a'], self.names(states(a=HOST, b=LESSER, c=OTHER_CORE))
+        )
 
     def test_a_guest_whose_cpu_nova_did_not_note(self):
         self.db.instance.vcpu_model = None
@@ -242,16 +289,23 @@ class TestWhichHosts(FilterTestCase):
 
     def test_a_switched_off_pmu_is_not_in_the_way(self):
         fewer = s.with_field(
-            s.host(features=frozenset({'pauth', 'sve'}), listed=frozenset(
-                s.LISTED - {s.PMCR})), 'ID_AA64DFR0_EL1.PMUVer', 0)
+            s.host(
+                features=frozenset({'pauth', 'sve'}),
+                listed=frozenset(s.LISTED - {s.PMCR}),
+            ),
+            'ID_AA64DFR0_EL1.PMUVer',
+            0,
+        )
         self.assertEqual([], self.names(states(a=fewer)))
         self.db.instance.flavor.extra_specs = {'hw:pmu': 'false'}
         self.assertEqual(['a'], self.names(states(a=fewer)))
 
     def test_hosts_of_another_architecture(self):
         self.assertEqual(['a'], self.names(states(a=HOST, b=X86)))
-        self.assertIn('architecture: guest aarch64, host x86_64: b',
-                      self.db.events[0].details)
+        self.assertIn(
+            'architecture: guest aarch64, host x86_64: b',
+            self.db.events[0].details,
+        )
 
     def test_unknown_follows_the_option(self):
         hosts = states(a=LESS_KNOWN, b=STOCK, c=None, d='{', e=HOST)
@@ -291,9 +345,12 @@ class TestWhichHosts(FilterTestCase):
     def test_overrides_and_hazards_follow_the_options(self):
         hosts = states(a=LESSER, b=s.host(cntfrq=1))
         self.assertEqual([], self.names(hosts))
-        self.settings = conf.Settings(options=conf.Options(
-            hazards_block=False,
-            overrides=frozenset({'ID_AA64ISAR0_EL1.TS'})))
+        self.settings = conf.Settings(
+            options=conf.Options(
+                hazards_block=False,
+                overrides=frozenset({'ID_AA64ISAR0_EL1.TS'}),
+            )
+        )
         self.assertEqual(['a', 'b'], self.names(hosts))
 
     def test_enforcement_off_asks_nothing(self):
@@ -311,11 +368,16 @@ class TestWhichHosts(FilterTestCase):
         self.assertEqual([], self.db.events)
 
     def test_one_verdict_a_distinct_record(self):
-        judge = self.patch(arm_filter.judgement, 'judge',
-                           arm_filter.judgement.judge)
-        hosts = [state for n in range(20) for state in states(
-            a=put_host(json.dumps({'model': str(n)}), OTHER_CORE),
-            b=HOST)]
+        judge = self.patch(
+            arm_filter.judgement, 'judge', arm_filter.judgement.judge
+        )
+        hosts = [
+            state
+            for n in range(20)
+            for state in states(
+                a=put_host(json.dumps({'model': str(n)}), OTHER_CORE), b=HOST
+            )
+        ]
         self.db = Database(HOST, guest_started_on(HOST, memory=1 << 35))
         for _ in range(2):
             self.assertEqual(['b'] * 20, self.names(hosts))
@@ -323,7 +385,6 @@ class TestWhichHosts(FilterTestCase):
 
 
 class TestWhatIsSaid(FilterTestCase):
-
     def test_one_line_a_request_grouped_by_reason(self):
         with self.assertLogs(LOG, 'INFO') as logs:
             self.names(states(a=OTHER_CORE, b=LESSER, c=LESSER, d=HOST))
@@ -331,7 +392,9 @@ class TestWhatIsSaid(FilterTestCase):
         self.assertEqual(
             f'INFO:{LOG}:ArmMigrateFilter: live migration of server {UUID}:'
             ' 3 of 4 hosts dropped: ID_AA64ISAR0_EL1.TS: guest 1 (FlagM), host'
-            f' 0 (not implemented): b, c; {OTHER_MIDR}: a', line)
+            f' 0 (not implemented): b, c; {OTHER_MIDR}: a',
+            line,
+        )
 
     def test_nothing_dropped_nothing_said(self):
         with self.assertNoLogs(LOG, 'INFO'):
@@ -341,10 +404,13 @@ class TestWhatIsSaid(FilterTestCase):
     def test_the_event(self):
         self.names(states(a=OTHER_CORE, b=HOST))
         (event,) = self.db.events
-        self.assertEqual(('scheduler_arm_migrate_filter', 'Success'),
-                         (event.event, event.result))
         self.assertEqual(
-            f'arm64: 1 of 2 hosts dropped: {OTHER_MIDR}: a', event.details)
+            ('scheduler_arm_migrate_filter', 'Success'),
+            (event.event, event.result),
+        )
+        self.assertEqual(
+            f'arm64: 1 of 2 hosts dropped: {OTHER_MIDR}: a', event.details
+        )
         self.assertEqual(event.start_time, event.finish_time)
 
     def test_the_event_when_no_host_is_left(self):
@@ -357,15 +423,18 @@ class TestWhatIsSaid(FilterTestCase):
 
     def test_no_action_to_add_the_event_to(self):
         self.create_event.side_effect = exception.InstanceActionNotFound(
-            request_id='req-1', instance_uuid=UUID)
+            request_id='req-1', instance_uuid=UUID
+        )
         with self.assertLogs(LOG, 'INFO') as logs:
             self.assertEqual([], self.names(states(a=OTHER_CORE)))
         self.assertEqual(1, len(logs.output))
 
     def test_what_breaks_lets_all_hosts_pass(self):
-        for error in (db_exception.DBConnectionError('lost\nconnection'),
-                      exception.InstanceNotFound(instance_id=UUID),
-                      RuntimeError('x' * 5000)):
+        for error in (
+            db_exception.DBConnectionError('lost\nconnection'),
+            exception.InstanceNotFound(instance_id=UUID),
+            RuntimeError('x' * 5000),
+        ):
             self.get_instance.side_effect = error
             with self.assertLogs(LOG, 'WARNING') as logs:
                 self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
@@ -381,23 +450,26 @@ class TestWhatIsSaid(FilterTestCase):
 
 
 class TestDropped(logs.TestCase):
-
     def test_lines_are_bounded(self):
         names = [f'{"rack." * 50}{n:05}' for n in range(10000)]
         found = filter_events.Dropped.of(
-            UUID, names,
-            [f'arm64: {n % 200}{"r" * 1000}' for n in range(10000)])
+            UUID,
+            names,
+            [f'arm64: {n % 200}{"r" * 1000}' for n in range(10000)],
+        )
         self.assertEqual(10000, found.count)
         self.assertLess(len(found.line()), 10000)
         self.assertIn('and 42 more', found.line())
         self.assertTrue(found.line().endswith('188 more reasons'))
         self.assertEqual(255, len(found.details().encode()))
-        self.assertTrue(found.details().startswith(
-            'arm64: 10000 of 10000 hosts dropped: '))
+        self.assertTrue(
+            found.details().startswith('arm64: 10000 of 10000 hosts dropped: ')
+        )
 
     def test_details_are_cut_between_characters(self):
         for more in range(4):
             found = filter_events.Dropped.of(
-                UUID, ['a' * more + '\N{SNOWMAN}' * 100], ['r' * 150])
+                UUID, ['a' * more + '\N{SNOWMAN}' * 100], ['r' * 150]
+            )
             self.assertLessEqual(len(found.details().encode()), 255)
             self.assertRegex(found.details(), r'\N{SNOWMAN}\.\.\.$')

@@ -18,8 +18,8 @@ import threading
 import unittest
 from unittest import mock
 
-from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.records import cpu_info
+from nova_arm_migrate.nova.scheduler import host_cache
 from tests.unit.core import synthetic as s
 
 HOST = s.host()
@@ -32,22 +32,25 @@ def text_of(host=HOST, **nova):
 
 
 class TestRead(unittest.TestCase):
-
     def test_a_host_with_a_record(self):
         info = host_cache.read(text_of())
-        self.assertEqual((HOST, 'aarch64', False),
-                         (info.host, info.arch, info.foreign))
+        self.assertEqual(
+            (HOST, 'aarch64', False), (info.host, info.arch, info.foreign)
+        )
 
     def test_hosts_without_a_record(self):
         for text, arch, foreign in (
-                (STOCK, 'aarch64', False),
-                ('{"arch": "x86_64"}', 'x86_64', True),
-                ('{"arch": "pdp-11"}', None, False),
-                ('{"arch": ["x86_64"]}', None, False),
-                ('{}', None, False), ('[]', None, False),
-                ('', None, False), ('{', None, False),
-                ('[' * 100000, None, False),
-                (' ' * (1 << 20) + '{"arch": "x86_64"}', None, False)):
+            (STOCK, 'aarch64', False),
+            ('{"arch": "x86_64"}', 'x86_64', True),
+            ('{"arch": "pdp-11"}', None, False),
+            ('{"arch": ["x86_64"]}', None, False),
+            ('{}', None, False),
+            ('[]', None, False),
+            ('', None, False),
+            ('{', None, False),
+            ('[' * 100000, None, False),
+            (' ' * (1 << 20) + '{"arch": "x86_64"}', None, False),
+        ):
             with self.subTest(text[:30]):
                 info = host_cache.read(text)
                 self.assertIsInstance(info.host, str)
@@ -55,10 +58,10 @@ class TestRead(unittest.TestCase):
 
 
 class TestHostCache(unittest.TestCase):
-
     def setUp(self):
-        patched = mock.patch.object(host_cache, 'read', autospec=True,
-                                    side_effect=host_cache.read)
+        patched = mock.patch.object(
+            host_cache, 'read', autospec=True, side_effect=host_cache.read
+        )
         self.read = patched.start()
         self.addCleanup(patched.stop)
 
@@ -68,15 +71,19 @@ class TestHostCache(unittest.TestCase):
         for _ in range(2):
             texts = [text_of(hosts[n % 40]) for n in range(400)]
             found = cache.read_all(texts)
-            self.assertEqual([hosts[n % 40] for n in range(400)],
-                             [info.host for info in found])
+            self.assertEqual(
+                [hosts[n % 40] for n in range(400)],
+                [info.host for info in found],
+            )
         self.assertEqual(40, self.read.call_count)
         self.assertEqual(40, len(set(found)))
 
     def test_texts_that_differ_in_any_one_character(self):
         text = text_of()
-        texts = [text[:place] + '~' + text[place + 1:]
-                 for place in range(len(text))]
+        texts = [
+            text[:place] + '~' + text[place + 1 :]
+            for place in range(len(text))
+        ]
         cache = host_cache.HostCache(len(texts))
         for _ in range(2):
             for text, info in zip(texts, cache.read_all(texts)):
@@ -116,9 +123,10 @@ class TestHostCache(unittest.TestCase):
 
         self.read.side_effect = read
         found = []
-        threads = [threading.Thread(
-            target=lambda: found.append(cache.read('text')))
-            for _ in range(4)]
+        threads = [
+            threading.Thread(target=lambda: found.append(cache.read('text')))
+            for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -14,8 +14,8 @@
 
 from nova_arm_migrate.core import vcpu
 from tests.lab import table
-from tests.unit.nova.scheduler import test_arm_filter as base
 from tests.unit.lab import test_replay
+from tests.unit.nova.scheduler import test_arm_filter as base
 
 
 class TestTruth(base.FilterTestCase):
@@ -29,14 +29,18 @@ class TestTruth(base.FilterTestCase):
             one, first = test_replay.host_of(source)
             off = {name for name, on in one.feature_states.items() if not on}
             guest = vcpu.guest_started_on(
-                first, gic=one.gic, memory=test_replay.MEMORY,
-                disabled=frozenset(off) | {*vcpu.longer_vectors(first)})
+                first,
+                gic=one.gic,
+                memory=test_replay.MEMORY,
+                disabled=frozenset(off) | {*vcpu.longer_vectors(first)},
+            )
             leaves = test_replay.host_of(via)[1] if via else first
             _, host = test_replay.host_of(row.destination)
             self.db = base.Database(leaves, guest)
             passed = self.names(base.states(there=host))
             with self.subTest(f'{row.source} -> {row.destination}'):
                 self.assertEqual(
-                    row.scheduler, table.PASSES if passed else table.DROPS)
+                    row.scheduler, table.PASSES if passed else table.DROPS
+                )
                 if row.outcome == table.HEALTHY:
                     self.assertTrue(passed)

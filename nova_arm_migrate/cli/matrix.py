@@ -21,7 +21,7 @@ from nova_arm_migrate.core.matrix import Mark
 from nova_arm_migrate.core.matrix import Matrix
 from nova_arm_migrate.core.matrix import MatrixCell
 from nova_arm_migrate.core.pools import EqualHosts
-from nova_arm_migrate.core.record import runs
+from nova_arm_migrate.core.record_forms import runs
 
 _MARKS = {
     Mark.COMPATIBLE: '+',

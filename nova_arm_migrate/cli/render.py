@@ -19,28 +19,45 @@ from collections.abc import Sequence
 import shutil
 import textwrap
 
+from nova_arm_migrate.core.attributes import attributes_of
 from nova_arm_migrate.core.baseline import Baseline
 from nova_arm_migrate.core.causes import Cause
-from nova_arm_migrate.core.cores import core_name
 from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.pools import Fleet
-from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.record_forms import Numbers
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.remedies import remedies
 from nova_arm_migrate.core.remedies import Remedy
 from nova_arm_migrate.core.tables import register_of
-from nova_arm_migrate.core.tried import Tried
-from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.probe.types import Trial
 
 _MOST_COLUMNS = 100
-_UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB')
 _NONE = '-'
 _LONGEST_CELL = 20
+#: The order in which people read a profile; others come last.
+_FIRST = (
+    'cores',
+    'kernel',
+    'qemu',
+    'libvirt',
+    'features',
+    'sve_lengths',
+    'page_size',
+    'huge_page_sizes',
+    'ipa_bits',
+    'gic',
+    'vgics',
+    'tried',
+    'cntfrq',
+    'dczid',
+    'hwcap',
+    'capabilities',
+    'listed',
+)
 #: Attributes that a record may have and say something of besides.
 _NOTED = {
     'listed': 'registers',
@@ -69,15 +86,6 @@ def wrapped(text: str, indent: str, first: str | None = None) -> str:
     )
 
 
-def size(number: int) -> str:
-    """Return a number of bytes in the largest whole unit: ``2 MiB``."""
-    unit = 0
-    while number and number % 1024 == 0 and unit < len(_UNITS) - 1:
-        number //= 1024
-        unit += 1
-    return f'{number} {_UNITS[unit]}'
-
-
 def fields_of(
     register: Register, value: int, writable: int | None = None
 ) -> str:
@@ -97,137 +105,23 @@ def fields_of(
     )
 
 
-def _core(core: Core) -> str:
-    others = ', '.join(
-        f'{name} {number:#x}'
-        for name, number in (
-            ('MIDR', core.midr),
-            ('REVIDR', core.revidr),
-            ('AIDR', core.aidr),
-        )
-        if number is not None
-    )
-    return f'CPUs {core.cpus}: {core_name(core.midr)} ({others})'
-
-
 def _properties(host: Host) -> Iterator[tuple[str, str, str]]:
-    """The attribute, its title, and its value as text, if there is one."""
-    for core in host.cores:
-        yield 'cores', 'cores', _core(core)
-    if not host.cores:
-        yield 'cores', 'cores', ''
-    yield 'kernel', 'kernel', host.kernel or ''
-    yield 'qemu', 'QEMU', host.qemu or ''
-    yield 'libvirt', 'libvirt', host.libvirt or ''
-    yield (
-        'features',
-        'vCPU features',
-        ', '.join(sorted(host.features))
-        or ('none' if host.listed is not None else ''),
-    )
-    yield 'sve_lengths', 'SVE lengths', _list(host.sve_lengths, 'bits')
-    yield (
-        'page_size',
-        'page size',
-        size(host.page_size) if host.page_size else '',
-    )
-    yield (
-        'huge_page_sizes',
-        'huge pages',
-        ', '.join(map(size, host.huge_page_sizes)) or 'none'
-        if host.huge_page_sizes is not None
-        else '',
-    )
-    yield (
-        'ipa_bits',
-        'IPA size',
-        f'{host.ipa_bits} bits' if host.ipa_bits else '',
-    )
-    yield 'gic', 'GIC', _list(host.gic)
-    yield (
-        'vgics',
-        'GIC registers',
-        '; '.join(filter(None, map(_vgic, host.vgics))) or 'none'
-        if host.vgics is not None
-        else '',
-    )
-    yield (
-        'tried',
-        'unlike tables',
-        _tried(host.tried) or 'nothing' if host.tried is not None else '',
-    )
-    yield 'cntfrq', 'timer', f'{host.cntfrq} Hz' if host.cntfrq else ''
-    yield (
-        'dczid',
-        'DCZID_EL0',
-        f'{host.dczid:#x}' if host.dczid is not None else '',
-    )
-    yield (
-        'hwcap',
-        'HWCAP',
-        ', '.join(f'{word:#x}' for word in host.hwcap)
-        if host.hwcap is not None
-        else '',
-    )
-    yield (
-        'capabilities',
-        'capabilities',
-        ', '.join(
-            name if value == 1 else f'{name}={value}'
-            for name, value in host.capabilities
-        )
-        or (
-            'none'
-            if host.listed is not None
-            and 'capabilities' not in dict(host.absent)
-            else ''
-        ),
-    )
-    yield (
-        'listed',
-        'registers',
-        f'{len(host.listed)} listed' if host.listed is not None else '',
-    )
-
-
-def _vgic(vgic: Vgic) -> str:
-    registers = ', '.join(
-        f'{name} {value:#x}'
-        for name, value in (
-            ('ICC_CTLR_EL1', vgic.ctlr),
-            ('GICD_IIDR', vgic.distributor),
-            ('GICR_IIDR', vgic.redistributor),
-        )
-        if value is not None
-    )
-    return f'GICv{vgic.version}: {registers}' if registers else ''
-
-
-def _tried(tried: Tried) -> str:
-    """``ID_AA64MMFR2_EL1.NV takes 0, 2 and ignores 2``."""
-    return '; '.join(
-        f'{register_of(code).name}.{field.name} takes'
-        f' {_values(answer.accepted)}'
-        + (f' and ignores {_values(answer.ignored)}' if answer.ignored else '')
-        for code, answers in tried.items()
-        for answer in answers
-        for field in register_of(code).fields
-        if answer.is_of(field)
-    )
-
-
-def _values(bits: int) -> str:
-    return ', '.join(
-        str(value) for value in range(bits.bit_length()) if bits >> value & 1
-    )
+    """The attribute, its title, and a line of its value if there is one."""
+    titled = {one.name: one for one in attributes_of(Host) if one.title}
+    for name in (*_FIRST, *(titled.keys() - {*_FIRST})):
+        one, value = titled[name], getattr(host, name)
+        text = '' if value is None else one.form.show(value)
+        if value == one.default and (
+            host.listed is None or name in dict(host.absent)
+        ):
+            # KVM was not asked: that is not "none".
+            text = ''
+        for line in text.split('\n'):
+            yield name, one.title, line
 
 
 def _list(numbers: Sequence[int] | None, unit: str = '') -> str:
-    if numbers is None:
-        return ''
-    return (
-        f'{", ".join(map(str, numbers))} {unit}'.strip() if numbers else 'none'
-    )
+    return '' if numbers is None else Numbers(0, 0, unit).show(tuple(numbers))
 
 
 def host_table(host: Host) -> str:

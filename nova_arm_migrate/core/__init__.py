@@ -14,7 +14,8 @@
 
 From one register's value to the verdict:
 
-``profile``   what a host offers and what a guest has;
+``profile``   what a host offers and what a guest has, each attribute
+              declared once (``attributes``, ``record_forms``);
 ``record``    their JSON form, and the checks on what others sent;
 ``tables``    every register and field, as data, with KVM's rule for it;
 ``vcpu``      what a host offers a vCPU with features switched off;

@@ -21,8 +21,11 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import functools
+from typing import Any
 from typing import TypeVar
 
+from nova_arm_migrate.core.attributes import attributes_of
+from nova_arm_migrate.core.attributes import Meet
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
@@ -36,9 +39,7 @@ from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tried import Vgic
-from nova_arm_migrate.core.vcpu import guests_vgic
 from nova_arm_migrate.core.vcpu import has_32bit_el0
-from nova_arm_migrate.core.vcpu import has_steal_time
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Severity
@@ -112,26 +113,35 @@ def _meet(hosts: Sequence[Host]) -> Guest:
     values = {
         code: _meet_values(register_of(code), seen) for code in sorted(codes)
     }
-    ipa_bits = _all_known(host.ipa_bits for host in hosts)
-    pages = _all_known(host.page_size for host in hosts)
-    steal_time = _all_known(has_steal_time(host) for host in hosts)
     gic = _common_gic(hosts)
-    first = hosts[0]
     return Guest(
+        **_meet_attributes(hosts),
         values=Values({code: v for code, v in values.items() if v}),
         listed=listed,
         disabled=disabled,
         sve_lengths=lengths,
         gic=gic,
         vgic=_meet_vgics(hosts, gic),
-        ipa_bits=min(ipa_bits) if ipa_bits else None,
-        steal_time=None if steal_time is None else all(steal_time),
-        cntfrq=first.cntfrq,
-        dczid=first.dczid,
-        page_size=min(pages) if pages else None,
-        kernel=first.kernel,
-        qemu=first.qemu,
     )
+
+
+def _meet_attributes(hosts: Sequence[Host]) -> dict[str, Any]:
+    """What a baseline has of the attributes that say it themselves."""
+    met = {}
+    for one in attributes_of(Guest):
+        if one.start is None or one.meet is Meet.OWN:
+            continue
+        values = [one.start(host) for host in hosts]
+        known = _all_known(values)
+        if one.meet is Meet.FIRST:
+            met[one.name] = values[0]
+        elif known is None:
+            met[one.name] = None
+        else:
+            met[one.name] = (
+                min(known) if one.meet is Meet.LEAST else all(known)
+            )
+    return met
 
 
 def _all_known(values: Iterable[_T | None]) -> list[_T] | None:
@@ -170,7 +180,7 @@ def _meet_vgics(hosts: Sequence[Host], version: int | None) -> Vgic | None:
     met = (
         None if interfaces is None else _meet_fields(ICC_CTLR_EL1, interfaces)
     )
-    return guests_vgic(vgics[0]._replace(ctlr=met))
+    return vgics[0]._replace(ctlr=met).of_guest()
 
 
 def _features_to_switch_off(hosts: Sequence[Host]) -> frozenset[str]:

@@ -39,9 +39,9 @@ from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.aarch32_id import AARCH32_ID_CODES
 from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.values import several_kinds
 from nova_arm_migrate.core.vcpu import gic_doubts
 from nova_arm_migrate.core.vcpu import offered_cached
-from nova_arm_migrate.core.vcpu import several_kinds
 from nova_arm_migrate.core.vcpu import with_own_gic
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report

@@ -29,8 +29,18 @@ U32 = (1 << 32) - 1
 U64 = (1 << 64) - 1
 #: The largest register code.
 CODE = (1 << 28) - 1
+_UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB')
 _HEX = re.compile(r'0|[1-9a-f][0-9a-f]{0,15}')
 _CPU_RUN = re.compile(r'(0|[1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?')
+
+
+def size(number: int) -> str:
+    """Return a number of bytes in the largest whole unit: ``2 MiB``."""
+    unit = 0
+    while number and number % 1024 == 0 and unit < len(_UNITS) - 1:
+        number //= 1024
+        unit += 1
+    return f'{number} {_UNITS[unit]}'
 
 
 def quote(value: object) -> str:
@@ -80,24 +90,22 @@ def no_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def page_size(key: str, size: int | None) -> int | None:
+def page_size(key: str, size: int) -> int:
     """Return the size of a base page.
 
     :raises ProfileError: if Arm64 has no page of that size
     """
-    if size is not None and size not in _PAGE_SIZES:
+    if size not in _PAGE_SIZES:
         raise ProfileError(f'{key}: no page has {size} bytes')
     return size
 
 
-def huge_page_sizes(
-    key: str, sizes: tuple[int, ...] | None
-) -> tuple[int, ...] | None:
+def huge_page_sizes(key: str, sizes: tuple[int, ...]) -> tuple[int, ...]:
     """Return the sizes of huge pages.
 
     :raises ProfileError: if one is not a power of two
     """
-    for size in sizes or ():
+    for size in sizes:
         if size.bit_count() != 1:
             raise ProfileError(f'{key}: no page has {size} bytes')
     return sizes

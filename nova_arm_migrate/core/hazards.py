@@ -29,35 +29,22 @@ from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
-from nova_arm_migrate.core.vcpu import has_steal_time
 
-#: Names of what is compared besides registers, for overrides.
-HAZARD_NAMES = (
-    frozenset(
-        {
-            'SVE_LENGTHS',
-            'SME_LENGTHS',
-            'CNTFRQ_EL0',
-            'DCZID_EL0',
-            'IPA_BITS',
-            'PAGE_SIZE',
-            'GIC',
-            'PMCR_EL0.N',
-            'CORES',
-            'STEAL_TIME',
-        }
-    )
-    | gic.NAMES
-)
+_Check = Callable[[Guest, Host], Finding | None]
+
+#: What is compared besides registers, in the order of the findings: the name
+#: that findings and overrides have, and the function that looks at it.
+_CHECKS: list[tuple[str, _Check]] = []
 
 
-def check_override(name: str) -> str:
-    """Return the name if findings can have it, for `Options.overrides`.
+def _check(name: str) -> Callable[[_Check], _Check]:
+    """Declare a function as the check of what has this name."""
 
-    :param name: ``REGISTER.FIELD``, ``REGISTER`` or one of HAZARD_NAMES
-    :raises ValueError: if nothing is called so; one line
-    """
-    return name if name in HAZARD_NAMES else check_field_name(name)
+    def declare(function: _Check) -> _Check:
+        _CHECKS.append((name, function))
+        return function
+
+    return declare
 
 
 _DCZID_DZP = 1 << 4
@@ -73,7 +60,9 @@ def find_hazards(guest: Guest, host: Host) -> list[Finding]:
 
     :param host: as the guest's vCPU features let it be seen
     """
-    found = [finding for check in _CHECKS if (finding := check(guest, host))]
+    found = [
+        finding for _, check in _CHECKS if (finding := check(guest, host))
+    ]
     return found + gic.find_gic(guest, host)
 
 
@@ -93,6 +82,7 @@ def _unknown(name: str, guest: object, host: Host, attribute: str) -> Finding:
     )
 
 
+@_check('SVE_LENGTHS')
 def _sve_lengths(guest: Guest, host: Host) -> Finding | None:
     """SVE vector lengths: up to the guest's longest, they must be the same.
 
@@ -121,6 +111,7 @@ def _has_them(host: Host, lengths: tuple[int, ...]) -> bool:
     )
 
 
+@_check('SVE_LENGTHS')
 def _passed_vectors(guest: Guest, host: Host) -> Finding | None:
     """Longer SVE vectors of a host on its way: nobody knows if it has them.
 
@@ -148,6 +139,7 @@ def _passed_vectors(guest: Guest, host: Host) -> Finding | None:
     )
 
 
+@_check('SVE_LENGTHS')
 def _wide_vectors(guest: Guest, host: Host) -> Finding | None:
     """SVE beyond 1024 bits: QEMU does not carry the rest of a Z register.
 
@@ -168,6 +160,7 @@ def _wide_vectors(guest: Guest, host: Host) -> Finding | None:
     return None
 
 
+@_check('SME_LENGTHS')
 def _sme(guest: Guest, host: Host) -> Finding | None:
     """SME: streaming vector lengths and ZA, which no record has.
 
@@ -189,6 +182,7 @@ def _list(numbers: tuple[int, ...]) -> str:
     return ','.join(str(number) for number in numbers) or 'none'
 
 
+@_check('CNTFRQ_EL0')
 def _timer(guest: Guest, host: Host) -> Finding | None:
     """CNTFRQ_EL0: the guest reads the hardware's."""
     if guest.cntfrq is None or host.cntfrq is None:
@@ -205,6 +199,7 @@ def _timer(guest: Guest, host: Host) -> Finding | None:
     )
 
 
+@_check('DCZID_EL0')
 def _cache_zero(guest: Guest, host: Host) -> Finding | None:
     """DCZID_EL0: the block that DC ZVA clears. Unused while DZP is set."""
     if guest.dczid is None or host.dczid is None:
@@ -221,6 +216,7 @@ def _cache_zero(guest: Guest, host: Host) -> Finding | None:
     )
 
 
+@_check('IPA_BITS')
 def _addresses(guest: Guest, host: Host) -> Finding | None:
     """IPA size: the guest's memory and its device windows must fit.
 
@@ -253,6 +249,7 @@ def _addresses(guest: Guest, host: Host) -> Finding | None:
     )
 
 
+@_check('IPA_BITS')
 def _passed_windows(guest: Guest, host: Host) -> Finding | None:
     """Windows of a host on its way: nobody knows if the guest uses them.
 
@@ -276,28 +273,7 @@ def _passed_windows(guest: Guest, host: Host) -> Finding | None:
     )
 
 
-def _steal_time(guest: Guest, host: Host) -> Finding | None:
-    """Steal time: QEMU takes no RAM block that it does not have itself.
-
-    QEMU has the block ``pvtime`` where KVM has steal time, on machines since
-    virt-5.2 (``virt_cpu_post_init``, ``kvm_arm_steal_time_finalize``), and
-    refuses an unknown block (``parse_ramblock`` in ``migration/ram.c``).
-    """
-    has = has_steal_time(host)
-    if has or guest.steal_time is False:
-        return None
-    if has is None or guest.steal_time is None:
-        return _unknown('STEAL_TIME', guest.steal_time, host, 'capabilities')
-    return Finding(
-        Cause.STEAL_TIME,
-        Severity.BLOCKS,
-        'STEAL_TIME',
-        guest=1,
-        host=0,
-        rule='PRESENT',
-    )
-
-
+@_check('PAGE_SIZE')
 def _page_size(guest: Guest, host: Host) -> Finding | None:
     """The host's base page size: at least that of the hosts before.
 
@@ -321,6 +297,7 @@ def _page_size(guest: Guest, host: Host) -> Finding | None:
     )
 
 
+@_check('GIC')
 def _gic(guest: Guest, host: Host) -> Finding | None:
     """The guest's GIC: QEMU can't start there without it."""
     if guest.gic is None:
@@ -339,16 +316,41 @@ def _gic(guest: Guest, host: Host) -> Finding | None:
     )
 
 
-_CHECKS: tuple[Callable[[Guest, Host], Finding | None], ...] = (
-    _sve_lengths,
-    _passed_vectors,
-    _wide_vectors,
-    _sme,
-    _timer,
-    _cache_zero,
-    _addresses,
-    _passed_windows,
-    _page_size,
-    _gic,
-    _steal_time,
+@_check('STEAL_TIME')
+def _steal_time(guest: Guest, host: Host) -> Finding | None:
+    """Steal time: QEMU takes no RAM block that it does not have itself.
+
+    QEMU has the block ``pvtime`` where KVM has steal time, on machines since
+    virt-5.2 (``virt_cpu_post_init``, ``kvm_arm_steal_time_finalize``), and
+    refuses an unknown block (``parse_ramblock`` in ``migration/ram.c``).
+    """
+    has = host.steal_time
+    if has or guest.steal_time is False:
+        return None
+    if has is None or guest.steal_time is None:
+        return _unknown('STEAL_TIME', guest.steal_time, host, 'capabilities')
+    return Finding(
+        Cause.STEAL_TIME,
+        Severity.BLOCKS,
+        'STEAL_TIME',
+        guest=1,
+        host=0,
+        rule='PRESENT',
+    )
+
+
+#: Names of what is compared besides single fields, for overrides.
+HAZARD_NAMES = (
+    frozenset(name for name, _ in _CHECKS)
+    | gic.NAMES
+    | {'CORES', 'PMCR_EL0.N'}
 )
+
+
+def check_override(name: str) -> str:
+    """Return the name if findings can have it, for `Options.overrides`.
+
+    :param name: ``REGISTER.FIELD``, ``REGISTER`` or one of HAZARD_NAMES
+    :raises ValueError: if nothing is called so; one line
+    """
+    return name if name in HAZARD_NAMES else check_field_name(name)

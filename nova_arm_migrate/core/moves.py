@@ -28,6 +28,8 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 
+from nova_arm_migrate.core.attributes import attributes_of
+from nova_arm_migrate.core.attributes import Part
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
@@ -41,20 +43,19 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
 
-#: Attributes of a host that no verdict rests on.
-_NEVER = frozenset({'absent', 'huge_page_sizes', 'hwcap', 'libvirt'})
+#: Attributes of a host that no verdict rests on, and what stands for them.
+_NEVER = {
+    one.name: one.default
+    for one in attributes_of(Host)
+    if one.part is Part.NONE
+}
 
 #: Attributes that are a part of their own, and the registers that their
 #: rule looks at as well.
-_ATTRIBUTES: dict[str, frozenset[int]] = {
-    'cntfrq': frozenset(),
-    'cores': frozenset(),
-    'dczid': frozenset(),
-    'features': frozenset(),
-    'gic': frozenset(),
-    'ipa_bits': frozenset(),
-    'page_size': frozenset(),
-    'sve_lengths': frozenset({ID_AA64PFR0_EL1}),
+_ATTRIBUTES = {
+    one.name: one.registers
+    for one in attributes_of(Host)
+    if one.part is Part.ALONE
 }
 
 #: What the rule of a register looks at besides the register: registers and
@@ -70,15 +71,9 @@ _BESIDES: dict[Judge, tuple[frozenset[int], frozenset[str]]] = {
 _WITH_LISTS = (Judge.CLIDR, Judge.CCSIDR)
 
 #: All other attributes belong to every part: slower, but right.
-_EVERYWHERE = frozenset(field.name for field in dataclasses.fields(Host)) - {
-    'values',
-    'writable',
-    'listed',
-    'kernel',
-    'qemu',
-    *_NEVER,
-    *_ATTRIBUTES,
-}
+_EVERYWHERE = frozenset(
+    one.name for one in attributes_of(Host) if one.part is Part.EVERY
+)
 
 #: A code that no register has. A profile without any value is judged by
 #: another rule, so that no profile may lose its last one.
@@ -234,10 +229,7 @@ def _alike(host: Host) -> Host:
     """Return the host without differences that no verdict rests on."""
     return dataclasses.replace(
         host,
-        absent=(),
-        huge_page_sizes=None,
-        hwcap=None,
-        libvirt=None,
+        **_NEVER,
         kernel=_version(host.kernel),
         qemu=_version(host.qemu),
         cores=tuple(

@@ -12,46 +12,60 @@
 
 """What a host offers, and what a guest has: the two values compared."""
 
-from collections.abc import Mapping
 import dataclasses
+import operator
 import re
 
-from nova_arm_migrate.core.frozen import ByCode
+from nova_arm_migrate.core.attributes import attribute
+from nova_arm_migrate.core.attributes import Meet
+from nova_arm_migrate.core.attributes import Part
+from nova_arm_migrate.core.forms import U32
+from nova_arm_migrate.core.forms import U64
+from nova_arm_migrate.core.record_forms import Capabilities
+from nova_arm_migrate.core.record_forms import Codes
+from nova_arm_migrate.core.record_forms import Cores
+from nova_arm_migrate.core.record_forms import Flag
+from nova_arm_migrate.core.record_forms import Hexadecimals
+from nova_arm_migrate.core.record_forms import HugePageSizes
+from nova_arm_migrate.core.record_forms import Names
+from nova_arm_migrate.core.record_forms import Number
+from nova_arm_migrate.core.record_forms import Numbers
+from nova_arm_migrate.core.record_forms import PageSize
+from nova_arm_migrate.core.record_forms import Reasons
+from nova_arm_migrate.core.record_forms import Registers
+from nova_arm_migrate.core.record_forms import Text
+from nova_arm_migrate.core.record_forms import VectorLengths
+from nova_arm_migrate.core.record_tried import Answers
+from nova_arm_migrate.core.record_tried import Gics
+from nova_arm_migrate.core.record_tried import OneGic
 from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
+from nova_arm_migrate.core.values import Core
+from nova_arm_migrate.core.values import several_kinds
+from nova_arm_migrate.core.values import Values
+
+__all__ = [
+    'DISABLED_NAMES',
+    'Core',
+    'Guest',
+    'Host',
+    'Values',
+    'version_of',
+]
 
 _VERSION = re.compile(r'(\d{1,4})\.(\d{1,4})')
 
 
-class Values(ByCode[int]):
-    """The values of registers by code."""
+#: ARM64_MIN_PARANGE_BITS: KVM makes no smaller space.
+_LEAST_IPA_BITS = 32
 
-    __slots__ = ()
+#: What a domain may switch off, as Guest.disabled names it.
+DISABLED_NAMES = frozenset(FEATURES) | frozenset(SVE_LENGTH_PROPERTIES)
 
-    def __init__(self, items: Mapping[int, int] | None = None) -> None:
-        super().__init__(items or {})
-
-    def read(self, code: int) -> int:
-        """Return a register's value, 0 where none is kept."""
-        return self._items.get(code, 0)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Core:
-    """The cores of a host that share one implementation.
-
-    :ivar midr: MIDR_EL1
-    :ivar revidr: REVIDR_EL1, None where the kernel does not show it
-    :ivar aidr: AIDR_EL1, likewise
-    :ivar cpus: which CPUs, as the kernel writes lists: ``0-3,8``
-    """
-
-    midr: int
-    revidr: int | None
-    aidr: int | None
-    cpus: str
+_same = operator.attrgetter
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,28 +108,88 @@ class Host:
     :ivar absent: attribute to the reason why it could not be read
     """
 
-    cores: tuple[Core, ...] = ()
-    values: Values = Values()
-    writable: Values | None = None
-    listed: frozenset[int] | None = None
-    features: frozenset[str] = frozenset()
-    sve_lengths: tuple[int, ...] | None = None
-    capabilities: tuple[tuple[str, int], ...] = ()
-    gic: tuple[int, ...] | None = None
-    vgics: tuple[Vgic, ...] | None = None
-    tried: Tried | None = None
-    hypercalls: Values | None = None
-    own_caches: bool | None = None
-    ipa_bits: int | None = None
-    page_size: int | None = None
-    huge_page_sizes: tuple[int, ...] | None = None
-    cntfrq: int | None = None
-    dczid: int | None = None
-    hwcap: tuple[int, ...] | None = None
-    kernel: str | None = None
-    qemu: str | None = None
-    libvirt: str | None = None
-    absent: tuple[tuple[str, str], ...] = ()
+    cores: tuple[Core, ...] = attribute(
+        'cores', Cores(), (), always=True, title='cores', part=Part.ALONE
+    )
+    values: Values = attribute(
+        'values', Registers(), Values(), always=True, part=Part.OWN
+    )
+    listed: frozenset[int] | None = attribute(
+        'listed', Codes(), title='registers', part=Part.OWN
+    )
+    sve_lengths: tuple[int, ...] | None = attribute(
+        'sve',
+        VectorLengths(),
+        title='SVE lengths',
+        part=Part.ALONE,
+        registers=frozenset({ID_AA64PFR0_EL1}),
+    )
+    writable: Values | None = attribute('writable', Registers(), part=Part.OWN)
+    features: frozenset[str] = attribute(
+        'features',
+        Names(frozenset(FEATURES)),
+        frozenset(),
+        always=True,
+        title='vCPU features',
+        part=Part.ALONE,
+    )
+    capabilities: tuple[tuple[str, int], ...] = attribute(
+        'caps', Capabilities(), (), always=True, title='capabilities'
+    )
+    gic: tuple[int, ...] | None = attribute(
+        'gic', Numbers(2, 15), title='GIC', part=Part.ALONE
+    )
+    vgics: tuple[Vgic, ...] | None = attribute(
+        'vgic', Gics(), since=2, title='GIC registers'
+    )
+    tried: Tried | None = attribute(
+        'tried', Answers(), since=2, title='unlike tables'
+    )
+    hypercalls: Values | None = attribute('hvc', Registers(), since=2)
+    own_caches: bool | None = attribute('caches', Flag(), since=2)
+    ipa_bits: int | None = attribute(
+        'ipa',
+        Number(_LEAST_IPA_BITS, 64, 'bits'),
+        title='IPA size',
+        part=Part.ALONE,
+    )
+    page_size: int | None = attribute(
+        'page', PageSize(), title='page size', part=Part.ALONE
+    )
+    huge_page_sizes: tuple[int, ...] | None = attribute(
+        'huge', HugePageSizes(), title='huge pages', part=Part.NONE
+    )
+    cntfrq: int | None = attribute(
+        'cntfrq', Number(0, U32, 'Hz'), title='timer', part=Part.ALONE
+    )
+    dczid: int | None = attribute(
+        'dczid', Number(0, U64, base=16), title='DCZID_EL0', part=Part.ALONE
+    )
+    hwcap: tuple[int, ...] | None = attribute(
+        'hwcap', Hexadecimals(), title='HWCAP', part=Part.NONE
+    )
+    kernel: str | None = attribute(
+        'kernel', Text(), title='kernel', part=Part.OWN
+    )
+    qemu: str | None = attribute('qemu', Text(), title='QEMU', part=Part.OWN)
+    libvirt: str | None = attribute(
+        'libvirt', Text(), title='libvirt', part=Part.NONE
+    )
+    absent: tuple[tuple[str, str], ...] = attribute(
+        'absent', Reasons(), (), part=Part.NONE
+    )
+
+    @property
+    def steal_time(self) -> bool | None:
+        """Whether a guest has steal time there; None if not recorded.
+
+        Source: ``kvm_arm_steal_time_finalize`` in QEMU's
+        ``target/arm/kvm.c``.
+        """
+        if self.listed is None:
+            # KVM was not asked for anything.
+            return None
+        return self.capability('STEAL_TIME') > 0
 
     def capability(self, name: str) -> int:
         """Return a KVM capability's value, 0 if the host lacks it."""
@@ -168,28 +242,58 @@ class Guest:
         runs on now, which is right unless it came there by live migration
     """
 
-    values: Values = Values()
-    listed: frozenset[int] | None = None
-    disabled: frozenset[str] = frozenset()
-    sve_lengths: tuple[int, ...] | None = None
-    sve_passed: tuple[int, ...] | None = None
-    gic: int | None = None
-    vgic: Vgic | None = None
-    cores: tuple[Core, ...] = ()
-    memory: int | None = None
-    ipa_bits: int | None = None
-    ipa_passed: int | None = None
-    steal_time: bool | None = None
-    cntfrq: int | None = None
-    dczid: int | None = None
-    page_size: int | None = None
-    kernel: str | None = None
-    qemu: str | None = None
-    inferred: bool = False
-
-
-#: What a domain may switch off, as Guest.disabled names it.
-DISABLED_NAMES = frozenset(FEATURES) | frozenset(SVE_LENGTH_PROPERTIES)
+    values: Values = attribute(
+        'values', Registers(), Values(), always=True, start=_same('values')
+    )
+    listed: frozenset[int] | None = attribute(
+        'listed', Codes(), start=_same('listed')
+    )
+    sve_lengths: tuple[int, ...] | None = attribute(
+        'sve', VectorLengths(), start=_same('sve_lengths')
+    )
+    disabled: frozenset[str] = attribute(
+        'disabled', Names(DISABLED_NAMES), frozenset(), always=True
+    )
+    sve_passed: tuple[int, ...] | None = attribute(
+        'sve_passed', VectorLengths()
+    )
+    gic: int | None = attribute('gic', Number(2, 15))
+    vgic: Vgic | None = attribute('vgic', OneGic(), since=2)
+    cores: tuple[Core, ...] = attribute(
+        'cores',
+        Cores(),
+        (),
+        start=lambda host: host.cores if several_kinds(host.cores) else (),
+    )
+    memory: int | None = attribute('memory', Number(0, 1 << 52))
+    ipa_bits: int | None = attribute(
+        'ipa',
+        Number(_LEAST_IPA_BITS, 64),
+        start=_same('ipa_bits'),
+        meet=Meet.LEAST,
+    )
+    ipa_passed: int | None = attribute(
+        'ipa_passed', Number(_LEAST_IPA_BITS, 64)
+    )
+    steal_time: bool | None = attribute(
+        'steal', Flag(), start=_same('steal_time'), meet=Meet.ALL
+    )
+    cntfrq: int | None = attribute(
+        'cntfrq', Number(0, U32), start=_same('cntfrq'), meet=Meet.FIRST
+    )
+    dczid: int | None = attribute(
+        'dczid', Number(0, U64), start=_same('dczid'), meet=Meet.FIRST
+    )
+    page_size: int | None = attribute(
+        'page', PageSize(), start=_same('page_size'), meet=Meet.LEAST
+    )
+    kernel: str | None = attribute(
+        'kernel', Text(), start=_same('kernel'), meet=Meet.FIRST
+    )
+    qemu: str | None = attribute(
+        'qemu', Text(), start=_same('qemu'), meet=Meet.FIRST
+    )
+    inferred: bool = attribute('inferred', Flag(), False)
 
 
 def version_of(text: str | None) -> tuple[int, int] | None:

@@ -21,6 +21,8 @@ from typing import Any
 
 from nova_arm_migrate.core import forms
 from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.record_forms import Form
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import Vgic
@@ -45,12 +47,82 @@ _KEYS = {
 }
 
 
-def dump_vgics(
-    vgics: tuple[Vgic, ...] | None,
-) -> dict[str, dict[str, Any]] | None:
+class Gics(Form[tuple[Vgic, ...]]):
+    """The GICs that KVM emulates on a host."""
+
+    def dump(self, value: tuple[Vgic, ...]) -> dict[str, dict[str, Any]]:
+        return dump_vgics(value)
+
+    def load(self, key: str, given: Any) -> tuple[Vgic, ...]:
+        return load_vgics(given)
+
+    def show(self, value: tuple[Vgic, ...]) -> str:
+        return '; '.join(filter(None, map(_shown_vgic, value))) or 'none'
+
+
+class OneGic(Form[Vgic]):
+    """The GIC of a guest."""
+
+    def dump(self, value: Vgic) -> dict[str, dict[str, Any]]:
+        return dump_vgics((value,))
+
+    def load(self, key: str, given: Any) -> Vgic:
+        vgics = load_vgics(given)
+        if len(vgics) != 1:
+            raise ProfileError(f'{key}: not one GIC')
+        return vgics[0]
+
+
+class Answers(Form[Tried]):
+    """What KVM answered otherwise than the tables say."""
+
+    def dump(self, value: Tried) -> dict[str, str]:
+        return dump_tried(value)
+
+    def load(self, key: str, given: Any) -> Tried:
+        return load_tried(given)
+
+    def show(self, value: Tried) -> str:
+        """``ID_AA64MMFR2_EL1.NV takes 0, 2 and ignores 2``."""
+        return (
+            '; '.join(
+                f'{register_of(code).name}.{field.name} takes'
+                f' {_shown_bits(answer.accepted)}'
+                + (
+                    f' and ignores {_shown_bits(answer.ignored)}'
+                    if answer.ignored
+                    else ''
+                )
+                for code, answers in value.items()
+                for answer in answers
+                for field in register_of(code).fields
+                if answer.is_of(field)
+            )
+            or 'nothing'
+        )
+
+
+def _shown_vgic(vgic: Vgic) -> str:
+    registers = ', '.join(
+        f'{name} {value:#x}'
+        for name, value in (
+            ('ICC_CTLR_EL1', vgic.ctlr),
+            ('GICD_IIDR', vgic.distributor),
+            ('GICR_IIDR', vgic.redistributor),
+        )
+        if value is not None
+    )
+    return f'GICv{vgic.version}: {registers}' if registers else ''
+
+
+def _shown_bits(bits: int) -> str:
+    return ', '.join(
+        str(value) for value in range(bits.bit_length()) if bits >> value & 1
+    )
+
+
+def dump_vgics(vgics: tuple[Vgic, ...]) -> dict[str, dict[str, Any]]:
     """Return GICs by version: ``{"3": {"ctlr": "8c00", "dist": ...}}``."""
-    if vgics is None:
-        return None
     dumped = {}
     for version, shown, *values in vgics:
         item: dict[str, Any] = {}
@@ -67,13 +139,11 @@ def dump_vgics(
     return dumped
 
 
-def load_vgics(value: object) -> tuple[Vgic, ...] | None:
+def load_vgics(value: object) -> tuple[Vgic, ...]:
     """Return what `dump_vgics` was given.
 
     :raises ProfileError: if it is not such an object
     """
-    if value is None:
-        return None
     return tuple(
         sorted(
             _vgic(_version(version), _object('vgic', item, len(_KEYS) + 1))
@@ -114,14 +184,12 @@ def _vgic(version: int, item: dict[str, Any]) -> Vgic:
     )
 
 
-def dump_tried(tried: Tried | None) -> dict[str, str] | None:
+def dump_tried(tried: Tried) -> dict[str, str]:
     """Return answers by register: ``{"c020": "28+4:3:2"}``.
 
     Shift, width, what is accepted, what is ignored; the last is left out if
     it is 0.
     """
-    if tried is None:
-        return None
     return {
         f'{code:x}': ' '.join(
             f'{answer.shift:x}+{answer.width:x}:{answer.accepted:x}'
@@ -132,13 +200,11 @@ def dump_tried(tried: Tried | None) -> dict[str, str] | None:
     }
 
 
-def load_tried(value: object) -> Tried | None:
+def load_tried(value: object) -> Tried:
     """Return what `dump_tried` was given.
 
     :raises ProfileError: if it is not such an object
     """
-    if value is None:
-        return None
     return Tried(
         {
             forms.unhex('tried', code, forms.CODE): _answers(item)

@@ -135,3 +135,7 @@ class Vgic(NamedTuple):
     distributor: int | None = None
     redistributor: int | None = None
     revisions: int | None = None
+
+    def of_guest(self) -> 'Vgic':
+        """Return what a guest's record keeps of its host's GIC."""
+        return self._replace(shown=(), revisions=None)

@@ -18,12 +18,11 @@ derives both from the same sanitised registers (``tables.features`` names
 the functions); the lab compares the two on real kernels.
 """
 
-from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import functools
 
-from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.attributes import attributes_of
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
@@ -140,58 +139,23 @@ def guest_started_on(
     :param inferred: as `Guest.inferred`
     """
     seen = with_features_off(host, disabled)
+    vgic = host.vgic(gic)
+    taken = {
+        one.name: one.start(seen)
+        for one in attributes_of(Guest)
+        if one.start is not None
+    }
     return with_own_gic(
         Guest(
-            values=seen.values,
-            listed=seen.listed,
+            **taken,
             disabled=disabled,
-            sve_lengths=seen.sve_lengths,
             gic=gic,
-            vgic=guests_vgic(host.vgic(gic)),
-            cores=host.cores if several_kinds(host.cores) else (),
+            vgic=None if vgic is None else vgic.of_guest(),
             memory=memory,
-            ipa_bits=host.ipa_bits,
-            steal_time=has_steal_time(host),
-            cntfrq=host.cntfrq,
-            dczid=host.dczid,
-            page_size=host.page_size,
-            kernel=host.kernel,
-            qemu=host.qemu,
             inferred=inferred,
         ),
         host,
     )
-
-
-def several_kinds(cores: Iterable[Core]) -> bool:
-    """Whether cores differ in what a guest sees of their implementation.
-
-    A number that the kernel does not show (None) differs from none.
-    """
-    return any(
-        len({number for number in numbers if number is not None}) > 1
-        for numbers in (
-            [core.midr for core in cores],
-            [core.revidr for core in cores],
-            [core.aidr for core in cores],
-        )
-    )
-
-
-def has_steal_time(host: Host) -> bool | None:
-    """Whether a guest has steal time there; None if that is not recorded.
-
-    Source: ``kvm_arm_steal_time_finalize`` in QEMU's ``target/arm/kvm.c``.
-    """
-    if host.listed is None:
-        # KVM was not asked for anything.
-        return None
-    return host.capability('STEAL_TIME') > 0
-
-
-def guests_vgic(vgic: Vgic | None) -> Vgic | None:
-    """Return what a guest's record keeps of its host's GIC."""
-    return None if vgic is None else vgic._replace(shown=(), revisions=None)
 
 
 def after_migration(guest: Guest, host: Host) -> Guest:
@@ -232,7 +196,7 @@ def after_migration(guest: Guest, host: Host) -> Guest:
         )
         listed = here.listed
     pages = [size for size in (guest.page_size, here.page_size) if size]
-    steal_time = has_steal_time(host)
+    steal_time = host.steal_time
     return with_own_gic(
         dataclasses.replace(
             guest,

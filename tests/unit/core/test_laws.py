@@ -20,6 +20,9 @@ import hypothesis
 from hypothesis import strategies as st
 
 from nova_arm_migrate.core import record
+from nova_arm_migrate.core import record_forms
+from nova_arm_migrate.core import record_tried
+from nova_arm_migrate.core.attributes import attributes_of
 from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.errors import ProfileError
@@ -31,7 +34,6 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.tables import REGISTERS
-from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
@@ -46,18 +48,7 @@ _U32 = (1 << 32) - 1
 _U64 = st.integers(0, s.ALL)
 _CODES = st.sampled_from(sorted(REGISTERS)) | st.integers(0, 0x17FFFF)
 _VALUES = st.dictionaries(_CODES, _U64, max_size=20).map(Values)
-_LISTED = st.none() | st.frozensets(_CODES, max_size=40)
-_TEXT = st.none() | st.from_regex(r'\A[ -~]{0,30}\Z')
-_LENGTHS = st.none() | st.lists(
-    st.sampled_from(SVE_LENGTHS), unique=True, max_size=5
-).map(lambda bits: tuple(sorted(bits)))
 _HEX = st.none() | _U64
-
-
-def _ascending(least, most):
-    return st.none() | st.lists(
-        st.integers(least, most), unique=True, max_size=4
-    ).map(lambda numbers: tuple(sorted(numbers)))
 
 
 _vgics = st.builds(
@@ -93,11 +84,37 @@ def _answers(draw):
     return answers
 
 
-_TRIED = st.none() | st.dictionaries(_CODES, _answers(), max_size=5).map(Tried)
+def _strategy(form):
+    """Any value of a form of a record's."""
+    match form:
+        case record_forms.VectorLengths():
+            return st.lists(
+                st.sampled_from(SVE_LENGTHS), unique=True, max_size=5
+            ).map(lambda bits: tuple(sorted(bits)))
+        case record_forms.PageSize():
+            return st.sampled_from([4096, 16384, 65536])
+        case record_forms.HugePageSizes():
+            return st.lists(st.integers(12, 40), unique=True, max_size=4).map(
+                lambda bits: tuple(1 << bit for bit in sorted(bits))
+            )
+        case record_forms.Number():
+            return st.integers(form.least, form.most)
+        case record_forms.Numbers():
+            return st.lists(
+                st.integers(form.least, form.most), unique=True, max_size=4
+            ).map(lambda numbers: tuple(sorted(numbers)))
+        case record_forms.Names():
+            return st.frozensets(st.sampled_from(sorted(form.known)))
+    return _FORMS[type(form)]
 
-hosts = st.builds(
-    Host,
-    cores=st.tuples(
+
+#: Those without parameters.
+_FORMS = {
+    record_forms.Capabilities: st.dictionaries(
+        st.sampled_from(['SVE', 'MTE', 'STEAL_TIME']), st.integers(0, 64)
+    ).map(lambda caps: tuple(sorted(caps.items()))),
+    record_forms.Codes: st.frozensets(_CODES, max_size=40),
+    record_forms.Cores: st.tuples(
         *(
             st.builds(
                 Core, midr=_U64, revidr=_HEX, aidr=_HEX, cpus=st.just(cpus)
@@ -105,55 +122,37 @@ hosts = st.builds(
             for cpus in ('0-3,8', '4-7', '9,11-12')
         )
     ).flatmap(lambda cores: st.integers(0, 3).map(lambda n: cores[:n])),
-    values=_VALUES,
-    writable=st.none() | _VALUES,
-    listed=_LISTED,
-    features=st.frozensets(st.sampled_from(sorted(FEATURES))),
-    sve_lengths=_LENGTHS,
-    capabilities=st.dictionaries(
-        st.sampled_from(['SVE', 'MTE', 'IPA_SIZE']), st.integers(0, 64)
-    ).map(lambda caps: tuple(sorted(caps.items()))),
-    gic=_ascending(2, 5),
-    vgics=st.none()
-    | st.lists(_vgics, max_size=3, unique_by=lambda vgic: vgic.version).map(
-        lambda vgics: tuple(sorted(vgics))
-    ),
-    tried=_TRIED,
-    hypercalls=st.none() | _VALUES,
-    own_caches=st.none() | st.booleans(),
-    ipa_bits=st.none() | st.integers(32, 64),
-    page_size=st.none() | st.sampled_from([4096, 16384, 65536]),
-    huge_page_sizes=_ascending(12, 40).map(
-        lambda shifts: shifts and tuple(1 << shift for shift in shifts)
-    ),
-    cntfrq=st.none() | st.integers(0, _U32),
-    dczid=_HEX,
-    hwcap=st.none() | st.lists(_U64, max_size=3).map(tuple),
-    kernel=_TEXT,
-    qemu=_TEXT,
-    libvirt=_TEXT,
-    absent=st.dictionaries(
+    record_forms.Flag: st.booleans(),
+    record_forms.Hexadecimals: st.lists(_U64, max_size=3).map(tuple),
+    record_forms.Reasons: st.dictionaries(
         st.sampled_from(['gic', 'listed', 'values']), st.just('no')
     ).map(lambda why: tuple(sorted(why.items()))),
-)
+    record_forms.Registers: _VALUES,
+    record_forms.Text: st.from_regex(r'\A[ -~]{0,30}\Z'),
+    record_tried.Answers: st.dictionaries(_CODES, _answers(), max_size=5).map(
+        Tried
+    ),
+    record_tried.Gics: st.lists(
+        _vgics, max_size=3, unique_by=lambda vgic: vgic.version
+    ).map(lambda vgics: tuple(sorted(vgics))),
+    record_tried.OneGic: _vgics,
+}
 
-_unprobed_guests = st.builds(
-    Guest,
-    values=_VALUES,
-    listed=_LISTED,
-    disabled=st.frozensets(st.sampled_from(sorted(DISABLED_NAMES))),
-    sve_lengths=_LENGTHS,
-    sve_passed=_LENGTHS,
-    gic=st.none() | st.integers(2, 5),
-    memory=st.none() | st.integers(0, 1 << 45),
-    ipa_bits=st.none() | st.integers(32, 64),
-    cntfrq=st.none() | st.integers(0, _U32),
-    dczid=_HEX,
-    page_size=st.none() | st.sampled_from([4096, 65536]),
-    kernel=_TEXT,
-    qemu=_TEXT,
-    inferred=st.booleans(),
-)
+
+def _profiles(profile, **given):
+    """Any profile: each attribute has its default, or a value of its form."""
+    return st.builds(
+        profile,
+        **{
+            one.name: st.just(one.default) | _strategy(one.form)
+            for one in attributes_of(profile)
+        }
+        | given,
+    )
+
+
+hosts = _profiles(Host)
+_unprobed_guests = _profiles(Guest, vgic=st.none())
 #: With the GIC of a host's record too, which is of the guest's version.
 guests = _unprobed_guests | st.builds(
     lambda guest, vgic: dataclasses.replace(

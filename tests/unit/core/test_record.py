@@ -17,6 +17,7 @@ import json
 import unittest
 
 from nova_arm_migrate.core import record
+from nova_arm_migrate.core import record_forms
 from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
@@ -74,8 +75,8 @@ class TestRoundTrip(unittest.TestCase):
 
     def test_runs(self):
         codes = frozenset({1, 2, 3, 7, 0x140000})
-        self.assertEqual('1+2 7 140000', record.dump_codes(codes))
-        self.assertEqual(codes, record.load_codes('x', '1+2 7 140000'))
+        self.assertEqual('1+2 7 140000', record_forms.dump_codes(codes))
+        self.assertEqual(codes, record_forms.load_codes('x', '1+2 7 140000'))
 
 
 class TestValues(unittest.TestCase):

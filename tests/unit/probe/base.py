@@ -20,8 +20,8 @@ import pathlib
 import fixtures
 import testtools
 
-from nova_arm_migrate.core.record import load_codes
 from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.core.record_forms import load_codes
 from nova_arm_migrate.probe import user_registers
 from nova_arm_migrate.probe.host import LocalHost
 from tests.unit.probe.fake_kvm import FakeKernel

@@ -14,5 +14,5 @@
 
 ``main`` has the commands; one module each: ``probe``, ``compare``, ``trial``,
 ``baseline``, ``matrix``, ``import_dump``. ``files`` and ``records`` read their
-input, ``render`` and ``picture`` write their output.
+input; ``formats`` has what they print as, ``render`` and ``picture`` make it.
 """

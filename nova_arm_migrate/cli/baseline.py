@@ -20,9 +20,11 @@ from typing import Any
 
 from nova_arm_migrate.cli import picture
 from nova_arm_migrate.cli.errors import CommandError
+from nova_arm_migrate.cli.formats import add_format
+from nova_arm_migrate.cli.formats import Shown
+from nova_arm_migrate.cli.formats import text_of
 from nova_arm_migrate.cli.matrix import matrix_dict
 from nova_arm_migrate.cli.matrix import matrix_table
-from nova_arm_migrate.cli.records import add_format
 from nova_arm_migrate.cli.records import host_name
 from nova_arm_migrate.cli.records import read_text
 from nova_arm_migrate.cli.render import fleet_table
@@ -97,23 +99,20 @@ def run(arguments: argparse.Namespace) -> int:
     names = [name for _, name in hosts.values()]
     common = baseline([host for host, _ in hosts.values()])
     pools = fleet(records)
-    shown = None
+    shown = Shown(
+        data=lambda: _as_dict(common, pools, names),
+        table=lambda: fleet_table(common, pools, names),
+    )
     if arguments.matrix or arguments.picture is not None:
         moves = matrix(pools)
         if arguments.picture is not None:
             picture.write(moves, arguments.picture)
         if arguments.matrix:
-            shown = moves
-    if arguments.format == 'json':
-        text = json.dumps(
-            matrix_dict(shown) if shown else _as_dict(common, pools, names),
-            indent=2,
-        )
-    else:
-        text = (
-            matrix_table(shown) if shown else fleet_table(common, pools, names)
-        )
-    sys.stdout.write(text + '\n')
+            shown = Shown(
+                data=lambda: matrix_dict(moves),
+                table=lambda: matrix_table(moves),
+            )
+    sys.stdout.write(text_of(arguments, shown) + '\n')
     return _exit_code(common)
 
 

@@ -14,12 +14,13 @@
 """``nova-arm-migrate compare``: may this guest move to that host?"""
 
 import argparse
-import json
 import sys
 from typing import Any
 
 from nova_arm_migrate.cli.errors import CommandError
-from nova_arm_migrate.cli.records import add_format
+from nova_arm_migrate.cli.formats import add_format
+from nova_arm_migrate.cli.formats import Shown
+from nova_arm_migrate.cli.formats import text_of
 from nova_arm_migrate.cli.records import read_guest
 from nova_arm_migrate.cli.records import read_host
 from nova_arm_migrate.cli.render import report_table
@@ -108,10 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     report = compare(
         read_guest(arguments.guest), read_host(arguments.host), options
     )
-    text = (
-        json.dumps(report.to_dict(), indent=2)
-        if arguments.format == 'json'
-        else report_table(report)
+    text = text_of(
+        arguments, Shown(report.to_dict, lambda: report_table(report))
     )
     sys.stdout.write(text + '\n')
     return EXIT_CODES[report.verdict]

@@ -19,14 +19,14 @@ from typing import Any
 
 from nova_arm_migrate.cli import files
 from nova_arm_migrate.cli.errors import CommandError
-from nova_arm_migrate.cli.records import add_format
+from nova_arm_migrate.cli.formats import add_format
+from nova_arm_migrate.cli.formats import shown_host
+from nova_arm_migrate.cli.formats import text_of
 from nova_arm_migrate.cli.records import read_bounded
 from nova_arm_migrate.cli.records import read_host
-from nova_arm_migrate.cli.render import host_table
 from nova_arm_migrate.core.dump import host_of_dump
 from nova_arm_migrate.core.dump import LONGEST
 from nova_arm_migrate.core.errors import ProfileError
-from nova_arm_migrate.core.record import dump_host
 
 
 def add_parser(commands: Any) -> None:
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         host = host_of_dump(text, masks)
     except ProfileError as error:
         raise CommandError(f'{arguments.dump}: {error}') from None
-    shown = dump_host(host) if arguments.format == 'json' else host_table(host)
+    shown = text_of(arguments, shown_host(host))
     if arguments.output is None:
         sys.stdout.write(shown + '\n')
     else:

@@ -19,9 +19,9 @@ from typing import Any
 
 from nova_arm_migrate.cli import files
 from nova_arm_migrate.cli.errors import CommandError
-from nova_arm_migrate.cli.records import add_format
-from nova_arm_migrate.cli.render import host_table
-from nova_arm_migrate.core.record import dump_host
+from nova_arm_migrate.cli.formats import add_format
+from nova_arm_migrate.cli.formats import shown_host
+from nova_arm_migrate.cli.formats import text_of
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.host import LocalHost
 
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         host = LocalHost(degraded=arguments.degraded).host()
     except ProbeError as error:
         raise CommandError(str(error)) from None
-    text = dump_host(host) if arguments.format == 'json' else host_table(host)
+    text = text_of(arguments, shown_host(host))
     if arguments.output is None:
         sys.stdout.write(text + '\n')
     else:

@@ -13,7 +13,6 @@
 
 """Reading profiles from files, which may hold anything."""
 
-import argparse
 import sys
 
 from nova_arm_migrate.cli.errors import CommandError
@@ -95,14 +94,3 @@ def host_name(path: str) -> str:
     """Return what a file's name calls the host: ``a`` of dir/a.json."""
     name = path.rsplit('/', 1)[-1].removesuffix('.json')
     return one_line(name) or one_line(path)
-
-
-def add_format(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add the option of every command that prints."""
-    parser.add_argument(
-        '-f',
-        '--format',
-        choices=('json', 'table'),
-        default=default,
-        help=f'how to print (default: {default})',
-    )

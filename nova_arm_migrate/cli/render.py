@@ -31,9 +31,9 @@ from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.remedies import remedies
 from nova_arm_migrate.core.remedies import Remedy
 from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Report
-from nova_arm_migrate.probe.types import Trial
 
 _MOST_COLUMNS = 100
 _NONE = '-'

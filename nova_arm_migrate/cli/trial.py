@@ -14,7 +14,6 @@
 """``nova-arm-migrate trial``: write a guest's registers on this host."""
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -23,17 +22,19 @@ from nova_arm_migrate.cli.compare import add_options
 from nova_arm_migrate.cli.compare import EXIT_CODES
 from nova_arm_migrate.cli.compare import options_of
 from nova_arm_migrate.cli.errors import CommandError
-from nova_arm_migrate.cli.records import add_format
+from nova_arm_migrate.cli.formats import add_format
+from nova_arm_migrate.cli.formats import Shown
+from nova_arm_migrate.cli.formats import text_of
 from nova_arm_migrate.cli.records import read_guest
 from nova_arm_migrate.cli.render import report_table
 from nova_arm_migrate.cli.render import trial_table
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.host import LocalHost
 from nova_arm_migrate.probe.types import HostProbe
-from nova_arm_migrate.probe.types import Trial
 
 
 def add_parser(commands: Any) -> None:
@@ -77,8 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
             options=options,
             host=host,
         )
-    if arguments.format == 'json':
-        text = json.dumps(
+    shown = Shown(
+        data=lambda: (
             report.to_dict()
             | {
                 'trial': _trial_dict(trial),
@@ -90,16 +91,18 @@ def run(arguments: argparse.Namespace) -> int:
                     }
                     for d in differ
                 ],
-            },
-            indent=2,
-        )
-    else:
-        text = f'{report_table(report)}\n\n{trial_table(trial)}'
-        text += ''.join(
-            f'\nrule and trial differ on {d.register}: {d.static} / {d.trial}'
-            for d in differ
-        )
-    sys.stdout.write(text + '\n')
+            }
+        ),
+        table=lambda: (
+            f'{report_table(report)}\n\n{trial_table(trial)}'
+            + ''.join(
+                f'\nrule and trial differ on {d.register}:'
+                f' {d.static} / {d.trial}'
+                for d in differ
+            )
+        ),
+    )
+    sys.stdout.write(text_of(arguments, shown) + '\n')
     return EXIT_CODES[report.verdict]
 
 

@@ -19,6 +19,7 @@ From one register's value to the verdict:
 ``record``    their JSON form, and the checks on what others sent;
 ``tables``    every register and field, as data, with KVM's rule for it;
 ``vcpu``      what a host offers a vCPU with features switched off;
+``guest_view`` what KVM shows one guest, and its record;
 ``rules``     one register's value against one host's limit;
 ``incoming``  what QEMU does with registers that the destination lacks;
 ``memmap``    the memory map that QEMU gives a guest;

@@ -36,6 +36,39 @@ from nova_arm_migrate.core.verdict import report
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of writing a guest's registers to a scratch vCPU.
+
+    :ivar ran: whether the writes were made at all; the rest says nothing
+        if they were not
+    :ivar why_not: one line; empty if they were
+    :ivar refused: (register code, name of the errno), in the order of the
+        writes; each would fail the load in QEMU
+    :ivar missing: codes of registers that the guest has and this host has
+        not, and that the QEMU here does not drop; each would fail the load
+    :ivar unjudged: missing ones that the QEMU here may drop or not: its
+        version is not known, or what that one does
+    :ivar written: how many registers were written, refused ones included
+    """
+
+    ran: bool = True
+    why_not: str = ''
+    refused: tuple[tuple[int, str], ...] = ()
+    missing: tuple[int, ...] = ()
+    unjudged: tuple[int, ...] = ()
+    written: int = 0
+
+    @property
+    def accepted(self) -> bool | None:
+        """Whether QEMU would load the guest here; None if not known."""
+        if not self.ran:
+            return None
+        if self.refused or self.missing:
+            return False
+        return None if self.unjudged else True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Disagreement:
     """The rule and the trial differ on a register.
 

@@ -20,10 +20,12 @@ import os
 import pathlib
 from typing import Any
 
+from nova_arm_migrate.core.guest_view import GuestView
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.probe import kvm
 from nova_arm_migrate.probe import programs
@@ -36,8 +38,6 @@ from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.system import parse_list
 from nova_arm_migrate.probe.system import System
 from nova_arm_migrate.probe.trial import trial_on
-from nova_arm_migrate.probe.types import GuestView
-from nova_arm_migrate.probe.types import Trial
 
 #: What os.uname().machine says where this can run.
 ARM64 = 'aarch64'

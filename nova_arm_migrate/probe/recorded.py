@@ -14,19 +14,19 @@
 """A host played back from its profile: the twin of the real probe."""
 
 from nova_arm_migrate.core.gic import find_gic
+from nova_arm_migrate.core.guest_view import GuestView
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.rules import JUDGES
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.probe import incoming
 from nova_arm_migrate.probe.errors import ProbeError
-from nova_arm_migrate.probe.types import GuestView
-from nova_arm_migrate.probe.types import Trial
 
 
 class RecordedHost:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 
+from nova_arm_migrate.core.guest_view import GuestView
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
@@ -25,7 +26,6 @@ from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.tables.features import GIC_REGISTERS
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.probe import kvm
-from nova_arm_migrate.probe.types import GuestView
 from nova_arm_migrate.probe.vgic import VgicDevice
 
 

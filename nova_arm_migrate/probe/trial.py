@@ -19,11 +19,11 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.probe import incoming
 from nova_arm_migrate.probe.descriptor import errno_name
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.scratch import Machine
-from nova_arm_migrate.probe.types import Trial
 
 
 def trial_on(machine: Machine, guest: Guest, qemu: Callable[[], str]) -> Trial:

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 
+from nova_arm_migrate.core.guest_view import GuestView
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import COPROC_BITMAP
 from nova_arm_migrate.core.registers import Field
@@ -37,7 +38,6 @@ from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
 from nova_arm_migrate.core.tried import WIDEST
 from nova_arm_migrate.probe import kvm
-from nova_arm_migrate.probe.types import GuestView
 
 _ID_REGISTERS = (Judge.FEATURES, Judge.FEATURES_32BIT)
 #: Fields that KVM shows as the machine's GIC has them, and judges as the

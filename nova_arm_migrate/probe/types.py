@@ -13,63 +13,12 @@
 
 """What the rest of the project asks of a host, real or recorded."""
 
-import dataclasses
 import typing
 
+from nova_arm_migrate.core.guest_view import GuestView
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
-from nova_arm_migrate.core.profile import Values
-from nova_arm_migrate.core.vcpu import guest_started_on
-from nova_arm_migrate.core.vcpu import with_own_gic
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class GuestView:
-    """What KVM shows a vCPU with some features off.
-
-    :ivar values: as `Guest.values`
-    :ivar listed: as `Guest.listed`
-    :ivar features: as `Host.features`: those that are on
-    :ivar sve_lengths: bits, ascending; empty without SVE
-    """
-
-    values: Values
-    listed: frozenset[int]
-    features: frozenset[str]
-    sve_lengths: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Trial:
-    """What became of writing a guest's registers to a scratch vCPU.
-
-    :ivar ran: whether the writes were made at all; the rest says nothing
-        if they were not
-    :ivar why_not: one line; empty if they were
-    :ivar refused: (register code, name of the errno), in the order of the
-        writes; each would fail the load in QEMU
-    :ivar missing: codes of registers that the guest has and this host has
-        not, and that the QEMU here does not drop; each would fail the load
-    :ivar unjudged: missing ones that the QEMU here may drop or not: its
-        version is not known, or what that one does
-    :ivar written: how many registers were written, refused ones included
-    """
-
-    ran: bool = True
-    why_not: str = ''
-    refused: tuple[tuple[int, str], ...] = ()
-    missing: tuple[int, ...] = ()
-    unjudged: tuple[int, ...] = ()
-    written: int = 0
-
-    @property
-    def accepted(self) -> bool | None:
-        """Whether QEMU would load the guest here; None if not known."""
-        if not self.ran:
-            return None
-        if self.refused or self.missing:
-            return False
-        return None if self.unjudged else True
+from nova_arm_migrate.core.trial import Trial
 
 
 class HostProbe(typing.Protocol):
@@ -99,28 +48,3 @@ class HostProbe(typing.Protocol):
         What keeps the trial from being made is in `Trial.why_not`.
         """
         ...
-
-
-def guest_seen(
-    host: Host,
-    view: GuestView,
-    *,
-    disabled: frozenset[str],
-    gic: int | None = None,
-    memory: int | None = None,
-) -> Guest:
-    """Return the record of a guest that has just started on the host.
-
-    :param view: of the guest's own features
-    :param disabled: as `Guest.disabled`
-    :param gic: version of its GIC; None if not known
-    :param memory: bytes; None if not known
-    """
-    return with_own_gic(
-        dataclasses.replace(
-            guest_started_on(host, disabled=disabled, gic=gic, memory=memory),
-            values=view.values,
-            listed=view.listed,
-            sve_lengths=view.sve_lengths,
-        )
-    )

@@ -16,8 +16,8 @@ from unittest import mock
 
 from oslo_config import cfg
 
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.nova import conf
-from nova_arm_migrate.probe.types import Trial
 from tests.functional import base
 from tests.unit.core import synthetic as s
 

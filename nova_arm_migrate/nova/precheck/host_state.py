@@ -19,14 +19,14 @@ import threading
 
 from oslo_log import log as logging
 
+from nova_arm_migrate.core.guest_view import guest_seen
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.probe.errors import ProbeError
-from nova_arm_migrate.probe.types import guest_seen
 from nova_arm_migrate.probe.types import HostProbe
-from nova_arm_migrate.probe.types import Trial
 
 LOG = logging.getLogger(__name__)
 

@@ -26,6 +26,7 @@ from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.trial import Disagreement
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -37,7 +38,6 @@ from nova_arm_migrate.core.verdict import Verdict
 from nova_arm_migrate.nova.conf import Enforcement
 from nova_arm_migrate.nova.conf import Settings
 from nova_arm_migrate.nova.records.domain import Domain
-from nova_arm_migrate.probe.types import Trial
 
 #: Why a peer without a sign of the extension judges nothing. Short: a stock
 #: destination puts 100 bytes of its own and two host names before it.

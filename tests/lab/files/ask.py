@@ -27,10 +27,10 @@ from nova_arm_migrate.core import record
 from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core import vcpu
+from nova_arm_migrate.core.guest_view import guest_seen
 from nova_arm_migrate.probe import host
 from nova_arm_migrate.probe import kvm
 from nova_arm_migrate.probe import scratch
-from nova_arm_migrate.probe import types
 
 probe = host.LocalHost()
 here = probe.host()
@@ -42,7 +42,7 @@ def ask_host(question: dict[str, Any]) -> dict[str, Any]:
 
 def ask_view(question: dict[str, Any]) -> dict[str, Any]:
     disabled = frozenset(question['disabled'])
-    seen = types.guest_seen(
+    seen = guest_seen(
         here,
         probe.guest_view(disabled, question['gic']),
         disabled=disabled,

@@ -22,10 +22,10 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_guest
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe.recorded import RecordedHost
-from nova_arm_migrate.probe.types import Trial
 from tests.unit.cli import base
 
 

@@ -17,6 +17,7 @@ import os
 
 import fixtures
 
+from nova_arm_migrate.core.guest_view import guest_seen
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_host
@@ -25,7 +26,6 @@ from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe import host as host_module
 from nova_arm_migrate.probe.host import disagreements
-from nova_arm_migrate.probe.types import guest_seen
 from tests.unit.probe import base
 
 

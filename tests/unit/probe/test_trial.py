@@ -22,11 +22,11 @@ from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe import programs
 from nova_arm_migrate.probe.recorded import RecordedHost
-from nova_arm_migrate.probe.types import Trial
 from tests.unit.probe import base
 
 TCR2 = 0xC103

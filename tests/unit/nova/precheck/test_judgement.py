@@ -15,6 +15,7 @@
 import json
 import unittest
 
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
@@ -24,7 +25,6 @@ from nova_arm_migrate.nova.precheck import judgement
 from nova_arm_migrate.nova.precheck.judgement import Action
 from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.probe.recorded import RecordedHost
-from nova_arm_migrate.probe.types import Trial
 from tests.unit.core import synthetic as s
 
 HOST = s.host()

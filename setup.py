@@ -29,13 +29,14 @@ from setuptools.command import build_py
 from setuptools.command import editable_wheel
 
 PTH = 'nova_arm_migrate.pth'
+SOURCE = pathlib.Path('nova_arm_migrate') / PTH
 
 
 class BuildPyWithPth(build_py.build_py):
     def run(self) -> None:
         super().run()
         if not self.editable_mode:
-            self.copy_file(PTH, os.path.join(self.build_lib, PTH))
+            self.copy_file(str(SOURCE), os.path.join(self.build_lib, PTH))
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         return [
@@ -50,7 +51,7 @@ class EditableWheelWithPth(editable_wheel.editable_wheel):
         before = set(dist_dir.glob('*.whl'))
         super().run()
         for wheel in set(dist_dir.glob('*.whl')) - before:
-            _add_to_wheel(wheel, PTH, pathlib.Path(PTH).read_bytes())
+            _add_to_wheel(wheel, PTH, SOURCE.read_bytes())
 
 
 def _add_to_wheel(wheel: pathlib.Path, name: str, content: bytes) -> None:

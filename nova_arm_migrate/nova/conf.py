@@ -72,10 +72,11 @@ group = cfg.OptGroup(
     GROUP,
     title='Live migration of Arm64 guests',
     help="""
-How live migrations of Arm64 KVM guests are judged. The options
-are read by nova-compute with ``compute_driver =
-arm_migrate.ArmLibvirtDriver`` and by the scheduler's
-``ArmMigrateFilter``, and have no effect on other hosts.
+How live migrations of Arm64 KVM guests are judged and carried
+out. nova-compute with ``compute_driver =
+arm_migrate.ArmLibvirtDriver`` and the scheduler's
+``ArmMigrateFilter`` read these options. They have no effect on
+other hosts.
 """,
 )
 
@@ -85,28 +86,29 @@ enforcement = cfg.StrOpt(
     choices=[
         (
             Enforcement.ENFORCE.value,
-            'A live migration that the destination can not take is refused '
-            'before anything moves; the server stays ACTIVE.',
+            'If the destination cannot run the guest, the live migration is '
+            'refused before anything moves. The server stays ACTIVE.',
         ),
         (
             Enforcement.WARN.value,
-            'Every migration goes ahead; what would have been refused is '
-            'logged as a warning.',
+            'No migration is refused. A warning in the log says which ones '
+            'would have been.',
         ),
         (
             Enforcement.OFF.value,
-            "No migration is judged: Nova's own check decides, which on Arm "
-            'refuses every one, or none with '
+            "No migration is judged. Nova's own check decides: on Arm it "
+            'refuses every migration, or none with '
             '``[workarounds] skip_cpu_compare_on_dest``.',
         ),
     ],
     mutable=True,
     help="""
-What becomes of a live migration that the destination can not
-take.
+What happens to a live migration if the destination cannot run the
+guest.
 
-Host records, traits and guest records are kept whatever is set
-here, so that ``off`` can be turned back on at any time.
+Host records, traits and the records of guests that start are
+written whatever is set here. You can therefore change from
+``off`` to another value at any time.
 """,
 )
 
@@ -114,29 +116,30 @@ unknown = cfg.StrOpt(
     'unknown',
     default='refuse',
     choices=[
-        ('refuse', 'It is refused.'),
-        ('allow', 'It goes ahead, with a warning in the log.'),
+        ('refuse', 'The migration is refused.'),
+        ('allow', 'The migration proceeds, with a warning in the log.'),
     ],
     mutable=True,
     help="""
-What becomes of a live migration that can not be judged.
+What happens to a live migration if the verdict is unknown.
 
-A verdict is unknown where a record is missing or can not be read:
+The verdict is unknown if a record is missing or cannot be read:
 the other compute does not run nova-arm-migrate or runs a version
 with another record schema, its probe failed, or a value could not
-be read there. The log and the server's events say which.
+be read there. It is also unknown if the records cannot decide.
+The log and the server's events give the reason.
 
-The default refuses, because the two mistakes differ in cost: a
-refused migration leaves the server as it was, while one that QEMU
-refuses half-way has moved its memory for nothing (and leaves the
-server in ERROR if its host runs Nova's own driver), and one that
-breaks the guest is noticed by nobody.
+The default is to refuse, because the alternatives cost more. A
+refused migration leaves the server as it was. A migration that
+QEMU refuses halfway has copied the memory for nothing, and leaves
+the server in ERROR if its host runs Nova's own driver. A
+migration that breaks the guest reports success.
 
 For a rolling upgrade, install nova-arm-migrate on all computes
-before moving guests: that restarts nova-compute and leaves guests
-running, and guests that run already are then judged by their
-host's record. Where guests have to move while only some computes
-have it, set ``allow`` for that time.
+before you move guests. This restarts nova-compute and leaves
+guests running. Guests that already run are then judged by their
+host's record. If guests must move while only some computes have
+it, set ``allow`` for that time.
 
 Has no effect if ``enforcement`` is not ``enforce``.
 """,
@@ -147,17 +150,17 @@ trial = cfg.BoolOpt(
     default=True,
     mutable=True,
     help="""
-Whether the destination tries the guest's registers on a vCPU of
-its own before it accepts a live migration.
+Whether the destination makes a trial before it accepts a live
+migration.
 
-It writes them to a vCPU of a virtual machine that is made for
-this and never runs, which takes some milliseconds. That is what
-QEMU will do when the guest arrives, so what KVM answers is final,
-and a difference from the rule is logged. Switch this off only if
-nova-compute may not open /dev/kvm; the verdict is then the rule's
-alone.
+In a trial, it writes the guest's registers to a scratch vCPU: a
+vCPU of a virtual machine that is created for this and never runs.
+This takes some milliseconds. QEMU does the same when the guest
+arrives, so KVM's answer is final, and a difference from the rule
+is logged. Switch this off only if nova-compute may not open
+/dev/kvm. The rule alone then decides.
 
-Set it alike on schedulers and computes: while it is on, the
+Set the same value on schedulers and computes. While it is on, the
 scheduler's filter drops no host that the trial may still accept.
 """,
 )
@@ -166,15 +169,16 @@ silent_hazards = cfg.StrOpt(
     'silent_hazards',
     default='block',
     choices=[
-        ('block', 'They are refused like any other incompatibility.'),
-        ('warn', 'They are logged and do not count.'),
+        ('block', 'The migration is refused.'),
+        ('warn', 'The hazards are logged, and the migration is not refused.'),
     ],
     mutable=True,
     help="""
-What becomes of a live migration that neither KVM nor QEMU would
-refuse, and after which the guest breaks: other SVE vector
-lengths, another timer frequency, another cache zeroing block, too
-few address bits for its devices, fewer event counters.
+What happens to a live migration if neither KVM nor QEMU would
+refuse it, but the guest would break after it: other SVE vector
+lengths, SVE registers that QEMU does not migrate completely,
+another timer frequency, another cache zeroing block, too few
+address bits for the guest's devices, fewer event counters.
 """,
 )
 
@@ -186,15 +190,15 @@ overrides = cfg.ListOpt(
     mutable=True,
     help="""
 Registers, fields (``REGISTER.FIELD``) and hazards in which a
-difference does not count. For an operator who knows better; QEMU
-may still refuse the guest half-way. Each time an override takes
-effect, a warning says so.
+difference does not count. Use it if you know that a difference
+does no harm. QEMU may still refuse the guest halfway. A warning
+is logged each time an override takes effect.
 
-Names are those of the findings in the log and in the server's
-events. An unknown name stops nova-compute at its start. An
-override of a field does not stand against the trial: if KVM on
-the destination refuses the register, name the whole register, or
-switch ``trial`` off.
+Use the names in the findings, in the log and in the server's
+events. An unknown name stops nova-compute and nova-scheduler when
+they start. The trial can still refuse a register of which only a
+field is overridden. To override the trial as well, name the whole
+register, or switch ``trial`` off.
 """,
 )
 
@@ -203,18 +207,19 @@ pin_sve_lengths = cfg.BoolOpt(
     default=True,
     mutable=True,
     help="""
-Whether a guest that starts here gets the SVE vector lengths of
-this host and no others, wherever it is live-migrated later.
+Whether a guest that starts here keeps the SVE vector lengths of
+this host, on every host that it is live-migrated to later.
 
-Without it, a guest that was migrated to a host with longer
-vectors and reboots there by itself uses them from then on. Nova
-does not learn of that, and the guest breaks when it is migrated
-back.
+Without this option, a guest that was migrated to a host with
+longer vectors uses them after a reboot from inside the guest.
+Nova does not learn of that, and the guest breaks when it is
+migrated back.
 
-Longer lengths are switched off in the guest's XML
-(``<feature policy='disable' name='sve512'/>``), with
-``cpu_mode = host-passthrough``, which is Nova's default on Arm,
-and on hosts with SVE only. A guest has this from its next start.
+The option switches longer lengths off in the guest's XML
+(``<feature policy='disable' name='sve512'/>``). It has an effect
+only on hosts with SVE, and with ``cpu_mode = host-passthrough``,
+which is Nova's default on Arm. It applies to a guest from the
+guest's next start.
 """,
 )
 
@@ -223,12 +228,13 @@ numa_layout = cfg.BoolOpt(
     default=True,
     mutable=True,
     help="""
-Whether the destination of a live migration works out where a
-guest with a NUMA topology goes, tries that out before anything
-moves, and compares the guest with it after landing.
+Whether the driver handles the NUMA layout of a guest with a NUMA
+topology. The destination of a live migration then takes the
+layout from Nova's claim, checks it in a dry run before anything
+moves, and compares the guest with it after arrival.
 
-Switched off on either side, the guest's XML is left to Nova, and
-the log says so. Migrations that fail are put right in any case.
+If this is off on either side, the guest's XML is left to Nova,
+and the log says so. Failed migrations are handled in any case.
 """,
 )
 
@@ -238,15 +244,16 @@ fewest_clusters = cfg.BoolOpt(
     mutable=True,
     help="""
 Whether vCPUs that float over several CPUs of a NUMA node are kept
-in as few of the destination's CPU clusters as hold them, one CPU
-for each vCPU, when their guest is live-migrated here.
+in as few of the destination's CPU clusters as have one CPU for
+each of them, when their guest is live-migrated here.
 
-For guests with a NUMA topology only, and never outside Nova's
-claim. A vCPU with a dedicated CPU has the one that Nova has
-claimed. Nova knows nothing of it: a hard reboot spreads the vCPUs
-over the node again. Has no effect where Linux reports no clusters
-(/sys/devices/system/cpu/cpu*/topology/cluster_cpus_list), or with
-``numa_layout`` switched off.
+This applies only to guests with a NUMA topology, and never uses
+CPUs outside Nova's claim. A vCPU with a dedicated CPU keeps the
+one that Nova has claimed. Nova does not know of this option: a
+hard reboot spreads the vCPUs over the node again. The option has
+no effect if Linux reports no clusters
+(/sys/devices/system/cpu/cpu*/topology/cluster_cpus_list), or if
+``numa_layout`` is off.
 """,
 )
 
@@ -256,13 +263,14 @@ post_copy_recovery = cfg.IntOpt(
     min=0,
     mutable=True,
     help="""
-Seconds for which a live migration is continued again and again
+How many seconds the driver tries to continue a live migration
 after its connection has broken in post-copy.
 
-In post-copy the memory of a guest is on both hosts, and the guest
-waits for the rest of it. When the connection is back, libvirt 8.5
-and newer can continue. If the time is over before that, the
-server is in ERROR, and both domains are left as they are.
+In post-copy, the memory of a guest is on both hosts, and the
+guest waits for the part that is missing. When the connection
+works again, libvirt 8.5 and newer can continue the migration. If
+it does not work again in this time, the server is in ERROR, and
+both domains are left as they are.
 """,
 )
 

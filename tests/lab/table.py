@@ -222,7 +222,7 @@ def to_text(rows: collections.abc.Iterable[Row]) -> str:
 
 _RST_HEAD = """\
 ..
-    Written by: python3 -m tests.lab report lab-truth.tsv
+    Written by: python3 -m tests.lab report --rst doc/source/lab-truth.tsv
 
 ===========================
 What live migrations did

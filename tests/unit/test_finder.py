@@ -141,7 +141,7 @@ class InterpreterTest(testtools.TestCase):
         )
 
     def _start_up_line(self):
-        return (ROOT / 'nova_arm_migrate.pth').read_text()
+        return (ROOT / 'nova_arm_migrate' / 'nova_arm_migrate.pth').read_text()
 
     def test_one_module_under_both_names(self):
         for first, second in (

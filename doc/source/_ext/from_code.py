@@ -309,7 +309,9 @@ class Silicon(rst.Directive):
                 headings = 'From', 'To', 'Kernel'
         return [
             _table(
-                (*headings, 'Verdict', 'In the way'), (14, 12, 8, 14, 52), rows
+                (*headings, 'Verdict', 'What prevents it'),
+                (14, 12, 8, 14, 52),
+                rows,
             )
         ]
 

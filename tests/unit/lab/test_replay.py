@@ -27,7 +27,7 @@ from tests.lab import truth
 
 ROOT = pathlib.Path(__file__).parents[3]
 PROFILES = ROOT / 'tests/fixtures/lab'
-TABLE = ROOT / 'doc/lab-truth.tsv'
+TABLE = ROOT / 'doc/source/lab-truth.tsv'
 MEMORY = 128 << 20
 
 

@@ -21,7 +21,6 @@ import json
 from typing import Any
 
 from nova import exception
-from nova import utils
 import nova.conf
 from nova.objects import fields
 from nova.virt.libvirt import config as vconfig
@@ -37,6 +36,7 @@ from nova_arm_migrate.core.vcpu import longer_vectors
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import layout_driver
+from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.nova.precheck import judgement
@@ -69,10 +69,15 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         self._name = CONF.host
 
     def init_host(self, host: str) -> None:
-        """Have a misspelt option stop the service here, not a migration."""
+        """Have a misspelt option stop the service here, not a migration.
+
+        A Nova with other methods than the driver calls stops it as well.
+        """
         conf.start(CONF)
         self._name = host
         super().init_host(host)
+        if self._is_arm_kvm():
+            release.check()
 
     def probe_factory(self, host: str) -> HostProbe:
         """Return what asks KVM on this host; tests put a recorded one here.
@@ -81,7 +86,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         """
         qemu, libvirt = self._versions()
         # Under eventlet an ioctl would stop every other green thread.
-        return utils.tpool_wrap(LocalHost(qemu=qemu, libvirt=libvirt))
+        return release.off_thread(LocalHost(qemu=qemu, libvirt=libvirt))
 
     # What the host reports
 

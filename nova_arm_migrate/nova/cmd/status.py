@@ -33,6 +33,8 @@ from oslo_upgradecheck import upgradecheck
 
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova import release
+from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.scheduler import filter_events
 from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler.arm_filter import ArmMigrateFilter
@@ -122,6 +124,16 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             )
         return _success(f'compute_driver is {driver}.')
 
+    def _check_release(self) -> Any:
+        """Whether this Nova is one that the extension was tested with."""
+        moved = list(signatures.moved())
+        if moved:
+            return _failure(f'nova-compute stops at its start: {moved[0]}.')
+        complaint = release.complaint()
+        if complaint:
+            return _warning(f'{complaint}.')
+        return _success(f'Nova {release.installed()} is supported.')
+
     def _check_workaround(self) -> Any:
         """Whether Nova's own comparison is switched off."""
         if CONF.workarounds.skip_cpu_compare_on_dest:
@@ -163,6 +175,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         ('Options', _check_options),
         ('Scheduler filter', _check_filter),
         ('Compute driver', _check_driver),
+        ('Nova release', _check_release),
         ('Workaround', _check_workaround),
         ('Host records', _check_records),
     )

@@ -24,6 +24,7 @@ import contextlib
 from typing import Any
 import uuid
 
+from lxml import etree
 from nova import exception
 import nova.conf
 from oslo_log import log as logging
@@ -32,7 +33,8 @@ from oslo_utils import units
 
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import events
-from nova_arm_migrate.nova.layout import channel as channel
+from nova_arm_migrate.nova import release
+from nova_arm_migrate.nova.layout import channel
 from nova_arm_migrate.nova.layout import dry_run
 from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.numa import abi
@@ -85,7 +87,7 @@ def claimed_layout(
         emulator=frozenset(tune.emulatorpin.cpuset) or None,
         iothreads={
             pin.iothread: frozenset(pin.cpuset)
-            for pin in tune.iothreadpin
+            for pin in release.iothread_pins(tune)
             if pin.cpuset
         },
         cells=tuple(
@@ -441,9 +443,16 @@ class GuestWithLayout:
 
         :raises NumaError: if the layout does not fit the guest
         """
-        return regenerate(
-            self._guest.get_xml_desc(*args, **kwargs), self._layout
+        domain = regenerated(
+            parse.parse_domain(self._guest.get_xml_desc(*args, **kwargs)),
+            self._layout,
         )
+        # Nova 33.0 takes this one for granted, too (bug 2152697), and a guest
+        # that started before 33 has none. `migrate` removes it again.
+        tune = domain.find('cputune')
+        if tune is not None and tune.find('iothreadpin') is None:
+            etree.SubElement(tune, 'iothreadpin')
+        return parse.text_of(domain)
 
     def migrate(self, destination: str, **kwargs: Any) -> Any:
         """Migrate with the layout's XML, and nothing else of it changed.

@@ -20,6 +20,7 @@ import types
 from unittest import mock
 import zlib
 
+from lxml import etree
 from nova import exception
 from nova import objects
 
@@ -388,6 +389,21 @@ class TestMigration(NumaTestCase):
         self.assertEqual(3, call.kwargs['flags'])
         leaving.migrate('uri')
         self.assertEqual({}, guest.migrate.call_args.kwargs)
+
+    def test_nova_33_finds_the_pin_of_an_iothread_that_it_expects(self):
+        """As its _update_numa_xml reads it, which other releases do not."""
+        guest = mock.Mock()
+        guest.get_xml_desc.return_value = domains.read('one-cell-pinned')
+        self.assertNotIn('iothreadpin', guest.get_xml_desc())
+        leaving = numa_migration.GuestWithLayout(guest, LAYOUT)
+        domain = etree.fromstring(leaving.get_xml_desc())
+        domain.find('./cputune/iothreadpin').set('cpuset', '3')
+        leaving.migrate(
+            'uri', destination_xml=etree.tostring(domain, encoding='unicode')
+        )
+        self.assertNotIn(
+            'iothreadpin', guest.migrate.call_args.kwargs['destination_xml']
+        )
 
 
 class TestRepair(NumaTestCase):

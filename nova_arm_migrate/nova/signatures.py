@@ -76,6 +76,8 @@ OVERRIDDEN: dict[str, tuple[str, ...]] = {
         '(self, context, instance, dest, block_migration, migrate_data, guest, device_names)',
     ),
     'nova.virt.libvirt.driver:LibvirtDriver._live_migration_monitor': (
+        # Up to 31, called without names.
+        '(self, context, instance, guest, dest, post_method, recover_method, block_migration, migrate_data, finish_event, disk_paths)',
         '(self, context, instance, guest, dest, post_method, recover_method, block_migration, migrate_data, future, disk_paths)',
     ),
     'nova.virt.libvirt.driver:LibvirtDriver._clear_empty_migration': (
@@ -115,6 +117,8 @@ CALLED: dict[str, tuple[str, ...]] = {
     'nova.virt.libvirt.guest:Guest.get_job_info': ('(self)',),
     'nova.virt.libvirt.guest:Guest.is_active': ('(self)',),
     'nova.virt.libvirt.guest:Guest.migrate': (
+        # Up to 32.
+        '(self, destination, migrate_uri=None, migrate_disks=None, destination_xml=None, flags=0, bandwidth=0)',
         '(self, destination, migrate_uri=None, migrate_disks=None, destination_xml=None, flags=0, bandwidth=0, parallel=0)',
     ),
     'nova.virt.libvirt.guest:Guest.migrate_start_postcopy': ('(self)',),

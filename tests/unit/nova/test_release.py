@@ -13,7 +13,6 @@
 from unittest import mock
 
 from nova import exception
-from nova import utils
 
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
@@ -53,27 +52,30 @@ class TestRelease(logs.TestCase):
         ):
             release.check()
 
-    def test_before_33_an_object_on_native_threads_is_itself(self):
-        target = object()
-        with mock.patch.object(utils, 'tpool_wrap', create=True):
-            del utils.tpool_wrap
-            with mock.patch(
-                'eventlet.patcher.is_monkey_patched', return_value=False
-            ):
-                self.assertIs(target, release.off_thread(target))
-
-    def test_before_33_eventlet_calls_it_in_a_real_thread(self):
+    def off_thread(self, patched):
+        """Nova of before 33, with or without eventlet."""
         target = mock.Mock()
-        with mock.patch.object(utils, 'tpool_wrap', create=True):
-            del utils.tpool_wrap
-            with (
-                mock.patch(
-                    'eventlet.patcher.is_monkey_patched', return_value=True
-                ),
-                mock.patch('eventlet.tpool.Proxy') as proxy,
-            ):
-                self.assertIs(proxy.return_value, release.off_thread(target))
-        proxy.assert_called_once_with(target)
+        with (
+            mock.patch.object(release, 'utils', object()),
+            mock.patch(
+                'eventlet.patcher.is_monkey_patched', return_value=patched
+            ),
+            mock.patch('eventlet.tpool.Proxy') as proxy,
+        ):
+            wrapped = release.off_thread(target)
+        return wrapped is target, wrapped is proxy.return_value
+
+    def test_before_33(self):
+        # An object on native threads is itself; eventlet calls it in a real
+        # thread.
+        self.assertEqual((True, False), self.off_thread(False))
+        self.assertEqual((False, True), self.off_thread(True))
+
+    def test_since_33_nova_knows_how(self):
+        nova = mock.Mock()
+        with mock.patch.object(release, 'utils', nova):
+            wrapped = release.off_thread('target')
+        self.assertIs(nova.tpool_wrap.return_value, wrapped)
 
     def test_no_iothreads_before_33(self):
         self.assertEqual((), tuple(release.iothread_pins(object())))

@@ -78,7 +78,7 @@ class TestChannel(NumaTestCase):
     def test_over_rpc_by_a_compute_that_does_not_know_of_it(self):
         data = objects.LibvirtLiveMigrateData()
         channel.put(data, channel.LAYOUT, 'text')
-        for version in ('1.14', '1.10', '1.4'):
+        for version in (data.VERSION, '1.10', '1.4'):
             there = objects.LibvirtLiveMigrateData.obj_from_primitive(
                 data.obj_to_primitive(target_version=version)
             )

@@ -216,7 +216,8 @@ class TestMixedFleet(numa_base.NumaServersTestBase):
         self.moves(server, 'b')
         self.as_claimed(server)
         self.assertIn(
-            'The destination has no NUMA layouts', self.stdlog.logger.output
+            'The destination does not ask for NUMA layouts',
+            self.stdlog.logger.output,
         )
 
     def test_a_source_without_the_extension(self):
@@ -226,7 +227,7 @@ class TestMixedFleet(numa_base.NumaServersTestBase):
         self.moves(server, 'b')
         self.as_claimed(server)
         self.assertIn(
-            'The source has no NUMA layouts', self.stdlog.logger.output
+            'The source does not send NUMA layouts', self.stdlog.logger.output
         )
 
 

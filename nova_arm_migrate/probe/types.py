@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What the rest of the project asks of a host, real or recorded."""
+"""The interface of a host probe, real or recorded."""
 
 import dataclasses
 import typing
@@ -25,11 +25,11 @@ from nova_arm_migrate.core.vcpu import with_own_gic
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GuestView:
-    """What KVM shows a vCPU with some features off.
+    """What KVM shows to a vCPU with some features off.
 
     :ivar values: as `Guest.values`
     :ivar listed: as `Guest.listed`
-    :ivar features: as `Host.features`: those that are on
+    :ivar features: as `Host.features`; only those that are on
     :ivar sve_lengths: bits, ascending; empty without SVE
     """
 
@@ -41,18 +41,19 @@ class GuestView:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of writing a guest's registers to a scratch vCPU.
+    """The result of a trial.
 
-    :ivar ran: whether the writes were made at all; the rest says nothing
-        if they were not
-    :ivar why_not: one line; empty if they were
+    :ivar ran: whether the trial was done; if not, the other attributes have
+        no meaning
+    :ivar why_not: the reason in one line; empty if the trial was done
     :ivar refused: (register code, name of the errno), in the order of the
         writes; each would fail the load in QEMU
-    :ivar missing: codes of registers that the guest has and this host has
-        not, and that the QEMU here does not drop; each would fail the load
-    :ivar unjudged: missing ones that the QEMU here may drop or not: its
-        version is not known, or what that one does
-    :ivar written: how many registers were written, refused ones included
+    :ivar missing: codes of registers that the guest has, this host does not
+        have, and the QEMU here does not drop; each would fail the load
+    :ivar unjudged: codes of missing registers for which it is not known
+        whether the QEMU here drops them: its version, or the behaviour of that
+        version, is not known
+    :ivar written: the number of registers written, refused ones included
     """
 
     ran: bool = True
@@ -73,30 +74,30 @@ class Trial:
 
 
 class HostProbe(typing.Protocol):
-    """One host, asked anew at every call. Safe to call from any thread."""
+    """A host that is probed again at every call. Thread-safe."""
 
     def host(self) -> Host:
         """Return the host's profile.
 
-        :raises ProbeError: if there is none to be had
+        :raises ProbeError: if the host can't be probed
         """
         ...
 
     def guest_view(
         self, disabled: frozenset[str], gic: int | None = None
     ) -> GuestView:
-        """Return what KVM shows a guest that starts here now.
+        """Return what KVM shows to a guest that starts here now.
 
         :param disabled: as `Guest.disabled`
         :param gic: version of its GIC; None for the newest that KVM has
-        :raises ProbeError: if KVM can't be asked
+        :raises ProbeError: if KVM can't be used
         """
         ...
 
     def trial(self, guest: Guest) -> Trial:
-        """Write the guest's registers to a fresh scratch vCPU.
+        """Write the guest's registers to a new scratch vCPU.
 
-        What keeps the trial from being made is in `Trial.why_not`.
+        If the trial is not possible, `Trial.why_not` gives the reason.
         """
         ...
 
@@ -111,7 +112,7 @@ def guest_seen(
 ) -> Guest:
     """Return the record of a guest that has just started on the host.
 
-    :param view: of the guest's own features
+    :param view: taken with the guest's own features
     :param disabled: as `Guest.disabled`
     :param gic: version of its GIC; None if not known
     :param memory: bytes; None if not known

@@ -91,7 +91,7 @@ class Stage(fixtures.Fixture):
 class Cloud(fixtures.Fixture):
     """A cloud of simulated Arm64 hosts, served over HTTP on loopback.
 
-    :param directory: an empty directory for everything it writes.
+    :param directory: an empty directory for all files of the cloud.
     :param specs: the hosts by name; one nova-compute runs on each.
     :param driver: ``compute_driver``.
     :param filters: scheduler filters to add, as full class paths.
@@ -365,7 +365,7 @@ class Cloud(fixtures.Fixture):
     ) -> None:
         """Change nova.conf and restart the scheduler and every compute.
 
-        Guests keep running meanwhile, as their QEMU processes do.
+        Guests keep running, because their QEMU processes do.
 
         :param workarounds: options of that section.
         """

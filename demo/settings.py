@@ -67,7 +67,7 @@ def nova_options(
     :param directory: where databases, instances, locks and the log go.
     :param url: the frontend's, without a path.
     :param driver: value of ``compute_driver``.
-    :param filters: scheduler filters beside Nova's default ones, as full
+    :param filters: scheduler filters to add to Nova's default ones, as full
         class paths.
     """
     identity = f'{url}/identity'

@@ -42,7 +42,7 @@ class SceneFailed(Exception):
 
 
 class ClientMissing(Exception):
-    """The ``openstack`` client is not installed beside this package."""
+    """The ``openstack`` client is not installed with this package."""
 
 
 def client_path() -> str:
@@ -164,7 +164,7 @@ class Api:
             'Accept': 'application/json',
             'OpenStack-API-Version': 'compute 2.96',
         }
-        # Loopback needs no proxy, whatever the environment says.
+        # Ignore proxies in the environment: loopback needs none.
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({})
         )

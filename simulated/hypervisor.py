@@ -397,7 +397,7 @@ class ArmConnection(fakelibvirt.Connection):
     def prepare(self, xml: str, job: jobs.Job) -> ArmDomain:
         """Start a QEMU process that waits for an incoming guest.
 
-        Transient, and without an event: Nova is told when the guest runs.
+        It is transient and sends no event: Nova gets one when the guest runs.
         """
         domain = ArmDomain(self, xml, transient=True)
         domain.enter('PAUSED', 'MIGRATION')

@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
         " registers. The dump is a JSON object. Its key 'registers' has KVM's"
         ' register ids and values, {"0x603000000013c000": "0x411fd401"};'
         " its optional key 'kernel' has the host's kernel release. The"
-        ' profile lacks what the dump does not contain. The probe command'
+        ' profile has only what the dump contains. The probe command'
         ' on the host itself gives a complete profile. Exit code: 0, or 2'
         ' for bad input.',
     )

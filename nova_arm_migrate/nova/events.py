@@ -15,7 +15,7 @@
 
 Nova writes an event for each method of its manager. It ends that event with
 "Success" as soon as the driver's thread has started, so a failure in the
-thread needs an event of its own.
+thread needs a separate event.
 """
 
 from typing import Any

@@ -148,7 +148,10 @@ def fits(domain: etree._Element, layout: Layout) -> None:
 
 
 def _hugepages(layout: Layout) -> list[etree._Element]:
-    """Return ``<hugepages>``: one ``<page>`` for each size."""
+    """Return ``<hugepages>``: one ``<page>`` for each size.
+
+    Its nodeset lists the guest's cells with that size.
+    """
     sizes: dict[int, list[int]] = {}
     for cell in layout.cells:
         if cell.page_kib is not None:

@@ -14,7 +14,7 @@
 """What QEMU does with the registers of an incoming guest.
 
 Source: ``write_list_to_kvmstate`` in ``target/arm/kvm.c``; for registers
-that the destination lacks see `core.incoming`.
+that the destination does not have see `core.incoming`.
 """
 
 from nova_arm_migrate.core.incoming import Fate

@@ -123,10 +123,10 @@ def _to_try(
 ) -> Sequence[int]:
     """Return the values of a field that need a call of KVM.
 
-    None, if the kernel reports the field as writable, and all known kernels
-    check it by its type only. A few values for a field of the registers for
-    32-bit code, if the kernel reports nothing: these double the number of
-    fields. All values otherwise.
+    No values, if the kernel reports the field as writable and all known
+    kernels check it by its type only. A few values for a field of the
+    registers for 32-bit code, if the kernel reports nothing: these double the
+    number of fields. All values otherwise.
     """
     judged = (
         field.least

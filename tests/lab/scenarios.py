@@ -171,7 +171,7 @@ def reboots(old: hosts.Host, new: hosts.Host) -> Play:
         ours = _judged(old, old, via=new)
         yield Seen(
             ours.verdict == table.UNKNOWN,
-            f'what we say of its way back: {ours.why}',
+            f'our verdict for its way back: {ours.why}',
         )
         detail = guest.migrate(old) or guest.health().reason
         yield Seen(

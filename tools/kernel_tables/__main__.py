@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         'tree',
         metavar='TREE',
         nargs='*',
-        help='default: the facts kept beside this tool',
+        help='default: the files of facts beside this tool',
     )
     parser.add_argument(
         '--write',

@@ -50,7 +50,7 @@ class Kind(enum.Enum):
     """What is wrong with an entry of the tables."""
 
     MISSING_REGISTER = 'KVM shows it, the tables have no name for it'
-    NOT_JUDGED = 'KVM checks what is written, the tables take it for state'
+    NOT_JUDGED = 'KVM checks a write, the tables treat the register as state'
     MISSING_FIELD = 'the tables have no such field'
     BOUNDS = 'the tables have other bits for it'
     SIGN = 'the tables have the other sign'

@@ -180,7 +180,7 @@ class NumaMigration:
     def try_out(self, instance: Any, migrate_data: Any, claim: Any) -> None:
         """Do the dry run: check that the guest could run here as claimed.
 
-        :raises NumaError: names the element that can't be realised here
+        :raises NumaError: names the element that is not possible here
         """
         packed = channel.take(migrate_data, channel.DOMAIN)
         if not self._wanted(instance):

@@ -24,7 +24,7 @@ from nova_arm_migrate.nova.layout import numa_host
 LOG = logging.getLogger(__name__)
 
 # virDomainState and its reasons, include/libvirt/libvirt-domain.h. These are
-# numbers because an older libvirt-python lacks the names of newer reasons.
+# numbers because an older libvirt-python does not have newer names.
 _RUNNING, _BLOCKED, _PAUSED, _SHUTDOWN = 1, 2, 3, 4
 _SHUTOFF, _CRASHED, _PMSUSPENDED = 5, 6, 7
 _RUNNING_POSTCOPY, _RUNNING_POSTCOPY_FAILED = 10, 11

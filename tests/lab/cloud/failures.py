@@ -161,7 +161,7 @@ def powers_off(one: trials.Trial) -> None:
     """Row 8: the guest shuts itself down."""
     one.under_way()
     assert one.server.port
-    one.scene.say('the guest is told, over its network, to switch itself off')
+    one.scene.say('the guest gets a shutdown request over its network')
     with one.scene.cloud.lab.net.socket() as connection:
         connection.settimeout(trials.STEP_PATIENCE)
         connection.connect((one.server.port.address, POWER_PORT))
@@ -241,7 +241,7 @@ ROWS = (
     ),
     Row(
         'off',
-        'the guest switches itself off meanwhile',
+        'the guest shuts itself down meanwhile',
         powers_off,
         POST_COPY,
         ('SHUTOFF on the source, with its disk', _off),
@@ -252,7 +252,7 @@ ROWS = (
         rollback_without_neutron,
         POST_COPY,
         (
-            'ACTIVE and bound on the source, or ERROR that names what is not',
+            'ACTIVE and bound on the source, or ERROR that names the fault',
             _stayed_or_named,
         ),
     ),

@@ -172,7 +172,7 @@ def play(one: scene.Scene, on: list[hosts.Host]) -> None:
     server.add_iothread()
     server.compare()
     others = in_the_way(one, server, fine)
-    one.say('to four nodes of one CPU, where a guest is in the way')
+    one.say('to four nodes of one CPU, where a guest has a copied pin')
     server.moves_well(fine)
     server.expect_apart(others)
     for other in others:

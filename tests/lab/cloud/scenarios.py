@@ -104,7 +104,7 @@ def scheduler_chooses(one: scene.Scene, on: list[hosts.Host]) -> None:
     server.expect_at(on[1])
     server.expect_healthy()
     _show_log(one, 'nova-scheduler', 'ArmMigrateFilter', 'arm64')
-    one.say('the only other host that fits is told to take no servers')
+    one.say('the only other host that fits is disabled')
     with _disabled(one, on[0]):
         move = server.migrate()
     one.expect(move.status != 'completed', 'no host is left')

@@ -13,8 +13,9 @@
 
 """compare: one guest against one host, over all pairs of recorded hosts.
 
-Printed in three groups, because what a comparison costs is its findings:
-a host with itself, hosts with the same core, hosts that differ in it.
+The pairs are printed in three groups, because the cost of a comparison depends
+on its findings: a host with itself, hosts with the same core, and hosts with
+different cores.
 """
 
 import statistics
@@ -36,7 +37,7 @@ PAIRS = {
 
 
 def pairs(wanted):
-    """Return the pairs (guest, host) that are wanted."""
+    """Return the pairs (guest, host) of a group."""
     hosts = measured_hosts.recorded()
     return [
         (guest_started_on(here, gic=3, memory=4 << 30), there)
@@ -47,7 +48,7 @@ def pairs(wanted):
 
 
 def measure(loops, found):
-    """Return the seconds for all pairs, so many times."""
+    """Return the seconds for so many loops over all pairs."""
     start = time.thread_time()
     for _ in range(loops):
         for guest, host in found:
@@ -56,7 +57,7 @@ def measure(loops, found):
 
 
 def slowest(found):
-    """Return the dearest pair's seconds (median of 15), and its findings."""
+    """Return the slowest pair's seconds (median of 15), and its findings."""
     worst = (0.0, 0)
     for guest, host in found:
         times = []

@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""The scheduler filter beside Nova's own, in one run.
+"""Compare the scheduler filter with Nova's own, in one run.
 
-10,000 HostStates of 40 different hosts, each with a ``cpu_info`` string of
-its own. The database is left out: what it costs is two queries a request.
-CPU time is measured: other processes do not count.
+There are 10,000 HostStates of 40 different hosts, each with its own
+``cpu_info`` string. The database is left out; it costs two queries for each
+request. CPU time is measured, so other processes do not count.
 """
 
 import contextlib
@@ -93,7 +93,7 @@ def request(extra_specs=None, **changes):
 
 
 def warm(length):
-    """Return our filter after a request for a guest that is alike."""
+    """Return our filter after a request for an equal guest."""
     arm = arm_filter.ArmMigrateFilter()
     arm.filter_all(renewed(length), request())
     return arm
@@ -145,7 +145,7 @@ BENCHMARKS = {
 
 @contextlib.contextmanager
 def database():
-    """Play the two rows that the filter reads."""
+    """Simulate the two database rows that the filter reads."""
     instance = mock.Mock(
         task_state='migrating',
         host='source',
@@ -177,7 +177,7 @@ def database():
 
 
 def measure(loops, make, asked, length):
-    """Return the seconds that a filter takes for all hosts, once a loop."""
+    """Return the seconds that a filter takes for all hosts, per loop."""
     seconds = 0.0
     spec = request(**asked)
     with database():
@@ -202,7 +202,7 @@ def count_parses():
 
 
 def parse_seconds(text):
-    """Return what json.loads takes for a text."""
+    """Return the seconds that json.loads takes for a text."""
     start = time.thread_time()
     for _ in range(1000):
         json.loads(text)

@@ -13,8 +13,8 @@
 
 """baseline and pools over 100,000 hosts: seconds, memory, and growth.
 
-Times are without tracemalloc, which slows everything down; memory is
-measured in one more run, on top of what holds the records' distinct texts.
+Times are measured without tracemalloc, which slows everything down. Memory is
+measured in one more run, and excludes the distinct texts of the records.
 """
 
 import resource
@@ -28,7 +28,7 @@ from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.pools import fleet as pools
 from nova_arm_migrate.core.record import dump_host
 
-#: Hosts, distinct profiles, and what these differ in.
+#: Hosts, distinct profiles, and in what these differ.
 SIZES = [
     (100000, 10, 'versions'),
     (100000, 40, 'versions'),
@@ -43,7 +43,7 @@ KINDS = {'versions': measured_hosts.distinct, 'fields': measured_hosts.varied}
 
 
 def records(hosts, distinct, kind):
-    """Yield (name, record) of so many hosts, each text a new object."""
+    """Yield (name, record) of so many hosts; each text is a new object."""
     texts = [dump_host(host) for host in KINDS[kind](distinct)]
     for number in range(hosts):
         text = texts[number % distinct]
@@ -51,7 +51,7 @@ def records(hosts, distinct, kind):
 
 
 def work(hosts, distinct, kind):
-    """What ``nova-arm-migrate baseline`` does once it has read the files."""
+    """Do the work of ``nova-arm-migrate baseline`` after reading the files."""
     found = pools(records(hosts, distinct, kind))
     common = baseline(
         [profile.host for pool in found.pools for profile in pool.profiles]
@@ -68,7 +68,7 @@ def measure(loops, hosts, distinct, kind):
 
 
 def peak(hosts, distinct, kind):
-    """Return the bytes that Python objects take at most, and the result."""
+    """Return the peak memory of Python objects in bytes, and the result."""
     tracemalloc.start()
     found, common = work(hosts, distinct, kind)
     most = tracemalloc.get_traced_memory()[1]

@@ -11,10 +11,10 @@
 # under the License.
 
 
-"""What the rewriting of a guest's XML costs: 64 vCPUs in 8 cells.
+"""Measure the rewriting of a guest's XML: 64 vCPUs in 8 cells.
 
-From text to text, the comparison of all that the guest can see included.
-CPU time is measured: other processes do not count.
+It is measured from text to text, including the comparison of everything that
+the guest can see. CPU time is measured, so other processes do not count.
 """
 
 import pathlib
@@ -38,7 +38,7 @@ XML = (
     / 'eight-cells.xml'
 ).read_text()
 
-#: Everything elsewhere, and on pages of another size.
+#: A layout with other CPUs, other nodes and another page size.
 LAYOUT = Layout(
     vcpus={vcpu: frozenset({127 - vcpu}) for vcpu in range(64)},
     emulator=frozenset(range(128, 136)),
@@ -51,7 +51,7 @@ LAYOUT = Layout(
 
 
 def measured(function):
-    """Return CPU seconds of a number of calls, as pyperf asks."""
+    """Return a function that measures the CPU seconds of calls, for pyperf."""
 
     def run(loops):
         before = time.process_time()

@@ -11,12 +11,12 @@
 # under the License.
 
 
-"""probe: what a probe costs beside the ioctls themselves.
+"""probe: the cost of a probe without the ioctls.
 
-The kernel is the one in memory of the unit tests, which plays a recorded
-host; the time spent in it is taken off. The host is given 80 CPUs, whose
-identification files are read from a real file system. The versions of QEMU
-and libvirt are given, as the driver does.
+The kernel is the simulated one of the unit tests, which replays a recorded
+host; its time is subtracted. The host has 80 CPUs, whose identification files
+are read from a real file system. The versions of QEMU and libvirt are passed
+in, as the driver does.
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ class TimedKernel(FakeKernel):
 
 
 def measure(loops, ask, kernel):
-    """Return the seconds of so many calls, those in the kernel left out."""
+    """Return the seconds of so many calls, without the kernel's time."""
     kernel.calls.clear()
     before = kernel.spent
     start = time.thread_time()

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Hosts to measure with: recorded ones, and made-up relatives of theirs."""
+"""Hosts for the benchmarks: recorded ones, and synthetic variants."""
 
 import argparse
 import dataclasses
@@ -26,12 +26,12 @@ from nova_arm_migrate.core.record import load_host
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.tables import REGISTERS
 
-#: Recorded on real kernels; their README says how.
+#: Recorded on real kernels; their README describes how.
 PROFILES = (
     pathlib.Path(__file__).parents[1] / 'tests' / 'fixtures' / 'profiles'
 )
 
-#: What Nova's driver writes on an Arm64 host beside the record.
+#: The other content of cpu_info, from Nova's driver on an Arm64 host.
 NOVA_PART = {
     'arch': 'aarch64',
     'model': 'Neoverse-V1',
@@ -101,10 +101,10 @@ def recorded() -> list[Host]:
 
 
 def distinct(count: int) -> list[Host]:
-    """Return this many different hosts.
+    """Return so many different hosts.
 
-    The recorded ones first, then the same under other versions of QEMU, as
-    a fleet has them in the middle of an upgrade.
+    The recorded ones come first, then the same with other versions of QEMU,
+    like a fleet during an upgrade.
     """
     hosts = recorded()
     for release in itertools.count():
@@ -118,10 +118,11 @@ def distinct(count: int) -> list[Host]:
 
 
 def varied(count: int) -> list[Host]:
-    """Return this many hosts that differ in what guests see.
+    """Return so many hosts that differ in what guests see.
 
-    Made up from the recorded ones: up to five fields of ID registers have
-    another value each, wherever the kernel lets them be written or not.
+    They are synthetic variants of the recorded ones: up to five fields of ID
+    registers have another value, whether the kernel lets them be written or
+    not.
     """
     draw = random.Random(count)
     fields = [
@@ -149,9 +150,9 @@ def varied(count: int) -> list[Host]:
 
 
 def cpu_info(host: Host, length: int = 0) -> str:
-    """Return the text that a compute reports of a host.
+    """Return the ``cpu_info`` that a compute reports for a host.
 
-    :param length: characters, to which Nova's part is stretched
+    :param length: characters; Nova's part is extended to reach it
     """
     from nova_arm_migrate.nova.records.cpu_info import put_host
 
@@ -164,9 +165,9 @@ def cpu_info(host: Host, length: int = 0) -> str:
 
 
 def fresh(texts: list[str], count: int) -> list[str]:
-    """Return strings, each an object of its own, as a database gives them.
+    """Return strings that are separate objects, like those of a database.
 
-    CPython keeps a string's hash with the object: these have none yet.
+    CPython stores a string's hash in the object: these have none yet.
     """
     return [
         (text[:-1] + '}')
@@ -175,6 +176,6 @@ def fresh(texts: list[str], count: int) -> list[str]:
 
 
 def few_runs(runner: object) -> None:
-    """Measure briefly unless told otherwise on the command line."""
+    """Measure briefly, unless the command line says otherwise."""
     arguments: argparse.ArgumentParser = runner.argparser  # type: ignore
     arguments.set_defaults(processes=3, values=3, warmups=1, loops=1)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The simulated cloud: real Nova and Placement, played-back Arm64 hosts.
+"""The simulated cloud: real Nova and Placement, replayed Arm64 hosts.
 
 ``python -m demo`` shows live migrations between Arm64
 hosts on a machine that has neither Arm nor KVM.  Importing this package

@@ -64,7 +64,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the demonstration and give back the exit status."""
+    """Run the demonstration and return the exit status."""
     arguments = parse(argv)
     print(SIMULATED, flush=True)
     os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = '1'
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         print('\nInterrupted.', flush=True)
         return 130
     except Exception as exc:
-        # oslo.log's excepthook would write it to the log and nowhere else.
+        # oslo.log's excepthook would write it only to the log.
         logging.getLogger(__name__).exception('the demonstration failed')
         return _cannot(f'{_first_line(exc)}; see the log')
     finally:
@@ -101,7 +101,7 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
     from nova_arm_migrate import finder
 
     finder.install()
-    # What is logged before the log is open is not for the screen.
+    # Messages from before the log is open must not go to the screen.
     logging.lastResort = None
     threading.excepthook = _log_thread_exception
     started = time.monotonic()
@@ -141,7 +141,7 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
 
 
 def _keep(cloud: ty.Any, directory: pathlib.Path) -> None:
-    """Say how to use the cloud, and wait for Ctrl-C."""
+    """Print how to use the cloud, and wait for Ctrl-C."""
     programs = str(pathlib.Path(sys.executable).parent)
     exports = '\n'.join(
         f'export {name}={shlex.quote(value)}'
@@ -161,7 +161,7 @@ def _keep(cloud: ty.Any, directory: pathlib.Path) -> None:
 
 
 def _first_line(exc: BaseException) -> str:
-    """Name an exception; a fixture wraps those of its setUp."""
+    """Return an exception's first line; fixtures wrap those of setUp."""
     while exc.args and isinstance(exc.args[0], tuple):
         exc = exc.args[0][1]
     text = (str(exc).splitlines() or [''])[0]
@@ -186,7 +186,7 @@ def _log_thread_exception(arguments: threading.ExceptHookArgs) -> None:
 
 
 def _leave_log(directory: pathlib.Path) -> None:
-    """Remove everything that was written but the log."""
+    """Remove all written files except the log."""
     log = directory / 'nova.log'
     for path in directory.iterdir():
         if path.is_dir():

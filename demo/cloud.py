@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The simulated cloud itself: which services run, and how they are wired.
+"""The simulated cloud: its services, and how they are connected.
 
 Real, from Nova's and Placement's wheels: nova-api, nova-scheduler,
 nova-conductor, the computes with their drivers, placement, their databases
@@ -19,9 +19,9 @@ nova-conductor, the computes with their drivers, placement, their databases
 test fixtures), keystone (`demo.frontend`).  All services
 live in one process, on oslo.messaging's in-process transport.
 
-Whoever imports this module imports ``nova.tests.functional`` before anything
-else of Nova, with ``OS_NOVA_DISABLE_EVENTLET_PATCHING`` set: that package
-chooses Nova's thread model.
+Import ``nova.tests.functional`` before this module and before anything else
+of Nova, with ``OS_NOVA_DISABLE_EVENTLET_PATCHING`` set: that package chooses
+Nova's thread model.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ IMAGE_NAME = 'debian-13-arm64'
 class HostSpec(ty.NamedTuple):
     """A host of the cloud.
 
-    :ivar profile: what was recorded on the host that it plays.
+    :ivar profile: recorded on the host that is simulated.
     :ivar memory_gib: GiB; the scheduler prefers hosts with more of it free.
     """
 
@@ -78,7 +78,7 @@ class HostSpec(ty.NamedTuple):
 
 
 class Stage(fixtures.Fixture):
-    """What Nova's fixtures ask of the test case that uses them."""
+    """The part of a test case that Nova's fixtures need."""
 
     def flags(self, group: str | None = None, **options: ty.Any) -> None:
         for name, value in options.items():
@@ -91,12 +91,11 @@ class Stage(fixtures.Fixture):
 class Cloud(fixtures.Fixture):
     """A cloud of simulated Arm64 hosts, served over HTTP on loopback.
 
-    :param directory: an empty directory for everything it writes.
+    :param directory: an empty directory for all files of the cloud.
     :param specs: the hosts by name; one nova-compute runs on each.
     :param driver: ``compute_driver``.
     :param filters: scheduler filters to add, as full class paths.
-    :param front: what its APIs are served by; the cloud starts it, and
-        stops it in the end.
+    :param front: serves the APIs; the cloud starts and stops it.
     """
 
     def __init__(
@@ -169,8 +168,8 @@ class Cloud(fixtures.Fixture):
         for name in ('nova_api', 'nova_cell1', 'placement'):
             with sqlite3.connect(self.directory / f'{name}.sqlite') as db:
                 db.execute('PRAGMA journal_mode=WAL')
-        # Every service writes from its own thread, and SQLite has one
-        # writer: they queue here instead of failing there.
+        # Every service writes from its own thread, but SQLite allows one
+        # writer: the threads wait here instead of failing in SQLite.
         self.useFixture(nova_fixtures.DatabaseWriteLock())
         migration.db_sync(database='api')
         migration.db_sync(database='main')
@@ -366,7 +365,7 @@ class Cloud(fixtures.Fixture):
     ) -> None:
         """Change nova.conf and restart the scheduler and every compute.
 
-        Guests keep running meanwhile, as their QEMU processes do.
+        Guests keep running, because their QEMU processes do.
 
         :param workarounds: options of that section.
         """
@@ -382,10 +381,10 @@ class Cloud(fixtures.Fixture):
             self.start_compute(name)
 
     def finish_live_migrations(self) -> None:
-        """Wait until no compute has a live migration in hand any more.
+        """Wait until no compute works on a live migration.
 
-        The last that a failed one does is to put the server into ERROR,
-        after everything else about it says that it has ended.
+        The last step of a failed migration puts the server into ERROR, after
+        everything else already shows its end.
         """
         thread_pool_factory.spawn_on(
             thread_pool_factory.ExecutorType.LIVE_MIGRATION, lambda: None

@@ -16,7 +16,7 @@ The services sit under path prefixes of one port (``/identity``,
 ``/compute``, ``/placement``, ``/image``, ``/network``), as devstack puts
 them.  nova-api and placement are the real WSGI applications; identity,
 image and network are what the ``openstack`` client and keystonemiddleware
-need of those services, and no more.
+need from those services, and no more.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Json: ty.TypeAlias = dict[str, ty.Any]
 
 
 class PortInUse(Exception):
-    """The wanted TCP port can't be listened on; the text says which."""
+    """The TCP port can't be used; the text names it."""
 
 
 def _respond(
@@ -302,7 +302,7 @@ class Frontend:
     """The listening socket and the map from path prefixes to services.
 
     :param port: TCP port on 127.0.0.1; 0 takes a free one.
-    :raises PortInUse: somebody else listens there, or it isn't allowed.
+    :raises PortInUse: another program listens there, or it isn't allowed.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -333,7 +333,7 @@ class Frontend:
         )
 
     def mount(self, prefix: str, app: App) -> str:
-        """Serve an application under a path prefix; gives back its URL."""
+        """Serve an application under a path prefix; return its URL."""
         self._apps[prefix] = app
         return f'{self.url}/{prefix}'
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The scenes: what the demonstration shows, and that it really shows it."""
+"""The scenes of the demonstration, with a check of each result."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FLEET: ty.Final = {
 
 
 def fleet() -> dict[str, demo_cloud.HostSpec]:
-    """Read the fleet's profiles, which come with this package."""
+    """Read the fleet's profiles, which this package contains."""
     return {
         name: demo_cloud.HostSpec(
             machine.read_host(PROFILES / f'{recorded}.json'), memory_gib
@@ -70,7 +70,7 @@ OLDER = 'fresh from the newer to the older'
 class Story:
     """Shows the scenes one by one.
 
-    :ivar failures: what scenes did not show that they promise.
+    :ivar failures: the promises that the scenes did not keep.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Story:
         self._summary()
 
     def mend(self) -> None:
-        """Go back to the extension, with every guest in working order."""
+        """Go back to the extension, and repair every guest."""
         self._cloud.reconfigure(DRIVER, [FILTER])
         for name in ('db', 'fresh'):
             self._guests.reset(name)
@@ -212,7 +212,7 @@ class Story:
         self._reconfigure(STOCK_DRIVER, skip_cpu_compare_on_dest=True)
         web, no_sve, anywhere, there, back, older = self._same_requests()
         self._shell.say(
-            'What the user is told of the reason: every event is a success.'
+            'The events do not give the user a reason: all are successes.'
         )
         self._guests.show('fresh')
         self._guests.show_events('fresh')

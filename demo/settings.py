@@ -35,7 +35,7 @@ SERVICE_USER: ty.Final = {
 
 
 class InstallationIncomplete(Exception):
-    """A file that the installation of Nova should have brought is missing."""
+    """A file of Nova's installation is missing."""
 
 
 def api_paste_config() -> pathlib.Path:
@@ -67,7 +67,7 @@ def nova_options(
     :param directory: where databases, instances, locks and the log go.
     :param url: the frontend's, without a path.
     :param driver: value of ``compute_driver``.
-    :param filters: scheduler filters beside Nova's default ones, as full
+    :param filters: scheduler filters to add to Nova's default ones, as full
         class paths.
     """
     identity = f'{url}/identity'
@@ -85,8 +85,8 @@ def nova_options(
                 *(name.rpartition('.')[2] for name in filters),
             ]
         ),
-        # The first of equally good hosts, not a random one: every run shows
-        # the same.
+        # Choose the first of equally good hosts, not a random one, so that
+        # every run shows the same.
         'host_subset_size': 1,
         'shuffle_best_same_weighed_hosts': False,
     }
@@ -104,7 +104,7 @@ def nova_options(
             'vif_plugging_timeout': 0,
             'vif_plugging_is_fatal': False,
             'manager_shutdown_timeout': 20,
-            # A busy machine is no reason to think that a compute is down.
+            # A compute on a busy machine must not count as down.
             'service_down_time': 3600,
             'resume_guests_state_on_host_boot': False,
         },

@@ -12,7 +12,7 @@
 
 """What the demonstration prints, and the commands it runs.
 
-Every command is the real ``openstack`` client in a process of its own.  It
+Every command runs the real ``openstack`` client in a separate process.  It
 is shown as a user would type it, with its output.
 """
 
@@ -42,7 +42,7 @@ class SceneFailed(Exception):
 
 
 class ClientMissing(Exception):
-    """The ``openstack`` client is not installed beside this package."""
+    """The ``openstack`` client is not installed with this package."""
 
 
 def client_path() -> str:
@@ -114,7 +114,7 @@ class Terminal:
         """Run one command and show it with what it printed.
 
         :param command: the arguments, as typed in a shell.
-        :param trim: makes of the output what is to be shown of it.
+        :param trim: returns the part of the output that is shown.
         """
         if show:
             self._print(f'\n$ openstack {command}')
@@ -148,10 +148,10 @@ class Terminal:
 
 
 class Api:
-    """nova-api as the scenes poll it: waiting is not worth a process.
+    """Polls nova-api directly: a client process for each poll is too slow.
 
     :param url: the frontend's.
-    :param finish: returns once no live migration is being worked on.
+    :param finish: returns when no compute works on a live migration.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Api:
             'Accept': 'application/json',
             'OpenStack-API-Version': 'compute 2.96',
         }
-        # Loopback needs no proxy, whatever the environment says.
+        # Ignore proxies in the environment: loopback needs none.
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({})
         )
@@ -193,7 +193,7 @@ class Api:
         return server
 
     def settled(self, name: str, timeout: float = 120) -> Json:
-        """Wait until nothing is being done to a server, and return it.
+        """Wait until a server has no task, and return it.
 
         :raises SceneFailed: it took longer than ``timeout`` seconds.
         """
@@ -215,7 +215,7 @@ class Api:
             time.sleep(0.5)
 
     def last_migration(self, server: Json) -> Json:
-        """Return the youngest live migration of a server; {} for none."""
+        """Return the newest live migration of a server, or {}."""
         migrations: list[Json] = self.get(
             f'/os-migrations?instance_uuid={server["id"]}'
         )['migrations']

@@ -10,18 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Let Nova load the driver under the name it looks for.
+"""Make the driver importable under the name that Nova looks for.
 
-Nova imports ``nova.virt.<compute_driver>`` and nothing else, and a file put
-into ``nova/virt/`` would shadow the whole of an editable Nova. So one entry
-at the end of ``sys.meta_path`` resolves the single name
-``nova.virt.arm_migrate``, and resolves it to the very module object
-``nova_arm_migrate.nova.driver``: one module, one set of classes,
-whichever name was imported first.
+Nova imports only ``nova.virt.<compute_driver>``, and a file in ``nova/virt/``
+would hide the whole of an editable Nova. So one entry at the end of
+``sys.meta_path`` resolves the single name ``nova.virt.arm_migrate``. It
+returns the module object of ``nova_arm_migrate.nova.driver`` itself. So there
+is one module and one set of classes, whichever name is imported first.
 
-This module is read whenever a Python interpreter starts beside the package
-(``nova_arm_migrate.pth``). It imports neither Nova, eventlet nor oslo, and
-nothing of the standard library that the interpreter has not loaded already.
+Every start of a Python interpreter that has the package installed reads this
+module (``nova_arm_migrate.pth``). So it imports neither Nova, eventlet nor
+oslo, and from the standard library only what the interpreter has loaded.
 """
 
 import importlib
@@ -40,14 +39,14 @@ class _AliasLoader:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import system hands out whatever sys.modules holds once a loader
-        # is done; handing it the target from create_module() instead would
-        # overwrite the target's own __spec__.
+        # After a loader returns, the import system uses the module in
+        # sys.modules. If create_module() returned the target instead, the
+        # import system would overwrite the target's own __spec__.
         sys.modules[ALIAS] = importlib.import_module(TARGET)
 
 
 class ArmMigrateFinder:
-    """A ``sys.meta_path`` entry for :data:`ALIAS` alone."""
+    """A ``sys.meta_path`` entry for :data:`ALIAS` only."""
 
     @staticmethod
     def find_spec(
@@ -63,16 +62,16 @@ class ArmMigrateFinder:
 def install() -> None:
     """Put the finder at the end of ``sys.meta_path``, once.
 
-    At the end, so that a real ``nova/virt/arm_migrate.py`` would win. Entries
-    are told apart by name, not by identity: a reload of this module makes a
-    new class of the same name.
+    It is at the end so that a real ``nova/virt/arm_migrate.py`` takes
+    precedence. The entry is found by its name, not by its identity, because a
+    reload of this module creates a new class with the same name.
     """
     if not any(_is_ours(entry) for entry in sys.meta_path):
         sys.meta_path.append(ArmMigrateFinder)
 
 
 def uninstall() -> None:
-    """Take the finder out of ``sys.meta_path``; modules stay loaded."""
+    """Remove the finder from ``sys.meta_path``; modules stay loaded."""
     sys.meta_path[:] = [
         entry for entry in sys.meta_path if not _is_ours(entry)
     ]

@@ -10,8 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A simulated libvirt and QEMU, with hosts that are played back from records.
+"""A simulated libvirt and QEMU, with hosts that are replayed from records.
 
-The functional tests and the demo use it. It has an implementation of KVM's
-rule of its own: it must not call the product's.
+The functional tests and the demo use it. It has its own implementation of
+KVM's rule, and must not call the product's.
 """

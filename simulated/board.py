@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What QEMU builds around a vCPU's registers, as the host lets it.
+"""The machine that QEMU builds around the vCPUs on a given host.
 
-Written down from QEMU's own sources, and independent of `core.hazards` and
+This is written from QEMU's sources, independently of `core.hazards` and
 `core.memmap`, which have the same knowledge: ``virt_set_memmap`` and
 ``virt_set_high_memmap`` in ``hw/arm/virt.c``,
 ``kvm_arm_steal_time_finalize`` and ``arm_cpu_sve_finalize`` in
@@ -29,7 +29,7 @@ from lxml import etree
 
 from nova_arm_migrate.core import profile
 
-#: The high windows in the order of their addresses, each aligned to its size.
+#: The high windows, ordered by address; each is aligned to its size.
 _WINDOWS = (
     ('redistributors', 26),
     ('PCI configuration space', 28),
@@ -42,10 +42,10 @@ _CARRIED_BITS = 1024
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Board:
-    """One guest's machine; None stands for what the record does not tell.
+    """One guest's machine; None means that the record does not say.
 
-    :ivar fits: whether the memory lies within the host's address space; QEMU
-        does not start otherwise
+    :ivar fits: whether the memory fits in the host's address space; otherwise
+        QEMU does not start
     :ivar windows: the high device windows
     :ivar steal_time: whether there is a RAM block for steal time, ``pvtime``
     :ivar vectors: SVE vector lengths, bits
@@ -81,7 +81,7 @@ def build(
 
 
 def refuses(guest: Board, own: Board) -> list[str]:
-    """Say why QEMU does not take a guest's machine.
+    """Return why QEMU refuses a guest's machine.
 
     :param own: what QEMU has built for the guest's domain here
     """
@@ -94,7 +94,7 @@ def refuses(guest: Board, own: Board) -> list[str]:
 
 
 def breaks(guest: Board, own: Board) -> list[str]:
-    """Say what a guest loses that neither QEMU nor KVM looks at."""
+    """Return what a guest loses without a check by QEMU or KVM."""
     losses = []
     if guest.windows is not None and own.windows is not None:
         losses += [
@@ -112,9 +112,10 @@ def breaks(guest: Board, own: Board) -> list[str]:
 
 
 def arrived(guest: Board, own: Board) -> Board:
-    """Return the machine of a guest that has come here.
+    """Return the machine of a guest that has migrated here.
 
-    It uses what it found when it booted; the RAM blocks are QEMU's here.
+    The guest uses what it found at its boot; the RAM blocks belong to the
+    QEMU here.
     """
     return dataclasses.replace(
         own, windows=guest.windows, vectors=guest.vectors
@@ -154,9 +155,9 @@ def _map(memory: int, limit: int) -> tuple[bool, frozenset[str]]:
 def _vectors(
     lengths: tuple[int, ...], disabled: frozenset[str]
 ) -> frozenset[int]:
-    """A length that is switched off takes all longer ones along.
+    """Return the lengths; one that is off switches off all longer ones.
 
-    As long as the host has it: QEMU looks at supported lengths only.
+    This applies only to lengths that the host has: QEMU checks no others.
     """
     if 'sve' in disabled:
         return frozenset()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The requests of the demonstration, and what came of each.
+"""The requests of the demonstration, and their results.
 
 A request is one or two live migrations of one guest.  It is made under each
 configuration of the cloud, and ends in one of three ways: the guest moved,
@@ -35,12 +35,12 @@ ERROR: ty.Final = 'ERROR'
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a live migration came to.
+    """The result of a live migration.
 
     :ivar kind: `MOVED`, `REFUSED` or `ERROR`.
     :ivar host: where the guest runs now.
     :ivar tried: the destination; empty if none was chosen.
-    :ivar reasons: what the server's events say of it.
+    :ivar reasons: the texts in the server's events.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class Guests:
     def boot(self, name: str, host: str) -> None:
         """Boot a guest on a host.
 
-        :raises SceneFailed: it doesn't get ACTIVE there.
+        :raises SceneFailed: it doesn't become ACTIVE there.
         """
         self.shell.openstack(
             f'server create --image {IMAGE} --flavor {FLAVOR} '
@@ -74,10 +74,10 @@ class Guests:
             )
 
     def migrate(self, name: str, host: str = '') -> Outcome:
-        """Live-migrate a guest, and wait for what comes of it.
+        """Live-migrate a guest, and wait for the result.
 
         :param host: the destination; empty lets the scheduler choose.
-        :raises SceneFailed: Nova didn't take the request at all.
+        :raises SceneFailed: Nova did not accept the request.
         """
         before = self._api.server(name)
         last_request = self._last_request(before)
@@ -88,7 +88,7 @@ class Guests:
         after = self._api.settled(name)
         if self._last_request(after) == last_request:
             raise terminal.SceneFailed(
-                f'Nova did not take the request: {answer.output}'
+                f'Nova did not accept the request: {answer.output}'
             )
         if after['status'] == 'ERROR':
             kind = ERROR
@@ -111,13 +111,13 @@ class Guests:
         )
 
     def list_events(self, name: str) -> None:
-        """Show which requests were made of a server, the last one first."""
+        """Show the requests for a server, the last one first."""
         self.shell.openstack(
             f'server event list {name} -c "Request ID" -c Action'
         )
 
     def show_events(self, name: str) -> None:
-        """Show what the server's events say of its last request."""
+        """Show the server's events for its last request."""
         request = self._last_request(self._api.server(name))
         self.shell.openstack(
             f'server event show {name} {request} -c events -f json',
@@ -125,7 +125,7 @@ class Guests:
         )
 
     def reset(self, name: str) -> None:
-        """Take a guest out of ERROR, as an administrator has to."""
+        """Reset a guest from ERROR, as an administrator must do."""
         self.shell.openstack(
             f'server set --state active --auto-approve {name}'
         )
@@ -149,7 +149,7 @@ def _host(server: terminal.Json) -> str:
 
 
 def trim_events(output: str) -> str:
-    """Keep of the events what says how they ended, the first one first."""
+    """Return the results of the events, the first event first."""
     lines = []
     for event in reversed(json.loads(output)['events']):
         lines.append(f'- event:   {event["event"]}')

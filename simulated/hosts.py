@@ -15,7 +15,7 @@
 The base is Nova's own: ``nova.tests.functional.libvirt.base`` in functional
 tests, `FakeHypervisorFixture` here where there is no test case (the
 demonstration).  On top of either, `ArmHostsFixture` turns the simulated
-machines into Arm64 hosts played back from recorded profiles.
+machines into Arm64 hosts that are replayed from recorded profiles.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from simulated import machine
 
 
 class FakeHypervisorFixture(fixtures.Fixture):
-    """What ``ServersTestBase.setUp`` patches, without a test case.
+    """The patches of ``ServersTestBase.setUp``, without a test case.
 
     Disks are not written, libvirt is Nova's fake, sysfs is not read.
     """
@@ -116,7 +116,7 @@ class ArmHostsFixture(fixtures.Fixture):
                         f'{fakelibvirt.__name__}.{name}', value
                     )
                 )
-        # Not imported above: Nova has to have been told its thread model.
+        # Imported late: Nova's thread model must be chosen before.
         from nova_arm_migrate.nova.driver import ArmLibvirtDriver
 
         patch = mock.patch.object(
@@ -128,7 +128,7 @@ class ArmHostsFixture(fixtures.Fixture):
         patch.start()
 
     def add(self, name: str, profile: Host, **kwargs: ty.Any) -> ArmHost:
-        """Make one host, not yet running a nova-compute.
+        """Create one host, which does not run a nova-compute yet.
 
         :param name: the host's name, and what Nova's ``CONF.host`` will be.
         :param profile: what was recorded on the host that it plays.

@@ -12,17 +12,17 @@
 
 """libvirt and QEMU on an Arm64 host, simulated on top of Nova's own fake.
 
-``nova.tests.fixtures.libvirt`` plays an x86 host that never migrates.
-What is added here is what live migration between Arm64 hosts depends on:
+``nova.tests.fixtures.libvirt`` simulates an x86 host that never migrates.
+This module adds what live migration between Arm64 hosts depends on:
 
 * a domain holds the register values of the QEMU process that runs it, and
-  takes them along from host to host;
+  they move with it from host to host;
 * an incoming migration is loaded as QEMU loads it: every register is
   written to the destination's vCPU, and one refusal fails the job *after*
   the memory was copied;
 * libvirt's QEMU driver on Arm has no hypervisor CPU comparison;
-* a migration is a job that can be looked at, aborted, switched to post-copy,
-  and that can fail in all the ways in which libvirt's do (see `migrations`).
+* a migration is a job that can be queried, aborted and switched to post-copy,
+  and that can fail in all the ways of libvirt's jobs (see `migrations`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from simulated.libvirt_names import number
 
 
 class Network:
-    """The hosts that can reach each other; a job's source finds its peer."""
+    """The hosts that can reach each other."""
 
     def __init__(self) -> None:
         self._connections: dict[str, ArmConnection] = {}
@@ -110,7 +110,7 @@ class ArmDomain(fakelibvirt.Domain):
             self.enter('RUNNING', 'RESTORED' if restored else 'BOOTED')
 
     def enter(self, state: str, reason: str) -> None:
-        """Come into a state of libvirt's, for a reason of libvirt's."""
+        """Enter one of libvirt's states, for one of libvirt's reasons."""
         self._state = number(f'VIR_DOMAIN_{state}')
         self._reason = number(f'VIR_DOMAIN_{state}_{reason}')
 
@@ -144,7 +144,7 @@ class ArmDomain(fakelibvirt.Domain):
 
     def suspend(self) -> None:
         self._must_be_active()
-        # qemuDomainSuspend names the job that it comes in the way of.
+        # qemuDomainSuspend names the job that prevents it.
         self.enter('PAUSED', 'MIGRATION' if self.outgoing else 'USER')
 
     def resume(self) -> None:
@@ -155,11 +155,11 @@ class ArmDomain(fakelibvirt.Domain):
         self.enter('RUNNING', 'UNPAUSED')
 
     def guest_powers_off(self) -> None:
-        """Have the guest shut itself down; QEMU ends with it."""
+        """Let the guest shut itself down; QEMU ends with it."""
         self._stop('SHUTDOWN')
 
     def crash(self) -> None:
-        """Have the QEMU process end without a word."""
+        """End the QEMU process without a message."""
         self._stop('CRASHED')
 
     def attachDevice(self, xml: str) -> ty.Any:
@@ -198,10 +198,10 @@ class ArmDomain(fakelibvirt.Domain):
     # Migration jobs
 
     def jobStats(self, flags: int = 0) -> dict[str, ty.Any]:
-        """Say whether a job runs: qemuDomainGetJobStatsInternal.
+        """Report whether a job runs: qemuDomainGetJobStatsInternal.
 
-        libvirt maps every state of a job that has not ended, among them
-        that of a broken post-copy, to UNBOUNDED (virDomainJobStatusToType).
+        libvirt maps every state of a job that has not ended, including a
+        broken post-copy, to UNBOUNDED (virDomainJobStatusToType).
         """
         self._exists()
         if flags & number('VIR_DOMAIN_JOB_STATS_COMPLETED'):
@@ -223,7 +223,7 @@ class ArmDomain(fakelibvirt.Domain):
         }
 
     def abortJob(self) -> None:
-        """Abort the job, where libvirt does: qemuDomainAbortJobFlags.
+        """Abort the job if libvirt would: qemuDomainAbortJobFlags.
 
         :raises libvirtError: there is no job, or it can't be aborted now.
         """
@@ -240,9 +240,9 @@ class ArmDomain(fakelibvirt.Domain):
     def migrateStartPostCopy(self, flags: int = 0) -> None:
         """Switch to post-copy: qemuDomainMigrateStartPostCopy.
 
-        The switch itself is made by the job's thread.
+        The job's thread does the switch.
 
-        :raises libvirtError: there is no job, or not one that may.
+        :raises libvirtError: there is no job that can be switched.
         """
         self._must_be_active()
         job = self.outgoing
@@ -261,7 +261,7 @@ class ArmDomain(fakelibvirt.Domain):
     def migrateToURI3(
         self, dconnuri: str, params: dict[str, ty.Any], flags: int
     ) -> None:
-        """Move the domain, or fail as libvirt and QEMU do.
+        """Migrate the domain, or fail as libvirt and QEMU do.
 
         :raises libvirtError: among others, the destination's QEMU refused
             the state. The text is then one of those that libvirt gives for
@@ -279,9 +279,9 @@ class ArmDomain(fakelibvirt.Domain):
         )
 
     def _exists(self) -> None:
-        # qemuDomainObjFromDomain. libvirt looks a domain up by its UUID for
-        # each call; the object that a caller has kept may be of a domain
-        # that is no more.
+        # qemuDomainObjFromDomain. libvirt looks up the domain by its UUID
+        # at each call; the caller's object may belong to a domain that no
+        # longer exists.
         uuid = self.UUIDString()
         if not any(
             known.UUIDString() == uuid
@@ -304,7 +304,7 @@ class ArmDomain(fakelibvirt.Domain):
             raise migrations.locked()
 
     def _stop(self, reason: str) -> None:
-        """End the QEMU process, and what is under way in it."""
+        """End the QEMU process, and the job that runs in it."""
         super().destroy()
         self.vcpu = None
         self.enter('SHUTOFF', reason)
@@ -323,8 +323,8 @@ class ArmConnection(fakelibvirt.Connection):
         destination loads the vCPUs.
     :ivar refusals: for each refused incoming migration the registers that
         the simulated QEMU refused.
-    :ivar broken: for each guest that has come here and not stayed whole what
-        it has lost; libvirt knows nothing of it.
+    :ivar broken: what each broken guest lost when it migrated here; libvirt
+        does not know it.
     """
 
     def __init__(
@@ -345,7 +345,7 @@ class ArmConnection(fakelibvirt.Connection):
         network.add(self)
 
     def job(self, uuid: str) -> jobs.Job:
-        """Return the migration job of a domain: under way, or the next."""
+        """Return a domain's migration job: the running or the next one."""
         job = self._jobs.get(uuid)
         if job is None or (job.ended.is_set() and job.broken is None):
             job = self._jobs[uuid] = jobs.Job(uuid)
@@ -367,7 +367,7 @@ class ArmConnection(fakelibvirt.Connection):
             None,
         )
         if known is not None and known.isActive():
-            # libvirt changes the definition and leaves the process alone.
+            # libvirt changes the definition, but not the process.
             known._xml = _with_addresses(xml)
             known._edited = False
             return ty.cast(ArmDomain, known)
@@ -386,7 +386,7 @@ class ArmConnection(fakelibvirt.Connection):
     def incoming(
         self, xml: str, vcpu: machines.VcpuState, transient: bool = False
     ) -> ArmDomain:
-        """Run a domain that came with its vCPU state."""
+        """Run a domain that arrived with its vCPU state."""
         domain = ArmDomain(
             self, xml, running=True, transient=transient, vcpu=vcpu
         )
@@ -397,7 +397,7 @@ class ArmConnection(fakelibvirt.Connection):
     def prepare(self, xml: str, job: jobs.Job) -> ArmDomain:
         """Start a QEMU process that waits for an incoming guest.
 
-        Transient, and without an event: Nova is told when the guest runs.
+        It is transient and sends no event: Nova gets one when the guest runs.
         """
         domain = ArmDomain(self, xml, transient=True)
         domain.enter('PAUSED', 'MIGRATION')
@@ -406,7 +406,7 @@ class ArmConnection(fakelibvirt.Connection):
         return domain
 
     def _undefine(self, dom: ArmDomain) -> None:
-        # The name may be another domain's by now.
+        # Another domain may have the name now.
         if self._vms.get(dom.name()) is dom:
             super()._undefine(dom)
 
@@ -431,7 +431,7 @@ class ArmConnection(fakelibvirt.Connection):
 def _with_addresses(xml: str) -> str:
     """Give every PCI device an address, as libvirt does on definition.
 
-    Nova's rewriting of the migrated XML takes them for granted.
+    Nova's rewriting of the migrated XML expects them.
     """
     tree = etree.fromstring(xml)
     devices = [
@@ -470,7 +470,7 @@ def _invalid(text: str) -> Exception:
 
 
 def _same_device(devices: ty.Any, xml: str) -> ty.Any:
-    """Find the device among others, by what a guest knows it by."""
+    """Find the same device among others, as the guest identifies it."""
     wanted = etree.fromstring(xml)
     path, name = {
         'disk': ('target', 'dev'),

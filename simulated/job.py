@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One outgoing migration job of the simulated libvirt, as a test drives it.
+"""One outgoing migration job of the simulated libvirt, driven by a test.
 
-What a job does at its end is in `hypervisor`; here is where it stands, what
-it waits for, and what has happened to it meanwhile.  Nothing depends on
-time: a job that is held at a point waits there for `go`, for an abort, for
-the switch to post-copy, or for a QEMU process that ends under it.
+`migrations` has what a job does. This module has the point that the job has
+reached, what it waits for, and the events in the meantime.  Nothing depends
+on time: a job that is held at a point waits there for `go`, for an abort, for
+the switch to post-copy, or for the end of its QEMU process.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from simulated import libvirt_names
 BEGUN: ty.Final = 'begun'
 #: Memory is being copied, the guest runs on the source.
 COPYING: ty.Final = 'copying'
-#: The guest is paused on the source, the rest is being sent. Nothing can
-#: stop the job any more but its own failure.
+#: The guest is paused on the source, the rest is being sent. Only its own
+#: failure can still stop the job.
 SWITCH_OVER: ty.Final = 'switch-over'
 #: The guest runs on the destination, and fetches memory from the source.
 POST_COPY: ty.Final = 'post-copy'
@@ -43,10 +43,10 @@ LANDED: ty.Final = 'landed'
 
 POINTS: ty.Final = (BEGUN, COPYING, SWITCH_OVER, POST_COPY, LANDED)
 
-#: A test that forgets a job must not keep its thread for ever.
+#: A forgotten job must not keep its thread for ever.
 _PATIENCE = 120
 
-#: What an ``abortJob`` meets, see `Job.abort_answer`.
+#: The possible answers to ``abortJob``, see `Job.abort_answer`.
 ACCEPTED: ty.Final = 'accepted'
 REFUSED: ty.Final = 'refused'
 LOCKED: ty.Final = 'locked'
@@ -56,10 +56,10 @@ Hook: ty.TypeAlias = collections.abc.Callable[['Job'], object]
 
 
 class Job:
-    """A migration job, from before it begins until it has ended.
+    """A migration job, from before its begin until its end.
 
-    Ask the source's connection for it (``connection.job(uuid)``) before the
-    migration is requested, and say where it is to be held.
+    Get it from the source's connection (``connection.job(uuid)``) before the
+    migration is requested, and set the points where it is to be held.
 
     :ivar abort_answer: what libvirt says to an ``abortJob`` while memory is
         copied: `ACCEPTED`; `LOCKED`, refused by the state change lock (which
@@ -67,14 +67,14 @@ class Job:
         left to cancel.
     :ivar switch_over_answer: the same at the switch-over: `REFUSED`, or
         `IGNORED`.
-    :ivar aborts: what each ``abortJob`` was told.
+    :ivar aborts: the answer to each ``abortJob``.
     :ivar restarts: whether QEMU can start the vCPUs again on the source
         once the job has failed.
-    :ivar recovers: whether a broken post-copy can be continued; else the
-        text of the failure.
-    :ivar recoveries: how often it was tried to.
+    :ivar recovers: whether a broken post-copy can be continued; otherwise
+        the text of the failure.
+    :ivar recoveries: the number of attempts to continue.
     :ivar points: the points that it has reached, in order.
-    :ivar error: what ``migrateToURI3`` has raised.
+    :ivar error: the exception that ``migrateToURI3`` has raised.
     :ivar ended: ``migrateToURI3`` has returned or raised.
     """
 
@@ -89,7 +89,7 @@ class Job:
         self.points: list[str] = []
         self.error: Exception | None = None
         self.ended = threading.Event()
-        # What happens to it while it runs; the hypervisor reads these.
+        # Events while the job runs; the hypervisor reads these.
         self.canceled = False
         self.post_copy_wanted = False
         self.broken: str | None = None
@@ -99,17 +99,17 @@ class Job:
         self._held: set[str] = set()
         self._hooks: dict[str, list[Hook]] = collections.defaultdict(list)
 
-    # What a test does
+    # Called by a test
 
     def hold(self, *points: str) -> Job:
-        """Have the job wait when it has reached these points."""
+        """Make the job wait when it has reached these points."""
         self._check(*points)
         with self._changed:
             self._held.update(points)
         return self
 
     def go(self, *points: str) -> None:
-        """Let a held job go on, from these points or from all."""
+        """Let a held job continue, from these points or from all."""
         self._check(*points)
         with self._changed:
             self._held.difference_update(points or POINTS)
@@ -118,14 +118,14 @@ class Job:
     def at(self, point: str, hook: Hook) -> Job:
         """Call something in the job's thread when it reaches a point.
 
-        What it raises is what ``migrateToURI3`` fails with.
+        ``migrateToURI3`` fails with the exception that it raises.
         """
         self._check(point)
         self._hooks[point].append(hook)
         return self
 
     def fail(self, point: str, text: str = 'unexpectedly failed') -> Job:
-        """Have the job fail when it reaches a point."""
+        """Make the job fail when it reaches a point."""
 
         def hook(_job: Job) -> None:
             raise error(
@@ -138,7 +138,7 @@ class Job:
     def wait(self, point: str) -> None:
         """Return when the job has reached a point.
 
-        :raises TimeoutError: it ends without, or never gets there.
+        :raises TimeoutError: the job ends before, or never reaches it.
         """
         self._check(point)
         with self._changed:
@@ -154,7 +154,7 @@ class Job:
     def wait_end(self) -> None:
         """Return when ``migrateToURI3`` has returned or raised.
 
-        :raises TimeoutError: it does not.
+        :raises TimeoutError: the job does not end.
         """
         if not self.ended.wait(_PATIENCE):
             raise TimeoutError(f'the job does not end: {self.points}')
@@ -168,15 +168,15 @@ class Job:
         self.poke(broken=destination)
         self.go(POST_COPY)
 
-    # What the hypervisor does
+    # Called by the hypervisor
 
     @property
     def point(self) -> str | None:
-        """Where it is now."""
+        """The point where the job is now."""
         return self.points[-1] if self.points else None
 
     def poke(self, **changes: ty.Any) -> None:
-        """Have the job's thread look again at what has changed."""
+        """Set attributes, and wake up the job's thread."""
         with self._changed:
             for name, value in changes.items():
                 setattr(self, name, value)
@@ -187,9 +187,9 @@ class Job:
         point: str,
         interrupted: collections.abc.Callable[[], object] = lambda: False,
     ) -> None:
-        """Come to a point, and wait there while it is held.
+        """Reach a point, and wait there while it is held.
 
-        :param interrupted: whether there is a reason to go on at once.
+        :param interrupted: whether there is a reason to continue at once.
         """
         with self._changed:
             self.points.append(point)
@@ -200,7 +200,7 @@ class Job:
             if not self._changed.wait_for(
                 lambda: point not in self._held or interrupted(), _PATIENCE
             ):
-                raise TimeoutError(f'nobody lets the job go at {point}')
+                raise TimeoutError(f'the job is still held at {point}')
 
     def copy(
         self, seconds: float, interrupted: collections.abc.Callable[[], object]
@@ -210,7 +210,7 @@ class Job:
             self._changed.wait_for(interrupted, seconds)
 
     def end(self, failure: Exception | None = None) -> None:
-        """Note how it has ended."""
+        """Note how the job has ended."""
         with self._changed:
             self.error = failure
             self.ended.set()

@@ -11,10 +11,10 @@
 # under the License.
 
 
-"""What KVM does with a value that is written to a vCPU that has not run.
+"""KVM's rule for a value that is written to a vCPU that has not run.
 
-Written down from Linux's own sources, and independent of `core`, which has the
-same knowledge in tables of its own and is tested against this:
+This is written from Linux's sources, independently of `core`, which has the
+same knowledge in its own tables and is tested against this module:
 ``arm64_check_features``, ``kvm_arm64_ftr_safe_value`` and the ``set_*``
 functions of ``arch/arm64/kvm/sys_regs.c``, ``kvm_arm_set_fw_reg`` of
 ``hypercalls.c``, and which fields are not LOWER_SAFE in
@@ -82,7 +82,7 @@ def _fields(code: int) -> tuple[tuple[int, int], ...]:
 
 
 def _safe(code: int, shift: int, width: int, value: int, limit: int) -> bool:
-    """Whether arm64_ftr_safe_value() gives the value back."""
+    """Whether arm64_ftr_safe_value() returns the value unchanged."""
     if value == limit:
         return True
     if code in _BITS:
@@ -101,11 +101,12 @@ def _safe(code: int, shift: int, width: int, value: int, limit: int) -> bool:
 
 
 def makes_up_caches(listed: Collection[int]) -> bool:
-    """Whether a kernel lets a guest bring other caches.
+    """Whether a kernel accepts a guest with other caches.
 
-    ``write_demux_regids`` lists every CCSIDR of seven levels since the commit
-    that lets them be written, and those of the hardware's caches before;
-    distributions have it in older kernels.
+    One commit made the CCSIDR registers writable. Since then
+    ``write_demux_regids`` lists every CCSIDR of seven levels. Before, it
+    listed those of the hardware's caches. Distributions have backported that
+    commit.
 
     :param listed: codes of the registers that KVM lists
     """
@@ -113,7 +114,7 @@ def makes_up_caches(listed: Collection[int]) -> bool:
 
 
 def finalized(code: int, value: int, gic: int, version: Version) -> int:
-    """Return what an ID register shows once there is a GIC of a version."""
+    """Return an ID register's value in a machine with a GIC version."""
     if version < (7, 0):
         return value
     three = int(gic == 3)
@@ -136,9 +137,9 @@ class Interface:
         self.value = self._host = value
 
     def write(self, value: int) -> None:
-        """Write ICC_CTLR_EL1; nothing is undone where KVM refuses.
+        """Write ICC_CTLR_EL1; a refusal undoes nothing.
 
-        :raises Refused: if KVM does not take it
+        :raises Refused: if KVM refuses it
         """
         for mask in (0x700, 0x3800):
             if value & mask > self.value & mask:
@@ -153,7 +154,7 @@ class Rule:
     """The rule of one host.
 
     :ivar version: of its kernel, (major, minor)
-    :ivar masks: register code to what is writable
+    :ivar masks: the writable bits by register code
     :ivar hardware: register code to the value that the kernel's cpufeature
         has, where KVM hides a part of it from guests
     :ivar own_caches: whether a guest may bring other caches than the host's
@@ -183,7 +184,7 @@ class Rule:
 
         :param limit: what a new vCPU shows; shown: what this one does
         :param values: what a new vCPU shows of all registers, by code
-        :raises Refused: if KVM does not take it
+        :raises Refused: if KVM refuses it
         """
         if code >> 16 == 0x14:
             return self._firmware(code & 0xFFFF, value, limit)
@@ -274,7 +275,7 @@ class Rule:
         return value
 
     def _set(self, code: int, value: int) -> int:
-        """What the set_* function of a register does beside the check."""
+        """Do what the register's set_* function does besides the check."""
         if self.version < (6, 7):
             return value
         hidden = {PFR0: 40, PFR1: 16, MMFR2: 24}  # MPAM, MPAM_frac, NV

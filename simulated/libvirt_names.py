@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Names that libvirt has and Nova's fake of it lacks, with their numbers.
+"""Names and numbers of libvirt that Nova's fake libvirt does not have.
 
 States, reasons and flags are those of ``include/libvirt/libvirt-domain.h``
 (virDomainRunningReason, virDomainPausedReason, virDomainShutoffReason,
@@ -73,9 +73,9 @@ MISSING: ty.Final[dict[str, int]] = {
 
 
 def number(name: str) -> int:
-    """Return what a name of libvirt's stands for, in the fake of it.
+    """Return the number of libvirt's name in the fake libvirt.
 
-    Of what the fake has, some numbers are others than libvirt's, on purpose.
+    Some numbers in the fake differ from libvirt's on purpose.
     """
     known: int | None = getattr(fakelibvirt, name, None)
     return MISSING[name] if known is None else known

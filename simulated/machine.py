@@ -10,13 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The CPU and KVM of an Arm64 host, played back from its recorded profile.
+"""The CPU and KVM of an Arm64 host, replayed from its recorded profile.
 
-This is what the simulated QEMU meets; it decides what really happens to a
-guest, whatever Nova's driver thought of it before. Therefore it shares data
-with the driver (records of hosts, which bits belong to a vCPU feature) and no
-rule: `kvm_rule`, `qemu` and `board` were written from the sources of Linux and
-QEMU a second time, and hold against what real kernels answered.
+The simulated QEMU calls this module, which decides what happens to a guest.
+The driver's own verdict has no influence here. So this module shares data with
+the driver (records of hosts, the bits of a vCPU feature), but no rule:
+`kvm_rule`, `qemu` and `board` were written separately from the sources of
+Linux and QEMU, and are checked against answers of real kernels.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from simulated import board
 from simulated import kvm_rule
 from simulated import qemu
 
-#: The version that a record without one stands for: it takes the least.
+#: The version for a record that has none: the one that accepts least.
 _OLDEST = (0, 0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class VcpuState:
-    """What the vCPUs of a running QEMU show their guest.
+    """What the vCPUs of a running QEMU show to their guest.
 
-    :ivar values: of the registers of which a host's record has them; those
-        that are 0 are left out
+    :ivar values: of the registers whose values a host's record stores; zeros
+        are left out
     :ivar listed: codes of all registers that KVM lists
     :ivar disabled: vCPU features that the domain switches off
     :ivar gic: version of the domain's GIC, None if it says none
     :ivar interface: ICC_CTLR_EL1, None if it is not known or does not exist
-    :ivar board: what QEMU has built around them
+    :ivar board: the machine that QEMU has built around them
     :ivar xml: the domain
     """
 
@@ -64,14 +64,14 @@ class VcpuState:
 
 
 class Loaded(ty.NamedTuple):
-    """What became of an incoming vCPU state.
+    """The result of loading an incoming vCPU state.
 
     :ivar refused: one text for each refused register or part of the machine;
         the load failed unless it is empty.
     :ivar state: what the vCPU shows the guest from now on; None if the load
         failed.
-    :ivar broken: one text for each thing that the guest has lost without
-        anybody refusing it.
+    :ivar broken: one text for each thing that the guest has lost although
+        nothing refused the load.
     """
 
     refused: tuple[str, ...]
@@ -80,7 +80,7 @@ class Loaded(ty.NamedTuple):
 
 
 class Machine(ty.Protocol):
-    """The CPU and KVM of one host, as QEMU meets them."""
+    """The CPU and KVM of one host, as QEMU uses them."""
 
     def reset(self, domain_xml: str) -> VcpuState:
         """Return what a new vCPU of a domain shows."""
@@ -94,7 +94,7 @@ class Machine(ty.Protocol):
 def read_host(path: pathlib.Path) -> profile.Host:
     """Read a recorded host profile.
 
-    :raises ProfileError: it isn't one.
+    :raises ProfileError: the file is not a profile.
     :raises OSError: the file can't be read.
     """
     return record.load_host(path.read_text(encoding='utf-8'))
@@ -115,7 +115,7 @@ def disabled_features(domain_xml: str) -> frozenset[str]:
 
 
 class RecordedMachine:
-    """A `Machine` that is a recorded host.
+    """A `Machine` that replays a recorded host.
 
     :ivar host: the profile.
     :ivar probe: the recorded twin of the driver's probe, for the driver.
@@ -148,9 +148,8 @@ class RecordedMachine:
         """Write a guest's registers to a new vCPU, as QEMU does.
 
         The guest keeps its values, as far as KVM keeps them. A register that
-        only this host has starts with this host's value, and is the guest's
-        from now on. QEMU gives up at the first thing that is wrong; here all
-        of them are told.
+        only this host has starts with this host's value, and then belongs to
+        the guest. QEMU stops at the first error; this method reports all.
         """
         if self.host.listed is None:
             return Loaded((self.host.why_absent('listed'),), None)
@@ -172,7 +171,7 @@ class RecordedMachine:
         kept = dict(new.values)
         for code in sorted(state.listed & new.listed):
             if not tables.keeps_value(code):
-                # State of the running guest: KVM takes all of it.
+                # State of the running guest: KVM accepts any value.
                 continue
             try:
                 kept[code] = self._rule.take(
@@ -186,7 +185,7 @@ class RecordedMachine:
                 refused.append(f'{tables.register_of(code).name}: EINVAL')
         interface = new.interface
         if interface is not None and state.interface is not None:
-            # The GIC is a device of its own, restored after the vCPUs.
+            # The GIC is a separate device, restored after the vCPUs.
             controller = kvm_rule.Interface(interface)
             try:
                 controller.write(state.interface)
@@ -213,7 +212,7 @@ class RecordedMachine:
         on_record = self.host.vgic(gic)
         if on_record is not None:
             for code, value in on_record.shown:
-                # As KVM has answered; other features do not touch it.
+                # This is KVM's answer; other features do not affect it.
                 shown[code] = (
                     shown.get(code, 0) ^ value ^ self.host.values.read(code)
                 )
@@ -233,7 +232,7 @@ class RecordedMachine:
         )
 
     def _limits(self, disabled: frozenset[str]) -> profile.Values:
-        """Return what KVM lets a vCPU without some features have at most."""
+        """Return KVM's limits for a vCPU without some features."""
         limits = dict(self.host.values)
         for name in disabled & features.FEATURES.keys():
             feature = features.FEATURES[name]
@@ -252,17 +251,17 @@ class RecordedMachine:
 
 
 def _values(values: dict[int, int]) -> profile.Values:
-    """Leave out what is 0, as records do."""
+    """Leave out zeros, as records do."""
     return profile.Values(
         {code: value for code, value in values.items() if value}
     )
 
 
 def _hidden(host: profile.Host) -> dict[int, int]:
-    """Return what the host's hardware has and its KVM hides from guests.
+    """Return what the hardware has and KVM hides from guests.
 
-    Its KVM took these values when the probe wrote them, and showed its own
-    afterwards (`core.tried`). Nothing is known of a record of schema 1.
+    KVM accepted these values from the probe, but then still showed its own
+    values (`core.tried`). A record of schema 1 does not have them.
     """
     hidden = {}
     for code, answers in (host.tried or {}).items():

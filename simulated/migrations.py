@@ -12,9 +12,9 @@
 
 """How a migration job of the simulated libvirt runs and ends.
 
-The order of events, the states that the domains are left in and the texts
-of errors follow libvirt's ``src/qemu/qemu_migration.c`` (11.x); the function
-that a step stands for is named with it.
+The order of events, the final states of the domains and the texts of errors
+follow libvirt's ``src/qemu/qemu_migration.c`` (11.x). A comment at each step
+names libvirt's function.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from nova.tests.fixtures import libvirt as fakelibvirt
 from simulated import job as jobs
 from simulated.libvirt_names import number
 
-#: ``VIR_MIGRATE_POSTCOPY_RESUME`` is of libvirt 8.5.0.
+#: The libvirt version that added ``VIR_MIGRATE_POSTCOPY_RESUME``.
 _KNOWS_RECOVERY = 8005000
 
 
 def locked() -> Exception:
-    """What an API call gets that waits in vain: virDomainObjBeginJob."""
+    """Return the error of a lock time-out: virDomainObjBeginJob."""
     return jobs.error(
         'Timed out during operation: cannot acquire state change lock (held'
         ' by monitor=remoteDispatchDomainMigratePerform3Params)',
@@ -40,7 +40,7 @@ def locked() -> Exception:
 
 
 def abort(job: jobs.Job) -> None:
-    """Abort a job, or say why not.
+    """Abort a job, or raise the reason why not.
 
     :raises libvirtError: it can't be aborted now.
     """
@@ -54,8 +54,8 @@ def abort(job: jobs.Job) -> None:
     if answer == jobs.LOCKED:
         raise locked()
     if answer == jobs.REFUSED:
-        # qemuDomainAbortJobFlags: in post-copy, and from the moment that
-        # the source is paused for it (VIR_DOMAIN_PAUSED_POSTCOPY).
+        # qemuDomainAbortJobFlags: in post-copy, which begins when the
+        # source is paused for it (VIR_DOMAIN_PAUSED_POSTCOPY).
         raise jobs.error(
             'Requested operation is not valid: cannot abort migration in'
             ' post-copy mode',
@@ -85,7 +85,7 @@ class Migration:
     def run(self) -> None:
         """Migrate, or continue a broken post-copy.
 
-        :raises libvirtError: what libvirt raises.
+        :raises libvirtError: in the same cases as libvirt.
         """
         if self._flags & number('VIR_MIGRATE_POSTCOPY_RESUME'):
             self._recover()
@@ -236,9 +236,9 @@ class Migration:
 
     @staticmethod
     def _knows_recovery(connection: ty.Any) -> bool:
-        """Whether libvirt keeps the job of a post-copy that has broken.
+        """Whether libvirt keeps the job of a broken post-copy.
 
-        Before, it ended the job, and left the guest paused on both sides.
+        Older versions end the job, and leave the guest paused on both sides.
         """
         return bool(connection.getLibVersion() >= _KNOWS_RECOVERY)
 
@@ -246,7 +246,7 @@ class Migration:
         return bool(self._source._active() and self._destination._active())
 
     def _check(self, job: jobs.Job) -> None:
-        """Raise what has stopped the job."""
+        """Raise the error that has stopped the job."""
         if not self._source._active():
             # virDomainObjWait
             raise jobs.error(
@@ -292,7 +292,7 @@ class Migration:
                 return
             source.outgoing = None
             if destination is not None:
-                # qemuMigrationDstFinish: nothing has run there
+                # qemuMigrationDstFinish: the guest has not run there
                 destination.incoming = None
                 destination._stop('FAILED')
             self._restore(job)
@@ -302,8 +302,8 @@ class Migration:
     def _restore(self, job: jobs.Job) -> None:
         """Start the vCPUs again: qemuMigrationSrcRestoreDomainState.
 
-        Whoever has paused them meanwhile, Nova or QEMU, as long as the guest
-        ran when the job began.
+        Only if the guest ran when the job began; it does not matter whether
+        Nova or QEMU has paused the vCPUs since then.
         """
         source = self._source
         if (

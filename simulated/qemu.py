@@ -12,10 +12,10 @@
 
 """What QEMU does with the list of registers of an incoming vCPU.
 
-Written down from ``cpu_post_load`` and ``vmstate_arm_cpu`` in
-``target/arm/machine.c`` and ``kvm_arm_set_cpreg_mig_tolerances`` of QEMU, and
-independent of `core.incoming`, which has the same knowledge and must not
-decide what really happens here.
+This is written from ``cpu_post_load`` and ``vmstate_arm_cpu`` in
+``target/arm/machine.c`` and ``kvm_arm_set_cpreg_mig_tolerances`` of QEMU. It
+is independent of `core.incoming`, which has the same knowledge but must not
+decide what happens here.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from nova_arm_migrate.core.registers import kvm_id
 
 Version = tuple[int, int]
 
-#: The last version that goes through both lists at once, and the first that
-#: has tolerances.
+#: The last version that walks both lists in parallel, and the first version
+#: with tolerances.
 _WALKS = (10, 2)
 _TOLERATES = (11, 1)
 #: TCR2_EL1, PIRE0_EL1, PIR_EL1: ToleranceNotOnBothEnds.
@@ -45,15 +45,15 @@ def fails(
 ) -> tuple[int, ...]:
     """Return the incoming registers that fail the load.
 
-    QEMU stops at the first of them; here all are told. A register that only
-    the destination has never fails it, and keeps the value of its reset. Of
-    versions between those that were read (see above) the stricter one holds.
-    Each register is judged by itself, although ``cpu_post_load`` forgets a
-    failure when a tolerated register comes behind it.
+    QEMU stops at the first of them; this function returns all. A register that
+    only the destination has never fails the load, and keeps its reset value.
+    For a version between those that were read (see above) the stricter rule
+    applies. Each register is judged separately, although ``cpu_post_load``
+    forgets a failure if a tolerated register follows it.
 
-    :param incoming: codes of the registers of the stream; own: those that
-        KVM lists here
-    :param values: of the stream; a register that is left out has an unknown
+    :param incoming: codes of the registers in the stream
+    :param own: codes of the registers that KVM lists here
+    :param values: in the stream; a register that is left out has an unknown
         value, or 0
     :param version: of the QEMU here
     """
@@ -71,7 +71,7 @@ def fails(
 
 
 def _place(code: int) -> tuple[int, int]:
-    """A register as QEMU sorts them: by KVM's number."""
+    """Return QEMU's sort key of a register: KVM's number."""
     return kvm_id(code), code
 
 
@@ -85,7 +85,7 @@ def _only_in(
 def _walk(
     theirs: list[tuple[int, int]], ours: list[tuple[int, int]]
 ) -> list[int]:
-    """Go through both lists until one of them ends."""
+    """Walk both lists until one of them ends."""
     if len(theirs) > len(ours):
         # VMSTATE_INT32_POSITIVE_LE(cpreg_vmstate_array_len)
         return _only_in(theirs, ours)

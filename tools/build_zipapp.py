@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Pack what needs no Nova into one file: ``make zipapp``.
+"""Pack the code that does not need Nova into one file: ``make zipapp``.
 
-The archive holds ``core``, ``probe`` and the commands over them, and runs on
-a bare host with Python 3.11 or newer. The same sources give the same bytes,
-which :func:`zipapp.create_archive` does not: it takes entries in the order of
-the directory, and their times along.
+The archive contains ``core``, ``probe`` and ``cli``, and runs on a host that
+has only Python 3.11 or newer. The same sources give the same bytes. With
+:func:`zipapp.create_archive` they do not: it stores the files' times, and the
+entries in the order of the directory.
 """
 
 import argparse
@@ -25,10 +25,10 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = 'nova_arm_migrate'
-# The oldest time that a zip entry can carry.
+# The oldest time that a zip entry can have.
 ENTRY_TIME = (1980, 1, 1, 0, 0, 0)
 
-# Has to be read by any Python 3, or the version could not be told.
+# Any Python 3 must be able to parse this, to report a wrong version.
 MAIN = """\
 import sys
 

@@ -10,9 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``nova-arm-migrate``: standard library only, and what the zipapp holds.
+"""``nova-arm-migrate``: needs only the standard library; is in the zipapp.
 
-``main`` has the commands; one module each: ``probe``, ``compare``, ``trial``,
-``baseline``, ``matrix``, ``import_dump``. ``files`` and ``records`` read their
-input; ``formats`` has what they print as, ``render`` and ``picture`` make it.
+``main`` has the parser. Each command is one module: ``probe``, ``compare``,
+``trial``, ``baseline``, ``import_dump``. ``records`` reads the input.
+``formats`` has the output formats. ``render``, ``matrix`` and ``picture`` make
+the output, ``files`` writes it.
 """

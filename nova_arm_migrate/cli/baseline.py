@@ -44,20 +44,20 @@ def add_parser(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'baseline',
-        help='tell what guests may have to run on all hosts',
-        description='Print the most a guest may have that is to run on'
-        ' every host, what keeps hosts from taking even that, and the'
-        ' pools of hosts between which guests move freely. With --matrix,'
-        " print which hosts' guests can move to which host instead, hosts"
-        ' with the same record in one row. Exit code, also then: 0 if'
-        ' all hosts take the baseline, 1 if not, 3 if that is not known,'
-        ' 2 bad input.',
+        help='print what a guest may have to run on all hosts',
+        description='Print the baseline: the most that a guest may have if'
+        ' it is to run on every host. Also print the findings against the'
+        ' baseline, and the pools of hosts between which guests move in'
+        ' both directions. With --matrix, print instead from which hosts'
+        ' guests can move to which hosts; hosts with equal records share a'
+        ' row. The exit code is about the baseline in both cases: 0 if all'
+        ' hosts take it, 1 if not, 3 if that is not known, 2 for bad input.',
     )
     parser.add_argument(
         'hosts',
         metavar='HOST',
         nargs='+',
-        help="hosts' profiles; a file's name is the host's: a.json",
+        help="hosts' profiles; the file's name is the host's name: a.json",
     )
     parser.add_argument(
         '--matrix',
@@ -67,8 +67,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         '--picture',
         metavar='FILE',
-        help='draw the matrix to FILE besides, by its suffix .png, .svg or'
-        ' .pdf; the first 40 rows if there are more; needs matplotlib'
+        help='also draw the matrix to FILE; the suffix .png, .svg or .pdf'
+        ' selects the format; at most 40 rows are drawn; needs matplotlib'
         ' (pip install nova-arm-migrate[picture])',
     )
     add_format(parser, 'table')
@@ -78,7 +78,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compute, print, return the exit code.
 
-    :raises CommandError: if a file holds no host's profile, or the
+    :raises CommandError: if a file does not contain a host's profile, or the
         picture can't be drawn or written
     """
     if arguments.picture is not None:

@@ -41,8 +41,8 @@ def add_parser(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'compare',
-        help='tell whether a guest can move to a host',
-        description="Tell whether a guest can move to a host, by KVM's"
+        help='check whether a guest can move to a host',
+        description="Check whether a guest can move to a host, with KVM's"
         ' rule for each register field. Exit code: 0 compatible, 1'
         ' incompatible, 3 unknown, 2 bad input.',
     )
@@ -60,8 +60,8 @@ def add_guest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'guest',
         metavar='GUEST',
-        help="the guest's profile; a host's profile stands for a guest"
-        ' that starts there; - for standard input',
+        help="the guest's profile; a host's profile means a guest that"
+        ' starts on that host; - for standard input',
     )
 
 
@@ -71,22 +71,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         '--hazards',
         choices=('block', 'warn'),
         default='block',
-        help='what to make of differences that neither KVM nor QEMU'
-        ' refuses and that break the guest (default: block)',
+        help='whether hazards (differences that neither KVM nor QEMU'
+        ' refuses and that break the guest) block (default: block)',
     )
     parser.add_argument(
         '--override',
         metavar='REGISTER[.FIELD]',
         action='append',
         default=[],
-        help='do not let this field decide; may be repeated',
+        help='ignore this field in the verdict; may be repeated',
     )
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
     """Return the options of the comparison.
 
-    :raises CommandError: if an override names no field
+    :raises CommandError: if an override does not name a field
     """
     for name in arguments.override:
         if name not in HAZARD_NAMES:
@@ -103,7 +103,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
 def run(arguments: argparse.Namespace) -> int:
     """Compare, print, return the exit code.
 
-    :raises CommandError: if a file holds no profile
+    :raises CommandError: if a file does not contain a profile
     """
     options = options_of(arguments)
     report = compare(

@@ -11,17 +11,17 @@
 # under the License.
 
 
-"""What a command ends with when it can't do its work."""
+"""The error with which a command ends."""
 
 
 class CommandError(Exception):
-    """Bad input, or a host that can't be probed: one line."""
+    """Bad input, or a host that can't be probed; the text is one line."""
 
     def __init__(self, text: str) -> None:
         super().__init__(one_line(text))
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line that any terminal can take."""
+    """Return a text as one line that any terminal can print."""
     plain = text.encode('ascii', 'backslashreplace').decode('ascii')
     return ''.join(c if c.isprintable() else '?' for c in plain)

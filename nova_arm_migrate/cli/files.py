@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Writing what a command makes to a file."""
+"""Write a command's output to a file."""
 
 import os
 
@@ -19,9 +19,9 @@ from nova_arm_migrate.cli.errors import CommandError
 
 
 def replace(path: str, data: bytes) -> None:
-    """Replace a file; a reader sees the old or the new one, whole.
+    """Replace a file; a reader sees the whole old or the whole new file.
 
-    :raises CommandError: if it can't be written; nothing is left beside it
+    :raises CommandError: if it can't be written; no temporary file is left
     """
     beside = f'{path}.{os.getpid()}'
     left = False

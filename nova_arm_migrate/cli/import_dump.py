@@ -33,14 +33,14 @@ def add_parser(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'import',
-        help="make a profile of another tool's register dump",
-        description="Make a host's profile of a dump of one vCPU's"
-        " registers: a JSON object whose key 'registers' has KVM's register"
-        ' ids and their values, {"0x603000000013c000": "0x411fd401"},'
-        " and whose key 'kernel', if there, has the host's kernel release."
-        ' What a dump does not tell is absent in the profile. probe on the'
-        ' host itself is the better way: it finds out the rest too. Exit'
-        ' code: 0, or 2 for bad input.',
+        help="make a profile from another tool's register dump",
+        description="Make a host's profile from a dump of one vCPU's"
+        " registers. The dump is a JSON object. Its key 'registers' has KVM's"
+        ' register ids and values, {"0x603000000013c000": "0x411fd401"};'
+        " its optional key 'kernel' has the host's kernel release. The"
+        ' profile has only what the dump contains. The probe command'
+        ' on the host itself gives a complete profile. Exit code: 0, or 2'
+        ' for bad input.',
     )
     parser.add_argument(
         'dump', metavar='FILE', help='the dump; - for standard input'
@@ -48,8 +48,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         '--masks',
         metavar='RECORD',
-        help='the profile of a host with the same kernel: take from it which'
-        ' register bits can be written',
+        help='the profile of a host with the same kernel; its writable'
+        ' register bits are used',
     )
     add_format(parser, 'json')
     parser.add_argument(
@@ -64,7 +64,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read, print, return the exit code.
 
-    :raises CommandError: if a file does not hold what it should
+    :raises CommandError: if a file does not contain what it should
     """
     text = read_bounded(arguments.dump, LONGEST, 'a dump of registers')
     masks = None if arguments.masks is None else read_host(arguments.masks)

@@ -13,8 +13,8 @@
 
 """``nova-arm-migrate``: probe a host, compare records, plan a fleet.
 
-Needs nothing but the standard library: the same code is packed into one
-file for hosts without Nova (``make zipapp``).
+Needs only the standard library: ``make zipapp`` packs the same code into one
+file for hosts without Nova.
 """
 
 import argparse
@@ -37,7 +37,7 @@ BAD_INPUT = 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage."""
+    """Reports an error in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(
@@ -50,8 +50,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     main_parser = _Parser(
         prog=PROGRAM,
-        description='Tell where Arm64 KVM guests can'
-        ' live-migrate to, and which register field is in the way.',
+        description='Check to which hosts Arm64 KVM guests can'
+        ' live-migrate, and which register fields prevent it.',
     )
     commands = main_parser.add_subparsers(
         metavar='COMMAND', required=True, title='commands'
@@ -64,9 +64,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    :param arguments: those of the command line if None
+    :param arguments: None means the arguments of the command line
     :returns: the exit code: 2 for bad input or a host that can't be
-        probed, 130 if interrupted, else the command's own
+        probed, 130 if interrupted, otherwise the command's exit code
     """
     try:
         parsed = parser().parse_args(arguments)
@@ -76,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f'{PROGRAM}: {error}', file=sys.stderr)
         return BAD_INPUT
     except BrokenPipeError:
-        # The reader has gone, and Python would complain when it flushes
-        # standard output at its end.
+        # The reader has closed the pipe. Without this, Python would report
+        # an error when it flushes standard output at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:

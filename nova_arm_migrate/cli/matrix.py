@@ -32,7 +32,7 @@ _MARKS = {
 
 
 def label(profile: EqualHosts) -> str:
-    """Return the first host's name and how many hosts there are."""
+    """Return the first host's name and the number of hosts."""
     count = len(profile.names)
     return (
         f'{one_line(profile.names[0])}'
@@ -41,12 +41,12 @@ def label(profile: EqualHosts) -> str:
 
 
 def matrix_table(matrix: Matrix) -> str:
-    """Return a matrix as text: a character a cell, and then the fields."""
+    """Return a matrix as text: one character per cell, then the fields."""
     size = len(matrix.profiles)
     digits = len(str(size))
     numbers = [str(place + 1).rjust(digits) for place in range(size)]
     lines = [
-        'Guests started on hosts of a row can move to hosts of a column:',
+        "Guests started on a row's hosts can move to a column's hosts:",
         '  ' + ', '.join(f'{_MARKS[mark]} {mark.value}' for mark in Mark),
         '',
     ]
@@ -61,13 +61,13 @@ def matrix_table(matrix: Matrix) -> str:
         lines.append(
             ' '.join([number, *marks, f' pool {pool + 1}: {label(profile)}'])
         )
-    lines += ['', 'What is in the way first']
+    lines += ['', 'First field that prevents a move']
     lines += list(_reasons(matrix)) or ['  nothing']
     return '\n'.join(lines)
 
 
 def _reasons(matrix: Matrix) -> Iterator[str]:
-    """One line a field and row, the columns as the kernel writes lists."""
+    """Yield a line for each field and row; columns in the kernel's format."""
     for place, row in enumerate(matrix.cells):
         columns: dict[str, list[int]] = {}
         for there, cell in enumerate(row):

@@ -12,9 +12,9 @@
 
 """A fleet's matrix as a picture: ``pip install nova-arm-migrate[picture]``.
 
-matplotlib is imported when a picture is asked for, and not before: the
-commands run on bare hosts too. Colours are Okabe and Ito's, which colour-blind
-people tell apart, and each has its mark besides.
+matplotlib is imported only when a picture is drawn, because the commands also
+run on hosts without it. The colours are Okabe and Ito's, which colour-blind
+people can distinguish. Each colour also has a mark.
 """
 
 import io
@@ -31,7 +31,7 @@ from nova_arm_migrate.core.matrix import Matrix
 from nova_arm_migrate.core.matrix import MatrixCell
 
 SUFFIXES = ('.png', '.svg', '.pdf')
-#: Rows beyond which a picture can't be read.
+#: A picture with more rows can't be read.
 MOST = 40
 
 _COLOURS = {
@@ -47,24 +47,24 @@ _MARKS = {
     Mark.UNKNOWN: '?',
 }
 _LONGEST_LABEL = 44
-# Rows up to which a cell has room for the field, and inches of a cell.
+# Up to so many rows a cell has room for the field. Sizes of a cell in inches.
 _WITH_TEXT = 26
 _WIDE, _NARROW = 0.82, 0.34
-# From black to a colour, where glyphs have their edges.
+# Shades from black to a colour, at the edges of glyphs.
 _SHADES = 10
-# Inches that a character of a label takes, and the bands above and below.
+# Inches for a character of a label, and for the bands above and below.
 _CHARACTER = 0.06
 _HEAD, _FOOT = 0.85, 0.95
 
 
 def check(path: str) -> None:
-    """Check what can be before the work is done.
+    """Check the suffix and matplotlib before the work begins.
 
     :raises CommandError: for an unknown suffix, or without matplotlib
     """
     if _suffix(path) not in SUFFIXES:
         raise CommandError(
-            f'--picture: {path}: the suffix has to be one of'
+            f'--picture: {path}: the suffix must be one of'
             f' {", ".join(SUFFIXES)}'
         )
     _need_matplotlib()
@@ -85,7 +85,7 @@ def _suffix(path: str) -> str:
 
 
 def write(matrix: Matrix, path: str) -> None:
-    """Draw a matrix to a file, whole or not at all.
+    """Draw a matrix to a file; on an error the file stays unchanged.
 
     :raises CommandError: if the file can't be written
     """
@@ -105,11 +105,11 @@ def draw(matrix: Matrix, form: str, note: str = '') -> bytes:
     """Return the picture's bytes.
 
     :param form: ``png``, ``svg`` or ``pdf``
-    :param note: what the picture says besides
+    :param note: an additional text in the picture
     """
     import matplotlib
 
-    # Not what the user's matplotlibrc says, and the same bytes each time.
+    # Ignore the user's matplotlibrc, and make the same bytes each time.
     settings = dict(matplotlib.rcParamsDefault)
     settings |= {'svg.hashsalt': 'nova-arm-migrate', 'savefig.dpi': 110}
     settings.pop('backend', None)
@@ -123,7 +123,7 @@ def draw(matrix: Matrix, form: str, note: str = '') -> bytes:
 
 
 def _with_palette(png: io.BytesIO) -> bytes:
-    """A quarter of the bytes: every colour there is, and its greys."""
+    """Reduce the colours to a palette: a quarter of the bytes."""
     from PIL import Image
     from PIL import ImageColor
 
@@ -199,7 +199,7 @@ def _figure(matrix: Matrix, note: str) -> Any:
 
 
 def _short(text: str) -> str:
-    """A name's two ends, the count included, if it is too long."""
+    """Shorten a long label in the middle, so that the count stays."""
     if len(text) <= _LONGEST_LABEL:
         return text
     end = _LONGEST_LABEL // 2
@@ -245,7 +245,7 @@ def _draw_cells(axes: Any, matrix: Matrix) -> None:
 
 
 def _in_cell(cell: MatrixCell) -> str:
-    """The first field in the way, in lines that fit."""
+    """Return the first field that prevents the move, in short lines."""
     if cell.finding is None:
         return ''
     register, _, field = cell.finding.name.partition('.')

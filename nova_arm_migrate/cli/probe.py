@@ -32,14 +32,14 @@ def add_parser(commands: Any) -> None:
         'probe',
         help='print the profile of this host',
         description='Print what KVM on this host offers guests. Needs'
-        ' access to /dev/kvm; a scratch vCPU is made and thrown away.'
+        ' access to /dev/kvm; creates a scratch vCPU and removes it.'
         " Exit code: 0, or 2 if the host can't be probed.",
     )
     add_format(parser, 'json')
     parser.add_argument(
         '--degraded',
         action='store_true',
-        help='print what can be read, also without KVM or on another'
+        help='print what can be read, even without KVM or on another'
         ' architecture; the profile says what is absent and why',
     )
     parser.add_argument(

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Reading profiles from files, which may hold anything."""
+"""Read profiles from files; their content is not trusted."""
 
 import sys
 
@@ -39,11 +39,11 @@ def read_text(path: str) -> str:
 
 
 def read_bounded(path: str, longest: int, what: str) -> str:
-    """Return a file's text, without white space around it.
+    """Return a file's text, without surrounding white space.
 
     :param path: of a file; ``-`` for standard input
-    :param longest: bytes
-    :param what: names in an error what the file should be
+    :param longest: the limit in bytes
+    :param what: the expected content, for the error message
     :raises CommandError: if it can't be read, is too long or no text
     """
     try:
@@ -75,7 +75,7 @@ def read_host(path: str) -> Host:
 
 
 def read_guest(path: str) -> Guest:
-    """Return a guest's profile, or that of a guest that starts on a host.
+    """Return a guest's profile, or the one of a guest started on a host.
 
     :raises CommandError: if there is no profile in the file
     """
@@ -91,6 +91,6 @@ def read_guest(path: str) -> Guest:
 
 
 def host_name(path: str) -> str:
-    """Return what a file's name calls the host: ``a`` of dir/a.json."""
+    """Return the host's name from a file's name: ``a`` for dir/a.json."""
     name = path.rsplit('/', 1)[-1].removesuffix('.json')
     return one_line(name) or one_line(path)

@@ -67,14 +67,14 @@ _NOTED = {
 
 
 def columns() -> int:
-    """Return how wide a line may be."""
+    """Return the largest width of a line."""
     return min(_MOST_COLUMNS, shutil.get_terminal_size().columns)
 
 
 def wrapped(text: str, indent: str, first: str | None = None) -> str:
-    """Return a text in lines as wide as the terminal.
+    """Return a text, wrapped to the terminal's width.
 
-    :param indent: of each line but the first, which has ``first`` if given
+    :param indent: of each line; ``first``, if given, replaces it in line 1
     """
     return textwrap.fill(
         text,
@@ -125,7 +125,7 @@ def _list(numbers: Sequence[int] | None, unit: str = '') -> str:
 
 
 def host_table(host: Host) -> str:
-    """Return a host's profile as a table, what is absent at its end."""
+    """Return a host's profile as a table; absent parts come last."""
     lines = []
     absent: dict[str, list[str]] = {}
     for attribute, title, text in _properties(host):
@@ -152,7 +152,7 @@ def host_table(host: Host) -> str:
 
 
 def _notes(host: Host) -> Iterator[str]:
-    """What a record says of what it has: where it is from."""
+    """Yield the record's notes about the origin of its values."""
     if host.listed is not None:
         for attribute, reason in host.absent:
             title = _NOTED.get(attribute)
@@ -173,7 +173,7 @@ def _registers(values: Values, writable: Values | None) -> Iterable[str]:
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[str]:
-    """A line each, and then one sentence for each kind of finding."""
+    """Yield a line for each finding, then a sentence for each kind."""
     if not findings:
         return
     rows = [
@@ -192,9 +192,7 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
         )
     for same in kinds.values():
         more = (
-            f' The same holds for {len(same) - 1} more.'
-            if len(same) > 1
-            else ''
+            f' (and {len(same) - 1} similar findings)' if len(same) > 1 else ''
         )
         yield ''
         yield wrapped(sentence(same[0]) + more, '  ')
@@ -212,7 +210,7 @@ def _row(finding: Finding) -> tuple[str, str, str, str, str]:
 
 
 def _cell(finding: Finding, value: int | str | None) -> str:
-    """A value by its name, or by its number where the name is too long."""
+    """Return a value's name, or its number if the name is too long."""
     text = _NONE if value is None else finding.shown(value)
     if len(text) > _LONGEST_CELL:
         text = text.partition(' (')[0]
@@ -224,16 +222,16 @@ def _cell(finding: Finding, value: int | str | None) -> str:
 
 
 def report_table(report: Report) -> str:
-    """Return a report as text, the gravest finding first."""
+    """Return a report as text, the most severe finding first."""
     return '\n'.join(
         [f'verdict: {report.verdict.value}', *_findings(report.findings)]
     )
 
 
 def trial_table(trial: Trial) -> str:
-    """Return what became of a trial."""
+    """Return the result of a trial as text."""
     if not trial.ran:
-        return f'trial: not made: {trial.why_not}'
+        return f'trial: not done: {trial.why_not}'
     lines = [
         f'trial: {trial.written} registers written,'
         f' {len(trial.refused)} refused, {len(trial.missing)} missing'
@@ -254,18 +252,18 @@ def trial_table(trial: Trial) -> str:
 def fleet_table(common: Baseline, fleet: Fleet, names: Sequence[str]) -> str:
     """Return a baseline, its conflicts and a fleet's pools as text.
 
-    :param names: of the hosts that the baseline was made of
+    :param names: of the hosts from which the baseline was made
     """
     guest = common.guest
     lines = [
-        'Baseline: the most that a guest may have',
+        'Baseline: the most that a guest may have to run on all hosts',
         f'  switch off  {", ".join(sorted(guest.disabled)) or "none"}',
         f'  SVE lengths {_list(guest.sve_lengths, "bits") or _NONE}',
     ]
     for code, value in guest.values.items():
         register = register_of(code)
         lines.append(f'  {register.name:<24}{value:#x}')
-    lines += ['', 'Conflicts: what keeps hosts from taking even that']
+    lines += ['', 'Conflicts: why hosts refuse even the baseline']
     against: dict[str, list[Finding]] = {}
     for conflict in common.conflicts:
         against.setdefault(names[conflict.host], []).append(conflict.finding)
@@ -274,7 +272,7 @@ def fleet_table(common: Baseline, fleet: Fleet, names: Sequence[str]) -> str:
         lines += [textwrap.indent(line, '  ') for line in _findings(findings)]
     if not against:
         lines.append('  none')
-    lines += ['', 'Pools: guests move freely between hosts of one pool']
+    lines += ['', 'Pools: guests move both ways between hosts of one pool']
     for place, pool in enumerate(fleet.pools):
         there = sorted(j + 1 for i, j in fleet.one_way if i == place)
         onward = (

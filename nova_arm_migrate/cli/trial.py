@@ -41,11 +41,11 @@ def add_parser(commands: Any) -> None:
     """Add the command to the subparsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'trial',
-        help="try a guest's registers on this host",
+        help="write a guest's registers to a scratch vCPU on this host",
         description="Write a guest's registers to a scratch vCPU of this"
-        ' host, as QEMU would when the guest comes here, and tell which'
-        " are refused. Exit code as for compare; 2 also if this host can't"
-        ' be probed.',
+        ' host, as QEMU would for an incoming guest, and report which'
+        ' registers KVM refuses. Exit code as for compare; also 2 if this'
+        " host can't be probed.",
     )
     add_guest(parser)
     add_format(parser, 'table')
@@ -54,7 +54,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Try, print, return the exit code.
+    """Run the trial, print, return the exit code.
 
     :raises CommandError: if there is no guest's profile, or no KVM
     """

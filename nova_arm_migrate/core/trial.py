@@ -37,11 +37,11 @@ from nova_arm_migrate.core.verdict import report
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of writing a guest's registers to a scratch vCPU.
+    """The result of a trial.
 
-    :ivar ran: whether the writes were made at all; the rest says nothing
-        if they were not
-    :ivar why_not: one line; empty if they were
+    :ivar ran: whether the trial was done; if not, the other attributes have
+        no meaning
+    :ivar why_not: the reason in one line; empty if the trial was done
     :ivar refused: (register code, name of the errno), in the order of the
         writes; each would fail the load in QEMU
     :ivar missing: codes of registers that the guest has and this host has

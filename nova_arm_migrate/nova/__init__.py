@@ -10,18 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The Nova side: what runs inside of nova-compute and nova-scheduler.
+"""The Nova side: the code that runs in nova-compute and nova-scheduler.
 
-Each module calls the core for what has to be decided.
+The modules here call the core for each decision.
 
-``driver``         the overrides of LibvirtDriver, but for those below;
+``driver``         the other overrides of LibvirtDriver;
 ``layout_driver``  the overrides for NUMA layouts and failed migrations;
 ``conf``           the options of ``[arm_migrate]``, and the last good values;
-``events``         a server's events, where the user reads the reason;
+``events``         a server's events, which tell the user the reason;
 ``records``        what Nova stores of a host, a guest and its domain;
-``precheck``       whether the guest may come to this host;
+``precheck``       decides whether this host accepts the guest;
 ``scheduler``      the filter;
-``layout``         the NUMA-dependent XML, from the destination's claim;
-``rollback``       one migration job, and what follows when it ends;
+``layout``         the NUMA-dependent XML, made from the destination's claim;
+``rollback``       one migration job, and the work after its end;
 ``cmd``            commands that need Nova.
 """

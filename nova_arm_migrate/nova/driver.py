@@ -12,9 +12,9 @@
 
 """Nova's libvirt driver, for computes that run Arm64 KVM guests.
 
-``compute_driver = arm_migrate.ArmLibvirtDriver``. Only overrides are here;
-what they do is in the modules beside this one. On a host that is not aarch64
-with ``[libvirt] virt_type = kvm`` each of them is the parent's at once.
+``compute_driver = arm_migrate.ArmLibvirtDriver``. This module has only the
+overrides; the modules beside it do the work. On a host that is not aarch64
+with ``[libvirt] virt_type = kvm`` each override only calls its parent.
 """
 
 import json
@@ -61,7 +61,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
     """LibvirtDriver that judges live migrations of Arm64 KVM guests."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
-        """Add what is known of this host, which nobody has asked yet."""
+        """Set up the host probe, without running it."""
         super().__init__(virtapi, read_only)
         self._arm = host_state.HostProbeCache(
             lambda: self.probe_factory(self._name), self._versions
@@ -69,9 +69,9 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         self._name = CONF.host
 
     def init_host(self, host: str) -> None:
-        """Have a misspelt option stop the service here, not a migration.
+        """Stop the service at its start if an option has a bad value.
 
-        A Nova with other methods than the driver calls stops it as well.
+        It also stops if this Nova's methods are not those that we call.
         """
         conf.start(CONF)
         self._name = host
@@ -80,12 +80,12 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             release.check()
 
     def probe_factory(self, host: str) -> HostProbe:
-        """Return what asks KVM on this host; tests put a recorded one here.
+        """Return the host probe; tests replace it with a recorded one.
 
         :param host: the name of this compute
         """
         qemu, libvirt = self._versions()
-        # Under eventlet an ioctl would stop every other green thread.
+        # Under eventlet an ioctl would block all other green threads.
         return release.off_thread(LocalHost(qemu=qemu, libvirt=libvirt))
 
     # What the host reports
@@ -102,14 +102,14 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         return resources
 
     def _get_cpu_feature_traits(self) -> dict[str, bool]:
-        """Take back traits that x86 has under the same feature names."""
+        """Clear the x86 traits that share feature names with Arm."""
         traits = super()._get_cpu_feature_traits()
         return dict.fromkeys(traits, False) if self._is_arm_kvm() else traits
 
     def update_provider_tree(
         self, provider_tree: Any, nodename: str, allocations: Any = None
     ) -> None:
-        """Set the traits of what a guest gets here, and remove old ones."""
+        """Set the traits of this host's guest CPU, and remove old ones."""
         super().update_provider_tree(provider_tree, nodename, allocations)
         if not self._is_arm_kvm():
             return
@@ -132,14 +132,14 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         guest_cpu_numa_config: Any,
         instance_numa_topology: Any,
     ) -> Any:
-        """Switch off vector lengths that only a later host would have.
+        """Switch off the vector lengths that are longer than this host's.
 
-        What the operator says of a length in cpu_model_extra_flags stays.
+        The operator's settings in cpu_model_extra_flags stay as they are.
         """
         cpu = super()._get_guest_cpu_config(
             flavor, image_meta, guest_cpu_numa_config, instance_numa_topology
         )
-        # The parent gives no CPU to a guest of another architecture.
+        # For a guest of another architecture the parent returns no CPU.
         if (
             self._is_arm_kvm()
             and cpu is not None
@@ -174,10 +174,10 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         pause: bool = False,
         post_xml_callback: Any = None,
     ) -> Any:
-        """Record what a guest gets when its QEMU starts from scratch.
+        """Record the guest's CPU when a new QEMU process starts.
 
-        Every QEMU process that Nova starts is started here, but for a soft
-        reboot's and the restart after a snapshot; the latter restores.
+        Nova starts every QEMU process here, with two exceptions: a soft
+        reboot, and the restart after a snapshot, which restores a saved state.
         """
         starts = (
             (power_on or pause)
@@ -192,7 +192,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         return guest
 
     def _soft_reboot(self, instance: Any) -> bool:
-        """Record the guest again: a soft reboot is a new QEMU process."""
+        """Record the guest again: a soft reboot starts a new QEMU process."""
         done = super()._soft_reboot(instance)
         if done and self._is_arm_kvm():
             guest = self._host.get_guest(instance)
@@ -200,7 +200,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         return done
 
     def _vcpu_model_to_cpu_config(self, vcpu_model: Any) -> Any:
-        """Keep the record out of what libvirt is given as CPU features."""
+        """Remove the record from the CPU features that libvirt gets."""
         features = guest_record.cpu_features(vcpu_model)
         if len(features) != len(vcpu_model.features or ()):
             vcpu_model = vcpu_model.obj_clone()
@@ -220,8 +220,8 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
     ) -> Any:
         """Judge the guest against this host, before the parent's checks.
 
-        Before, because the parent leaves a file behind that is cleaned up
-        only if no check failed here.
+        The parent creates a file that Nova removes only if no check on this
+        host failed. A refusal before the parent's call leaves no file.
         """
         if self._judges(instance):
             self._judge(instance, src_compute_info['cpu_info'])
@@ -234,7 +234,8 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             disk_over_commit,
         )
         if self._is_arm_kvm():
-            # Whatever the options here say: the source's say no more on it.
+            # Always, whatever the options are here: this host has decided,
+            # and the source must not decide again.
             handshake.mark(data)
         return data
 
@@ -245,7 +246,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         dest_check_data: Any,
         block_device_info: Any = None,
     ) -> Any:
-        """Stand in for a destination that can't judge the guest itself."""
+        """Judge the guest for a destination without this extension."""
         if self._judges(instance) and not handshake.is_marked(dest_check_data):
             self._act(
                 judgement.unjudged_destination(conf.current(CONF)),
@@ -259,18 +260,19 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
     def _compare_cpu(
         self, guest_cpu: Any, host_cpu_str: Any, instance: Any
     ) -> None:
-        """Leave out, for a migration, a comparison that Arm doesn't have.
+        """Skip libvirt's CPU comparison in a migration: Arm has none.
 
-        libvirt refuses it on Arm whatever the CPUs are; `_judge` has done
-        it. Without an instance it is the check at the start of the service.
+        On Arm libvirt refuses the call for any CPU; `_judge` has already
+        compared the CPUs. A call without an instance comes from the check at
+        the start of the service.
         """
         if instance is None or not self._judges(instance):
             super()._compare_cpu(guest_cpu, host_cpu_str, instance)
 
-    # The rest is ours alone
+    # Methods that the parent does not have
 
     def _judges(self, instance: Any) -> bool:
-        """Whether it is for us to judge the guest: on KVM, not emulated."""
+        """Whether this driver judges the guest: on KVM, not emulated."""
         return bool(
             self._is_arm_kvm()
             and conf.current(CONF).enforcement is not conf.Enforcement.OFF
@@ -279,7 +281,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         )
 
     def _versions(self) -> tuple[str, str]:
-        """Versions of QEMU and libvirt, as libvirt reports them now."""
+        """Return the versions of QEMU and libvirt that libvirt reports now."""
         return (
             versionutils.convert_version_to_str(self._host.get_version()),
             versionutils.convert_version_to_str(
@@ -288,7 +290,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         )
 
     def _has_saved_state(self, instance: Any) -> bool:
-        """Whether its QEMU will go on with what a suspended one left."""
+        """Whether the guest's next QEMU restores a suspended state."""
         try:
             guest = self._host.get_guest(instance)
         except exception.InstanceNotFound:
@@ -296,10 +298,10 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         return bool(guest._domain.hasManagedSaveImage(0))
 
     def _record_guest(self, instance: Any, guest: Any, xml: str) -> None:
-        """Keep with the instance what its new QEMU process shows it.
+        """Store the record of a guest's new QEMU process in its instance.
 
         :param guest: ``nova.virt.libvirt.guest.Guest``, running
-        :param xml: what Nova defined it with
+        :param xml: the XML with which Nova defined the guest
         """
         record: Guest | None = None
         try:
@@ -309,20 +311,20 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             if domain.kvm:
                 record = self._arm.started(domain)
         except ProbeError as error:
-            # Said once, and for all guests, where the host is reported.
+            # `host_or_reason` logs a warning once, for all guests.
             LOG.debug(
                 'No arm64 record for the guest: %s', error, instance=instance
             )
         except Exception:
-            # A guest that runs is worth more than its record: without one
-            # it is judged by its host's.
+            # The guest runs, and must not fail because of its record: a guest
+            # without a record is judged by the record of its host.
             LOG.exception('No arm64 record for the guest', instance=instance)
         instance.vcpu_model = guest_record.put(instance.vcpu_model, record)
         try:
             guest_record.save(instance)
         except Exception as error:
-            # It is still marked as changed: the manager saves the instance
-            # when the guest has started, and the record with it.
+            # vcpu_model is still marked as changed. The manager saves the
+            # instance, and so the record, when the guest has started.
             LOG.warning(
                 'The arm64 record of the guest is not saved yet: %s',
                 error,
@@ -330,10 +332,10 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             )
 
     def _judge(self, instance: Any, source_cpu_info: str | None) -> None:
-        """Let the guest come here, or raise what stops it.
+        """Accept the guest on this host, or raise the reason against it.
 
-        :raises nova.exception.MigrationPreCheckError: on which the
-            conductor tries the next host, or leaves the server as it is
+        :raises nova.exception.MigrationPreCheckError: the conductor then
+            tries the next host, or leaves the server as it is
         """
         recorded = instance_state.recorded(instance)
         leaving = judgement.migrating_guest(
@@ -352,8 +354,8 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             self._name,
         )
         if leaving.guest is not None and leaving.guest != recorded:
-            # Its host may have added registers to what it started with, and
-            # is out of reach once it has left.
+            # The source may have added registers to the guest's first record.
+            # Save them now: the source's record is not read again.
             instance.vcpu_model = guest_record.put(
                 instance.vcpu_model, leaving.guest
             )
@@ -362,10 +364,10 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
     def _act(
         self, outcome: judgement.Judgement, instance: Any, destination: str
     ) -> None:
-        """Log the outcome, once and whole, and raise if it is a refusal.
+        """Log the whole outcome once, and raise if it is a refusal.
 
-        :raises nova.exception.MigrationPreCheckError: in 255 bytes with
-            Nova's own words, which is what the server's events keep
+        :raises nova.exception.MigrationPreCheckError: 255 bytes at most,
+            Nova's own text included: the server's events keep no more
         """
         accepted = outcome.action is judgement.Action.ACCEPT
         log = LOG.info if accepted else LOG.warning
@@ -376,7 +378,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         )
         for finding in outcome.overridden:
             LOG.warning(
-                '[arm_migrate] overrides: %(name)s does not count: %(words)s',
+                '[arm_migrate] overrides: ignored %(name)s: %(words)s',
                 {'name': finding.name, 'words': words(finding)},
                 instance=instance,
             )

@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""Entries of our own in a server's list of events.
+"""This package's entries in a server's list of events.
 
-Nova writes an event for each of its manager's methods, and what happens in
-a thread of the driver's has none: it ends with "Success" as soon as the
-thread is on its way.
+Nova writes an event for each method of its manager. It ends that event with
+"Success" as soon as the driver's thread has started, so a failure in the
+thread needs a separate event.
 """
 
 from typing import Any
@@ -33,9 +33,9 @@ _PREFIX = 'arm_migrate_'
 def failed(context: Any, instance: Any, name: str, details: str) -> None:
     """Add an event with the result "Error"; log it if that fails.
 
-    :param name: what it is of; the event's name has our prefix as well. Nova
-        finishes an event by its name: use one once in a request
-    :param details: of which Nova keeps 255 bytes
+    :param name: the event's name without our prefix. Nova finds the event to
+        finish by its name: use each name only once in a request
+    :param details: the reason; Nova keeps 255 bytes of it
     """
     event = objects.InstanceActionEvent
     try:
@@ -46,7 +46,7 @@ def failed(context: Any, instance: Any, name: str, details: str) -> None:
             want_result=False,
             host=CONF.host,
         )
-        # Nova takes an event that has a traceback for a failed one.
+        # Nova marks an event as failed if it has a traceback.
         event.event_finish_with_failure(
             context,
             instance.uuid,
@@ -56,10 +56,10 @@ def failed(context: Any, instance: Any, name: str, details: str) -> None:
             want_result=False,
         )
     except Exception:
-        # An action of another request, or a database that is away: not
-        # worth a migration, nor a rollback.
+        # The action belongs to another request, or the database does not
+        # answer. Neither may stop a migration or a rollback.
         LOG.warning(
-            'No event for "%(details)s"',
+            'Cannot add the event "%(details)s"',
             {'details': details},
             exc_info=True,
             instance=instance,

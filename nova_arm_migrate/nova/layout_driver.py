@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""The driver's overrides for NUMA layouts, and for migrations that fail.
+"""The driver's overrides for NUMA layouts and for failed migrations.
 
-`ArmLibvirtDriver` extends this class. What the overrides do is in `numa` and
-`source_job`; on a host that is not aarch64 with ``[libvirt] virt_type = kvm``
-each of them is the parent's at once.
+`ArmLibvirtDriver` extends this class. The work is in `numa_migration` and
+`source_job`. On a host that is not aarch64 with ``[libvirt] virt_type = kvm``
+each override only calls its parent.
 """
 
 from typing import Any
@@ -45,10 +45,10 @@ _RUNS_HERE = (Presence.RUNNING, Presence.POST_COPY, Presence.POST_COPY_FAILED)
 
 
 class LayoutDriver(libvirt_driver.LibvirtDriver):
-    """LibvirtDriver that moves a guest's whole NUMA layout, or rolls back."""
+    """LibvirtDriver that moves NUMA layouts and rolls failures back."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
-        """Add what is known of migrations that are under way."""
+        """Set up the state of the running migrations."""
         super().__init__(virtapi, read_only)
         self._numa = numa_migration.NumaMigration(self)
         self._jobs = job_registry.Jobs()
@@ -56,9 +56,10 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         self._preparation: Preparation | None = None
 
     def init_host(self, host: str) -> None:
-        """Settle migrations that fail before the driver is called."""
+        """Watch for migrations that fail before Nova calls the driver."""
         super().init_host(host)
-        # The one object that a driver is given, and tests give another.
+        # A driver gets no other reference to the manager. Tests pass a
+        # virtapi without one.
         manager = getattr(self.virtapi, '_compute', None)
         if manager is not None and self._is_arm_kvm():
             self._preparation = Preparation(self, manager)
@@ -81,7 +82,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         block_migration: Any = False,
         disk_over_commit: Any = False,
     ) -> Any:
-        """Ask the source for the XML that is to be tried out here."""
+        """Ask the source for the guest's XML, for the dry run here."""
         data = super().check_can_live_migrate_destination(
             context,
             instance,
@@ -112,7 +113,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
     def post_claim_migrate_data(
         self, context: Any, instance: Any, migrate_data: Any, claim: Any
     ) -> Any:
-        """Try the guest out here as Nova has just claimed it."""
+        """Do a dry run of the guest with the claim that Nova has made."""
         if not self._is_arm_kvm():
             return super().post_claim_migrate_data(
                 context, instance, migrate_data, claim
@@ -133,7 +134,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         disk_info: Any,
         migrate_data: Any,
     ) -> Any:
-        """Send the layout to the source, when all else is ready here."""
+        """Send the layout to the source when this host is ready."""
         self._arrivals.begin(instance.uuid)
         data = super().pre_live_migration(
             context,
@@ -155,7 +156,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         block_migration: Any = False,
         block_device_info: Any = None,
     ) -> None:
-        """Compare the guest that has landed with its layout."""
+        """Compare the guest that has arrived with its layout."""
         super().post_live_migration_at_destination(
             context, instance, network_info, block_migration, block_device_info
         )
@@ -175,11 +176,11 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         block_migration: Any = False,
         migrate_data: Any = None,
     ) -> None:
-        """Settle the migration, so that the API says what is true.
+        """Settle the migration, so that the API shows the true state.
 
-        The manager puts the instance in ERROR whenever this raises, and the
-        parent raises for every migration that fails, and for some that do
-        not.
+        The manager puts the instance in ERROR whenever this method raises.
+        The parent raises for every migration that fails, and for some
+        migrations that succeed.
         """
         if not self._is_arm_kvm():
             super().live_migration(
@@ -221,12 +222,12 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
                 if not migrating.settled:
                     raise
                 LOG.warning(
-                    'A live migration has failed, and all is settled: %s',
+                    'A live migration has failed and is settled: %s',
                     error,
                     instance=instance,
                 )
             finally:
-                # A monitor that has failed leaves its entry behind.
+                # A monitor that fails does not remove its entry.
                 if self._jobs.owns_tasks(self.active_migrations, instance):
                     self.active_migrations.pop(instance.uuid, None)
 
@@ -284,7 +285,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         future: Any,
         disk_paths: Any,
     ) -> None:
-        """Monitor a guest whose job ends when its outcome is known."""
+        """Monitor the guest until the outcome of its job is known."""
         migrating = self._jobs.of(migrate_data)
         if migrating is not None:
             migrating.spawned()
@@ -304,12 +305,12 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         )
 
     def _clear_empty_migration(self, instance: Any) -> None:
-        """Keep what the parent has stored for a later job of the guest."""
+        """Keep the parent's entry if it belongs to a later job."""
         if self._jobs.owns_tasks(self.active_migrations, instance):
             super()._clear_empty_migration(instance)
 
     def live_migration_abort(self, instance: Any) -> None:
-        """Keep the parent's abort at the end of a job from another job."""
+        """Abort the job; a job's own thread aborts no other job."""
         migrating = self._jobs.in_this_thread()
         if migrating is not None:
             if migrating.running and not migrating.post_copy:
@@ -321,7 +322,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
     def check_instance_shared_storage_remote(
         self, context: Any, data: Any
     ) -> Any:
-        """Tell the source of a live migration how the guest is here."""
+        """Tell the source of a live migration the guest's state here."""
         uuid = destination.asked(data)
         if uuid is None or not self._is_arm_kvm():
             return super().check_instance_shared_storage_remote(context, data)
@@ -340,7 +341,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         destroy_disks: bool = True,
         migrate_data: Any = None,
     ) -> None:
-        """Destroy no guest that runs here, and say what QEMU said here.
+        """Never destroy a guest that runs here; report QEMU's last message.
 
         :raises nova.exception.MigrationError: if the guest runs here
         """
@@ -351,7 +352,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
                 events.failed(context, instance, 'qemu', words)
             if presence.look(self._host, instance) in _RUNS_HERE:
                 reason = (
-                    f'The guest runs on {CONF.host}: it is not removed there'
+                    f'The guest runs on {CONF.host} and is not removed there'
                 )
                 events.failed(context, instance, 'destination', reason)
                 raise exception.MigrationError(reason=reason)
@@ -367,11 +368,11 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
 
 
 def keep_to_itself(instance: Any) -> None:
-    """Keep what the destination was sent out of the instance's record.
+    """Keep the destination's data out of the instance's record.
 
-    Nova shows the destination's driver the instance as it would have been
-    there, and the parent's clean-up saves it: with the pins of a host that
-    it is not on, and with the migration context that the source has dropped
-    meanwhile. What is not marked as changed is not saved.
+    Nova gives the destination's driver the instance as it would be there, and
+    the parent's clean-up saves it. It would save the pins of a host on which
+    the guest does not run, and a migration context that the source has already
+    dropped. Nova saves only fields that are marked as changed.
     """
     instance.obj_reset_changes(recursive=True)

@@ -11,8 +11,8 @@
 # under the License.
 
 
-"""What of a guest's domain XML depends on the host's NUMA layout.
+"""The parts of a guest's domain XML that depend on the host's NUMA layout.
 
-Pure: values and XML in, values and XML out. Neither Nova nor libvirt is
-imported, and nothing is read from the host.
+Pure: values and XML in, values and XML out. This package imports neither Nova
+nor libvirt, and reads nothing from the host.
 """

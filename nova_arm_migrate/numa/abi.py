@@ -11,16 +11,16 @@
 # under the License.
 
 
-"""The guard: what a guest can see is the same before and after."""
+"""Check that a rewrite does not change what the guest can see."""
 
 from lxml import etree
 
 from nova_arm_migrate.numa.errors import AbiError
 
 #: Children of ``<domain>`` that say how the host runs the guest. All others
-#: are compared, those that this version does not know as well.
-#: ``<devices>`` has both sides and is Nova's to rewrite (volumes, ports,
-#: consoles); libvirt compares it when the migration begins
+#: are compared, including those that this version does not know.
+#: ``<devices>`` has host and guest settings, and Nova rewrites it (volumes,
+#: ports, consoles); libvirt compares it when the migration begins
 #: (``virDomainDefCheckABIStability``).
 HOST_SIDE = frozenset(
     {
@@ -42,9 +42,9 @@ _VCPU_HOST_SIDE = frozenset({'cpuset', 'placement'})
 
 
 def check(before: etree._Element, after: etree._Element) -> None:
-    """Compare two domains in all that the guest can see.
+    """Compare everything that the guest can see in two domains.
 
-    :raises AbiError: with the path of the first difference
+    :raises AbiError: names the path of the first difference
     """
     _check_attributes(before, after, '/domain', frozenset({'id'}))
     _check_children(before, after, '/domain')
@@ -116,7 +116,7 @@ def _children(element: etree._Element, top: bool) -> list[etree._Element]:
 
 
 def _same(old: etree._Element, new: etree._Element) -> bool:
-    """Whether two are the same to the letter: nearly all are, and fast."""
+    """Whether the texts are identical: a fast check, true for most."""
     return etree.tostring(old, with_tail=False) == etree.tostring(
         new, with_tail=False
     )

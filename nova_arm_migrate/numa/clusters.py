@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Keeping vCPUs that float over many CPUs in few clusters of them."""
+"""Keep floating vCPUs in few clusters of the host's CPUs."""
 
 from collections.abc import Collection
 import dataclasses
@@ -21,17 +21,17 @@ from nova_arm_migrate.numa.layout import Layout
 def narrowed(
     layout: Layout, clusters: Collection[frozenset[int]], turn: int = 0
 ) -> Layout:
-    """Return the layout with floating vCPUs in as few clusters as hold them.
+    """Return the layout with floating vCPUs in the fewest clusters.
 
-    vCPUs that float over the same CPUs are kept together, on the part of
-    those CPUs that is in the chosen clusters: never on any other, and never
-    on fewer CPUs than they are. A vCPU with a CPU of its own keeps it.
-    Nothing changes where it is not known of each CPU which cluster it is in;
-    a cluster of one CPU is what Linux reports for a CPU that is in none.
+    vCPUs that float over the same CPUs stay together. They get those of their
+    CPUs that are in the chosen clusters, at least one CPU for each vCPU, and
+    no other CPU. A vCPU with a dedicated CPU keeps it. Nothing changes if the
+    cluster of any of the CPUs is unknown. For a CPU without a cluster Linux
+    reports a cluster of one CPU.
 
     :param clusters: CPUs of each cluster of the host
-    :param turn: any number that is the guest's own: it decides between
-        clusters that are as good, so that not all guests are in the first
+    :param turn: a number derived from the guest. It chooses between equally
+        good clusters, so that not all guests are in the first
     """
     groups: dict[frozenset[int], list[int]] = {}
     for vcpu, cpus in layout.vcpus.items():
@@ -51,7 +51,7 @@ def _fewest(
     clusters: Collection[frozenset[int]],
     turn: int,
 ) -> frozenset[int]:
-    """The part of *cpus* in the fewest clusters that have *count* of them."""
+    """Return *count* or more of *cpus*, from the fewest clusters."""
     parts = sorted(
         {
             cluster & cpus
@@ -68,7 +68,7 @@ def _fewest(
         return cpus
     first = turn % len(parts)
     chosen: frozenset[int] = frozenset()
-    # Clusters do not overlap, so taking the largest first is the fewest.
+    # Clusters do not overlap: taking the largest first needs the fewest.
     for part in sorted(parts[first:] + parts[:first], key=len, reverse=True):
         if len(chosen) >= count:
             break

@@ -11,25 +11,24 @@
 # under the License.
 
 
-"""Sets of CPUs and nodes, as libvirt and the kernel write them."""
+"""Sets of CPUs and nodes, in the format of libvirt and the kernel."""
 
 from collections.abc import Iterable
 import re
 
 from nova_arm_migrate.core.record_forms import runs
 
-#: Above any CPU or node number of Linux (NR_CPUS is at most 8192); a bound
-#: for what others send us.
+#: Larger than any CPU or node number of Linux (NR_CPUS is at most 8192); a
+#: bound for input from other hosts.
 LIMIT = 16384
 
 _ITEM = re.compile(r'(\^?)(\d{1,5})(?:-(\d{1,5}))?', re.ASCII)
 
 
 def parse(text: str) -> frozenset[int]:
-    """Read ``0-3,8`` or, with exclusions as libvirt has them, ``0-3,^2``.
+    """Read a list like ``0-3,8``, or libvirt's ``0-3,^2`` with an exclusion.
 
-    :raises ValueError: if it is not such a list, or names a number that no
-        host has
+    :raises ValueError: if it is not such a list, or a number is out of range
     """
     chosen: set[int] = set()
     excluded: set[int] = set()
@@ -42,7 +41,7 @@ def parse(text: str) -> frozenset[int]:
         first = int(match[2])
         last = first if match[3] is None else int(match[3])
         if not first <= last < LIMIT:
-            raise ValueError(f'no such range: {item.strip()[:40]!r}')
+            raise ValueError(f'not a valid range: {item.strip()[:40]!r}')
         (excluded if match[1] else chosen).update(range(first, last + 1))
     return frozenset(chosen - excluded)
 

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Reading the layout that a domain XML has."""
+"""Read the layout from a domain XML."""
 
 from lxml import etree
 
@@ -24,12 +24,12 @@ from nova_arm_migrate.numa.layout import Scheduler
 
 
 def layout_of(domain: etree._Element) -> Layout:
-    """Return where a domain is, as its XML has it.
+    """Return the layout in a domain XML.
 
-    The inverse of `regenerate`: the layout of what that returned is the one
-    it was given, iothreads spelt out.
+    This is the inverse of `regenerate`: it returns the layout that
+    `regenerate` was given, with a pin for each iothread.
 
-    :raises DomainXmlError: if the XML has what no libvirt writes
+    :raises DomainXmlError: if the XML is not what libvirt writes
     """
     vcpu = domain.find('vcpu')
     shared = None
@@ -77,7 +77,7 @@ def _cells(domain: etree._Element) -> tuple[Cell, ...]:
 
 
 def _pages(domain: etree._Element) -> dict[int | None, int]:
-    """KiB a page by guest cell; None for the cells not named."""
+    """Page size in KiB by guest cell; the key None means all other cells."""
     pages: dict[int | None, int] = {}
     for page in domain.iterfind('memoryBacking/hugepages/page'):
         kib = parse.kib(page, 'size')
@@ -89,7 +89,7 @@ def _pages(domain: etree._Element) -> dict[int | None, int]:
 
 
 def _scheduler(domain: etree._Element) -> Scheduler | None:
-    """The first policy and priority, with all vCPUs that have it."""
+    """Return the first policy and priority, and all vCPUs that have it."""
     found: dict[tuple[str, int], set[int]] = {}
     for element in domain.iterfind('cputune/vcpusched'):
         priority = (

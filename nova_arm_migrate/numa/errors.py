@@ -15,9 +15,9 @@
 
 
 class NumaError(ValueError):
-    """Something about a guest's NUMA layout can not be done.
+    """A guest's NUMA layout can't be read or used.
 
-    :ivar path: of the element, in the domain XML (``/domain/cputune``) or in
+    :ivar path: of the element in the domain XML (``/domain/cputune``) or in
         the layout (``layout.cells[0]``)
     :ivar reason: one line
     """
@@ -29,7 +29,7 @@ class NumaError(ValueError):
 
 
 class DomainXmlError(NumaError):
-    """The domain XML is damaged, hostile or not what libvirt writes."""
+    """The domain XML is damaged, hostile or not in libvirt's format."""
 
 
 class LayoutError(NumaError):

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Whether a host has what a layout asks of it, at this moment."""
+"""Check that a host can now provide what a layout needs."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ from nova_arm_migrate.numa.layout import Layout
 class Node:
     """One NUMA node of the host.
 
-    :ivar memory_kib: 0 for a node that has CPUs or devices only
-    :ivar free_pages: by KiB a page, how many of a huge page pool are free;
-        None if the host could not say
+    :ivar memory_kib: 0 for a node that has only CPUs or devices
+    :ivar free_pages: the number of free huge pages by page size in KiB; None
+        if the host does not report it
     """
 
     cpus: frozenset[int]
@@ -40,11 +40,11 @@ class Node:
 
 @dataclasses.dataclass(frozen=True)
 class HostNuma:
-    """What a host has.
+    """The NUMA resources of a host.
 
-    :ivar online: CPUs; None if the host could not say
-    :ivar nodes: by number, which may be sparse
-    :ivar held: by domain, the CPUs that a running one has for itself
+    :ivar online: CPUs; None if the host does not report them
+    :ivar nodes: by number; there may be gaps between the numbers
+    :ivar held: the dedicated CPUs of running domains, by domain name
     """
 
     online: frozenset[int] | None
@@ -56,7 +56,7 @@ class HostNuma:
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """Why a layout is not possible on a host.
+    """A reason why a layout is not possible on a host.
 
     :ivar path: of the element in the domain XML
     :ivar sentence: one line
@@ -72,7 +72,7 @@ class Fault:
 def cell_memory_kib(domain: etree._Element) -> dict[int, int]:
     """KiB of memory by guest cell.
 
-    :raises DomainXmlError: if one is not a size
+    :raises DomainXmlError: if an element is not a size
     """
     return {
         position
@@ -85,7 +85,7 @@ def cell_memory_kib(domain: etree._Element) -> dict[int, int]:
 def faults(
     layout: Layout, host: HostNuma, memory_kib: Mapping[int, int]
 ) -> tuple[Fault, ...]:
-    """Return all that a host lacks for a layout.
+    """Return everything that a layout needs and the host does not have.
 
     :param memory_kib: by guest cell
     """
@@ -99,7 +99,7 @@ def faults(
 def shared_cores(
     layout: Layout, held: Mapping[str, frozenset[int]]
 ) -> tuple[Fault, ...]:
-    """Return the vCPUs whose dedicated CPU another guest has as well."""
+    """Return the vCPUs whose dedicated CPU is dedicated to another guest."""
     return tuple(
         Fault(
             f'/domain/cputune/vcpupin[@vcpu={vcpu}]',
@@ -147,9 +147,9 @@ def _memory_faults(layout: Layout, host: HostNuma) -> Iterator[Fault]:
 def _page_faults(
     layout: Layout, host: HostNuma, memory_kib: Mapping[int, int]
 ) -> Iterator[Fault]:
-    """Pools too small: several cells may want pages of the same one.
+    """Yield pools that are too small; cells may share one pool.
 
-    A cell over several nodes is only held against all their pools together.
+    A cell over several nodes is compared with the sum of their pools.
     """
     taken: dict[tuple[frozenset[int], int], int] = {}
     for cell in layout.cells:

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Where a destination puts a guest: the value all the rest works on."""
+"""The layout: where a destination places a guest."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -62,10 +62,10 @@ def _pins(
 class Cell:
     """One NUMA cell of the guest.
 
-    :ivar id: in the guest's ``<numa>``
-    :ivar nodes: of the host that its memory comes from
-    :ivar mode: how strictly, in libvirt's words
-    :ivar page_kib: KiB a huge page; None for the host's base pages
+    :ivar id: the cell's number in the guest's ``<numa>``
+    :ivar nodes: the host's nodes that provide its memory
+    :ivar mode: libvirt's memory mode
+    :ivar page_kib: size of a huge page in KiB; None for the host's base pages
     """
 
     id: int
@@ -91,10 +91,10 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Scheduler:
-    """How the host schedules some vCPUs: the realtime ones.
+    """How the host schedules the realtime vCPUs.
 
     :ivar vcpus: the realtime mask
-    :ivar priority: 1 to 99 with fifo and rr, 0 with the others
+    :ivar priority: 1 to 99 with fifo and rr, 0 with the other policies
     """
 
     vcpus: frozenset[int]
@@ -112,24 +112,25 @@ class Scheduler:
         if bool(self.priority) != (self.policy in REALTIME_POLICIES):
             raise LayoutError(
                 f'{path}.priority',
-                f'{self.priority} does not go with {self.policy}',
+                f'{self.priority} is not possible with {self.policy}',
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where a guest is to be on one host. Complete: what it lacks, goes.
+    """Where a guest is to be placed on one host.
 
-    Numbers of CPUs and nodes are the host's own.
+    Exhaustive: settings absent here are removed from the XML. CPU and node
+    numbers are the host's.
 
-    :ivar vcpus: CPUs that each vCPU may run on; empty for a guest without
-        pins
-    :ivar emulator: those of QEMU's other threads; None for no pin
-    :ivar iothreads: those of each iothread; one that is not named here has
-        the emulator's
-    :ivar cells: by guest cell; empty for a guest without NUMA cells
-    :ivar shared: CPUs of a guest without pins (``<vcpu cpuset=>``); None for
-        no restriction
+    :ivar vcpus: the CPUs on which each vCPU may run; empty for a guest
+        without pins
+    :ivar emulator: the CPUs of QEMU's other threads; None for no pin
+    :ivar iothreads: the CPUs of each iothread; an iothread that is absent
+        here uses the emulator's CPUs
+    :ivar cells: the guest's cells; empty for a guest without NUMA cells
+    :ivar shared: the CPUs of a guest without pins (``<vcpu cpuset=>``); None
+        for no restriction
     """
 
     vcpus: Mapping[int, frozenset[int]] = dataclasses.field(
@@ -162,17 +163,17 @@ class Layout:
             )
 
     def iothread(self, number: int) -> frozenset[int] | None:
-        """CPUs of one iothread; None for no pin."""
+        """Return the CPUs of one iothread; None for no pin."""
         return self.iothreads.get(number, self.emulator)
 
     @property
     def nodes(self) -> frozenset[int]:
-        """All nodes that the guest has memory from."""
+        """All nodes that provide memory for the guest."""
         return frozenset().union(*(cell.nodes for cell in self.cells))
 
     @property
     def cpus(self) -> frozenset[int]:
-        """All CPUs that any thread of the guest may run on."""
+        """All CPUs on which any thread of the guest may run."""
         return frozenset().union(
             *self.vcpus.values(),
             *self.iothreads.values(),
@@ -182,10 +183,10 @@ class Layout:
 
     @property
     def dedicated(self) -> Mapping[int, int]:
-        """CPU of each vCPU that is pinned to one alone.
+        """The CPU of each vCPU that is pinned to a single CPU.
 
-        That is how Nova writes a dedicated CPU; a vCPU that floats over the
-        shared CPUs of a node has them all.
+        Nova writes a dedicated CPU that way. A vCPU that floats over a node
+        is pinned to all shared CPUs of the node.
         """
         return {
             vcpu: min(cpus)

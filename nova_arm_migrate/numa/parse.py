@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Reading domain XML that another host has sent."""
+"""Read domain XML that another host has sent."""
 
 from lxml import etree
 
@@ -22,7 +22,7 @@ from nova_arm_migrate.numa.layout import GUEST_LIMIT
 #: Bytes. The XML of a guest with 64 vCPUs has some 30,000.
 LIMIT = 4 << 20
 
-#: libvirt writes KiB; users, and with them Nova, also others.
+#: libvirt writes KiB; users, and so Nova, also write other units.
 _UNITS_KIB = {
     'k': 1,
     'K': 1,
@@ -46,7 +46,7 @@ def parse_domain(text: str | bytes) -> etree._Element:
     data = text.encode() if isinstance(text, str) else text
     if len(data) > LIMIT:
         raise DomainXmlError('/', f'has more than {LIMIT} bytes')
-    # Before any parser sees it: entities in attributes would be expanded.
+    # Check this before parsing: a parser would expand entities in attributes.
     if _first_markup(data).startswith(b'<!'):
         raise DomainXmlError('/', 'has a document type declaration')
     parser = etree.XMLParser(
@@ -68,7 +68,7 @@ def parse_domain(text: str | bytes) -> etree._Element:
 
 
 def _first_markup(data: bytes) -> bytes:
-    """What comes after the XML declaration, comments and instructions."""
+    """Return what follows the XML declaration, comments, instructions."""
     rest = data.removeprefix(b'\xef\xbb\xbf').lstrip()
     for start, end in ((b'<?', b'?>'), (b'<!--', b'-->')) * 64:
         if rest.startswith(start):
@@ -77,18 +77,18 @@ def _first_markup(data: bytes) -> bytes:
 
 
 def integer(element: etree._Element, attribute: str | None = None) -> int:
-    """Return a number that an element has as its text or an attribute.
+    """Return the number in an element's text or attribute.
 
-    :raises DomainXmlError: if there is none, or none that a guest can have
+    :raises DomainXmlError: if there is none, or it is out of range
     """
     return _integer(element, attribute, GUEST_LIMIT)
 
 
 def kib(element: etree._Element, attribute: str) -> int:
-    """Return a size in KiB, whatever unit the element has it in.
+    """Return a size in KiB, converted from the element's unit.
 
-    :raises DomainXmlError: if it has none, or in a unit that libvirt does
-        not write
+    :raises DomainXmlError: if there is no size, or libvirt does not write its
+        unit
     """
     unit = element.get('unit', 'KiB')
     if unit not in _UNITS_KIB:
@@ -121,7 +121,7 @@ def _integer(
 def numbers(element: etree._Element, attribute: str) -> frozenset[int]:
     """Return the CPUs or nodes that an attribute lists.
 
-    :raises DomainXmlError: if it is no such list
+    :raises DomainXmlError: if it is not such a list
     """
     try:
         return cpuset.parse(element.get(attribute, ''))
@@ -132,17 +132,17 @@ def numbers(element: etree._Element, attribute: str) -> frozenset[int]:
 
 
 def text_of(element: etree._Element) -> str:
-    """Write an element as XML."""
+    """Return an element as XML."""
     return etree.tostring(element, encoding='unicode')
 
 
 def path_of(element: etree._Element) -> str:
-    """Where an element is, as an XPath."""
+    """Return the XPath of an element."""
     return str(element.getroottree().getpath(element))
 
 
 def guest_vcpus(domain: etree._Element) -> frozenset[int]:
-    """Numbers of all vCPUs the guest may have, hot-plugged ones too.
+    """Return the numbers of all possible vCPUs, hot-plugged ones included.
 
     :raises DomainXmlError: if ``<vcpu>`` is missing or not a number
     """
@@ -156,7 +156,7 @@ def guest_vcpus(domain: etree._Element) -> frozenset[int]:
 
 
 def guest_cells(domain: etree._Element) -> frozenset[int]:
-    """Numbers of the guest's NUMA cells; libvirt may leave them out.
+    """Return the numbers of the guest's NUMA cells; libvirt may omit them.
 
     :raises DomainXmlError: if one is not a number
     """
@@ -167,10 +167,10 @@ def guest_cells(domain: etree._Element) -> frozenset[int]:
 
 
 def guest_iothreads(domain: etree._Element) -> frozenset[int]:
-    """Numbers of the guest's iothreads.
+    """Return the numbers of the guest's iothreads.
 
-    ``<iothreadids>`` has those with a number of their own; the rest of the
-    count have the lowest that are free, from 1 (libvirt's
+    ``<iothreadids>`` lists explicit numbers. The other iothreads have the
+    lowest free numbers, from 1 (libvirt's
     ``virDomainIOThreadIDDefArrayInit``).
 
     :raises DomainXmlError: if one is not a number

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What the kernel tells of a running QEMU, read from its text.
+"""Parse the kernel's files about a running QEMU.
 
 ``/proc/PID/task/TID/{status,comm}`` and ``/proc/PID/numa_maps``
 (Documentation/filesystems/proc.rst).
@@ -23,10 +23,10 @@ import re
 
 from nova_arm_migrate.numa import cpuset
 
-#: QEMU names its threads so under libvirt (``-name ...,debug-threads=on``).
+#: QEMU's thread names under libvirt (``-name ...,debug-threads=on``).
 _VCPU = re.compile(r'CPU (\d+)/(?:KVM|TCG|HVF)', re.ASCII)
 _IOTHREAD = re.compile(r'IO iothread(\d+)', re.ASCII)
-#: Ids of memory backends in QEMU's own files; libvirt's for guest cells.
+#: Names of QEMU's memory files: libvirt's backend ids for guest cells.
 _RAM = re.compile(r'ram-node(\d+)', re.ASCII)
 _NODE_PAGES = re.compile(r'N(\d+)=(\d+)', re.ASCII)
 
@@ -36,7 +36,7 @@ class Thread:
     """One thread of QEMU.
 
     :ivar name: ``comm``; 15 characters at most
-    :ivar cpus: that it may run on
+    :ivar cpus: on which it may run
     """
 
     name: str
@@ -44,13 +44,13 @@ class Thread:
 
     @property
     def vcpu(self) -> int | None:
-        """Which vCPU it runs; None if none."""
+        """The number of its vCPU; None if it is not a vCPU thread."""
         match = _VCPU.match(self.name)
         return int(match[1]) if match else None
 
     @property
     def iothread(self) -> int | None:
-        """Which iothread it is; None if none."""
+        """The number of its iothread; None if it is not an iothread."""
         match = _IOTHREAD.match(self.name)
         return int(match[1]) if match else None
 
@@ -59,10 +59,10 @@ class Thread:
 class Mapping:
     """One mapping of QEMU's memory.
 
-    :ivar policy: as the kernel writes it: ``default``, ``bind:0-1``
-    :ivar pages: by node
-    :ivar page_kib: KiB a page
-    :ivar kib: KiB of address space; None if not known
+    :ivar policy: in the kernel's format: ``default``, ``bind:0-1``
+    :ivar pages: the number of pages by node
+    :ivar page_kib: the page size in KiB
+    :ivar kib: the size of the address range in KiB; None if not known
     :ivar file: None for anonymous memory
     """
 
@@ -74,21 +74,21 @@ class Mapping:
 
     @property
     def ram(self) -> int | None:
-        """Guest cell whose RAM it is, by its file; None if that's no help."""
+        """The guest cell whose RAM it is; None if the file does not say."""
         match = _RAM.search(self.file or '')
         return int(match[1]) if match else None
 
     @property
     def bound(self) -> frozenset[int] | None:
-        """Nodes that its memory has to come from; None if any."""
+        """The nodes that must provide its memory; None for any node."""
         kind, _, nodes = self.policy.partition(':')
         return cpuset.parse(nodes) if kind.startswith('bind') else None
 
 
 def allowed_cpus(status: str) -> frozenset[int]:
-    """CPUs that a task may run on, from its ``status``.
+    """Return the CPUs on which a task may run, from its ``status``.
 
-    :raises ValueError: if it does not say
+    :raises ValueError: if the text has no such line
     """
     for line in status.splitlines():
         name, _, value = line.partition(':')
@@ -98,10 +98,10 @@ def allowed_cpus(status: str) -> frozenset[int]:
 
 
 def mappings(numa_maps: str, maps: str = '') -> Iterator[Mapping]:
-    """Read ``numa_maps``; mappings without a page are left out.
+    """Read ``numa_maps``; leave out mappings without pages.
 
-    :param maps: ``/proc/PID/maps`` of the same moment, for the sizes
-    :raises ValueError: if a line is of another form
+    :param maps: ``/proc/PID/maps``, read at the same time, for the sizes
+    :raises ValueError: if a line has an unknown format
     """
     sizes = dict(_ranges(maps))
     for line in numa_maps.splitlines():
@@ -123,7 +123,7 @@ def mappings(numa_maps: str, maps: str = '') -> Iterator[Mapping]:
 
 
 def _ranges(maps: str) -> Iterator[tuple[int, int]]:
-    """Address and KiB of each mapping."""
+    """Yield the address and the size in KiB of each mapping."""
     for line in maps.splitlines():
         start, _, end = line.partition(' ')[0].partition('-')
         yield int(start, 16), (int(end, 16) - int(start, 16)) >> 10

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Comparing a guest that has landed with the layout it was to have."""
+"""Compare a migrated guest with its layout."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from nova_arm_migrate.numa.layout import Layout
 
 
 class Part(enum.Enum):
-    """What of a guest is somewhere."""
+    """The part of a guest that has a place on the host."""
 
     VCPU = 'vCPU'
     EMULATOR = 'emulator'
@@ -40,12 +40,12 @@ PINS = frozenset({Part.VCPU, Part.EMULATOR, Part.IOTHREAD})
 
 @dataclasses.dataclass(frozen=True)
 class Live:
-    """Where a running guest is, as one source reports it.
+    """The placement of a running guest, as one source reports it.
 
     :ivar source: ``libvirt`` or ``/proc``
-    :ivar vcpus: CPUs by vCPU; one that is missing was not reported
-    :ivar nodes: by guest cell, the nodes that its memory is on
-    :ivar page_kib: by guest cell, the sizes of its pages
+    :ivar vcpus: CPUs by vCPU; a missing vCPU was not reported
+    :ivar nodes: the nodes of the memory, by guest cell
+    :ivar page_kib: the page sizes, by guest cell
     """
 
     source: str
@@ -66,7 +66,7 @@ class Live:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Something that is not where the layout has it.
+    """A part that is not placed as in the layout.
 
     :ivar number: of the vCPU, iothread or cell; None for the emulator
     """
@@ -90,9 +90,9 @@ class Difference:
 
 
 def differences(layout: Layout, live: Live) -> tuple[Difference, ...]:
-    """Return all in which a guest differs from its layout.
+    """Return all differences between a guest and its layout.
 
-    Only what the layout asks for and the source reports is compared.
+    Only parts that the layout sets and the source reports are compared.
     """
     return (*_pins(layout, live), *_memory(layout, live))
 
@@ -138,7 +138,7 @@ def _memory(layout: Layout, live: Live) -> Iterator[Difference]:
 
 
 def live_of_layout(layout: Layout) -> Live:
-    """What libvirt has put down for a running domain, read as a layout."""
+    """Return libvirt's view of a running domain, read as a layout."""
     return Live(
         'libvirt',
         layout.vcpus,
@@ -159,13 +159,13 @@ def live_of_process(
     mappings: Iterable[procfs.Mapping] = (),
     memory_kib: Mapping[int, int] | None = None,
 ) -> Live:
-    """What the kernel has for a running QEMU.
+    """Return the kernel's view of a running QEMU.
 
     :param threads: by thread id
     :param mappings: of its memory; empty if they could not be read
-    :param memory_kib: by guest cell. Tells the RAM of a cell from QEMU's own
-        memory where it has no file to tell it by; of two cells of one size
-        nothing is reported then
+    :param memory_kib: by guest cell. Identifies, by its size, the RAM of a
+        cell that has no file. Nothing is reported for such cells if two have
+        the same size
     """
     vcpus, iothreads, emulator = {}, {}, None
     for tid, thread in threads.items():

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Rewriting a domain XML for the layout that a destination has worked out."""
+"""Rewrite a domain XML for the destination's layout."""
 
 from collections.abc import Iterable
 import copy
@@ -26,7 +26,7 @@ from nova_arm_migrate.numa.errors import LayoutError
 from nova_arm_migrate.numa.layout import Layout
 
 #: The order in which libvirt's ``virDomainDefFormatInternal`` writes the
-#: children of ``<domain>``, up to the last that is rewritten here.
+#: children of ``<domain>``, up to the last one that this module rewrites.
 _DOMAIN_ORDER = (
     'name',
     'uuid',
@@ -73,7 +73,7 @@ _ORDER = {
     )
 }
 
-#: What of each section is the layout's; all else in it stays.
+#: The elements in each section that the layout sets; all others stay.
 _OURS = {
     'memoryBacking': frozenset({'hugepages'}),
     'cputune': frozenset(
@@ -84,21 +84,21 @@ _OURS = {
 
 
 def regenerate(text: str | bytes, layout: Layout) -> str:
-    """Return the domain XML with everything that the layout says.
+    """Return the domain XML with the settings of the layout.
 
-    Elements are created, changed and removed; what the layout does not
-    cover, elements never seen before among it, stays as it is.
+    Elements are created, changed and removed. Everything that the layout
+    does not cover, including unknown elements, stays as it is.
 
     :raises DomainXmlError: if the XML can't be read
     :raises LayoutError: if the layout is for another guest
-    :raises AbiError: if what the guest can see would change
+    :raises AbiError: if the guest would see a change
     """
     domain = parse.parse_domain(text)
     return etree.tostring(regenerated(domain, layout), encoding='unicode')
 
 
 def regenerated(domain: etree._Element, layout: Layout) -> etree._Element:
-    """The same on a parsed domain, which is left as it was."""
+    """Do the same as `regenerate` on a parsed domain; it stays unchanged."""
     result = copy.deepcopy(domain)
     fits(result, layout)
     vcpu = result.find('vcpu')
@@ -119,8 +119,8 @@ def fits(domain: etree._Element, layout: Layout) -> None:
     """Check that a layout is for this guest.
 
     :raises DomainXmlError: if the guest can't be read
-    :raises LayoutError: if the layout is for another guest, with the path of
-        the element that says so
+    :raises LayoutError: if the layout is for another guest; names the
+        element that differs
     """
     vcpus = parse.guest_vcpus(domain)
     if layout.vcpus and set(layout.vcpus) != vcpus:
@@ -148,7 +148,10 @@ def fits(domain: etree._Element, layout: Layout) -> None:
 
 
 def _hugepages(layout: Layout) -> list[etree._Element]:
-    """One ``<page>`` a size, the guest's cells of it as its nodeset."""
+    """Return ``<hugepages>``: one ``<page>`` for each size.
+
+    Its nodeset lists the guest's cells with that size.
+    """
     sizes: dict[int, list[int]] = {}
     for cell in layout.cells:
         if cell.page_kib is not None:
@@ -194,7 +197,7 @@ def _cputune(layout: Layout, iothreads: Iterable[int]) -> list[etree._Element]:
         how: dict[str, str | int] = {'scheduler': layout.scheduler.policy}
         if layout.scheduler.priority:
             how['priority'] = layout.scheduler.priority
-        # One a vCPU, as libvirt writes it.
+        # One element for each vCPU, as libvirt writes it.
         elements += [
             _element(hold, 'vcpusched', vcpus=vcpu, **how)
             for vcpu in sorted(layout.scheduler.vcpus)
@@ -242,7 +245,7 @@ def _numatune(domain: etree._Element, layout: Layout) -> list[etree._Element]:
 def _element(
     parent: etree._Element, tag: str, **attributes: str | int
 ) -> etree._Element:
-    # Below some parent, as each element without one is a document.
+    # lxml makes a whole document for each element without a parent.
     return etree.SubElement(
         parent, tag, {name: str(value) for name, value in attributes.items()}
     )
@@ -251,10 +254,10 @@ def _element(
 def _rewrite(
     domain: etree._Element, name: str, elements: list[etree._Element]
 ) -> None:
-    """Replace in one section what is the layout's.
+    """Replace the layout's elements in one section.
 
-    A section that has nothing left goes, one that is new comes to where
-    libvirt would write it.
+    An empty section is removed. A new section is inserted where libvirt
+    would write it.
     """
     section = domain.find(name)
     if section is None:
@@ -275,9 +278,9 @@ def _rewrite(
 
 
 def _position(parent: etree._Element, tag: str, order: tuple[str, ...]) -> int:
-    """Where a child goes: behind all that come before it in *order*.
+    """Return the position of a child: after all that precede it in *order*.
 
-    Without an order, behind ``<memory>`` if there is one, else first.
+    Without an order, the child follows ``<memory>``, or else is the first.
     """
     before = {*order[: order.index(tag) + 1]} if order else {'memory'}
     return max(
@@ -291,7 +294,7 @@ def _position(parent: etree._Element, tag: str, order: tuple[str, ...]) -> int:
 
 
 def _insert(domain: etree._Element, section: etree._Element) -> None:
-    """Put a section where libvirt would, with the white space there."""
+    """Insert a section where libvirt would write it, with white space."""
     position = _position(domain, str(section.tag), _DOMAIN_ORDER)
     if position and position == len(domain):
         last = domain[position - 1]
@@ -302,7 +305,7 @@ def _insert(domain: etree._Element, section: etree._Element) -> None:
 
 
 def _remove(element: etree._Element) -> None:
-    """Take an element out with its white space."""
+    """Remove an element and its white space."""
     parent = element.getparent()
     assert parent is not None
     previous = element.getprevious()

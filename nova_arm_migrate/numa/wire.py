@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""A layout as text, on its way from the destination to the source."""
+"""The text format in which the destination sends a layout to the source."""
 
 from collections.abc import Mapping
 import json
@@ -26,15 +26,15 @@ from nova_arm_migrate.numa.layout import GUEST_LIMIT
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.layout import Scheduler
 
-#: Changes when an older reader would misunderstand a newer text.
+#: Increased when an older reader would misunderstand a newer text.
 VERSION = 1
 
-#: Characters. 512 vCPUs pinned to the CPUs of a node each have 20,000.
+#: Characters. 512 vCPUs, each pinned to the CPUs of a node, need 20,000.
 LIMIT = 1 << 18
 
 
 def dump(layout: Layout) -> str:
-    """Write a layout; the same layout gives the same text."""
+    """Return a layout as text; equal layouts give equal texts."""
     record: dict[str, Any] = {'version': VERSION}
     for name in ('vcpus', 'iothreads'):
         pins: Mapping[int, frozenset[int]] = getattr(layout, name)
@@ -76,8 +76,8 @@ def load(text: str) -> Layout:
     if type(version) is not int or version != VERSION:
         raise LayoutError(
             'layout.version',
-            'is not one that this version of'
-            f' nova-arm-migrate reads ({VERSION})',
+            'is not supported by this version of nova-arm-migrate'
+            f' (only {VERSION})',
         )
     return Layout(
         vcpus=_pins(record, 'vcpus'),
@@ -95,7 +95,7 @@ def _rows(record: dict[str, Any], name: str, width: int) -> list[list[Any]]:
         raise LayoutError(f'layout.{name}', 'is not a list')
     for row in rows:
         if not (isinstance(row, list) and len(row) == width):
-            raise LayoutError(f'layout.{name}', 'has an entry of another form')
+            raise LayoutError(f'layout.{name}', 'has a malformed entry')
     return rows
 
 
@@ -136,6 +136,6 @@ def _scheduler(record: dict[str, Any]) -> Scheduler | None:
     if not (
         isinstance(row, list) and len(row) == 3 and isinstance(row[1], str)
     ):
-        raise LayoutError('layout.scheduler', 'is of another form')
+        raise LayoutError('layout.scheduler', 'is malformed')
     vcpus, policy, priority = row
     return Scheduler(_cpus('layout.scheduler.vcpus', vcpus), policy, priority)

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""File descriptors that KVM gives out, and calls on them."""
+"""KVM's file descriptors, and the calls on them."""
 
 import errno
 import fcntl
@@ -29,7 +29,7 @@ KVM_HAS_DEVICE_ATTR = 0x4018AEE3
 
 
 def retried(descriptor: int, request: int, argument: Any = 0) -> int:
-    """Call ioctl(2), again as long as a signal interrupts it.
+    """Call ioctl(2); repeat the call if a signal interrupts it.
 
     :raises OSError: as ioctl(2)
     """
@@ -59,7 +59,7 @@ class Descriptor:
         self._descriptor = descriptor
 
     def close(self) -> None:
-        """Close the descriptor; once."""
+        """Close the descriptor; a second call does nothing."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
@@ -91,7 +91,7 @@ class Descriptor:
     ) -> None:
         """Call with a struct kvm_device_attr.
 
-        :param address: of the value, 0 where there is none
+        :param address: of the value; 0 if there is none
         :raises KvmFailed: if KVM refuses it
         """
         self._call(

@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""Why a host could not be probed: one line each, with the mend."""
+"""Why a host could not be probed: one line each, with the remedy."""
 
 
 class ProbeError(Exception):
-    """A host, or a part of it, could not be read.
+    """The probe could not read a host, or a part of it.
 
     The text is one line of printable ASCII for an operator.
     """
@@ -32,17 +32,17 @@ class NotArm64(ProbeError):
 
 
 class NoKvm(ProbeError):
-    """There is no KVM to ask."""
+    """There is no usable KVM."""
 
     def __init__(self, device: str, reason: str) -> None:
         super().__init__(
-            f'{device}: {reason}; load KVM (modprobe kvm), and see in dmesg'
+            f'{device}: {reason}; load KVM (modprobe kvm), and check in dmesg'
             ' that the kernel was started at EL2'
         )
 
 
 class NoPermission(ProbeError):
-    """KVM is there, but not for this user."""
+    """This user may not open KVM's device."""
 
     def __init__(self, device: str) -> None:
         super().__init__(
@@ -52,10 +52,10 @@ class NoPermission(ProbeError):
 
 
 class KvmFailed(ProbeError):
-    """KVM refused what it is asked of every virtual machine.
+    """KVM refused a call that every virtual machine needs.
 
-    :ivar errno: of the system call
-    :ivar reason: its name
+    :ivar errno: the error number of the system call
+    :ivar reason: the name of that number
     """
 
     def __init__(self, what: str, errno: int, reason: str) -> None:

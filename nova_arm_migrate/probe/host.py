@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""The machine this runs on, asked through KVM, /proc and /sys."""
+"""The probe of the local host: reads KVM, /proc and /sys."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -39,10 +39,10 @@ from nova_arm_migrate.probe.system import parse_list
 from nova_arm_migrate.probe.system import System
 from nova_arm_migrate.probe.trial import trial_on
 
-#: What os.uname().machine says where this can run.
+#: os.uname().machine on a machine where the probe can run.
 ARM64 = 'aarch64'
 
-#: KVM capabilities that a profile keeps, KVM_CAP_ARM_ left out of the name.
+#: KVM capabilities in a profile; the names omit KVM_CAP_ARM_.
 CAPABILITIES = {
     'EL1_32BIT': 93,
     'PMU_V3': 126,
@@ -77,12 +77,12 @@ _LONGEST_REASON = 120
 class LocalHost:
     """The real `HostProbe`. Keeps no state between calls.
 
-    :param qemu: the version of QEMU, if the caller knows it; else the
-        program is asked. libvirt likewise
+    :param qemu: the version of QEMU; None runs the program to find it
+    :param libvirt: the version of libvirt; None runs the program to find it
     :param degraded: leave out what can't be read instead of raising
-    :param root: directory that /proc and /sys are read below
-    :param device: of KVM
-    :param machine: as os.uname() names it; None to ask
+    :param root: the directory that contains /proc and /sys
+    :param device: the path of KVM's device
+    :param machine: as in os.uname(); None calls os.uname()
     """
 
     def __init__(
@@ -103,10 +103,10 @@ class LocalHost:
         self._machine = machine or os.uname().machine
 
     def host(self) -> Host:
-        """Return the host's profile; the same host gives the same one.
+        """Return the host's profile; the same host gives the same profile.
 
         :raises ProbeError: if this is not an Arm64 machine or KVM can't be
-            asked, unless degraded
+            used; not raised if degraded
         """
         host = _Assembly()
         cores: tuple[Core, ...] = ()
@@ -145,9 +145,9 @@ class LocalHost:
     def guest_view(
         self, disabled: frozenset[str], gic: int | None = None
     ) -> GuestView:
-        """Return what KVM shows a vCPU that is made now.
+        """Return what KVM shows to a new vCPU.
 
-        :raises ProbeError: if KVM can't be asked
+        :raises ProbeError: if KVM can't be used
         """
         with self._scratch(disabled, gic) as (machine, features):
             return scratch.view(machine.vcpu, features)
@@ -180,7 +180,7 @@ class LocalHost:
     def _scratch(
         self, disabled: frozenset[str], gic: int | None
     ) -> Iterator[tuple[scratch.Machine, frozenset[str]]]:
-        """Make the machine that QEMU would make for a guest."""
+        """Create the machine that QEMU would create for a guest."""
         self._check_machine()
         try:
             cores = self._system.cores()
@@ -236,7 +236,7 @@ class LocalHost:
 
 
 class _Assembly:
-    """Gathers a profile, and why parts of it are absent."""
+    """Collects a profile, and the reasons why parts of it are absent."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
@@ -262,9 +262,9 @@ class _Assembly:
 
 @contextlib.contextmanager
 def steady(cores: tuple[Core, ...]) -> Iterator[None]:
-    """Keep this thread on cores of the first kind, where there are several.
+    """Pin this thread to cores of the first kind, if there are several.
 
-    A new vCPU takes MIDR_EL1 from the core that its thread is on.
+    A new vCPU gets MIDR_EL1 from the core on which its thread runs.
     """
     if len(cores) < 2:
         yield
@@ -289,10 +289,10 @@ def steady(cores: tuple[Core, ...]) -> Iterator[None]:
 def disagreements(
     host: Host, disabled: frozenset[str], view: GuestView
 ) -> tuple[str, ...]:
-    """Return where KVM shows a guest something else than the core derives.
+    """Return where KVM's view of a guest differs from the derived one.
 
-    :param host: the profile of the host that the view is of
-    :returns: one line each; empty if `core.vcpu.offered` is right
+    :param host: the profile of the host on which the view was taken
+    :returns: one line each; empty if `core.vcpu.with_features_off` is right
     """
     derived = with_features_off(host, disabled)
     lines = [

@@ -14,7 +14,7 @@
 """What QEMU does with the registers of an incoming guest.
 
 Source: ``write_list_to_kvmstate`` in ``target/arm/kvm.c``; for registers
-that the destination lacks see `core.incoming`.
+that the destination does not have see `core.incoming`.
 """
 
 from nova_arm_migrate.core.incoming import Fate
@@ -24,15 +24,15 @@ from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.vcpu import with_own_gic
 
-#: Why no trial can be made of a guest without a register list.
+#: Why no trial is possible for a guest without a register list.
 NO_LIST = "the guest's record has no list of its registers"
 
 
 def writes(guest: Guest, listed: frozenset[int]) -> list[tuple[int, int]]:
     """Return the (code, value) pairs to write, in QEMU's order.
 
-    Only registers whose values a profile keeps: others hold the state of a
-    running guest, which KVM does not judge.
+    Contains only registers whose values a profile stores. The others hold
+    the state of a running guest, which KVM does not check.
 
     :param listed: the registers that the destination has
     """
@@ -48,12 +48,12 @@ def writes(guest: Guest, listed: frozenset[int]) -> list[tuple[int, int]]:
 def missing(
     guest: Guest, listed: frozenset[int], qemu: str | None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the registers that fail the load, and those that may.
+    """Return the missing registers that fail the load, or may fail it.
 
     :param listed: the registers that the destination has
     :param qemu: the version of the destination's QEMU
-    :returns: codes of the guest's registers that the destination lacks and
-        its QEMU does not drop; codes of those that it may drop
+    :returns: codes of the guest's registers that the destination does not
+        have and its QEMU does not drop; codes of those that QEMU may drop
     """
     fails, may_fail = [], []
     lacks = (guest.listed or frozenset()) - listed

@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""KVM's own interface, as far as a scratch vCPU needs it.
+"""The part of KVM's interface that a scratch vCPU needs.
 
 Sources: ``include/uapi/linux/kvm.h``, ``arch/arm64/include/uapi/asm/kvm.h``
 and ``Documentation/virt/kvm/api.rst`` of Linux. A scratch VM has no memory
-and its vCPU never runs: it costs the host a few pages, for milliseconds.
+and its vCPU never runs. It needs a few pages of the host for milliseconds.
 """
 
 import array
@@ -63,14 +63,14 @@ KVM_CAP_ARM_PTRAUTH_GENERIC = 172
 KVM_CAP_ARM_NISV_TO_USER = 177
 KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES = 230
 
-#: IPA bits of a VM where KVM does not tell: KVM_CAP_ARM_VM_IPA_SIZE is 0.
+#: IPA bits of a VM if KVM does not report them (KVM_CAP_ARM_VM_IPA_SIZE is 0).
 DEFAULT_IPA_BITS = 40
 
 KVM_CREATE_DEVICE_TEST = 1
 
 KVM_ARM_VCPU_PSCI_0_2 = 2
-#: Features as QEMU's properties name them, to bits of KVM_ARM_VCPU_INIT.
-#: QEMU sets both halves of pointer authentication, or none.
+#: Bits of KVM_ARM_VCPU_INIT by the name of QEMU's property. QEMU sets both
+#: bits of pointer authentication, or none.
 FEATURE_BITS = {'pmu': (3,), 'sve': (4,), 'pauth': (5, 6)}
 #: The capability that each of those bits needs.
 FEATURE_CAPABILITIES = {
@@ -84,14 +84,14 @@ VCPU_PMU = 0
 VCPU_PMU_IRQ = 0
 VCPU_PMU_INIT = 1
 VCPU_PVTIME = 2
-#: The virt machine's interrupt of the PMU: PPI 7, after 16 of other kinds.
+#: The PMU's interrupt in the virt machine: PPI 7. PPIs start at 16.
 PMU_IRQ = 23
 
 KVM_REG_ARM64_SVE_VLS = 0x606000000015FFFF
 _SVE_VLS_WORDS = 8
 
-#: Room for the registers of a vCPU, SVE registers included: more than any
-#: kernel lists today (270 without SVE, 320 with it).
+#: Room for the list of a vCPU's registers. This is more than any kernel lists
+#: today (270 without SVE, 320 with it).
 _REGISTERS = 1024
 
 #: The Feature ID space: op0 3, op1 {0, 1, 3}, CRn 0, CRm 0-7, op2 0-7
@@ -102,19 +102,19 @@ _FEATURE_ID_SIZE = 3 * 8 * 8
 
 
 class _Asked(Descriptor):
-    """A descriptor that KVM_CHECK_EXTENSION can be asked of."""
+    """A descriptor that supports KVM_CHECK_EXTENSION."""
 
     def capability(self, number: int) -> int:
-        """Return KVM_CHECK_EXTENSION of a KVM_CAP_ number, at least 0."""
+        """Return KVM_CHECK_EXTENSION of a KVM_CAP_ number; 0 or more."""
         return max(
             0, self._call('KVM_CHECK_EXTENSION', KVM_CHECK_EXTENSION, number)
         )
 
 
 class Kvm(_Asked):
-    """``/dev/kvm``, opened.
+    """An open ``/dev/kvm``.
 
-    :raises NoKvm: if there is no such device, or it speaks another version
+    :raises NoKvm: if there is no such device, or its API has another version
     :raises NoPermission: if the user may not open it
     """
 
@@ -132,8 +132,7 @@ class Kvm(_Asked):
             if version != API_VERSION:
                 raise NoKvm(
                     device,
-                    f'KVM speaks version {version} of its'
-                    f' interface, not {API_VERSION}',
+                    f"KVM's API has version {version}, not {API_VERSION}",
                 )
         except BaseException:
             self.close()
@@ -154,9 +153,9 @@ class Kvm(_Asked):
     def scratch_vm(self, ipa_bits: int) -> 'ScratchVM':
         """Return a new virtual machine.
 
-        :raises KvmFailed: if KVM makes none
+        :raises KvmFailed: if KVM creates none
         """
-        # 0 is the default size, all that kernels before 4.20 take.
+        # 0 is the default size; kernels before 4.20 accept only that.
         kind = 0 if ipa_bits == DEFAULT_IPA_BITS else ipa_bits
         return ScratchVM(self._call('KVM_CREATE_VM', KVM_CREATE_VM, kind))
 
@@ -165,7 +164,7 @@ class ScratchVM(_Asked):
     """A virtual machine without memory."""
 
     def gic_versions(self) -> tuple[int, ...]:
-        """Return the versions of the GIC that KVM emulates, ascending."""
+        """Return the GIC versions that KVM emulates, ascending."""
         return tuple(
             version
             for version, kind in GIC_DEVICES.items()
@@ -173,7 +172,7 @@ class ScratchVM(_Asked):
         )
 
     def _emulates(self, kind: int) -> bool:
-        """Source: KVM_CREATE_DEVICE_TEST makes nothing."""
+        """Ask with KVM_CREATE_DEVICE_TEST, which creates no device."""
         request = bytearray(
             struct.pack('=III', kind, 0, KVM_CREATE_DEVICE_TEST)
         )
@@ -184,9 +183,9 @@ class ScratchVM(_Asked):
         return True
 
     def turn_on_as_qemu(self) -> None:
-        """Enable what QEMU's ``kvm_arch_init`` enables of every machine.
+        """Enable what QEMU's ``kvm_arch_init`` enables for every machine.
 
-        QEMU goes on where KVM refuses it.
+        QEMU continues if KVM refuses it.
         """
         if self.capability(KVM_CAP_ARM_NISV_TO_USER):
             try:
@@ -201,8 +200,8 @@ class ScratchVM(_Asked):
     def vgic(self, version: int) -> VgicDevice:
         """Return an interrupt controller for the machine and its vCPU.
 
-        :param version: one out of `gic_versions`
-        :raises KvmFailed: if KVM makes none
+        :param version: one of `gic_versions`
+        :raises KvmFailed: if KVM creates none
         """
         request = bytearray(struct.pack('=III', GIC_DEVICES[version], 0, 0))
         self._call('KVM_CREATE_DEVICE', KVM_CREATE_DEVICE, request)
@@ -215,10 +214,10 @@ class ScratchVM(_Asked):
         return device
 
     def writable_masks(self) -> dict[int, int] | None:
-        """Return the writable bits of registers by code, without zeros.
+        """Return the writable bits by register code, without zeros.
 
-        :returns: None if the kernel does not tell (before 6.7)
-        :raises KvmFailed: if it should and does not
+        :returns: None if the kernel does not report them (before 6.7)
+        :raises KvmFailed: if it has the capability and the call fails
         """
         ranges = self.capability(KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES)
         if not ranges & 1 << _FEATURE_ID_RANGE:
@@ -246,10 +245,10 @@ class ScratchVM(_Asked):
     ) -> 'ScratchVCPU':
         """Return the first vCPU of the machine.
 
-        :param features: names out of FEATURE_BITS
-        :param sve_off: vector lengths that are switched off, in bits. The
-            shortest of them that KVM has goes with all longer ones
-        :raises KvmFailed: if KVM makes none
+        :param features: names from FEATURE_BITS
+        :param sve_off: vector lengths to switch off, in bits. The shortest
+            one that KVM has also switches off all longer lengths
+        :raises KvmFailed: if KVM creates none
         """
         target = bytearray(32)
         self._call(
@@ -279,7 +278,7 @@ class ScratchVCPU(Descriptor):
 
         :param target: struct kvm_vcpu_init of KVM_ARM_PREFERRED_TARGET
         :param sve_off: as for `ScratchVM.scratch_vcpu`
-        :raises KvmFailed: if KVM does not take them
+        :raises KvmFailed: if KVM refuses them
         """
         bits = 1 << KVM_ARM_VCPU_PSCI_0_2
         for name in features:
@@ -302,11 +301,11 @@ class ScratchVCPU(Descriptor):
             )
 
     def start_pmu(self) -> None:
-        """Give the PMU its interrupt: ``kvm_arm_pmu_set_irq`` and ``_init``.
+        """Set the PMU's interrupt, like ``kvm_arm_pmu_set_irq`` and ``_init``.
 
-        The machine has its GIC.
+        The machine must have its GIC.
 
-        :raises KvmFailed: if KVM does not take it
+        :raises KvmFailed: if KVM refuses it
         """
         irq = array.array('i', [PMU_IRQ])
         self._attribute(
@@ -324,9 +323,9 @@ class ScratchVCPU(Descriptor):
         )
 
     def has_steal_time(self) -> bool:
-        """Whether QEMU could give it a steal time page.
+        """Whether QEMU could give the vCPU a steal time page.
 
-        QEMU aborts where KVM has the capability and not this.
+        QEMU aborts if KVM has the capability but not this attribute.
         """
         try:
             self._attribute(
@@ -366,9 +365,9 @@ class ScratchVCPU(Descriptor):
         )
 
     def register_list(self) -> tuple[int, ...]:
-        """Return the ids of all registers, ascending, as QEMU sorts them.
+        """Return the ids of all registers, ascending as in QEMU.
 
-        :raises KvmFailed: if KVM does not tell
+        :raises KvmFailed: if KVM does not return it
         """
         room = _REGISTERS
         while True:
@@ -378,7 +377,7 @@ class ScratchVCPU(Descriptor):
                 retried(self._descriptor, KVM_GET_REG_LIST, ids)
                 break
             except OSError as error:
-                # With E2BIG KVM says the number.
+                # With E2BIG KVM returns the needed number.
                 if error.errno != errno.E2BIG or ids[0] <= room:
                     raise failed('KVM_GET_REG_LIST', error) from None
                 room = ids[0]
@@ -388,7 +387,7 @@ class ScratchVCPU(Descriptor):
         """Return the value of a register of at most 64 bits.
 
         :param register: its KVM id
-        :raises KvmFailed: if KVM does not tell
+        :raises KvmFailed: if KVM does not return it
         """
         value = array.array('Q', [0])
         self._call(
@@ -416,7 +415,7 @@ class ScratchVCPU(Descriptor):
         return 0
 
     def writer(self, register: int) -> Callable[[int], int]:
-        """Return `write` for one register that is written many times."""
+        """Return a faster `write` for many writes to one register."""
         buffer = array.array('Q', [0])
         request = self._one_reg(register, buffer)
 

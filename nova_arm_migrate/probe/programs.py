@@ -11,22 +11,22 @@
 # under the License.
 
 
-"""Versions of QEMU and libvirt, asked of the programs themselves."""
+"""Versions of QEMU and libvirt, as the programs print them."""
 
 import re
 import subprocess
 
 from nova_arm_migrate.probe.errors import ProbeError
 
-#: Seconds that a program has to tell its version: it loads libraries for
-#: that, and in an emulated machine the more slowly.
+#: Seconds that a program may need to print its version: it loads libraries,
+#: which is slow in an emulated machine.
 TIMEOUT = 20.0
 
 _VERSION = re.compile(r'\d+(?:\.\d+)+')
 
 QEMU = (
     ('qemu-system-aarch64', '--version'),
-    # Where the Red Hat family puts it, outside of PATH.
+    # The Red Hat family installs it here, outside of PATH.
     ('/usr/libexec/qemu-kvm', '--version'),
 )
 LIBVIRT = (
@@ -42,7 +42,7 @@ def version(
     """Return the version that the first program found prints: ``10.0.2``.
 
     :param timeout: seconds
-    :raises ProbeError: if none is found, or none tells
+    :raises ProbeError: if none is found, or none prints a version
     """
     reason = f'no {commands[0][0]} found'
     for command in commands:

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""A host played back from its profile: the twin of the real probe."""
+"""A probe that answers from a profile instead of a real host."""
 
 from nova_arm_migrate.core.gic import find_gic
 from nova_arm_migrate.core.guest_view import GuestView
@@ -30,10 +30,10 @@ from nova_arm_migrate.probe.errors import ProbeError
 
 
 class RecordedHost:
-    """Answers as the host would that the profile was taken on.
+    """Gives the answers of the host from which the profile was taken.
 
-    What KVM shows a guest follows from `core.vcpu.offered`, and what it
-    refuses from `core.rules`; the lab holds both against real kernels.
+    `core.vcpu.with_features_off` derives what KVM shows to a guest, and
+    `core.rules` what KVM refuses. The lab compares both with real kernels.
     """
 
     def __init__(self, profile: Host) -> None:
@@ -46,7 +46,7 @@ class RecordedHost:
     def guest_view(
         self, disabled: frozenset[str], gic: int | None = None
     ) -> GuestView:
-        """Return what the host shows a guest.
+        """Return what the host shows to a guest.
 
         :raises ProbeError: if the profile has no register list
         """
@@ -60,7 +60,7 @@ class RecordedHost:
         )
 
     def trial(self, guest: Guest) -> Trial:
-        """Judge the guest's registers by the rule of each."""
+        """Judge each of the guest's registers by its rule."""
         seen = with_features_off(self._profile, guest.disabled)
         if guest.listed is None:
             return Trial(ran=False, why_not=incoming.NO_LIST)
@@ -93,8 +93,8 @@ class RecordedHost:
 def _refuses(host: Host, register: Register, value: int) -> bool:
     """Whether KVM refuses the value.
 
-    The rule can't tell what hardware hides from guests; without a hardware
-    the value is refused.
+    The rule can't know what the hardware hides from guests. Here there is no
+    hardware, so a value that the rule can't judge counts as refused.
     """
     if value == host.values.read(register.code):
         return False

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""A scratch machine as QEMU would make it, and what its vCPU shows."""
+"""Create a scratch machine as QEMU does, and read its vCPU."""
 
 from collections.abc import Collection
 from collections.abc import Iterator
@@ -31,10 +31,11 @@ from nova_arm_migrate.probe.vgic import VgicDevice
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Machine:
-    """A scratch VM with the vCPU and the GIC that QEMU would give it.
+    """A scratch VM with the vCPU and the GIC that QEMU would create.
 
-    :ivar vm: the machine; vcpu: its only one
-    :ivar vgic: None where KVM emulates no GIC
+    :ivar vm: the machine
+    :ivar vcpu: its only vCPU
+    :ivar vgic: None if KVM emulates no GIC
     """
 
     vm: kvm.ScratchVM
@@ -49,13 +50,13 @@ def machine(
     sve_off: Collection[int] = (),
     gic: int | None = None,
 ) -> Iterator[Machine]:
-    """Make a machine in the order in which QEMU's ``virt`` does it.
+    """Create a machine in the order of QEMU's ``virt``.
 
     :param features: of the vCPU
     :param sve_off: as for `ScratchVM.scratch_vcpu`
-    :param gic: the version that the guest has. Without it, or where KVM
-        does not emulate that one, the newest that it does
-    :raises KvmFailed: if KVM makes none
+    :param gic: the version that the guest has. If it is None, or KVM does not
+        emulate it, the newest version that KVM emulates is used
+    :raises KvmFailed: if KVM creates none
     """
     with contextlib.ExitStack() as stack:
         vm = stack.enter_context(device.scratch_vm(device.ipa_bits()))
@@ -72,10 +73,10 @@ def machine(
 
 
 def view(vcpu: kvm.ScratchVCPU, features: frozenset[str]) -> GuestView:
-    """Return what a vCPU shows.
+    """Return the registers and lengths that a vCPU shows.
 
-    :param features: those the vCPU was made with
-    :raises KvmFailed: if KVM does not tell
+    :param features: the features with which the vCPU was created
+    :raises KvmFailed: if KVM does not return them
     """
     values, listed = {}, set()
     for register in vcpu.register_list():
@@ -104,11 +105,11 @@ def sve_lengths_off(disabled: frozenset[str]) -> frozenset[int]:
 def shown_with(
     vcpu: kvm.ScratchVCPU, seen: GuestView
 ) -> tuple[tuple[int, int], ...]:
-    """Return ID registers that a machine with another GIC shows otherwise.
+    """Return the ID registers that differ with another GIC.
 
-    :param vcpu: of that machine
-    :param seen: what the host's profile has
-    :raises KvmFailed: if KVM does not tell
+    :param vcpu: of the machine with that GIC
+    :param seen: the view in the host's profile
+    :raises KvmFailed: if KVM does not return them
     """
     values = [
         (code, vcpu.read(kvm_id(code)))

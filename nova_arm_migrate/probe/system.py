@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""What the kernel tells about a host in /proc and /sys.
+"""What the kernel reports about a host in /proc and /sys.
 
-Everything is read below a root directory, so that a recorded tree can stand
-for a host. Each function raises `ProbeError` with the reason if the kernel
-does not tell.
+All paths are below a root directory, so that a recorded tree can replace a
+host. Each function raises `ProbeError` with the reason if the kernel does not
+report the value.
 """
 
 import pathlib
@@ -54,7 +54,7 @@ class System:
     def kernel_release(self) -> str:
         """Return the kernel's release: ``6.12.41`` of 6.12.41+deb13-arm64.
 
-        A distribution's suffix says nothing that the registers don't.
+        A distribution's suffix adds nothing to what the registers show.
         """
         release = self._text('proc/sys/kernel/osrelease')
         match = _RELEASE.match(release)
@@ -103,7 +103,7 @@ class System:
         return size
 
     def hwcap(self) -> tuple[int, ...]:
-        """Return AT_HWCAP and those that follow, trailing zeros left out."""
+        """Return AT_HWCAP and its successors, without trailing zeros."""
         vector = self._auxiliary_vector()
         if AT_HWCAP[0] not in vector:
             raise ProbeError('/proc/self/auxv: no AT_HWCAP in it')
@@ -130,7 +130,7 @@ class System:
         )
 
     def device_tree_timer_frequency(self) -> int:
-        """Return the timer's clock-frequency, Hz, that few trees have."""
+        """Return the timer's clock-frequency in Hz; few trees have it."""
         data = self._bytes(
             'sys/firmware/devicetree/base/timer/clock-frequency'
         )
@@ -140,7 +140,7 @@ class System:
 
 
 def parse_list(text: str) -> list[int]:
-    """Return the numbers of a list as the kernel writes it: ``0-3,8``.
+    """Return the numbers in a list of the kernel's format: ``0-3,8``.
 
     :raises ProbeError: if it is not such a list
     """
@@ -155,7 +155,7 @@ def parse_list(text: str) -> list[int]:
 
 
 def format_list(numbers: list[int]) -> str:
-    """Return ascending numbers as the kernel writes them."""
+    """Return ascending numbers in the kernel's format."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:

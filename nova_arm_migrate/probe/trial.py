@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Write a guest's registers to a scratch vCPU: what QEMU will do."""
+"""The trial: write a guest's registers to a scratch vCPU, as QEMU does."""
 
 from collections.abc import Callable
 
@@ -27,14 +27,14 @@ from nova_arm_migrate.probe.scratch import Machine
 
 
 def trial_on(machine: Machine, guest: Guest, qemu: Callable[[], str]) -> Trial:
-    """Write all that the guest has, and collect what is refused.
+    """Write all registers of the guest, and collect the refused ones.
 
-    QEMU's ``write_list_to_kvmstate`` also goes on after a refusal. The GIC
-    is a device of its own, which QEMU restores after the CPUs.
+    Like QEMU's ``write_list_to_kvmstate``, this continues after a refusal. The
+    GIC is a separate device, which QEMU restores after the CPUs.
 
-    :param machine: fresh, with the features and the GIC that QEMU would set
+    :param machine: new, with the features and the GIC that QEMU would set
     :param qemu: returns the version of the QEMU here, or raises
-        `ProbeError`; asked only where it matters
+        `ProbeError`; called only if the result depends on it
     :raises ProbeError: if KVM does not list the vCPU's registers
     """
     if guest.listed is None:

@@ -11,11 +11,12 @@
 # under the License.
 
 
-"""Write values to a scratch vCPU, to see where KVM departs from the tables.
+"""Write values to a scratch vCPU, to find where KVM differs from the tables.
 
-A vCPU that has never run lets a value be set back, so all of it is done on
-one, a field at a time; it is left as it was. Each try is a call of KVM: the
-fields that the kernel says are writable are taken by its word.
+KVM lets a vCPU that has never run set a value back. So one vCPU is enough: one
+field is changed at a time, and the vCPU is restored at the end. Each try is a
+call of KVM. To save calls, fields that the kernel reports as writable are not
+tried.
 """
 
 from collections.abc import Callable
@@ -40,21 +41,24 @@ from nova_arm_migrate.core.tried import WIDEST
 from nova_arm_migrate.probe import kvm
 
 _ID_REGISTERS = (Judge.FEATURES, Judge.FEATURES_32BIT)
-#: Fields that KVM shows as the machine's GIC has them, and judges as the
-#: host's (kvm_vgic_finalize_idregs).
+#: KVM shows these fields for the machine's GIC, but checks them against the
+#: host's GIC (kvm_vgic_finalize_idregs).
 _OF_THE_GIC = ('GIC', 'GCIE')
-#: Of CLIDR_EL1, a cache of the seventh level; of CCSIDR_EL1, a bit of the
-#: number of ways: set_clidr() and set_ccsidr() do not look at either.
+#: CLIDR_EL1: a cache of the seventh level. CCSIDR_EL1: a bit of the number of
+#: ways. set_clidr() and set_ccsidr() check neither.
 _CLIDR_CTYPE7 = 1 << 18
 _CCSIDR_WAYS = 1 << 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answers:
-    """What KVM answered.
+    """KVM's answers.
 
-    :ivar writable: as `Host.writable`; found by trying if the kernel does
-        not tell; tried, hypercalls, own_caches: as there
+    :ivar writable: as `Host.writable`; found by tries if the kernel does not
+        report it
+    :ivar tried: as `Host.tried`
+    :ivar hypercalls: as `Host.hypercalls`
+    :ivar own_caches: as `Host.own_caches`
     """
 
     writable: Values
@@ -68,10 +72,11 @@ def answers(
 ) -> Answers:
     """Try the fields of ID registers, caches and hypercall bitmaps.
 
-    :param vcpu: fresh; as it was when this returns
-    :param seen: what it shows
-    :param masks: what the kernel says is writable, None if it does not
-    :raises KvmFailed: if KVM does not show a value that it has taken
+    :param vcpu: new; it is restored before this returns
+    :param seen: what the vCPU shows
+    :param masks: the bits that the kernel reports as writable; None if it
+        does not report them
+    :raises KvmFailed: if KVM does not return a value that it has accepted
     """
     writable = dict(masks or {})
     tried: dict[int, list[Answer]] = {}
@@ -116,12 +121,12 @@ def _all(field: Field) -> range:
 def _to_try(
     register: Register, field: Field, limit: int, mask: int | None
 ) -> Sequence[int]:
-    """Return the values of a field that are worth a call of KVM.
+    """Return the values of a field that need a call of KVM.
 
-    Where the kernel tells that a field is writable, and no kernel is known
-    to judge it by more than its type: none. All values of the others; but
-    a few of the registers for 32-bit code where the kernel tells nothing,
-    which are as many again.
+    No values, if the kernel reports the field as writable and all known
+    kernels check it by its type only. A few values for a field of the
+    registers for 32-bit code, if the kernel reports nothing: these double the
+    number of fields. All values otherwise.
     """
     judged = (
         field.least
@@ -140,9 +145,9 @@ def _to_try(
 
 
 def _id_registers(seen: GuestView) -> Iterator[Register]:
-    """The registers to try; those for 32-bit code only where there is any.
+    """Yield the registers to try; for 32-bit code only if it is supported.
 
-    KVM ignores what is written to them without (``aa32_id_visibility``).
+    Otherwise KVM ignores writes to them (``aa32_id_visibility``).
     """
     has_32bit = seen.values.read(ID_AA64PFR0_EL1) & 0xF == 2
     for code in sorted(seen.listed):
@@ -162,7 +167,7 @@ def _field(
     limit: int,
     raws: Sequence[int],
 ) -> Answer:
-    """Write values of a field, the rest as the host has it."""
+    """Write values of a field; the rest of the register is the host's."""
     number = kvm_id(register.code)
     write = vcpu.writer(number)
     accepted, ignored = 1 << field.raw(limit), 0
@@ -182,14 +187,14 @@ def _field(
 
 
 def _is_writable(field: Field, answer: Answer, limit: int) -> bool:
-    """Whether KVM takes and keeps another value than the host's own."""
+    """Whether KVM accepts and keeps a value other than the host's."""
     return answer.accepted & ~answer.ignored != 1 << field.raw(limit)
 
 
 def _is_expected(
     field: Field, raws: Sequence[int], answer: Answer, limit: int, mask: int
 ) -> bool:
-    """Whether KVM did what the tables say of it."""
+    """Whether KVM did what the tables predict."""
     if answer.ignored & ~_as_zero(field):
         return False
     return all(
@@ -200,15 +205,16 @@ def _is_expected(
 
 
 def _as_zero(field: Field) -> int:
-    """The bit of the value that the tables know to be taken for 0."""
+    """Return the bit of the value that KVM, by the tables, treats as 0."""
     return 0 if field.as_zero is None else 1 << field.as_zero
 
 
 def _hypercalls(vcpu: kvm.ScratchVCPU, seen: GuestView) -> dict[int, int]:
-    """Return all bits of each hypercall bitmap that KVM takes.
+    """Return all bits of each hypercall bitmap that KVM accepts.
 
-    Only where they are more than it shows. Each kernel has those up to some
-    bit, without gaps (KVM_ARM_SMCCC_STD_FEATURES and the like).
+    A bitmap is included only if KVM accepts more bits than it shows. Each
+    kernel accepts all bits up to a limit, without gaps
+    (KVM_ARM_SMCCC_STD_FEATURES and the like).
     """
     found = {}
     for code in sorted(seen.listed):
@@ -229,9 +235,9 @@ def _hypercalls(vcpu: kvm.ScratchVCPU, seen: GuestView) -> dict[int, int]:
 
 
 def _caches(vcpu: kvm.ScratchVCPU, seen: GuestView) -> bool | None:
-    """Whether KVM takes another description of the caches.
+    """Whether KVM accepts another description of the caches.
 
-    :returns: None if it shows none
+    :returns: None if KVM shows no description
     """
     changes = [
         (code, bit)

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What the rest of the project asks of a host, real or recorded."""
+"""The interface of a host probe, real or recorded."""
 
 import typing
 
@@ -22,29 +22,29 @@ from nova_arm_migrate.core.trial import Trial
 
 
 class HostProbe(typing.Protocol):
-    """One host, asked anew at every call. Safe to call from any thread."""
+    """A host that is probed again at every call. Thread-safe."""
 
     def host(self) -> Host:
         """Return the host's profile.
 
-        :raises ProbeError: if there is none to be had
+        :raises ProbeError: if the host can't be probed
         """
         ...
 
     def guest_view(
         self, disabled: frozenset[str], gic: int | None = None
     ) -> GuestView:
-        """Return what KVM shows a guest that starts here now.
+        """Return what KVM shows to a guest that starts here now.
 
         :param disabled: as `Guest.disabled`
         :param gic: version of its GIC; None for the newest that KVM has
-        :raises ProbeError: if KVM can't be asked
+        :raises ProbeError: if KVM can't be used
         """
         ...
 
     def trial(self, guest: Guest) -> Trial:
-        """Write the guest's registers to a fresh scratch vCPU.
+        """Write the guest's registers to a new scratch vCPU.
 
-        What keeps the trial from being made is in `Trial.why_not`.
+        If the trial is not possible, `Trial.why_not` gives the reason.
         """
         ...

@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""Registers that a program may read itself: CNTFRQ_EL0 and DCZID_EL0.
+"""Registers that a user program may read: CNTFRQ_EL0 and DCZID_EL0.
 
-KVM does not virtualise them: a guest reads the hardware's. No file shows
-them, so a few instructions are run; Linux lets EL0 read both on every Arm64
-machine, trapped and emulated where an erratum asks for it.
+KVM does not virtualise them: a guest reads the hardware's values. No file
+shows them, so this module runs the MRS instruction. Linux lets EL0 read both
+on every Arm64 machine; it traps and emulates the read if an erratum needs it.
 """
 
 import mmap
@@ -33,26 +33,26 @@ DCZID_EL0 = 0xD53B00E0
 
 
 def read(instruction: int) -> int:
-    """Run one MRS to x0, and return what it read.
+    """Run one MRS to x0, and return the value.
 
     :param instruction: CNTFRQ_EL0 or DCZID_EL0
-    :raises ProbeError: if this is no Arm64 machine, Python has no ctypes,
-        or the machine does not let code be mapped
+    :raises ProbeError: if this is not an Arm64 machine, Python has no ctypes,
+        or the code can't be mapped
     """
     machine = os.uname().machine
     if machine != 'aarch64':
-        raise ProbeError(f'only an Arm64 machine can tell, not {machine}')
+        raise ProbeError(f'needs an Arm64 machine, this is {machine}')
     return run(struct.pack('<II', instruction, _RET))
 
 
 def run(code: bytes) -> int:
-    """Call machine code that takes nothing and returns 64 bits.
+    """Call machine code that has no arguments and returns 64 bits.
 
-    It is written to a file and then mapped for reading and executing,
-    never for writing: service managers and SELinux forbid having both.
+    The code is written to a file and then mapped for reading and executing,
+    never for writing: service managers and SELinux forbid memory that is both
+    writable and executable.
 
-    :raises ProbeError: if Python has no ctypes, or the machine does not let
-        code be mapped
+    :raises ProbeError: if Python has no ctypes, or the code can't be mapped
     """
     try:
         import ctypes

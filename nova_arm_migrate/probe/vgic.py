@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""KVM's interrupt controller, set up as QEMU's ``virt`` machine does it.
+"""KVM's interrupt controller, set up like QEMU's ``virt`` machine.
 
 Sources: ``Documentation/virt/kvm/devices/arm-vgic.rst`` and
 ``arm-vgic-v3.rst`` of Linux; ``hw/intc/arm_gicv3_kvm.c``,
@@ -27,8 +27,8 @@ from nova_arm_migrate.probe.descriptor import KVM_GET_DEVICE_ATTR
 from nova_arm_migrate.probe.descriptor import KVM_SET_DEVICE_ATTR
 from nova_arm_migrate.probe.errors import KvmFailed
 
-#: GIC version to KVM_DEV_TYPE_ARM_VGIC_V*. Version 5 has a number too, and
-#: no QEMU that uses it.
+#: KVM_DEV_TYPE_ARM_VGIC_V* by GIC version. Version 5 also has a number, but
+#: no QEMU uses it.
 GIC_DEVICES = {2: 5, 3: 7}
 
 # arch/arm64/include/uapi/asm/kvm.h: KVM_DEV_ARM_VGIC_GRP_*.
@@ -40,7 +40,7 @@ GROUP_REDISTRIBUTOR = 5
 GROUP_INTERFACE = 6
 CONTROL_INIT = 0
 
-#: Interrupts of the virt machine: 256, and 32 of each CPU's own.
+#: Interrupts of the virt machine: 256, and 32 private to each CPU.
 IRQS = 288
 _DISTRIBUTOR_BASE = 0x08000000
 #: Redistributors of 123 CPUs, region 0 (KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION).
@@ -54,16 +54,16 @@ ADDRESSES = {
 
 
 class VgicDevice(Descriptor):
-    """An interrupt controller in a scratch VM that has its vCPU."""
+    """An interrupt controller in a scratch VM that already has its vCPU."""
 
     def __init__(self, descriptor: int, version: int) -> None:
         super().__init__(descriptor)
         self.version = version
 
     def set_up(self) -> None:
-        """Initialise it, in QEMU's order: the addresses come last.
+        """Initialise the GIC in QEMU's order: the addresses come last.
 
-        :raises KvmFailed: if KVM does not take it
+        :raises KvmFailed: if KVM refuses it
         """
         self._set(GROUP_IRQS, 0, array.array('I', [IRQS]))
         self._attribute(
@@ -76,10 +76,10 @@ class VgicDevice(Descriptor):
             self._set(GROUP_ADDRESS, kind, array.array('Q', [address]))
 
     def facts(self) -> Vgic:
-        """Return what the new controller is like, and try its revisions.
+        """Return the registers of a new controller; try its revisions.
 
-        What KVM does not tell is None: kernels before 4.11 have no access to
-        a GICv3's registers.
+        A value that KVM does not report is None: kernels before 4.11 give no
+        access to a GICv3's registers.
         """
         distributor = self._read(GROUP_DISTRIBUTOR, gic.GICD_IIDR, 'I')
         three = self.version == 3
@@ -96,7 +96,7 @@ class VgicDevice(Descriptor):
         )
 
     def _revisions(self, iidr: int | None) -> int | None:
-        """What GICD_IIDR.Revision may be; KVM judges nothing but that."""
+        """Return the possible GICD_IIDR.Revision; KVM checks only that."""
         if iidr is None:
             return None
         found = 0
@@ -108,11 +108,12 @@ class VgicDevice(Descriptor):
         return found
 
     def restore(self, vgic: Vgic) -> tuple[tuple[int, str], ...]:
-        """Write what QEMU restores of a guest's controller.
+        """Write the registers that QEMU restores for a guest's controller.
 
-        Only what depends on a host; the rest is the running guest's state.
+        Writes only what depends on the host; the rest is the state of the
+        running guest.
 
-        :returns: (register code, name of the errno) of what KVM refuses
+        :returns: (register code, name of the errno) of each refused register
         """
         if vgic.ctlr is None or self.version != 3:
             return ()
@@ -146,7 +147,7 @@ class VgicDevice(Descriptor):
         return buffer[0]
 
     def _write(self, group: int, attribute: int, size: str, value: int) -> str:
-        """Return the name of the errno, empty if KVM takes the value."""
+        """Return the name of the errno; empty if KVM accepts the value."""
         try:
             self._set(group, attribute, array.array(size, [value]))
         except KvmFailed as error:

@@ -13,9 +13,9 @@
 """Nova's services in one process, with our driver and filter.
 
 Importing ``nova.tests.functional`` chooses between eventlet and native
-threads for the whole process, and has to come before anything that imports
-eventlet. Native threads are what Nova 34 runs on by default. Importing
-``nova.test`` has oslo.log print to the terminal, which is undone here.
+threads for the whole process, and must precede any import of eventlet. Nova
+34 uses native threads by default. Importing ``nova.test`` makes oslo.log
+print to the terminal; this module undoes that.
 """
 
 import os

@@ -12,9 +12,10 @@
 
 """Several Arm64 computes with our driver, and Nova's services around them.
 
-libvirt is Nova's own fake, made to play Arm64 hosts from recorded profiles by
-`simulated.hosts`: its QEMU takes a guest's registers along and
-refuses an incoming guest as KVM does, whatever our driver said before.
+libvirt is Nova's own fake. `simulated.hosts` makes it simulate Arm64 hosts
+from recorded profiles. Its QEMU moves a guest's registers to the destination,
+and refuses an incoming guest as KVM does, independently of our driver's
+verdict.
 """
 
 import json
@@ -50,7 +51,7 @@ class ArmServersTestBase(base.ServersTestBase):
         self.useFixture(watchdog.Watchdog())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
-        finder.install()  # what the start-up file does once installed
+        finder.install()  # the installed start-up file does the same
         super().setUp()
         self.api.microversion = self.microversion
         self.flags(compute_driver=OURS)
@@ -58,7 +59,7 @@ class ArmServersTestBase(base.ServersTestBase):
         self.threads = self.useFixture(threads.MigrationThreads())
 
     def host(self, name, profile, compute_driver=OURS, **kwargs):
-        """Start a compute on a host that is played back from a profile."""
+        """Start a compute on a host that is simulated from a profile."""
         self.arm.add(name, profile, **kwargs)
         self.flags(compute_driver=compute_driver)
         self.start_compute(name, connection=self.arm.hosts[name].connection)
@@ -119,11 +120,11 @@ class ArmServersTestBase(base.ServersTestBase):
     def migrate(
         self, server, host=None, state='completed', broken=(), **kwargs
     ):
-        """Live-migrate, and wait for the end of it, good or bad.
+        """Live-migrate, and wait for its end, with success or failure.
 
-        :param state: of the migration in the end
-        :param broken: what the guest loses without anybody refusing it
-        :returns: the host that the server is on then
+        :param state: the final state of the migration
+        :param broken: what the guest loses although nothing refuses it
+        :returns: the server's host at the end
         """
         before = self.migrations(server)
         self.api.post_server_action(
@@ -152,7 +153,7 @@ class ArmServersTestBase(base.ServersTestBase):
         return server['OS-EXT-SRV-ATTR:host']
 
     def broken(self):
-        """What guests have lost since this was asked last."""
+        """Return what guests have lost since the last call."""
         found = []
         for host in self.arm.hosts.values():
             found += [
@@ -171,9 +172,9 @@ class ArmServersTestBase(base.ServersTestBase):
         )
 
     def refused(self, server, host, words):
-        """Check that a migration is refused before anything moves.
+        """Check that the pre-check refuses a migration.
 
-        :param words: that the server's event has
+        :param words: in the server's event
         """
         was_on = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         self.assertEqual(was_on, self.migrate(server, host, state='error'))
@@ -182,7 +183,7 @@ class ArmServersTestBase(base.ServersTestBase):
         self.assertEqual([], self.arm.hosts[host].connection.refusals)
 
     def prechecks(self):
-        """What our driver has logged: (destination, outcome) each."""
+        """Return our driver's log entries as (destination, outcome)."""
         return [
             (match[1], json.loads(match[2]))
             for match in re.finditer(
@@ -193,7 +194,7 @@ class ArmServersTestBase(base.ServersTestBase):
         ]
 
     def events(self, server, name=CHECK):
-        """The events of that name of the last action, the newest first."""
+        """Return the last action's events of a name, the newest first."""
         action = self.api.get_instance_actions(server['id'])[0]
         details = self.api.api_get(
             f'/servers/{server["id"]}/os-instance-actions/'
@@ -202,7 +203,7 @@ class ArmServersTestBase(base.ServersTestBase):
         return [event for event in details['events'] if event['event'] == name]
 
     def instance(self, server):
-        """The instance as it is in the database."""
+        """Return the instance from the database."""
         return objects.Instance.get_by_uuid(
             nova_context.get_admin_context(),
             server['id'],
@@ -214,12 +215,12 @@ class ArmServersTestBase(base.ServersTestBase):
         return guest_record.take(self.instance(server).vcpu_model)
 
     def seen(self, server):
-        """What the guest's vCPUs really show, in the simulated QEMU."""
+        """Return what the guest's vCPUs show, from the simulated QEMU."""
         host = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         return self.arm.hosts[host].connection.domain(server['id']).vcpu
 
     def shows_its_record(self, server):
-        """Check that a guest's record says what its vCPUs really show."""
+        """Check that a guest's record matches its vCPUs."""
         seen, record = self.seen(server), self.record(server)
         for attribute in ('values', 'listed', 'disabled', 'gic'):
             self.assertEqual(
@@ -227,7 +228,7 @@ class ArmServersTestBase(base.ServersTestBase):
             )
 
     def cpu_info(self, host):
-        """What the compute has reported to the database."""
+        """Return what the compute has reported to the database."""
         return objects.ComputeNode.get_first_node_by_host_for_old_compat(
             nova_context.get_admin_context(), host
         ).cpu_info

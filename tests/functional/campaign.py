@@ -12,13 +12,12 @@
 
 """Make every call of Nova's live migration fail, one by one.
 
-``python -m tests.functional.campaign`` plays the points of `campaign_points`
-with the stock driver and with ours, and prints what came of each;
-`test_campaign` plays them with ours and checks that the invariant held.
+``python -m tests.functional.campaign`` runs the points of `campaign_points`
+with the stock driver and with ours, and prints the result of each.
+`test_campaign` runs them with ours and checks that the invariant holds.
 
-After each point, and after the computes' periodic tasks, everything that
-knows of the server is compared (see `truth`). What came of it is one of
-`OUTCOMES`.
+After each point, and after the computes' periodic tasks, all data about the
+server are compared (see `truth`). The result is one of `OUTCOMES`.
 """
 
 import argparse
@@ -53,15 +52,15 @@ from tests.functional import failures_base
 
 #: The guest does not run exactly once.
 LOST = 'lost'
-#: It does, and not where the database says.
+#: It runs once, but not where the database says.
 MISPLACED = 'misplaced'
-#: Nova does not come to an end.
+#: Nova does not end the migration.
 HANGS = 'hangs'
-#: ACTIVE, or on its way for ever, and something disagrees.
+#: ACTIVE, or migrating for ever, and something disagrees.
 SILENT = 'silent'
-#: ERROR, and something disagrees that no event names.
+#: ERROR, and something disagrees, but no event names it.
 WRONG = 'wrong'
-#: ERROR, and all agree, or an event says what does not.
+#: ERROR, and all agree, or an event names what does not.
 TOLD = 'told'
 #: ACTIVE, and all agree.
 SETTLED = 'settled'
@@ -97,13 +96,13 @@ ERRORS = {
     campaign_points.NOVA: exception.NovaException('campaign: unexpected'),
 }
 
-#: Seconds that a migration may take, on a machine with other work to do.
+#: Seconds that a migration may take on a busy machine.
 PATIENCE = 60
 
 
 @dataclasses.dataclass
 class Result:
-    """What came of one point."""
+    """The result of one point."""
 
     point: str
     outcome: str
@@ -113,9 +112,10 @@ class Result:
     seconds: float = 0.0
 
     def broken(self, point):
-        """Whether the invariant is.
+        """Whether the invariant is broken.
 
-        A fault that stays until the end may leave something that is told.
+        A fault that lasts until the end may leave a disagreement, if an event
+        names it.
         """
         if self.outcome in (SETTLED, NOT_REACHED):
             return False
@@ -134,7 +134,7 @@ class Fault:
         self._lock = threading.Lock()
 
     def over(self):
-        """Have everything work again."""
+        """End the fault: everything works again."""
         self._over = True
 
     @contextlib.contextmanager
@@ -190,9 +190,9 @@ class Fault:
 
 
 def _passes_on(filename):
-    """Whether code of a file may stand between a method and what it calls.
+    """Whether a file's code may be between a method and what it calls.
 
-    Our overrides do, and what tests have put around them.
+    That is true for our overrides, and for wrappers that tests add.
     """
     return (
         f'{os.sep}nova_arm_migrate{os.sep}' in filename
@@ -218,7 +218,7 @@ def _resolve(dotted):
 
 @contextlib.contextmanager
 def _replaced(owner, name, raw, around):
-    """Put a function around a method, whatever kind of attribute it is."""
+    """Wrap a function around a method, with any kind of attribute."""
     if isinstance(raw, mock.NonCallableMock):
         # A fixture's, called without its owner.
         def side_effect(*args, **kwargs):
@@ -241,10 +241,10 @@ def _replaced(owner, name, raw, around):
 
 
 class Campaign(failures_base.FailuresTestBase):
-    """One cloud that plays points until one of them has spoilt it.
+    """One cloud that runs points until one of them has damaged it.
 
-    The points that are left, and what came of the others, are the caller's:
-    Nova's test case forgets what it has had.
+    The caller keeps the remaining points and the results of the others,
+    because Nova's test case forgets its attributes.
     """
 
     volumes = ports = block = True
@@ -270,7 +270,7 @@ class Campaign(failures_base.FailuresTestBase):
 
     def play_one(self, point):
         """Migrate the server while one call fails."""
-        # Wherever it is by now.
+        # Its present host.
         here = self.instance(self.server).host
         there = 'b' if here != 'b' else 'a'
         fault = Fault(point)
@@ -300,17 +300,17 @@ class Campaign(failures_base.FailuresTestBase):
         try:
             self.threads.wait(PATIENCE / 6)
         except TimeoutError:
-            # Perhaps it only waits for the end of the job.
+            # It may only wait for the end of the job.
             job.go()
             self.threads.wait(PATIENCE)
 
     @contextlib.contextmanager
     def _release_when_looked_at(self, job, host):
-        """Let the job go on when the monitor has looked at it.
+        """Let the job continue when the monitor has seen it.
 
-        Its statistics are saved, and its downtime is set, when it has seen
-        a job that runs. If it never gets so far, the job ends by the abort
-        that follows, or goes on when that was refused.
+        The monitor saves statistics and sets the downtime when it has seen
+        a running job. If it does not get there, the abort that follows ends
+        the job; if that is refused, the job continues.
         """
         domain = self.domain_on(host)
         stats, abort, looks = domain.jobStats, domain.abortJob, []
@@ -358,16 +358,16 @@ class Campaign(failures_base.FailuresTestBase):
         elif now.status != 'ERROR' or now.task_state is not None:
             outcome = SILENT
         else:
-            # The name of an exception's class says nothing of a part.
+            # The name of an exception's class does not name a part.
             outcome = WRONG if faults and ' ' not in said else TOLD
         return Result(point.name, outcome, faults, now.status, said)
 
 
 def run(points, driver, tell=lambda result: None):
-    """Play points, in as many clouds as it takes.
+    """Run points, in as many clouds as needed.
 
-    :param tell: is called with each `Result` as soon as it is known
-    :returns: a `Result` each
+    :param tell: is called with each `Result` when it is known
+    :returns: the results
     """
     todo = collections.deque(points)
     results = []
@@ -388,7 +388,7 @@ def run(points, driver, tell=lambda result: None):
 
 
 def _run_group(name, driver):
-    """Play one group in a process of its own, which may hang."""
+    """Run one group in a separate process, which may hang."""
     command = [
         sys.executable,
         '-m',
@@ -424,7 +424,7 @@ def _run_group(name, driver):
 
 
 def _table(groups):
-    """Print what stock and ours make of the points, and the counts."""
+    """Print the results of stock and ours for the points, and counts."""
     counts = {
         driver: collections.Counter() for driver in (base.STOCK, base.OURS)
     }
@@ -477,7 +477,7 @@ def main(arguments=None):
         for point in campaign_points.GROUPS[args.group]
         if not args.point or args.point in point.name
     ]
-    # Not what Nova's test case puts in its place.
+    # The original, not the replacement of Nova's test case.
     output = sys.stdout
     run(
         points,

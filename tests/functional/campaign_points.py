@@ -12,15 +12,14 @@
 
 """The call sites of Nova's live migration that the campaign makes fail.
 
-Data only. Each entry is a call that one of the parent's methods makes: which
-one it is, what it fails with, and whether it fails once or as long as the
-migration lasts. Methods that run only when a migration is rolled back need a
-job that fails underneath.
+Data only. Each entry is a call in one of the parent's methods. It says which
+call, with which error it fails, and whether it fails once or during the whole
+migration. Methods that run only in a rollback need a libvirt job that fails.
 """
 
 import dataclasses
 
-#: What a call fails with, see `campaign.ERRORS`.
+#: The error of a call, see `campaign.ERRORS`.
 DB, RPC, CINDER, NEUTRON, LIBVIRT, OS, NOVA, PLACEMENT = (
     'database',
     'rpc',
@@ -61,16 +60,16 @@ _SHORT = {
 class Point:
     """One call that fails.
 
-    :ivar method: of the parent's, in which the call is made
-    :ivar role: whose method: ``source`` or ``destination``
-    :ivar callee: what is called, as a dotted name
-    :ivar call: which call of it in the method
-    :ivar error: what it fails with
-    :ivar fails: whether libvirt's job fails underneath
+    :ivar method: the parent's method with the call
+    :ivar role: the method's host: ``source`` or ``destination``
+    :ivar callee: the called function, as a dotted name
+    :ivar call: the number of the call in the method
+    :ivar error: the error with which it fails
+    :ivar fails: libvirt's job fails too
     :ivar always: fails each time, until the migration has ended
-    :ivar lost: the call is made, and its answer is lost
-    :ivar after: fails wherever it is called from, once the method has begun
-    :ivar stock: the call is made with the stock driver alone
+    :ivar lost: the call is made, but its answer is lost
+    :ivar after: fails for all callers, after the method has begun
+    :ivar stock: only the stock driver makes the call
     """
 
     method: str

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Three hosts, a NUMA guest with a volume and a port, and what may fail."""
+"""Three hosts, a NUMA guest with a volume and a port, and failures."""
 
 import contextlib
 import functools
@@ -35,9 +35,9 @@ _PATIENCE = 60
 
 
 class Clock:
-    """The time that Nova's libvirt driver goes by, in place of ``time``.
+    """A clock that replaces ``time`` in Nova's libvirt driver.
 
-    Its monitor looks twice a second at a job that here takes no time.
+    The driver's monitor checks a job twice a second; here a job takes no time.
     """
 
     def __init__(self):
@@ -53,11 +53,11 @@ class Clock:
         time.sleep(min(seconds, 0.01))
 
     def stop(self):
-        """Have every loop end that still waits for something."""
+        """End all loops that still wait for something."""
         self._stopped = True
 
     def forward(self, seconds):
-        """Have time pass."""
+        """Let time pass."""
         self._ahead += seconds
 
     def __getattr__(self, name):
@@ -90,8 +90,8 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
     def cloud(self, driver=base.OURS, version=RECOVERS, names='abc'):
         """Start the hosts and boot the guests.
 
-        A naive copy of the first guest's pins would be in the way of the
-        second one's.
+        A plain copy of the first guest's pins would conflict with the second
+        guest's.
         """
         for name, nodes in (
             ('a', test_numa.CONTIGUOUS),
@@ -106,7 +106,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         self.pins_before = self.pins(self.server)
 
     def guest(self, host):
-        """Boot a guest with what the class says it has."""
+        """Boot a guest with the volume and port that the class sets."""
         server = self.pinned(host, networks='auto' if self.ports else 'none')
         self.disks.made(server['id'], host)
         if self.volumes:
@@ -129,7 +129,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         )
 
     def request(self, host='b', **kwargs):
-        """Ask for the migration, and do not wait for it."""
+        """Request the migration, and do not wait for it."""
         self.api.post_server_action(
             self.server['id'],
             {
@@ -139,7 +139,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         )
 
     def migrate_server(self, host='b'):
-        """Migrate, and wait until all is done that is done for it.
+        """Migrate, and wait until all work for it is done.
 
         :returns: the status of the migration
         """
@@ -172,12 +172,12 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
     # What may fail
 
     def aborts_at_the_timeout(self):
-        """Have Nova abort the next job as soon as time passes."""
+        """Make Nova abort the next job as soon as time passes."""
         self.flags(live_migration_completion_timeout=1, group='libvirt')
 
     @contextlib.contextmanager
     def monitor_fails(self, host='a', error=OSError('database is away')):
-        """Have the monitor of a job fail when `fail` is set.
+        """Make the monitor of a job fail when `fail` is set.
 
         :returns: the event to set; its ``seen`` is set when it has failed
         """
@@ -207,10 +207,10 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         ):
             yield fail
 
-    # What is the case
+    # The actual state
 
     def truth(self):
-        """What is the case, once what is done for it now and then is done."""
+        """Return the actual state, after the periodic tasks."""
         self._run_periodics()
         now = truth.look(self, self.server)
         if now.faults:
@@ -219,7 +219,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         return now
 
     def assert_settled(self, host, status='ACTIVE', server=None):
-        """Check that all agree: the guest runs there, once.
+        """Check that all agree that the guest runs there, once.
 
         :returns: the `Truth`
         """
@@ -229,7 +229,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         self.assertEqual(
             [host] if status in ('ACTIVE', 'ERROR') else [], now.runs_on
         )
-        # Its events are all of them finished.
+        # All its events are finished.
         for event in self.all_events():
             self.assertIsNotNone(event['finish_time'], event)
             self.assertIsNotNone(event['result'], event)
@@ -257,7 +257,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         return list(reversed(found))
 
     def said(self):
-        """All that our driver's events say, in one text."""
+        """Return the texts of our driver's events, as one text."""
         return '\n'.join(
             f'{event["event"]}: {event["details"]}'
             for event in self.all_events()
@@ -266,7 +266,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
 
 
 def failing(method, error, times=None, when=lambda *args: True):
-    """Make of a method one that fails.
+    """Return a version of a method that fails.
 
     :param times: how often; None: always
     :param when: for which arguments

@@ -30,10 +30,10 @@ HOST = s.host()
 
 
 def host_info(nodes, memory_kib=4 * GIB_KIB, pages=((4, None),)):
-    """A host by its nodes: {number: CPUs}.
+    """Return a host with these nodes: {number: CPUs}.
 
     :param memory_kib: of each node
-    :param pages: (KiB a page, how many) of each node, the base page first
+    :param pages: (page size in KiB, count) of each node, base pages first
     """
     count = sum(map(len, nodes.values()))
     info = fakelibvirt.HostInfo(
@@ -78,7 +78,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
     def _wait_for_server_parameter(
         self, server, expected_params, max_retries=10, **kwargs
     ):
-        # Nova's ten polls are few on a machine with other work to do.
+        # Nova's ten polls are too few on a busy machine.
         return super()._wait_for_server_parameter(
             server, expected_params, max(max_retries, 120), **kwargs
         )
@@ -88,7 +88,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
     ):
         """Start a compute on a host with these nodes.
 
-        :param version: of libvirt, as it has it: 9001002
+        :param version: of libvirt, in its own form: 9001002
         """
         libvirt = {} if version is None else {'version': version}
         return self.host(
@@ -123,9 +123,9 @@ class NumaServersTestBase(base.ArmServersTestBase):
         )
 
     def start_migration(self, server, host):
-        """Ask for it, and wait until it has ended.
+        """Request a migration, and wait until it has ended.
 
-        :returns: (status of the migration, the server then)
+        :returns: (status of the migration, the server at the end)
         """
         known = {migration['id'] for migration in self.migrations_of(server)}
         self.api.post_server_action(
@@ -134,7 +134,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
         )
         self._ended(server, known)
         self.threads.wait()
-        # Nova may have thought again, of both.
+        # Both may have changed since then.
         return self._ended(server, known)
 
     def _ended(self, server, known):
@@ -170,7 +170,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
         )
 
     def stays(self, server, host, status):
-        """Check that a migration ends with the guest ACTIVE where it was."""
+        """Check that a migration leaves the guest ACTIVE on the source."""
         before = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         ended, now = self.start_migration(server, host)
         self.assertEqual(
@@ -179,7 +179,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
         )
 
     def domain(self, server):
-        """The libvirt domain of a server, where Nova has it."""
+        """Return the libvirt domain of a server, on the host in Nova."""
         host = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         return self.arm.hosts[host].connection.domain(server['id'])
 
@@ -196,7 +196,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
         )
 
     def pins(self, server):
-        """CPU by vCPU, as Nova's database has it."""
+        """Return the CPU of each vCPU, from Nova's database."""
         return {
             vcpu: cpu
             for cell in self.with_context(server).numa_topology.cells

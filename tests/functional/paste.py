@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where Nova's tests find api-paste.ini.
+"""Help Nova's tests to find api-paste.ini.
 
-They look below the directory that holds the package ``nova``, as in a source
-tree. The wheel installs the file where data files go.
+The tests search below the directory of the package ``nova``, as in a source
+tree. The wheel installs the file as a data file, elsewhere.
 """
 
 import pathlib
@@ -29,7 +29,7 @@ _NAME = 'etc/nova/api-paste.ini'
 def find() -> str:
     """Return the path of api-paste.ini.
 
-    :raises FileNotFoundError: if Nova is installed without it
+    :raises FileNotFoundError: if the installed Nova does not have it
     """
     beside_nova = pathlib.Path(nova.__file__).parents[1]
     for directory in (beside_nova, pathlib.Path(sys.prefix)):
@@ -40,7 +40,7 @@ def find() -> str:
 
 
 class PasteFixture(fixtures.Fixture):
-    """Have Nova's ConfFixture name the file that is there."""
+    """Make Nova's ConfFixture name the installed file."""
 
     def _setUp(self):
         path, original = find(), paths.state_path_def

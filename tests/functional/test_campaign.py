@@ -12,7 +12,7 @@
 
 """Every call of a live migration fails once, with our driver.
 
-See `campaign` for how, and for the stock driver beside it.
+See `campaign` for the method, and for a comparison with the stock driver.
 """
 
 import unittest

@@ -101,7 +101,7 @@ class TestAbort(failures_base.FailuresTestBase):
 
 
 class TestLockedAbort(failures_base.FailuresTestBase):
-    """The state change lock is in the way of the abort, storage is shared."""
+    """The state change lock prevents the abort; the storage is shared."""
 
     volumes = ports = True
     abort_at = TestAbort.abort_at
@@ -170,7 +170,7 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         domain.undefine()
 
     def lost_and_told(self):
-        """Check that nothing is claimed that is not the case."""
+        """Check that Nova does not report anything wrong."""
         now = self.truth()
         self.assertEqual(
             ('ERROR', 'a', {}), (now.status, now.host, now.domains)
@@ -203,7 +203,7 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         self.gone_when_libvirt_is_asked()
         now = self.truth()
         self.assertEqual(('ERROR', {}), (now.status, now.domains))
-        # Taken for "migrated": the only copy of the disks is destroyed.
+        # Nova assumes "migrated" and destroys the only copy of the disks.
         self.assertIn((self.server['id'], 'a'), self.disks.destroyed)
 
 
@@ -249,7 +249,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.assert_moves_on()
 
     def broken(self, **domains):
-        """Check that nothing was touched, and that it is said."""
+        """Check that nothing was changed, and that an event says so."""
         now = self.truth()
         self.assertEqual('ERROR', now.status, now)
         self.assertEqual(self.left_alone | domains, now.domains)
@@ -289,7 +289,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.assertEqual(0, job.recoveries)
 
     def looks(self, times):
-        """Return when the monitor has looked at the job so many times."""
+        """Return when the monitor has read the job so many times."""
         domain = self.domain_on('a')
         stats, count = domain.jobStats, []
         domain.jobStats = lambda *args: count.append(1) or stats(*args)
@@ -300,7 +300,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.in_post_copy().break_post_copy()
         self.threads.wait()
         now = self.truth()
-        # What ran is destroyed, with its disks; what is left is frozen.
+        # Nova destroys the running guest and its disks; a frozen one is left.
         self.assertEqual(
             ('ERROR', {'a': ('PAUSED', 'POSTCOPY_FAILED')}),
             (now.status, now.domains),
@@ -333,7 +333,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
 
 
 class TestPaused(failures_base.FailuresTestBase):
-    """Nova has paused the guest to get it through, and the monitor fails."""
+    """Nova has paused the guest to complete the job; the monitor fails."""
 
     volumes = ports = block = True
 

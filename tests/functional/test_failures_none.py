@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Nothing fails: what the checks of `failures_base` say of it."""
+"""Nothing fails: the results of the checks of `failures_base`."""
 
 from tests.functional import base
 from tests.functional import failures_base

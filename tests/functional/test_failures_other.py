@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What must not cost a guest, its disks or an operator's own settings."""
+"""Events that must not harm a guest, its disks or operator settings."""
 
 import pathlib
 from unittest import mock
@@ -29,7 +29,7 @@ LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
 
 
 class TestTypo(base.ArmServersTestBase):
-    """SIGHUP, with a value that is none in the file."""
+    """SIGHUP, with a bad value in the file."""
 
     def setUp(self):
         super().setUp()
@@ -59,7 +59,7 @@ class TestTypo(base.ArmServersTestBase):
         self.sighup(enforcement='wran', trial='false')
         self.boot('host-b')
         self._reboot_server(server, hard=True)
-        # As it was set before: it is let go, and QEMU refuses it.
+        # The old value still applies: the guest may go, and QEMU refuses it.
         self.migrate(server, 'host-b', state='failed')
         self.assertEqual('warn', self.prechecks()[-1][1]['action'])
         errors = [
@@ -90,7 +90,7 @@ class TestOtherArchitecture(base.ArmServersTestBase):
         self.host('host-a', HOST, driver)
         capabilities = self.arm.hosts['host-a'].connection
         real = capabilities.getDomainCapabilities
-        # Nova's fake has none of this architecture.
+        # Nova's fake does not have this architecture.
         capabilities.getDomainCapabilities = (
             lambda emulator, arch, machine, kind, flags: real(
                 emulator,
@@ -121,7 +121,7 @@ class TestRecordNotSaved(base.ArmServersTestBase):
         save = objects.Instance.save
 
         def away(instance, *args, **kwargs):
-            # Nova's own saves of it come with what else has changed.
+            # Nova's own saves also have other changes.
             if instance.obj_what_changed() == {'vcpu_model'}:
                 raise oslo_messaging.MessagingTimeout('no answer')
             return save(instance, *args, **kwargs)
@@ -149,7 +149,7 @@ class TestRecordNotSaved(base.ArmServersTestBase):
         self.assertTrue(
             self.arm.hosts['new'].connection.domain(server['id']).isActive()
         )
-        # And it is written when the database is there again.
+        # The record is written when the database works again.
         for _ in range(2):
             self._run_periodics()
         self.shows_its_record(server)
@@ -162,7 +162,7 @@ class TestRecordNotSaved(base.ArmServersTestBase):
 
 
 class TestOwnTraits(base.ArmServersTestBase):
-    """An operator has traits that begin as ours do."""
+    """An operator has traits with the same prefix as ours."""
 
     own = 'CUSTOM_ARM64_RACK_7'
     stale = 'CUSTOM_ARM64_SVE_2048'
@@ -176,7 +176,7 @@ class TestOwnTraits(base.ArmServersTestBase):
             provider,
             [*self._get_provider_traits(provider), self.own, self.stale],
         )
-        # What a compute knows of its provider is minutes old at most.
+        # A compute's data about its provider are some minutes old at most.
         self.flags(resource_provider_association_refresh=1, group='compute')
         self.restart_compute_service('host-a')
         self._run_periodics()

@@ -10,10 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Failures after which a migration is rolled back, and of the rollback.
+"""Failures that cause a rollback, and failures of the rollback.
 
-Each is played with our driver and with the stock one, in tests of the same
-name.
+Each runs with our driver and with the stock driver, in tests of the same name.
 """
 
 import collections
@@ -59,7 +58,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
 
     @contextlib.contextmanager
     def database_away(self, times=None):
-        """No block device mapping can be saved by the rollback."""
+        """Make the rollback unable to save block device mappings."""
         roll_back = manager.ComputeManager._rollback_volume_bdms
         save = manager.objects.BlockDeviceMapping.save
 
@@ -84,7 +83,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
             self.migrate_server()
 
     def attachment(self, server):
-        """Where the attachment that Nova goes by is connected."""
+        """Return the host of the attachment that Nova uses."""
         mappings = manager.objects.BlockDeviceMappingList
         (bdm,) = [
             bdm
@@ -97,7 +96,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
         return known[bdm.attachment_id]['connector']['host']
 
     def in_error(self, part, word):
-        """Check that one part is wrong, and named, and the rest is not."""
+        """Check that only one part is wrong, and that an event names it."""
         now = self.truth()
         self.assertEqual(
             ('ERROR', 'a', ['a']), (now.status, now.host, now.runs_on), now
@@ -109,7 +108,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
         self.cloud()
         self.fail_with(self.cinder_away())
         self.in_error('attachments', 'Cinder is away')
-        # Two attachments, and Nova goes by the one that is in use.
+        # There are two attachments, and Nova uses the right one.
         self.assertEqual('a', self.attachment(self.server))
 
     def test_stock_cinder_is_away(self):
@@ -182,7 +181,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
 
 
 class TestStaleEntry(failures_base.FailuresTestBase):
-    """An earlier failure has left its entry, and nothing is started."""
+    """An earlier failure has left its entry, and no job starts."""
 
     volumes = ports = True
     #: Of an ERROR and an ACTIVE; the driver that waited took 63 seconds.
@@ -217,10 +216,10 @@ class TestDeleted(failures_base.FailuresTestBase):
     def delete_meanwhile(self):
         """Delete it as soon as the rollback has begun.
 
-        The request waits in the queue of a compute that is busy, as it
-        would for the time of a restart.
+        The request waits in the queue of a busy compute, as it would
+        during a restart.
 
-        :returns: what has the request go on
+        :returns: a function that lets the request continue
         """
         driver = self.computes['a'].driver
         roll_back = driver.rollback_live_migration_at_source

@@ -35,7 +35,7 @@ CHECK = base.CHECK
 
 
 class FilterTestBase(base.ArmServersTestBase):
-    """Nova's services with the filter, and a count of what it asks."""
+    """Nova's services with the filter, and a count of its queries."""
 
     def setUp(self):
         self.flags(
@@ -58,7 +58,7 @@ class FilterTestBase(base.ArmServersTestBase):
             )
         )
 
-    # What the filter takes from nova.context.
+    # What the filter uses from nova.context.
 
     get_admin_context = staticmethod(nova_context.get_admin_context)
 
@@ -77,7 +77,7 @@ class FilterTestBase(base.ArmServersTestBase):
         )
 
     def on(self, server):
-        """The name of the host that a server is on."""
+        """Return the name of a server's host."""
         return self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
 
     def lines(self):
@@ -109,7 +109,7 @@ class TestFilter(FilterTestBase):
             ],
             self.lines(),
         )
-        # No host is asked that would only refuse.
+        # No host gets a request that it can only refuse.
         (check,) = self.events(server, CHECK)
         self.assertEqual('Success', check['result'])
         (event,) = self.events(server, EVENT)
@@ -214,7 +214,7 @@ class TestFilter(FilterTestBase):
 
 
 class TestOtherRequests(FilterTestBase):
-    """Whatever is no live migration keeps all its hosts."""
+    """A request that is not a live migration keeps all its hosts."""
 
     def setUp(self):
         super().setUp()
@@ -261,7 +261,7 @@ class TestOtherRequests(FilterTestBase):
         server = self.boot('host-a')
         self._migrate_server(server)
         self.assertEqual('host-b', self.on(server))
-        # Its request looks like a live migration's; its server does not.
+        # The request looks like a live migration; the server's state does not.
         self.assertEqual(1, self.visits)
         self.assertEqual([], self.lines())
 

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The guest's record through the guest's life.
+"""The guest's record during the guest's life.
 
-It is written whenever QEMU starts from scratch, and only then. What the
-simulated QEMU shows the guest is the truth that it is held against.
+It is written when a new QEMU process starts, and only then. The tests compare
+it with what the simulated QEMU shows to the guest.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ CONF = nova.conf.CONF
 
 HOST = s.host()
 LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
-# Off in every guest with SVE that starts there.
+# Switched off in every guest with SVE that starts there.
 PINNED = frozenset(longer_vectors(HOST))
 DRIVER = 'nova.virt.libvirt.driver.LibvirtDriver.'
 
@@ -45,14 +45,14 @@ class TestStarts(base.ArmServersTestBase):
         self.host('new', HOST)
 
     def moved(self):
-        """A guest that started on the old host and runs on the new one."""
+        """Return a guest that started on the old host and runs on the new."""
         server = self.boot('old')
         self.migrate(server, 'new')
         self.assertEqual(0, self.ts(server))
         return server
 
     def ts(self, server):
-        """The field in which the hosts differ, by the guest's record."""
+        """Return the field that differs between hosts, from the record."""
         record = self.record(server)
         self.assertEqual(self.seen(server).values, record.values)
         self.assertEqual(self.seen(server).listed, record.listed)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the functional tests print: nothing, but the log of what failed."""
+"""The functional tests print nothing but the logs of failed tests."""
 
 import os
 import pathlib
@@ -40,6 +40,6 @@ class TestLogs(unittest.TestCase):
         self.assertEqual(1, done.returncode, printed)
         self.assertIn('Ran 2 tests', printed)
         self.assertIn('test_b_fails began', printed)
-        # Of the clean-up, too, when Nova's own fixture is gone.
+        # Also from the clean-up, after the end of Nova's own fixture.
         self.assertRegex(printed, r'test_b_fails\.\w+ is shutdown')
         self.assertNotIn('test_a_passes', printed)

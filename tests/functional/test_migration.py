@@ -63,8 +63,8 @@ class TestMigration(base.ArmServersTestBase):
         self.host('host-e', HOST)
         server = self.boot('host-a')
         self.assertEqual('host-e', self.migrate(server))
-        # Nova finishes the last event by its name, to the second: which of
-        # several in one second has the details is a matter of luck.
+        # Nova finishes the last event of a name, by its second. Among several
+        # events in one second, any one may get the details.
         *refused, taken = self.prechecks()
         self.assertEqual('accept', taken[1]['action'])
         for host, outcome in refused:
@@ -114,8 +114,8 @@ class TestMigration(base.ArmServersTestBase):
         self.host('new', NEWER)
         server = self.boot('old')
         self.migrate(server, 'new')
-        # QEMU sends the registers that its host lists, so what it sends
-        # now has one that the old kernel lacks.
+        # QEMU sends the registers that its host lists, so it now sends one
+        # that the old kernel does not have.
         self.refused(server, 'old', 'arm64: TCR2_EL1')
         self.assertEqual([], self.arm.hosts['old'].connection.refusals)
 

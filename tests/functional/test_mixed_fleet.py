@@ -12,7 +12,7 @@
 
 """Computes with and without our driver, of other versions, with bad records.
 
-What can't be judged is unknown, and what becomes of it is an option.
+What can't be judged is unknown; an option decides what happens then.
 """
 
 import json
@@ -38,7 +38,7 @@ class MixedFleetBase(base.ArmServersTestBase):
         self.flags(unknown='allow', group='arm_migrate')
 
     def unknown(self, server, host, words):
-        """Refused as unknown by default, let through if it is allowed."""
+        """Check that it is refused by default, and accepted if allowed."""
         was_on = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         self.assertEqual(was_on, self.migrate(server, host, state='error'))
         (event,) = self.events(server)
@@ -57,7 +57,7 @@ class MixedFleetBase(base.ArmServersTestBase):
 
 class TestStockPeers(MixedFleetBase):
     def upgrade(self, name, compute_driver=base.OURS):
-        """Restart a compute with another driver, its guests running."""
+        """Restart a compute with another driver while its guests run."""
         self.flags(compute_driver=compute_driver)
         self.restart_compute_service(name)
 
@@ -79,7 +79,7 @@ class TestStockPeers(MixedFleetBase):
             server['id'],
             {'os-migrateLive': {'host': 'stock-b', 'block_migration': 'auto'}},
         )
-        # The failure that all this is about, without so much as a fault.
+        # The failure that this project prevents; the server has no fault.
         self._wait_for_state_change(server, 'ERROR', wait_for_fault_key=False)
         self.assertEqual([], self.prechecks())
 
@@ -106,7 +106,7 @@ class TestStockPeers(MixedFleetBase):
         server = self.boot('old')
         self.upgrade('old')
         self.migrate(server, 'new')
-        # Not judged by its host of now, on which it did not start.
+        # It is not judged by its present host, on which it did not start.
         self.assertEqual('old', self.migrate(server, 'old'))
         self._reboot_server(server, hard=True)
         self.assertFalse(self.record(server).inferred)

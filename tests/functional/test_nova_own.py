@@ -12,11 +12,11 @@
 
 """Nova's own tests of live migration, from its wheel, with our driver.
 
-The tests are Nova's, unchanged, under their own ids; only what
-``nova.virt.libvirt.LibvirtDriver`` is differs while they run. Those are
-chosen that live-migrate with the libvirt driver: tests on Nova's fake driver
-would not meet ours. Nova's fake hosts are x86 ones, so what is shown is that
-there our driver is Nova's.
+The tests are Nova's, unchanged, with their own ids. While they run,
+``nova.virt.libvirt.LibvirtDriver`` is our driver. Only tests that live-migrate
+with the libvirt driver are chosen, because tests with Nova's fake driver do
+not use ours. Nova's fake hosts are x86 hosts, so the tests show that our
+driver does the same as Nova's there.
 """
 
 import importlib
@@ -47,14 +47,14 @@ MODULES = (
 #: Of the modules that are about other things as well.
 LIVE_MIGRATION = re.compile(r'live_?migr|regressions', re.IGNORECASE)
 
-#: They run the periodic tasks inside of a call that has Nova's fixture of the
-#: cells locked: a report of the service that comes meanwhile stops all of
-#: them for ever. Seen in 2 of 36 runs, on Nova's side of the code alone.
+#: These run the periodic tasks in a call that holds the lock of Nova's cells
+#: fixture. If a service reports at that time, all threads wait for ever. This
+#: was seen in 2 of 36 runs, and only Nova's code is involved.
 HANGING = re.compile(r'test_bug_1894095_(pre|post)_drop')
 
 
 class OurDriver:
-    """Put before a test class of Nova's."""
+    """A mixin that precedes one of Nova's test classes."""
 
     def setUp(self):
         self.useFixture(watchdog.Watchdog())
@@ -75,7 +75,7 @@ class OurDriver:
 
 
 def load_tests(loader, tests, pattern):
-    """Load Nova's tests in the place of this module's, which has none."""
+    """Load Nova's tests; this module has none of its own."""
     suite = unittest.TestSuite()
     for name in MODULES:
         module = importlib.import_module(f'nova.tests.functional.{name}')

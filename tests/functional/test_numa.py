@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""NUMA layouts of guests that move, beside what the stock driver makes."""
+"""NUMA layouts of migrating guests, compared with the stock driver."""
 
 from unittest import mock
 
@@ -22,7 +22,7 @@ from nova_arm_migrate.numa.layout import Scheduler
 from tests.functional import base
 from tests.functional import numa_base
 
-#: As Arm servers have them: {node: CPUs}.
+#: Typical nodes of Arm servers: {node: CPUs}.
 CONTIGUOUS = {0: range(4), 1: range(4, 8)}
 INTERLEAVED = {0: range(0, 8, 2), 1: range(1, 8, 2)}
 ONE = {0: range(8)}
@@ -57,7 +57,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
                 self.numa_host(names[0], source)
                 self.numa_host(names[1], destination)
                 vcpu = 1 if EIGHT in (source, destination) else 2
-                # One guest is there already, on the CPUs of a naive copy.
+                # One guest is already there, on the CPUs of a plain copy.
                 there = self.pinned(names[1], vcpu)
                 server = self.pinned(names[0], vcpu)
                 self.moves(server, names[1])
@@ -153,7 +153,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
         self.assertEqual({3, 7}, self.layout(server).shared)
 
     def test_every_iothread(self):
-        # Nova makes one; a guest may have more that an operator has added.
+        # Nova creates one; an operator may have added more to a guest.
         self.flags(cpu_dedicated_set='0-7', group='compute')
         for kind in (base.STOCK, base.OURS):
             names = [f'{end}-{kind[:3]}' for end in 'ab']
@@ -178,7 +178,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
                         dict(layout.iothreads),
                     )
                 else:
-                    # One has stayed on CPUs of another guest.
+                    # One vCPU has stayed on another guest's CPUs.
                     self.assertIn({0, 1}, layout.iothreads.values())
 
     def test_a_source_without_the_elements(self):
@@ -216,7 +216,8 @@ class TestMixedFleet(numa_base.NumaServersTestBase):
         self.moves(server, 'b')
         self.as_claimed(server)
         self.assertIn(
-            'The destination has no NUMA layouts', self.stdlog.logger.output
+            'The destination does not ask for NUMA layouts',
+            self.stdlog.logger.output,
         )
 
     def test_a_source_without_the_extension(self):
@@ -226,7 +227,7 @@ class TestMixedFleet(numa_base.NumaServersTestBase):
         self.moves(server, 'b')
         self.as_claimed(server)
         self.assertIn(
-            'The source has no NUMA layouts', self.stdlog.logger.output
+            'The source does not send NUMA layouts', self.stdlog.logger.output
         )
 
 
@@ -238,7 +239,7 @@ class TestDryRun(numa_base.NumaServersTestBase):
         self.numa_host('b', INTERLEAVED)
 
     def refused_early(self, server, words):
-        """Refused before anything moves, and nothing is left of it."""
+        """Check a refusal before the migration that leaves nothing."""
         before = self.pins(server)
         self.stays(server, 'b', 'error')
         (details,) = self.details(server, base.CHECK)
@@ -341,7 +342,7 @@ class TestLanded(numa_base.NumaServersTestBase):
         self.numa_host('b', INTERLEAVED)
 
     def landing(self, old, new):
-        """Have the destination's libvirt do something else on arrival."""
+        """Make the destination's libvirt change the XML on arrival."""
         connection = self.arm.hosts['b'].connection
         incoming = connection.incoming
 

@@ -28,7 +28,7 @@ class TestNumaOptions(numa_base.NumaServersTestBase):
         server = self.pinned('a')
         self.flags(numa_layout=False, group='arm_migrate')
         self.moves(server, 'b')
-        # Nova's own way: it stamps the shared set on a pinned guest.
+        # Nova itself sets the shared CPUs on a pinned guest.
         self.assertEqual({3, 7}, self.layout(server).shared)
         self.assertIn('numa_layout is off', self.stdlog.logger.output)
         self.assertNotIn('tried out', self.stdlog.logger.output)
@@ -55,4 +55,4 @@ class TestNumaOptions(numa_base.NumaServersTestBase):
         after = set(self.layout(server).vcpus.values())
         self.assertEqual(1, len(after))
         self.assertLessEqual(after, pairs)
-        self.assertIn('after landing: as claimed', self.stdlog.logger.output)
+        self.assertIn('after migration: as claimed', self.stdlog.logger.output)

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Live migrations that fail, beside what the stock driver leaves behind."""
+"""Live migrations that fail, compared with the stock driver."""
 
 from unittest import mock
 
@@ -34,7 +34,7 @@ QEMU_LOG = """\
 
 
 def qemu_log(path, count):
-    """libvirt's log of a QEMU that was started just now."""
+    """Return libvirt's log of a QEMU that has just started."""
     now = timeutils.utcnow()
     return QEMU_LOG.format(
         date=now.date(), time=now.strftime('%H:%M:%S')
@@ -55,7 +55,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         self.stub_out('nova.privsep.path.last_bytes', qemu_log)
 
     def hosts(self, driver=base.OURS):
-        """Two hosts; a naive copy of the pins would collide on the second."""
+        """Start two hosts; a plain copy of the pins would conflict on b."""
         self.numa_host('a', test_numa.CONTIGUOUS, driver)
         self.numa_host('b', test_numa.INTERLEAVED, driver)
         self.there = self.pinned('b')
@@ -63,7 +63,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         self.before = self.pins(self.server)
 
     def refused_by_qemu(self):
-        """Have QEMU on the second host refuse what arrives, for a while."""
+        """Make QEMU on the second host refuse guests during a block."""
         machine = self.arm.hosts['b'].machine
         load = machine.load
         return mock.patch.object(
@@ -73,7 +73,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         )
 
     def as_it_was(self):
-        """Check that nothing of the migration is left anywhere."""
+        """Check that the migration has left nothing anywhere."""
         instance = self.with_context(self.server)
         self.assertIsNone(instance.migration_context)
         self.assertEqual(self.before, self.pins(self.server))
@@ -96,7 +96,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
                 for vcpu, cpus in self.layout(self.server).vcpus.items()
             },
         )
-        # The next migration is possible at once, and to there.
+        # The next migration to that host is possible at once.
         self.moves(self.server, 'b')
         self.as_claimed(self.server)
 
@@ -180,7 +180,7 @@ class TestRollback(RollbackTestBase):
             side_effect=OSError('database is away'),
         ):
             self.moves(self.server, 'b')
-        # The manager would make it an ERROR a moment later.
+        # The manager would set ERROR a moment later.
         self._run_periodics()
         self.moves(self.server, 'a')
         self.as_claimed(self.server)
@@ -225,7 +225,7 @@ class TestRollback(RollbackTestBase):
 
 
 class TestStock(RollbackTestBase):
-    """What Nova does by itself: when this changes, so may `rollback`."""
+    """What Nova does alone: if this changes, `rollback` may change too."""
 
     def test_a_job_that_qemu_refuses(self):
         self.hosts(base.STOCK)
@@ -237,8 +237,8 @@ class TestStock(RollbackTestBase):
             'compute_rollback_live_migration_at_destination',
         ):
             self.assertEqual([None], self.details(self.server, name))
-        # Whether the migration context stays is a race in Nova, between the
-        # source that drops it and the destination that saves it again.
+        # Nova has a race here: the source drops the migration context, and the
+        # destination saves it again. So the context may or may not stay.
 
     def test_a_destination_that_is_away(self):
         self.hosts(base.STOCK)

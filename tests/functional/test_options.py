@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The options of [arm_migrate], each seen at work."""
+"""The effect of each option of [arm_migrate]."""
 
 from unittest import mock
 
@@ -91,9 +91,9 @@ class TestOptions(base.ArmServersTestBase):
             for line in self.stdlog.logger.output.splitlines()
             if '[arm_migrate] overrides: ' in line
         ]
-        # Each time it takes effect: on the way back it does not.
+        # Once for each time it takes effect; on the way back it does not.
         self.assertEqual(2, len(audit), audit)
-        self.assertIn('CNTFRQ_EL0 does not count', audit[0])
+        self.assertIn('ignored CNTFRQ_EL0', audit[0])
 
     def test_an_override_does_not_stand_against_the_trial(self):
         server = self.hosts(HOST, LESSER)
@@ -121,7 +121,7 @@ class TestTrial(base.ArmServersTestBase):
     def hosts(self, destination, trial):
         self.host('host-a', HOST)
         self.host('host-b', destination)
-        # The driver's alone: the simulated QEMU goes by the rule as ever.
+        # Only the driver is changed: the simulated QEMU still uses the rule.
         self.computes['host-b'].driver._arm.trial = trial
         return self.boot('host-a')
 
@@ -150,7 +150,7 @@ class TestTrial(base.ArmServersTestBase):
         server = self.hosts(
             s.host({s.MIDR: s.NEOVERSE_N1}), lambda guest: Trial(written=1)
         )
-        # The simulated QEMU holds with the rule, and fails half-way.
+        # The simulated QEMU uses the rule, and fails the migration midway.
         self.migrate(server, 'host-b', state='failed')
         self.assertEqual('accept', self.prechecks()[-1][1]['action'])
         (difference,) = self.prechecks()[-1][1]['disagreements']

@@ -27,7 +27,7 @@ from tests.functional import base
 
 PROFILES = pathlib.Path(__file__).parents[1] / 'fixtures' / 'profiles'
 
-#: Source, destination, and what is in the way; None if nothing is.
+#: Source, destination, and what prevents the move; None if nothing does.
 MEASURED = (
     ('neoverse-n1-no-pmu-linux-6.12', 'neoverse-n1-linux-6.12', None),
     (
@@ -89,7 +89,7 @@ class TestRecordedHosts(base.ArmServersTestBase):
             self.assertEqual(name, self.migrate(server, name))
 
     def test_a_rule_that_accepts_everything_is_noticed(self):
-        """The simulated QEMU refuses by rules of its own."""
+        """The simulated QEMU refuses by its own rules."""
         start, end = self.start(
             'cortex-a76-linux-6.12', 'neoverse-n1-linux-6.12'
         )
@@ -102,7 +102,7 @@ class TestRecordedHosts(base.ArmServersTestBase):
         self.assertIn('MIDR_EL1: EINVAL', refusal)
 
     def test_a_driver_that_sees_no_hazards_is_noticed(self):
-        """What no register tells: refused by QEMU, or lost in silence."""
+        """Differences in no register: QEMU refuses, or the guest breaks."""
         start, end = self.start(
             'neoverse-v1-linux-6.12', 'neoverse-v1-no-sve256-linux-6.12'
         )

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a compute reports of itself, on Arm64 and elsewhere."""
+"""What a compute reports about itself, on Arm64 and elsewhere."""
 
 import json
 
@@ -99,7 +99,7 @@ class TestArm(base.ArmServersTestBase):
 class TestX86(
     libvirt_base.LibvirtMigrationMixin, libvirt_base.ServersTestBase
 ):
-    """A compute on x86 reports and does what Nova's own does."""
+    """A compute on x86 reports and does the same as Nova's own."""
 
     microversion = 'latest'
     ADMIN_API = True

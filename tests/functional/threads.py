@@ -11,10 +11,10 @@
 # under the License.
 
 
-"""Knowing when a live migration has really ended.
+"""Find out when a live migration has really ended.
 
-Its status in the API says "failed" while the thread on the source may still
-make it an ERROR, and while the destination has not begun to clean up.
+The API may already say "failed" while the thread on the source can still set
+ERROR, and before the destination has begun to clean up.
 """
 
 import functools
@@ -33,14 +33,14 @@ _AT_DESTINATION = 'rollback_live_migration_at_destination'
 
 
 class MigrationThreads(fixtures.Fixture):
-    """Counts what conductor and computes still do for live migrations."""
+    """Counts the open work of conductor and computes for migrations."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._open = 0
 
     def _setUp(self) -> None:
-        # Casts: sent by one thread, done some time later by another.
+        # Casts: one thread sends them, another one handles them later.
         self._wrap(
             conductor_rpcapi.ComputeTaskAPI,
             'live_migrate_instance',
@@ -53,13 +53,13 @@ class MigrationThreads(fixtures.Fixture):
         self._wrap(manager.ComputeManager, 'live_migration', closes=True)
         self._wrap(rpcapi.ComputeAPI, _AT_DESTINATION, opens=True)
         self._wrap(manager.ComputeManager, _AT_DESTINATION, closes=True)
-        # And a thread, which may also never be started.
+        # And a thread, which may never be started.
         self._wrap_tasks()
 
     def wait(self, patience: float = _PATIENCE) -> None:
-        """Return when there is nothing more to come.
+        """Return when all work is done.
 
-        :raises TimeoutError: it does not end
+        :raises TimeoutError: the work does not end
         """
         with self._changed:
             if not self._changed.wait_for(lambda: not self._open, patience):
@@ -73,7 +73,7 @@ class MigrationThreads(fixtures.Fixture):
     ) -> None:
         method = getattr(owner, name)
 
-        # Nova looks at the names of the parameters.
+        # Nova checks the names of the parameters.
         @functools.wraps(method)
         def wrapper(*args: ty.Any, **kwargs: ty.Any) -> ty.Any:
             if opens:

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether all that knows of a server agrees about it.
+"""Check that all data about a server agree.
 
 A migration is settled when the guest runs exactly once, and its host's
-libvirt, disks, volumes, ports, Nova's database and Placement say the same.
-Every part is read where it is kept, none from what a driver says of itself.
+libvirt, disks, volumes, ports, Nova's database and Placement agree. Each part
+is read from its own store, never from a driver's report.
 """
 
 import collections
@@ -34,16 +34,16 @@ _STATES = {
     for name in ('RUNNING', 'PAUSED', 'SHUTDOWN', 'SHUTOFF', 'CRASHED')
 }
 
-#: By libvirt's state: what the API says of the power.
+#: The API's power state by libvirt's state.
 POWER = {'RUNNING': 1, 'PAUSED': 3, 'SHUTOFF': 4}
 
 
 @dataclasses.dataclass
 class Truth:
-    """What is the case with one server.
+    """The actual state of one server.
 
-    :ivar domains: by host: state and reason, as libvirt names them.
-    :ivar faults: (part, what is wrong) each; empty if all agree.
+    :ivar domains: libvirt's state and reason, by host.
+    :ivar faults: pairs (part, what is wrong); empty if all agree.
     """
 
     server: str
@@ -58,7 +58,7 @@ class Truth:
 
     @property
     def runs_on(self):
-        """The hosts on which the guest's CPUs can really run."""
+        """Return the hosts on which the guest's CPUs can run."""
         return [
             host
             for host, (state, reason) in self.domains.items()
@@ -67,7 +67,7 @@ class Truth:
 
     @property
     def processes_on(self):
-        """The hosts that have a QEMU process of it."""
+        """Return the hosts that have a QEMU process of the guest."""
         return [
             host
             for host, (state, _) in self.domains.items()
@@ -84,10 +84,10 @@ class Truth:
 
 
 class Disks:
-    """Which hosts have a server's local disks, as clean-ups leave them.
+    """The hosts that have a server's local disks.
 
-    A migration with block migration makes them on the destination; one on
-    shared storage leaves one set for all.
+    A block migration creates them on the destination. With shared storage
+    there is one set for all hosts.
     """
 
     def __init__(self, test):
@@ -157,8 +157,8 @@ class Disks:
 def block_storage(test):
     """Give each host its own storage, so that disks are copied.
 
-    In one process all hosts share one file system; what Nova asks of it is
-    answered here.
+    In one process all hosts share one file system; this answers Nova's
+    questions about it.
     """
     driver = 'nova.virt.libvirt.driver.LibvirtDriver.'
     test.disks.shared = False
@@ -175,8 +175,8 @@ def block_storage(test):
     test.stub_out(
         driver + '_create_images_and_backing', lambda *args, **kwargs: None
     )
-    # A directory of its own for each migration: what one has left behind
-    # must not be in the way of the next.
+    # A separate directory for each migration: the remains of one must not
+    # affect the next.
     test.stub_out(
         'nova.virt.libvirt.utils.get_instance_path_at_destination',
         lambda instance, migrate_data=None: os.path.join(
@@ -186,9 +186,9 @@ def block_storage(test):
 
 
 def look(test, server):
-    """Read everything that is known of a server, and compare it.
+    """Read all data about a server, and compare them.
 
-    :param test: a test case of `failures_base`, or one like it
+    :param test: a test case of `failures_base`, or a similar one
     :returns: a `Truth`
     """
     instance = objects.Instance.get_by_uuid(

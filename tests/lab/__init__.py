@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Emulated Arm64 hosts with real KVM and libvirt, and what they show."""
+"""Emulated Arm64 hosts with real KVM and libvirt, and tests on them."""

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Build and cache what the hosts are made of: ``lab build``."""
+"""Build and cache the images of the hosts: ``lab build``."""
 
 import collections.abc
 import contextlib
@@ -32,7 +32,7 @@ from tests.lab import rootfs
 DEFAULT_MIRROR = 'http://deb.debian.org/debian'
 DISK_SIZE = '3G'
 NEEDED_BYTES = 4 << 30
-# Raised by hand when this file makes images differently.
+# Increase this by hand when this file builds images differently.
 RECIPE = 1
 HOST_INPUTS = (
     repr((generations.HOST_PACKAGES, generations.HOST_MODULES)),
@@ -45,8 +45,8 @@ EMULATOR_INPUTS = (
     repr((generations.EMULATOR.suites, generations.EMULATOR_PACKAGES)),
 )
 
-# The compiler may use nothing but what every Arm64 CPU has: the program
-# names what else it uses, and only where the guest has it.
+# The compiler may use only instructions of every Arm64 CPU. The program
+# names others itself, and uses them only if the guest has them.
 CC = (
     'aarch64-linux-gnu-gcc',
     '-O2',
@@ -62,7 +62,7 @@ CC = (
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """What a host of one generation boots from."""
+    """The image from which hosts of one generation boot."""
 
     generation: str
     folder: pathlib.Path
@@ -90,7 +90,7 @@ class Image:
 
 
 def mirror_of_this_machine() -> str:
-    """The Debian mirror that apt here uses, or the official one."""
+    """Return the Debian mirror of this machine's apt, or the official one."""
     done = subprocess.run(
         [
             'apt-get',
@@ -112,12 +112,13 @@ def mirror_of_this_machine() -> str:
 
 @functools.cache
 def fingerprint(inputs: tuple[str, ...]) -> str:
-    """Changes when anything that shapes an image does.
+    """Return a digest that changes with anything that affects an image.
 
-    Read once: an edit while hosts run must not change what others boot.
+    It is computed once: an edit while hosts run must not change the image of
+    other hosts.
 
-    :param inputs: texts; one that names a file beside this one stands for
-        what is in it
+    :param inputs: texts; the name of a file beside this one means the file's
+        content
     """
     digest = hashlib.sha256(str(RECIPE).encode())
     folder = pathlib.Path(__file__).parent
@@ -161,9 +162,9 @@ def _extract(
 
 
 def what_went_wrong(text: str) -> str:
-    """The line of mmdebstrap's output that a user can act on.
+    """Return the line of mmdebstrap's output that helps the user.
 
-    What it says last of a full disk is only that tar failed.
+    With a full disk its last line says only that tar failed.
     """
     lines = text.splitlines() or ['no text']
     full = [line for line in lines if 'No space left' in line]
@@ -172,9 +173,9 @@ def what_went_wrong(text: str) -> str:
 
 
 def _versions(root: pathlib.Path, kernel: str) -> str:
-    """``name version`` lines, from what packages say of themselves.
+    """Return ``name version`` lines, from the packages' own files.
 
-    Extraction fills no package database; the changelogs are there.
+    Extraction writes no package database, but the changelogs exist.
     """
     lines = [f'linux {kernel}']
     for package in ('qemu-system-arm', 'libvirt-daemon', 'python3'):
@@ -190,7 +191,7 @@ def _versions(root: pathlib.Path, kernel: str) -> str:
 
 
 def _compile_python(root: pathlib.Path) -> None:
-    """Compile the standard library ahead, where this machine can.
+    """Compile the standard library in advance, if this machine can.
 
     Python in an emulated host is 12-23 times slower than here. Only an
     interpreter of the same minor version writes files that it can use.
@@ -285,7 +286,7 @@ def _built(
     inputs: tuple[str, ...],
     mirror: str,
 ) -> pathlib.Path:
-    """The finished image's folder, made now if it isn't there."""
+    """Return the finished image's folder; build it if it is missing."""
     images = places.images_dir()
     images.mkdir(parents=True, exist_ok=True)
     final = images / f'{generation.name}-{fingerprint(inputs)}'
@@ -319,7 +320,7 @@ def _built(
 
 
 def image(name: str, mirror: str | None = None) -> Image:
-    """The image of generation *name*, built if need be.
+    """Return the image of generation *name*; build it if it is missing.
 
     :raises LabError: for an unknown generation or a failed build
     """
@@ -345,7 +346,7 @@ def guest_initrd(
     """The initrd of the guests that hosts of *image* run.
 
     :param script: its /init, a file of rootfs.FILES
-    :param modules: the kernel's modules, of which those *wanted* get in
+    :param modules: the kernel's modules; only those *wanted* are included
     """
     inputs = ('rootfs.py', f'files/{script}', 'files/witness.c', repr(wanted))
     target = image.folder / f'guest-{fingerprint(inputs)}.initrd'
@@ -374,7 +375,7 @@ def guest_initrd(
 
 
 def emulator(mirror: str | None = None) -> list[str]:
-    """The command line prefix of the emulator that runs hosts.
+    """Return the command line prefix of the emulator that runs hosts.
 
     It is started through its own release's dynamic loader: no chroot, so no
     mounts, and the host's files have the same paths inside.
@@ -398,7 +399,7 @@ def emulator(mirror: str | None = None) -> list[str]:
 
 
 def emulator_version() -> str:
-    """What the emulator that runs hosts calls itself."""
+    """Return the version text of the emulator that runs hosts."""
     done = subprocess.run(
         [*emulator(), '--version'], capture_output=True, text=True
     )
@@ -414,7 +415,7 @@ def build(
 
 
 def _used() -> str:
-    """The command lines of every process, in one text."""
+    """Return the command lines of all processes, in one text."""
     found = []
     for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
         try:
@@ -427,7 +428,7 @@ def _used() -> str:
 def prune() -> list[str]:
     """Remove images that this version of the lab would not use.
 
-    One that a running host boots from stays.
+    An image that a running host uses stays.
 
     :return: the names of those removed
     """

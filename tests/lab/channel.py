@@ -38,14 +38,14 @@ class Result(typing.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Channel:
-    """The way into one host."""
+    """The connection to the agent of one host."""
 
     net: network.Network
     address: str
     name: str
 
     def connect(self, port: int, timeout: float) -> socket.socket:
-        """A connection to *port* of the host; OSError if there is none."""
+        """Connect to *port* of the host; OSError if that fails."""
         connection = self.net.socket()
         try:
             connection.settimeout(timeout)
@@ -61,7 +61,7 @@ class Channel:
         """Run shell text in the host.
 
         :param data: its standard input
-        :param timeout: seconds without an answer before it is given up
+        :param timeout: seconds without an answer before the call fails
         :return: exit status, output, error output
         :raises LabError: if the host doesn't answer
         """
@@ -88,7 +88,7 @@ class Channel:
     def sh(
         self, command: str, data: bytes = b'', timeout: float = PATIENCE
     ) -> Result:
-        """As raw(), with texts."""
+        """Do the same as raw(), with texts."""
         rc, out, err = self.raw(command, data, timeout)
         return Result(
             rc, out.decode(errors='replace'), err.decode(errors='replace')
@@ -129,7 +129,7 @@ class Channel:
         return done.out
 
     def put(self, source: pathlib.Path, target: str) -> None:
-        """Copy a file, or a folder with all that is in it, to *target*."""
+        """Copy a file, or a folder with its content, to *target*."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode='w') as archive:
             archive.add(source, arcname='it', filter=_clean)
@@ -145,7 +145,7 @@ class Channel:
             )
 
     def get(self, source: str) -> bytes:
-        """The bytes of a file in the host."""
+        """Return the bytes of a file in the host."""
         rc, out, err = self.raw(f'cat {shlex.quote(source)}')
         if rc:
             text = err.decode(errors='replace').strip()

@@ -12,9 +12,9 @@
 
 """``python3 -m tests.lab``: the Arm64 lab's commands.
 
-Exit status: 0 done; 1 a check found something wrong (a disagreement, a
-command in a host that failed); 2 the lab could not do it, in one line;
-77 the lab can't run on this machine, with the reason.
+Exit status: 0 success; 1 a check failed (a disagreement, or a command in a
+host failed); 2 the lab could not do it, with the reason in one line; 77 the
+lab can't run on this machine, with the reason.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from tests.lab.cloud import cli as cloud
 
 SKIPPED = 77
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-# Each name is a lab of its own, with its own network.
+# Each name is a separate lab, with its own network.
 LAB = os.environ.get('NOVA_ARM_LAB_NAME', 'default')
 
 
@@ -173,7 +173,7 @@ def _done(
     rows: collections.abc.Sequence[table.Row],
     findings: collections.abc.Sequence[str],
 ) -> int:
-    """Print a run's end; return its status."""
+    """Print the result of a run; return the exit status."""
     print(table.to_text(rows))
     for finding in findings:
         print(finding)
@@ -193,7 +193,7 @@ def cmd_ci(args: argparse.Namespace) -> int:
     try:
         return max(pairs, int(scenarios.run()))
     except errors.LabError as exc:
-        # What the pairs have shown stands.
+        # The results of the pairs are still valid.
         print(f'SKIP scenarios {exc}')
         return pairs
 
@@ -264,7 +264,7 @@ def parser() -> argparse.ArgumentParser:
         description='Emulated Arm64 hosts with real KVM and libvirt. A host '
         'is written CPU[@GENERATION][+OPTION=N...], for example '
         'neoverse-v1,sve256=off@forky+numa=2',
-        epilog='status: 0 done, 1 something is wrong, 2 could not do it, '
+        epilog='status: 0 success, 1 a check failed, 2 could not do it, '
         f'{SKIPPED} this machine cannot run the lab',
     )
     subs = top.add_subparsers(required=True, metavar='COMMAND')
@@ -278,7 +278,7 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(function=function)
         return sub
 
-    sub = add('build', cmd_build, 'make and cache what hosts boot from')
+    sub = add('build', cmd_build, 'build and cache the images of hosts')
     sub.add_argument(
         '--generation',
         action='append',
@@ -289,13 +289,13 @@ def parser() -> argparse.ArgumentParser:
         '--mirror', help='Debian mirror; default: the one apt uses here'
     )
     add('prune', cmd_prune, 'remove images of older versions of the lab')
-    sub = add('up', cmd_up, 'start hosts that stay up')
+    sub = add('up', cmd_up, 'start hosts and keep them running')
     sub.add_argument('host', nargs='+')
     sub.add_argument('--name', help='instead of h1, h2 ... (one host)')
-    sub = add('down', cmd_down, 'end hosts, and what crashed labs left')
+    sub = add('down', cmd_down, 'end hosts, and the remains of crashed labs')
     sub.add_argument('host', nargs='*', help='only these')
     sub.add_argument(
-        '--all', action='store_true', help='also labs of running programs'
+        '--all', action='store_true', help='also end labs of running programs'
     )
     add('list', cmd_list, 'list the hosts of every lab')
     sub = add('sh', cmd_sh, 'a shell in a host, or one command line')
@@ -317,7 +317,7 @@ def parser() -> argparse.ArgumentParser:
     sub = add('probe', cmd_probe, "print a host's profile")
     sub.add_argument('host')
     sub.add_argument('-o', '--output', type=pathlib.Path)
-    add('scenarios', cmd_scenarios, "ways of moving a guest, libvirt's level")
+    add('scenarios', cmd_scenarios, 'ways to move a guest with libvirt')
     sub = add('ci', cmd_ci, 'six hosts, twelve pairs, and the scenarios')
     sub.add_argument('--tsv', type=pathlib.Path)
     sub = add('full', cmd_full, 'the whole truth table')
@@ -327,12 +327,12 @@ def parser() -> argparse.ArgumentParser:
         help='merge the rows into this file; skip pairs that are in it',
     )
     sub.add_argument('--profiles', type=pathlib.Path)
-    sub = add('report', cmd_report, 'print a table that was made before')
+    sub = add('report', cmd_report, 'print a table from an earlier run')
     sub.add_argument('tsv', type=pathlib.Path)
     sub.add_argument(
         '--rst', action='store_true', help='as a page of the documentation'
     )
-    sub = add('differential', cmd_differential, 'the rule against the kernel')
+    sub = add('differential', cmd_differential, 'compare rule and kernel')
     sub.add_argument('host', nargs='+')
     sub.add_argument('--values', type=int, default=100000)
     sub.add_argument('--seed', type=int, default=1)
@@ -346,7 +346,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         '--back',
         action='store_true',
-        help='let each guest that has moved also come back',
+        help='also move each guest back after its migration',
     )
     sub.add_argument(
         '--profiles', type=pathlib.Path, help="save the hosts' profiles here"
@@ -356,7 +356,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _terminated(number: int, frame: types.FrameType | None) -> None:
-    # The first one takes everything down; a second must not cut that short
+    # The first signal ends everything; a second one must not interrupt that
     # (timeout(1) sends one to its child and one to the whole group).
     for one in ENDING:
         signal.signal(one, signal.SIG_IGN)
@@ -365,7 +365,7 @@ def _terminated(number: int, frame: types.FrameType | None) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    # So that "finally" and "with" run, and hosts end with us.
+    # With an exception "finally" and "with" run, and end the hosts.
     for one in ENDING:
         signal.signal(one, _terminated)
     try:

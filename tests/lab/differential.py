@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``lab differential``: the static rule beside the kernel's answer.
+"""``lab differential``: compare the static rule with the kernel's answer.
 
-Random and boundary values of every register that a profile keeps are written
-to a scratch vCPU in a host, and judged here by the rule from the host's
-profile.
+A scratch vCPU in a host gets random and boundary values for every register
+whose value a profile stores. Here the rule judges the same values, from the
+host's profile.
 """
 
 import collections
@@ -39,9 +39,9 @@ Write = tuple[int, int]
 
 
 def boundary_values(limit: int) -> list[int]:
-    """Values around what the host has: each 4-bit field through its range.
+    """Return values near the host's: each 4-bit field over its range.
 
-    Also single bits turned, and all of them.
+    Also with single bits inverted, and with all bits inverted.
     """
     found = {0, limit, MASK, limit ^ MASK}
     for shift in range(0, 64, 4):
@@ -52,20 +52,20 @@ def boundary_values(limit: int) -> list[int]:
 
 
 def random_value(limit: int, source: random.Random) -> int:
-    """The limit with one to four fields changed; sometimes any number."""
+    """Return the limit with one to four fields changed, or any number."""
     if source.random() < 0.05:
         return source.getrandbits(64)
     value = limit
     for _ in range(source.randint(1, 4)):
         shift = 4 * source.randrange(16)
-        # Mostly lowered: that is where values are accepted.
+        # Mostly lower values, because those are accepted.
         top = limit >> shift & 0xF if source.random() < 0.7 else 15
         value = value & ~(0xF << shift) | source.randint(0, top) << shift
     return value
 
 
 def writes(host: profile.Host, count: int, seed: int) -> list[Write]:
-    """At least *count* writes, spread evenly over the registers."""
+    """Return at least *count* writes, evenly over the registers."""
     source = random.Random(seed)
     codes = sorted(
         code for code in host.listed or () if tables.keeps_value(code)
@@ -84,14 +84,14 @@ def writes(host: profile.Host, count: int, seed: int) -> list[Write]:
 
 
 def width(code: int) -> int:
-    """A register's size in bits, as its KVM id says."""
+    """Return a register's size in bits, from its KVM id."""
     return 8 << (registers.kvm_id(code) >> 52 & 0xF)
 
 
 def findings(
     host: profile.Host, code: int, value: int
 ) -> list[verdict.Finding]:
-    """What the static rule says of a value; nothing if it may pass."""
+    """Return the static rule's findings for a value; none if it may pass."""
     if value == host.values.read(code):
         return []
     register = tables.register_of(code)
@@ -100,10 +100,10 @@ def findings(
 
 @dataclasses.dataclass
 class Tally:
-    """What became of the writes to one register.
+    """The results of the writes to one register.
 
     :ivar differ: disagreements
-    :ivar blamed: how often the rule and the kernel disagreed about what
+    :ivar blamed: the number of disagreements by their subject
     """
 
     written: int = 0
@@ -118,7 +118,7 @@ class Tally:
     def add(
         self, found: list[verdict.Finding], accepted: bool, text: str
     ) -> None:
-        """One write: what the rule found, and whether the kernel took it."""
+        """Add a write: the rule's findings, and the kernel's answer."""
         self.written += 1
         self.accepted += accepted
         blocks = {
@@ -149,7 +149,7 @@ def compare(
     written: collections.abc.Iterable[Write],
     failures: collections.abc.Iterable[int],
 ) -> dict[str, Tally]:
-    """The kernel's answers beside the rule's, by register."""
+    """Compare the kernel's answers with the rule's, by register."""
     tallies: dict[str, Tally] = collections.defaultdict(Tally)
     for (code, value), failure in zip(written, failures):
         name = tables.register_of(code).name
@@ -165,7 +165,7 @@ def compare(
 
 
 def run(host: hosts.Host, count: int, seed: int) -> dict[str, Tally]:
-    """Do it on one host that is up."""
+    """Do the comparison on one running host."""
     oracle.prepare(host)
     known = oracle.host_profile(host)
     planned = writes(known, count, seed)
@@ -179,7 +179,7 @@ def run(host: hosts.Host, count: int, seed: int) -> dict[str, Tally]:
 
 
 def report(tallies: collections.abc.Mapping[str, Tally]) -> list[str]:
-    """A line for each register, each kind of difference, each example."""
+    """Return lines for each register, kind of difference and example."""
     columns = ('written', 'accepted', 'unjudged', 'differ')
     lines = [f'{"register":24}' + ''.join(f' {one:>9}' for one in columns)]
     total: collections.Counter[str] = collections.Counter()

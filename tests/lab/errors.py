@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What goes wrong in the lab, always told in one line."""
+"""The lab's errors; each text is one line."""
 
 
 class LabError(Exception):
-    """Something the user can act on; its text is one line."""
+    """An error that the user can correct; its text is one line."""
 
 
 class LabSkip(LabError):

@@ -21,10 +21,10 @@ KERNEL = 'linux-image-arm64'
 class Generation:
     """One kind of Arm64 host.
 
-    ``suites`` are the Debian suites its packages come from; with more than
-    one, the last is preferred. ``stale`` says that the suite's Release file
-    may be past its Valid-Until date (a release in the making whose mirror
-    isn't refreshed). ``kernel`` is the package of its kernel.
+    ``suites`` are the Debian suites of its packages; with more than one, the
+    last is preferred. ``stale`` means that the suite's Release file may be
+    past its Valid-Until date (an unfinished release whose mirror isn't
+    refreshed). ``kernel`` is the package of its kernel.
     """
 
     name: str
@@ -55,7 +55,7 @@ GENERATIONS: dict[str, Generation] = {
             kernel='linux-image-arm64-16k',
         ),
         Generation('forky', ('forky',), 'Linux 7, QEMU 11', stale=True),
-        # The newest of both that Debian builds for a release.
+        # The newest kernel and QEMU that Debian builds for a release.
         Generation(
             'next',
             ('trixie', 'trixie-backports'),
@@ -66,9 +66,9 @@ GENERATIONS: dict[str, Generation] = {
 
 DEFAULT = 'trixie'
 
-# The emulator that runs the hosts: one for all of them, so that a CPU model
-# means the same registers whatever kernel runs on it. Debian 12's own QEMU
-# 7.2 has neither neoverse-v1 nor neoverse-n2.
+# The emulator that runs the hosts. All hosts use the same one, so that a CPU
+# model has the same registers with any kernel. Debian 12's own QEMU 7.2 has
+# neither neoverse-v1 nor neoverse-n2.
 EMULATOR = Generation('emulator', ('trixie',), 'QEMU 10.0 for this machine')
 
 HOST_PACKAGES: tuple[str, ...] = (
@@ -111,7 +111,7 @@ INITRD_MODULES: tuple[str, ...] = (
     'ext4',
 )
 
-# Kept in a host's root file system, with what they depend on.
+# Kept in a host's root file system, with their dependencies.
 HOST_MODULES: tuple[str, ...] = (
     *INITRD_MODULES,
     'virtio_net',

@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which hosts are tried against each other: in CI, and for the table.
+"""The groups of hosts that are compared: in CI, and for the table.
 
-A group's hosts are up at the same time, all but two of them paused.
+All hosts of a group run at the same time, but only two are not paused.
 """
 
-# Every ordered pair of a group is done, and the way back of what moved.
+# Every ordered pair of a group is done, and the way back after a move.
 FULL: tuple[tuple[str, ...], ...] = (
-    # Kernels and QEMUs against each other; PMU; timer frequency.
+    # Different kernels and QEMUs; PMU; timer frequency.
     (
         'neoverse-n1@bookworm',
         'neoverse-n1@bookworm-backports',
@@ -118,21 +118,21 @@ CI_HOSTS: tuple[str, ...] = (
 
 CI_PAIRS: frozenset[tuple[str, str]] = frozenset(
     {
-        # A shorter vector length: nobody refuses it, and the guest breaks.
+        # A shorter vector length: nothing refuses it, and the guest breaks.
         ('neoverse-v1', 'neoverse-v1,sve256=off'),
         ('neoverse-v1,sve256=off', 'neoverse-v1'),
-        # No SVE at all; it is the guest's own SVE that counts.
+        # No SVE at all; only the guest's own SVE matters.
         ('neoverse-v1', 'neoverse-v1,sve=off'),
         ('neoverse-v1,sve=off', 'neoverse-v1'),
         ('neoverse-v1/guest:sve=off', 'neoverse-v1,sve=off'),
         ('neoverse-v1/guest:sve=off', 'neoverse-v1,sve256=off'),
-        # An older kernel and back.
+        # To an older kernel and back.
         ('neoverse-n1@bookworm', 'neoverse-n1'),
         ('neoverse-n1', 'neoverse-n1@bookworm'),
         # Another core.
         ('neoverse-n1', 'neoverse-v1'),
         ('neoverse-v1', 'neoverse-n1'),
-        # Another timer frequency: nobody refuses it either.
+        # Another timer frequency: nothing refuses it either.
         ('neoverse-n1', 'neoverse-n1,cntfrq=25000000'),
         ('neoverse-n1,cntfrq=25000000', 'neoverse-n1'),
     }

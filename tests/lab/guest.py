@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""KVM guests in lab hosts: start one, move it, look at it."""
+"""KVM guests in lab hosts: start, move and check them."""
 
 import collections.abc
 import contextlib
@@ -28,12 +28,12 @@ from tests.lab import spec
 from tests.lab import witness
 
 MEMORY_MIB = 128
-# One that every generation's QEMU has: a machine type that the destination
-# lacks would refuse a guest before its registers are looked at.
+# Every generation's QEMU has this one. A destination without the machine type
+# would refuse a guest before it checks the registers.
 MACHINE = 'virt-7.2'
 FIRST_REPORTS = 3
 LATER_REPORTS = 6
-# The ports of libvirt's migrations: one QEMU sends to another.
+# The ports of libvirt's migrations from QEMU to QEMU.
 TO_QEMU = "ss -Htn 'dport >= :49152 and dport <= :49215'"
 _THROTTLE = re.compile(r'^Auto converge throttle: +(\d+)', re.M)
 _TIME = re.compile(r'^\d{4}-\d\d-\d\dT[0-9:.]+Z ')
@@ -43,7 +43,7 @@ MIGRATE_PATIENCE = 300
 
 
 def log_path(name: str) -> str:
-    """Where a guest's console is, in whatever host it runs."""
+    """Return the path of a guest's console, which is the same on all hosts."""
     return f'/tmp/guest-{name}.log'
 
 
@@ -55,12 +55,12 @@ def domain_xml(
     dirty: int = 0,
     reboots: bool = False,
 ) -> str:
-    """The libvirt domain of a lab guest.
+    """Return the libvirt domain of a lab guest.
 
-    :param features: CPU features to switch, by their names in QEMU
-    :param dirty: MiB that it rewrites over and over
-    :param reboots: whether a reset boots it again; else it ends, as one that
-        was broken by a move should
+    :param features: CPU features to switch on or off, by their names in QEMU
+    :param dirty: MiB that the guest rewrites all the time
+    :param reboots: whether a reset boots it again; otherwise it ends, as a
+        guest that a move has broken should
     """
     dirties = f' dirty={dirty}' if dirty else ''
     switched = ''.join(
@@ -94,7 +94,7 @@ def domain_xml(
 
 
 def prepare(host: hosts.Host) -> None:
-    """Put the guests' initrd into a host that has just come up."""
+    """Copy the guests' initrd into a host that has just booted."""
     image = build.image(host.spec.generation)
     host.channel.put(build.guest_initrd(image), '/lab/guest.initrd')
 
@@ -102,7 +102,7 @@ def prepare(host: hosts.Host) -> None:
 def client(
     host: hosts.Host, *argv: str, timeout: float = MIGRATE_PATIENCE
 ) -> subprocess.CompletedProcess[str]:
-    """This machine's own virsh, joined to a host's libvirtd."""
+    """Run this machine's own virsh, connected to a host's libvirtd."""
     return subprocess.run(
         host.net.command(['virsh', '-q', '-c', host.uri, *argv]),
         capture_output=True,
@@ -112,7 +112,7 @@ def client(
 
 
 def last_line(text: str) -> str:
-    """The last line of an error's text, without prefix and time."""
+    """Return the last line of an error's text, without prefix and time."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return 'no text'
@@ -120,10 +120,10 @@ def last_line(text: str) -> str:
 
 
 def seen_of_move(text: str) -> tuple[bool, int]:
-    """What was printed on a move's source by TO_QEMU and ``domjobinfo``.
+    """Read the output of TO_QEMU and ``domjobinfo`` on a move's source.
 
-    :return: whether QEMU sent to QEMU, and how many percent of its time
-        auto-converge took the guest
+    :return: whether QEMU sent to QEMU, and the percentage of its time by
+        which auto-converge throttled the guest
     """
     throttles = map(int, _THROTTLE.findall(text))
     return 'ESTAB' in text, max(throttles, default=0)
@@ -131,11 +131,11 @@ def seen_of_move(text: str) -> tuple[bool, int]:
 
 @dataclasses.dataclass
 class Guest:
-    """One running guest; leaving it as a context ends it.
+    """One running guest; as a context manager, it ends with the block.
 
     :ivar host: where it runs now
-    :ivar before: its console up to its last move
-    :ivar skipped: bytes of its present console that it wrote before a reset
+    :ivar before: its console output before its last move
+    :ivar skipped: bytes of its present console from before a reset
     """
 
     name: str
@@ -152,7 +152,7 @@ class Guest:
         dirty: int = 0,
         reboots: bool = False,
     ) -> 'Guest':
-        """Start it and return when its program has reported.
+        """Start the guest and return when its program has reported.
 
         :raises LabError: if it doesn't start or report
         """
@@ -184,12 +184,12 @@ class Guest:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What went wrong before says more than that it can't be ended.
+        # An earlier error says more than the failure to end the guest.
         with contextlib.suppress(*([errors.LabError] if kind else [])):
             self.destroy()
 
     def wait_reports(self, count: int, patience: int) -> bool:
-        """Wait for *count* reports more than there are; False if too long."""
+        """Wait for *count* more reports; return False if they are late."""
         path = log_path(self.name)
         done = self.host.channel.sh(
             f'c() {{ grep -c "^witness [0-9]" {path}; }}; n=$(c); '
@@ -203,12 +203,12 @@ class Guest:
         return done.rc == 0
 
     def console(self) -> str:
-        """What it has written on its present host."""
+        """Return its console output on its present host."""
         path = log_path(self.name)
         return self.host.channel.sh(f'tail -c +{self.skipped + 1} {path}').out
 
     def reset(self) -> None:
-        """Press its reset button; return when its program has reported.
+        """Reset the guest; return when its program has reported.
 
         :raises LabError: if it doesn't
         """
@@ -224,9 +224,9 @@ class Guest:
             )
 
     def migrate(self, target: hosts.Host, *options: str) -> str:
-        """Move it; return the error's text, nothing if it moved.
+        """Move the guest; return the error's text, empty if it moved.
 
-        :param options: more of virsh's; default: QEMU sends to QEMU
+        :param options: additional ones for virsh; default: QEMU sends to QEMU
         """
         if '--tunnelled' not in options:
             options += ('--migrateuri', f'tcp://{target.address}')
@@ -252,7 +252,7 @@ class Guest:
         return ''
 
     def health(self) -> witness.Health:
-        """Let it work for a while, then look at all it has reported."""
+        """Let the guest work for a while, then check all its reports."""
         self.wait_reports(LATER_REPORTS, REPORT_PATIENCE)
         if self.before:
             return witness.judge(self.before, self.console())

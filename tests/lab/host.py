@@ -39,7 +39,7 @@ MAX_HOSTS = 90
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """One running host; its methods are those of its channel."""
+    """One running host; it also has the methods of its channel."""
 
     name: str
     spec: spec.Spec
@@ -73,14 +73,14 @@ class Host:
         return self.channel.run(['virsh', *argv], timeout=timeout)
 
     def pause(self) -> None:
-        """Stop the host's time: it uses no CPU and notices nothing."""
+        """Pause the host: it uses no CPU and does not notice the pause."""
         qmp.execute(self.folder / 'qmp', 'stop')
 
     def resume(self) -> None:
         qmp.execute(self.folder / 'qmp', 'cont')
 
     def last_words(self) -> str:
-        """The last line on the console, for an error's text."""
+        """Return the last line on the console, for an error's text."""
         try:
             text = self.console.read_text(errors='replace')
         except OSError:
@@ -89,7 +89,7 @@ class Host:
         return lines[-1][:200] if lines else 'no console output'
 
     def wait_ready(self) -> None:
-        """Return when the host takes commands."""
+        """Return when the host accepts commands."""
         deadline = time.monotonic() + BOOT_PATIENCE
         while time.monotonic() < deadline:
             if not self.process.alive():
@@ -108,7 +108,7 @@ class Host:
         )
 
     def _keep_logs(self) -> pathlib.Path:
-        """Copy the logs to where they outlive the host; return where."""
+        """Copy the logs to a folder that outlives the host; return it."""
         kept = places.cache_dir() / 'failed' / self.name
         kept.mkdir(parents=True, exist_ok=True)
         for name in ('console.log', 'emulator.log'):
@@ -131,7 +131,7 @@ class Host:
 
 
 def taps(host_spec: spec.Spec, number: int) -> list[str]:
-    """Names of the devices that a host's network cards are plugged into."""
+    """Return the names of the tap devices of a host's network cards."""
     return [
         f'tap{number}' + f'x{card}' * bool(card)
         for card in range(host_spec.nics)
@@ -145,7 +145,7 @@ def emulator_arguments(
     name: str,
     number: int,
 ) -> list[str]:
-    """The emulator's command line for one host."""
+    """Return the emulator's command line for one host."""
     append = (
         'console=ttyAMA0 panic=-1 quiet mitigations=auto '
         f'hugepagesz=2M hugepages={host_spec.hugepages} '
@@ -224,8 +224,8 @@ def emulator_arguments(
 class Lab:
     """A network namespace and the hosts in it.
 
-    As a context manager it ends with the block. One made by ``lab up``
-    stays: it is opened again by its name.
+    As a context manager it ends with the block. A lab from ``lab up`` stays,
+    and can be opened again by its name.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class Lab:
 
     @classmethod
     def create(cls, name: str | None = None) -> 'Lab':
-        """A new lab: *name* stays after this process, else it is ours."""
+        """Create a lab; with *name* it stays when this process ends."""
         places.check_machine('start emulated hosts in a namespace')
         sweep()
         owner = None if name else processes.Process.of(os.getpid())
@@ -258,7 +258,7 @@ class Lab:
 
     @classmethod
     def open(cls, name: str) -> 'Lab':
-        """The lab that is up under *name*; LabError if there is none."""
+        """Return the running lab *name*; LabError if there is none."""
         return _load(places.run_dir() / name)
 
     def __enter__(self) -> 'Lab':
@@ -290,7 +290,7 @@ class Lab:
     ) -> Host:
         """Start a host, without waiting for it to boot.
 
-        :param image: what it boots from; default: its generation's image
+        :param image: to boot from; default: its generation's image
         """
         taken = {host.number for host in self.hosts.values()}
         number = next(n for n in range(1, MAX_HOSTS + 1) if n not in taken)
@@ -343,7 +343,7 @@ class Lab:
         return host
 
     def up(self, *specs: spec.Spec) -> list[Host]:
-        """Start hosts together; return them when all take commands."""
+        """Start hosts together; return them when all accept commands."""
         hosts = [self.start(one) for one in specs]
         for host in hosts:
             host.wait_ready()
@@ -351,7 +351,7 @@ class Lab:
 
     @contextlib.contextmanager
     def host(self, host_spec: spec.Spec) -> collections.abc.Iterator[Host]:
-        """A host for the length of a block."""
+        """Start a host for the duration of a block."""
         host = self.start(host_spec)
         try:
             host.wait_ready()
@@ -370,7 +370,7 @@ class Lab:
         self._save()
 
     def down(self) -> None:
-        """End everything; nothing of the lab is left."""
+        """End everything, and leave nothing of the lab."""
         for host in self.hosts.values():
             host.process.end()
         self.net.end_processes()
@@ -383,7 +383,7 @@ def _spec(text: str) -> spec.Spec:
     try:
         return spec.parse(text)
     except errors.LabError:
-        # Of another version of the lab: enough to end the host by.
+        # From another version of the lab: this is enough to end the host.
         return spec.Spec(text)
 
 
@@ -408,7 +408,7 @@ def _load(folder: pathlib.Path) -> Lab:
 
 
 def labs() -> list[Lab]:
-    """Every lab that has a state here, in the order of their names."""
+    """Return all labs that have a state here, sorted by name."""
     folders = sorted(places.run_dir().glob('*/state.json'))
     return [_load(path.parent) for path in folders]
 
@@ -424,7 +424,7 @@ def sweep() -> list[str]:
 
 
 def interactive(host: Host) -> int:
-    """Join this terminal to a shell in the host; return its status."""
+    """Connect this terminal to a shell in the host; return its status."""
     source = f'TCP:{host.address}:{channels.SHELL_PORT}'
     terminal = 'STDIO'
     if os.isatty(0):

@@ -12,8 +12,8 @@
 
 """The lab's own network: a namespace without a name and without an uplink.
 
-It lives as long as its holder process and the hosts in it: when they end,
-namespace, bridge and taps are gone, and there was never a mount.
+It exists as long as its holder process and the hosts in it. When they end, the
+namespace, bridge and taps are gone. There is no mount.
 """
 
 import ctypes
@@ -69,7 +69,7 @@ class Network:
         return f'/proc/{self.holder.pid}/ns/net'
 
     def command(self, argv: list[str]) -> list[str]:
-        """*argv* as a command line that runs inside the network."""
+        """Return *argv* as a command line that runs inside the network."""
         return ['nsenter', f'--net={self.path}', '--', *argv]
 
     def _ip(self, *argv: str) -> None:
@@ -82,12 +82,12 @@ class Network:
             )
 
     def end_processes(self) -> None:
-        """End whatever still runs in the network, its holder excepted.
+        """End all processes in the network, except its holder.
 
         The namespace has no name: only what the lab started can be in it.
         """
         if not self.holder.alive():
-            return  # its pid may be anybody's by now
+            return  # another process may have its pid now
         own = os.stat(self.path).st_ino
         if own == os.stat('/proc/self/ns/net').st_ino:
             return
@@ -101,7 +101,7 @@ class Network:
                 ):
                     found.append(processes.Process.of(pid))
             except (ValueError, OSError):
-                continue  # not a process, or gone meanwhile
+                continue  # not a process, or it has just ended
         for process in found:
             process.signal(signal.SIGTERM)
         for process in found:
@@ -115,10 +115,10 @@ class Network:
         self._ip('link', 'del', name)
 
     def socket(self) -> socket.socket:
-        """A TCP socket inside the network.
+        """Return a TCP socket inside the network.
 
-        A socket stays in the namespace it was made in, so only the short
-        thread that makes it enters; no thread of the caller changes.
+        A socket stays in the namespace where it was created. So only a short
+        thread enters the namespace; the caller's thread does not.
         """
         made: list[socket.socket] = []
         wrong: list[OSError] = []

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is said of a migration before it: by us, and by libvirt.
+"""The predictions for a migration: our verdict, and libvirt's.
 
-Everything that needs a host's own /dev/kvm runs in that host; what works on
+Code that needs a host's own /dev/kvm runs in that host; code that works on
 records runs here.
 """
 
@@ -43,7 +43,7 @@ Answer = dict[str, typing.Any]
 
 
 def prepare(host: hosts.Host) -> None:
-    """Put the package under test into a host."""
+    """Copy the package under test into a host."""
     host.channel.put(PACKAGE, '/lab/py/nova_arm_migrate')
     host.channel.put(
         pathlib.Path(__file__).parent / 'files/ask.py', '/lab/py/ask.py'
@@ -53,9 +53,9 @@ def prepare(host: hosts.Host) -> None:
 def ask(
     host: hosts.Host, questions: collections.abc.Sequence[Answer]
 ) -> list[Answer]:
-    """The host's answers, in one run of Python there.
+    """Return the host's answers, from one run of Python there.
 
-    :raises LabError: with the last line of what went wrong there
+    :raises LabError: with the last line of the error there
     """
     text = '\n'.join(json.dumps(question) for question in questions)
     done = host.channel.sh(
@@ -70,7 +70,7 @@ def ask(
 
 
 def view(guest_spec: spec.Spec) -> Answer:
-    """The question what a guest sees that starts there."""
+    """Return the question what a guest sees that starts there."""
     states = guest_spec.feature_states
     return {
         'ask': 'view',
@@ -81,12 +81,12 @@ def view(guest_spec: spec.Spec) -> Answer:
 
 
 def trial(guest: profile.Guest) -> Answer:
-    """The question whether a scratch vCPU takes a guest's registers."""
+    """Return the question whether a scratch vCPU accepts a guest."""
     return {'ask': 'trial', 'guest': json.loads(record.dump_guest(guest))}
 
 
 def host_profile(host: hosts.Host) -> profile.Host:
-    """What our probe says of a host."""
+    """Return the profile of a host from our probe."""
     answer = ask(host, [{'ask': 'host'}])[0]
     return record.load_host(json.dumps(answer['host']))
 
@@ -103,7 +103,7 @@ class Said:
 
 
 def said(guest: profile.Guest, host: profile.Host, answer: Answer) -> Said:
-    """Put a trial's answer beside the comparison of the records."""
+    """Combine a trial's answer with the comparison of the records."""
     static = compare.compare(guest, host)
     passes = trials.before_trial(static).verdict is verdicts.Verdict.COMPATIBLE
     scheduler = 'passes' if passes else 'drops'
@@ -150,7 +150,7 @@ def midr(guest: profile.Guest) -> int:
 
 
 def cpu_xml(capabilities: str) -> str:
-    """The host CPU out of ``virsh capabilities``."""
+    """Return the host CPU from ``virsh capabilities``."""
     tree = xml.etree.ElementTree.fromstring(capabilities)
     cpu = tree.find('host/cpu')
     if cpu is None:
@@ -159,7 +159,7 @@ def cpu_xml(capabilities: str) -> str:
 
 
 def capabilities(host: hosts.Host) -> str:
-    """A host's CPU as its libvirt describes it."""
+    """Return libvirt's description of a host's CPU."""
     done = guests.client(host, 'capabilities')
     if done.returncode:
         raise errors.LabError(
@@ -172,7 +172,7 @@ _COMPARED = re.compile(r' is (identical|incompatible|a superset)')
 
 
 def libvirt_words(output: str, failure: str) -> str:
-    """One or two words for what a cpu-compare command printed."""
+    """Summarise the output of a cpu-compare command in a word or two."""
     match = _COMPARED.search(output)
     if match:
         return match[1].removeprefix('a ')
@@ -182,7 +182,7 @@ def libvirt_words(output: str, failure: str) -> str:
 
 
 def libvirt_compare(host: hosts.Host, cpu: str) -> tuple[str, str]:
-    """What libvirt on *host* says to a CPU: cpu- and hypervisor-compare."""
+    """Return libvirt's cpu-compare and hypervisor-cpu-compare on *host*."""
     with tempfile.NamedTemporaryFile('w', suffix='.xml') as file:
         file.write(cpu)
         file.flush()

@@ -23,7 +23,7 @@ import time
 
 from tests.lab import errors
 
-# program -> the Debian package that brings it
+# program -> the Debian package that contains it
 TOOLS: dict[str, str] = {
     'mmdebstrap': 'mmdebstrap',
     'depmod': 'kmod',
@@ -85,7 +85,7 @@ def locked(path: pathlib.Path, waiting: str) -> collections.abc.Iterator[None]:
 def check_machine(purpose: str) -> None:
     """Raise LabSkip unless this machine can run the lab.
 
-    :param purpose: what would have been done, for the text
+    :param purpose: what the lab would do, for the error's text
     """
     if sys.platform != 'linux':
         raise errors.LabSkip(f'the lab needs Linux; it would {purpose}')

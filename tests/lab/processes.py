@@ -12,7 +12,7 @@
 
 """Processes of the lab, known by pid and start time.
 
-A pid alone may have been given to somebody else's process meanwhile.
+With a pid alone, another process may have got the same pid since then.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class Process:
 
     @classmethod
     def of(cls, pid: int) -> 'Process':
-        """The running process *pid*; raises ProcessLookupError if none."""
+        """Return the running process *pid*; ProcessLookupError if none."""
         started = _start_time(pid)
         if started is None:
             raise ProcessLookupError(pid)
@@ -39,7 +39,7 @@ class Process:
         return _start_time(self.pid) == self.started
 
     def signal(self, number: int) -> None:
-        """Send it signal *number*, if it is still there."""
+        """Send signal *number*, if the process still exists."""
         if self.alive():
             try:
                 os.kill(self.pid, number)
@@ -47,7 +47,7 @@ class Process:
                 pass
 
     def end(self, patience: float = 5.0) -> None:
-        """Terminate it, then kill it; return when it is gone."""
+        """Terminate the process, then kill it; return when it has ended."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if not self.alive():
                 return
@@ -62,7 +62,7 @@ class Process:
 
 
 def _reap(pid: int) -> None:
-    """Collect *pid* if it is our child, or it would look alive for ever."""
+    """Reap *pid* if it is our child; otherwise it would seem alive."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -70,11 +70,11 @@ def _reap(pid: int) -> None:
 
 
 def _start_time(pid: int) -> int | None:
-    """Clock ticks from boot to the start of *pid*, None if it is gone."""
+    """Return the start of *pid* in clock ticks since boot, None if gone."""
     try:
         text = pathlib.Path(f'/proc/{pid}/stat').read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The second field is a name in brackets that may hold anything.
+    # The second field is a name in brackets, with any characters.
     fields = text.rpartition(')')[2].split()
     return None if fields[0] == 'Z' else int(fields[19])

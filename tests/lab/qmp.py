@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One command to an emulator's monitor."""
+"""Send a command to an emulator's monitor."""
 
 import json
 import pathlib
@@ -45,4 +45,4 @@ def _answer(readline: object, command: str) -> None:
         if 'error' in answer:
             raise errors.LabError(f'{command}: {answer["error"]["desc"]}')
         if 'return' in answer:
-            return  # events may come before it
+            return  # events may arrive before the answer

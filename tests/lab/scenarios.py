@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``lab scenarios``: ways of moving a guest, at libvirt's level.
+"""``lab scenarios``: ways to move a guest with libvirt.
 
-What the truth table does not show: how a guest's data travel, a guest that
-writes more than the network takes, a move that is broken off, and what a
-reset on another host makes of a guest.
+They test what the truth table does not: the transport of a guest's data, a
+guest that writes more than the network can send, an aborted move, and a reset
+of a guest on another host.
 """
 
 import collections.abc
@@ -34,14 +34,14 @@ from tests.lab import places
 from tests.lab import spec
 from tests.lab import table
 
-# The second has a vector length more, and everything that the first has.
+# The second has everything that the first has, and one more vector length.
 HOSTS = ('neoverse-v1,sve256=off', 'neoverse-v1')
 _UNDER_WAY = re.compile(r'^Memory processed: +[1-9]', re.M)
 
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """One thing that was seen, and whether it is as it should be."""
+    """One observation, and whether it is as expected."""
 
     holds: bool
     text: str
@@ -52,11 +52,11 @@ Play = collections.abc.Iterator[Seen]
 
 @dataclasses.dataclass(frozen=True)
 class Move:
-    """A move that was watched.
+    """The result of a watched move.
 
-    :ivar failure: why it was not moved; empty if it was
-    :ivar direct: QEMU was seen to send to QEMU
-    :ivar throttle: percent of its time that auto-converge took the guest
+    :ivar failure: why the guest did not move; empty if it moved
+    :ivar direct: whether QEMU sent directly to QEMU
+    :ivar throttle: percentage by which auto-converge throttled the guest
     """
 
     failure: str
@@ -70,9 +70,9 @@ def watch(
     *options: str,
     midway: collections.abc.Callable[[], object] | None = None,
 ) -> Move:
-    """Move a guest and look at its source meanwhile.
+    """Move a guest and watch its source meanwhile.
 
-    :param midway: done once, when some of the guest's memory has been sent
+    :param midway: called once, when some of the guest's memory has been sent
     """
     source, text = guest.host, ''
     look = f'{guests.TO_QEMU}; virsh domjobinfo {guest.name}'
@@ -100,9 +100,9 @@ def _judged(
     target: hosts.Host,
     via: hosts.Host | None = None,
 ) -> oracle.Said:
-    """What we say of a guest that starts on one host and goes to another.
+    """Return our verdict for a guest that starts on one host and moves on.
 
-    :param via: where it has been in between
+    :param via: a host on which it has been in between
     """
     seen = oracle.ask(guest_host, [oracle.view(guest_host.spec)])[0]
     guest = record.load_guest(json.dumps(seen['guest']))
@@ -113,7 +113,7 @@ def _judged(
 
 
 def transports(one: hosts.Host, other: hosts.Host) -> Play:
-    """By QEMU itself, and through libvirtd."""
+    """QEMU sends the data directly, then libvirtd sends them."""
     with guests.Guest.start(one, 'transport', one.spec) as guest:
         move = watch(guest, other, '--bandwidth', '32')
         yield Seen(not move.failure and move.direct, 'QEMU sent to QEMU')
@@ -127,7 +127,7 @@ def transports(one: hosts.Host, other: hosts.Host) -> Play:
 
 
 def busy(one: hosts.Host, other: hosts.Host) -> Play:
-    """It writes more than it may send, until auto-converge slows it."""
+    """The guest writes too much, until auto-converge throttles it."""
     with guests.Guest.start(one, 'busy', one.spec, dirty=24) as guest:
         move = watch(guest, other, '--auto-converge', '--bandwidth', '8')
         yield Seen(
@@ -138,7 +138,7 @@ def busy(one: hosts.Host, other: hosts.Host) -> Play:
 
 
 def aborted(one: hosts.Host, other: hosts.Host) -> Play:
-    """Broken off midway; then moved after all."""
+    """The move is aborted midway; then the guest moves."""
     with guests.Guest.start(one, 'aborted', one.spec) as guest:
         move = watch(
             guest,
@@ -154,9 +154,9 @@ def aborted(one: hosts.Host, other: hosts.Host) -> Play:
 
 
 def reboots(old: hosts.Host, new: hosts.Host) -> Play:
-    """A reset on a newer host, with its longer vectors switched off or not.
+    """A reset on a newer host, with and without its longer vectors.
 
-    Our driver switches them off in every guest that it starts.
+    Our driver switches longer vectors off in every guest that it starts.
     """
     off = ','.join(
         f'{name}=off' for name in vcpu.longer_vectors(oracle.host_profile(old))
@@ -171,7 +171,7 @@ def reboots(old: hosts.Host, new: hosts.Host) -> Play:
         ours = _judged(old, old, via=new)
         yield Seen(
             ours.verdict == table.UNKNOWN,
-            f'what we say of its way back: {ours.why}',
+            f'our verdict for its way back: {ours.why}',
         )
         detail = guest.migrate(old) or guest.health().reason
         yield Seen(
@@ -202,10 +202,10 @@ def perform(
     one: hosts.Host,
     other: hosts.Host,
 ) -> list[str]:
-    """Play them on two hosts and print what is seen.
+    """Run the scenarios on two hosts and print the observations.
 
-    :return: a line for each, which begins with PASS, FAIL, or SKIP if it
-        could not be played to its end
+    :return: a line for each scenario, which begins with PASS, FAIL, or SKIP if
+        it could not finish
     """
     results = []
     for play in plays:
@@ -231,7 +231,7 @@ def perform(
 
 
 def run() -> bool:
-    """Play all of them, in a lab of their own; whether one failed."""
+    """Run all scenarios in a separate lab; return whether one failed."""
     with hosts.Lab.create() as lab:
         one, other = lab.up(*map(spec.parse, HOSTS))
         for host in (one, other):

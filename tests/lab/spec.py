@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the user writes to name a host: ``CPU[@GENERATION][+OPTION=VALUE]``.
+"""The specification of a host: ``CPU[@GENERATION][+OPTION=VALUE]``.
 
-``neoverse-v1,sve256=off@forky+gic=3+numa=2/guest:sve=off``: the CPU is a
-string of the emulator's ``-cpu``; options are those of Spec; what follows
-``/guest:`` are CPU features of the guests started there.
+``neoverse-v1,sve256=off@forky+gic=3+numa=2/guest:sve=off``: the CPU is the
+string for the emulator's ``-cpu``; the options are those of Spec; the CPU
+features of the guests started there follow ``/guest:``.
 """
 
 import dataclasses
@@ -45,12 +45,12 @@ class Spec:
     :ivar cpu: the emulator's ``-cpu`` string
     :ivar gic: version of the host's interrupt controller
     :ivar numa: NUMA nodes; CPUs and memory are split evenly
-    :ivar interleave: 1 deals the CPUs out to the nodes one by one
+    :ivar interleave: 1 assigns the CPUs to the nodes in turn
     :ivar hugepages: 2 MiB pages reserved at boot, over all nodes
     :ivar ram: MiB
     :ivar mte: 1 gives the machine tag memory
     :ivar nics: 2 gives it a second network card, for its guests' ports
-    :ivar aarch32: 0 has the host's kernel hide AArch32 at EL0
+    :ivar aarch32: 0 makes the host's kernel hide AArch32 at EL0
     :ivar guest: CPU features (``sve=off``) of guests started there
     """
 
@@ -69,7 +69,7 @@ class Spec:
 
     @property
     def host(self) -> 'Spec':
-        """The host alone, without what its guests are like."""
+        """Return the host alone, without the features of its guests."""
         return dataclasses.replace(self, guest=())
 
     @property
@@ -93,7 +93,7 @@ class Spec:
 
 
 def parse(text: str) -> Spec:
-    """The host that *text* names; raises LabError if it names none."""
+    """Return the host that *text* names; LabError if it names none."""
     host, slash, guest = text.partition('/')
     features: tuple[str, ...] = ()
     if slash:

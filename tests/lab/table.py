@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The rows of a truth table: what was said, and what happened."""
+"""The rows of a truth table: the predictions, and what happened."""
 
 import collections.abc
 import csv
@@ -27,7 +27,7 @@ COMPATIBLE = 'compatible'
 INCOMPATIBLE = 'incompatible'
 UNKNOWN = 'unknown'
 
-# What the outcome of a migration means for a verdict that claimed to know.
+# The verdict that matches each outcome of a migration.
 _MEANS = {
     HEALTHY: COMPATIBLE,
     BROKEN: INCOMPATIBLE,
@@ -49,9 +49,9 @@ class Row:
     :ivar destination: the host it was moved to
     :ivar midr: ``equal`` or ``differs``
     :ivar static: the verdict of the comparison of recorded profiles
-    :ivar trial: what a scratch vCPU of the destination did with the
-        registers: ``accepts`` or ``refuses``
-    :ivar verdict: comparison and trial together
+    :ivar trial: the answer of a scratch vCPU of the destination:
+        ``accepts`` or ``refuses``
+    :ivar verdict: of comparison and trial together
     :ivar scheduler: what ``ArmMigrateFilter`` does with the destination, with
         the default options: ``passes`` or ``drops``
     :ivar libvirt: what ``virsh cpu-compare`` says on the destination
@@ -61,7 +61,7 @@ class Row:
     :ivar workaround: the same with skip_cpu_compare_on_dest
     :ivar outcome: what a real live migration did
     :ivar why: the verdict's first reason
-    :ivar detail: what was seen: an error's text, or what broke
+    :ivar detail: an error's text, or what broke
     """
 
     source: str
@@ -85,11 +85,12 @@ class Row:
 
     @property
     def agreement(self) -> str:
-        """``yes``, ``no``, or ``-`` where nothing was moved.
+        """``yes``, ``no``, or ``-`` if no guest was moved.
 
-        What the rule leaves to the trial (unknown) is no disagreement. The
-        scheduler must not drop a host to which a guest moves healthy; a
-        host that it passes and that refuses costs one pre-check.
+        It is no disagreement if the rule leaves a value to the trial
+        (unknown). The scheduler must not drop a host to which a guest moves
+        without damage. It may pass a host that then refuses: that costs one
+        pre-check.
         """
         if self.outcome == NOT_TRIED:
             return '-'
@@ -122,13 +123,13 @@ COLUMNS = (
 
 
 def cells(row: Row) -> list[str]:
-    """The row's texts, one for each of COLUMNS, on one line each."""
+    """Return the row's texts, one line for each of COLUMNS."""
     values = dataclasses.asdict(row) | {'agree': row.agreement}
     return [' '.join(str(values[name]).split()) for name in COLUMNS]
 
 
 def to_tsv(rows: collections.abc.Iterable[Row]) -> str:
-    """Tab-separated, with a line of names first."""
+    """Return tab-separated rows, after a line of column names."""
     buffer = io.StringIO()
     writer = csv.writer(
         buffer,
@@ -144,7 +145,7 @@ def to_tsv(rows: collections.abc.Iterable[Row]) -> str:
 
 
 def from_tsv(text: str) -> list[Row]:
-    """Rows that to_tsv wrote; lines of other shapes are passed over."""
+    """Return the rows that to_tsv wrote; ignore other lines."""
     names = [field.name for field in dataclasses.fields(Row)]
     reader = csv.DictReader(
         io.StringIO(text),
@@ -169,14 +170,14 @@ def read(path: pathlib.Path) -> list[Row]:
 def merged(
     old: collections.abc.Iterable[Row], new: collections.abc.Iterable[Row]
 ) -> list[Row]:
-    """*old* with *new* rows in place of those of the same pair."""
+    """Return *old*, with *new* rows replacing those of the same pair."""
     rows = {row.key: row for row in old}
     rows.update((row.key, row) for row in new)
     return list(rows.values())
 
 
 def counts(rows: collections.abc.Sequence[Row]) -> dict[str, int]:
-    """How many rows there are of each kind."""
+    """Return the number of rows of each kind."""
     tried = [row for row in rows if row.outcome != NOT_TRIED]
     return {
         'pairs': len(tried),
@@ -195,7 +196,7 @@ def summary(rows: collections.abc.Sequence[Row]) -> str:
 
 
 def to_text(rows: collections.abc.Iterable[Row]) -> str:
-    """A table to read: the verdicts and the outcome, without details."""
+    """Return a short table: the verdicts and the outcome, no details."""
     shown = (
         'source',
         'destination',
@@ -262,7 +263,7 @@ _RST_COLUMNS = (
 
 
 def to_rst(rows: collections.abc.Sequence[Row]) -> str:
-    """The table as a page of the documentation."""
+    """Return the table as a page of the documentation."""
     lines = [_RST_HEAD, '.. list-table::', '   :header-rows: 1', '']
     for name, number in counts(rows).items():
         first = not lines[-1]
@@ -283,7 +284,7 @@ def to_rst(rows: collections.abc.Sequence[Row]) -> str:
         for row in chosen:
             by_name = dict(zip(COLUMNS, cells(row)))
             if row.outcome == REFUSED:
-                # It differs from run to run for one and the same cause.
+                # It differs from run to run for the same cause.
                 by_name['detail'] = ''
             writer.writerow(_literal(by_name[name]) for name in _RST_COLUMNS)
         lines += [f'   {line}' for line in buffer.getvalue().splitlines()]
@@ -291,5 +292,5 @@ def to_rst(rows: collections.abc.Sequence[Row]) -> str:
 
 
 def _literal(text: str) -> str:
-    """Text in which nothing is mark-up."""
+    """Return a text without mark-up."""
     return ''.join(f'\\{c}' if c in '\\`*|_' else c for c in text)

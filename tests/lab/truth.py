@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``lab truth``: verdicts beside what real live migrations did."""
+"""``lab truth``: compare verdicts with real live migrations."""
 
 import collections
 import collections.abc
@@ -37,7 +37,7 @@ HAZARD_ATTEMPTS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A guest that will be started: on which host, with what features."""
+    """A guest that will be started: its host and its features."""
 
     label: str
     spec: spec.Spec
@@ -46,7 +46,7 @@ class Source:
 
 @dataclasses.dataclass
 class Known:
-    """What was learnt of one host, by its name."""
+    """What is known about one host."""
 
     profile: profile.Host
     cpu: str
@@ -55,10 +55,10 @@ class Known:
 def plan(
     specs: collections.abc.Sequence[spec.Spec],
 ) -> tuple[list[spec.Spec], list[tuple[spec.Spec, int]]]:
-    """The hosts to start, and the guests as (what, which host).
+    """Return the hosts to start, and the guests as (features, host).
 
-    A specification without guest features is a host of its own, also when
-    it is given twice; one with features uses the host that it names.
+    A specification without guest features is a separate host, even if it is
+    given twice. A specification with features uses the host that it names.
     """
     machines = [one for one in specs if not one.guest]
     for one in specs:
@@ -77,7 +77,7 @@ def plan(
 
 
 def labels(machines: collections.abc.Sequence[spec.Spec]) -> list[str]:
-    """A text for each host; equal ones are numbered from the second on."""
+    """Return a label for each host; the second of equal ones gets a number."""
     seen: collections.Counter[spec.Spec] = collections.Counter()
     found = []
     for one in machines:
@@ -87,7 +87,7 @@ def labels(machines: collections.abc.Sequence[spec.Spec]) -> list[str]:
 
 
 class Trial:
-    """The hosts of one run, paused but for those in use."""
+    """The hosts of one run; all are paused except those in use."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Trial:
 
     @contextlib.contextmanager
     def awake(self, *wanted: hosts.Host) -> collections.abc.Iterator[None]:
-        """Let these hosts' time run for the length of a block."""
+        """Resume these hosts for the duration of a block."""
         for host in wanted:
             host.resume()
         try:
@@ -126,7 +126,7 @@ class Trial:
                     host.pause()
 
     def start(self) -> None:
-        """Start the hosts, two at a time, and learn all there is to say."""
+        """Start the hosts, two at a time, and collect all predictions."""
         waiting = list(self.machines)
         while waiting:
             pair, waiting = waiting[:2], waiting[2:]
@@ -146,7 +146,7 @@ class Trial:
         return self.labels[self.hosts.index(host)]
 
     def _learn(self, host: hosts.Host) -> None:
-        """The host's own profile, and those of guests that start there."""
+        """Read the host's profile, and those of guests that start there."""
         mine = [
             Source(self._guest_label(one, place), one, host)
             for one, place in self.planned
@@ -180,9 +180,9 @@ class Trial:
         return pair not in self.done and (not self.only or pair in self.only)
 
     def wanted(self, source: Source) -> list[hosts.Host]:
-        """Where this guest is still to be moved, likely refusals first.
+        """Return the remaining destinations, likely refusals first.
 
-        A refused guest goes on at its source and serves for the next pair.
+        A refused guest continues on its source, and is used for the next pair.
         """
         targets = [
             host
@@ -198,7 +198,7 @@ class Trial:
         )
 
     def _judge(self, host: hosts.Host) -> None:
-        """Every other host's guests against this host."""
+        """Judge every other host's guests against this host."""
         others = [one for one in self.sources if one.host is not host]
         answers = oracle.ask(
             host,
@@ -218,7 +218,7 @@ class Trial:
         places.say(f'{self._label(host)}: {len(others)} trials')
 
     def rows(self) -> collections.abc.Iterator[table.Row]:
-        """Move guests; one row for each ordered pair as it is known."""
+        """Move guests; yield a row for each ordered pair when it is done."""
         for number, source in enumerate(self.sources):
             if not self.wanted(source):
                 continue
@@ -254,19 +254,19 @@ class Trial:
             guest.destroy()
 
     def _attempts(self, source: Source, target: hosts.Host) -> int:
-        """How often to try until a guest breaks.
+        """Return the number of moves to try until a guest breaks.
 
-        What only a silent hazard speaks against may go well by luck.
+        With only a silent hazard, a guest may survive a move by chance.
         """
         said = self.said[source.label, target.name]
         hazard = said.static != table.COMPATIBLE and said.trial == 'accepts'
         return HAZARD_ATTEMPTS if hazard else 1
 
     def _row_back(self, source: Source, guest: guests.Guest) -> table.Row:
-        """The way back: a guest that has been elsewhere comes home.
+        """Move a guest back from another host to its source.
 
-        It kept what it started with and got what its host in between has,
-        so it may not fit any more.
+        It kept its own registers and got those that only the other host
+        has, so the source may refuse it.
         """
         via = guest.host
         now = moved(self.records[source.label], self.known[via.name].profile)
@@ -319,9 +319,9 @@ class Trial:
 
 
 def moved(guest: profile.Guest, host: profile.Host) -> profile.Guest:
-    """The guest's record on a host that it has moved to.
+    """Return the guest's record on a host to which it has moved.
 
-    It did not boot again there, which we know and Nova does not.
+    The guest did not boot again there. The lab knows that, Nova does not.
     """
     return dataclasses.replace(
         vcpu.after_migration(guest, host), sve_passed=None, ipa_passed=None
@@ -329,10 +329,10 @@ def moved(guest: profile.Guest, host: profile.Host) -> profile.Guest:
 
 
 def attempt(guest: guests.Guest, target: hosts.Host) -> tuple[str, str]:
-    """Move a guest; return the outcome and what was seen.
+    """Move a guest; return the outcome and the details.
 
-    :raises LabError: if the guest that was not moved is not well any more,
-        so that nothing can be concluded
+    :raises LabError: if the guest did not move and is not well any more, so
+        that the result has no meaning
     """
     failure = guest.migrate(target)
     health = guest.health()
@@ -356,12 +356,12 @@ def run(
 ) -> tuple[list[table.Row], list[str]]:
     """Do every ordered pair of *specs*.
 
-    :param tsv: rows are merged into this file as they come; pairs that are
-        in it are not done again
+    :param tsv: each new row is merged into this file; pairs in the file are
+        not done again
     :param profiles: a folder for the hosts' profiles
-    :param only: the pairs to do, as labels; none means all
-    :param back: let each guest that has moved also come back
-    :return: the rows made now, and what differed beside them
+    :param only: the pairs to do, as labels; empty means all
+    :param back: also move each guest back after its migration
+    :return: the new rows, and the differences that were found
     """
     old = table.read(tsv) if tsv else []
     done = {row.key for row in old if row.outcome != table.NOT_TRIED}
@@ -386,7 +386,7 @@ def run(
 
 
 def save_profiles(trial: Trial, folder: pathlib.Path) -> None:
-    """One file for each host, and a table of where they come from."""
+    """Write a file for each host, and a table of their origin."""
     folder.mkdir(parents=True, exist_ok=True)
     for host in trial.hosts:
         name = profile_name(host.spec)
@@ -398,7 +398,7 @@ def save_profiles(trial: Trial, folder: pathlib.Path) -> None:
 def _note_provenance(
     path: pathlib.Path, name: str, host_spec: spec.Spec
 ) -> None:
-    """Keep one line for each profile: what it was recorded on, and when."""
+    """Keep one line for each profile: on what it was recorded, and when."""
     about = dict(
         line.split(' ', 1)
         for line in build.image(host_spec.generation).about.splitlines()
@@ -421,7 +421,7 @@ def _note_provenance(
 
 
 def profile_name(host_spec: spec.Spec) -> str:
-    """``neoverse-v1,sve=off@forky`` as the name of a file."""
+    """Return a file name for ``neoverse-v1,sve=off@forky``."""
     text = str(host_spec.host)
     if '@' not in text:
         cpu, plus, options = text.partition('+')

@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the program in a guest reported, and whether the guest is well."""
+"""The reports of the program in a guest, and whether the guest is well."""
 
 import collections.abc
 import dataclasses
 import itertools
 import re
 
-# Whole lines only: one may be cut anywhere, also inside a number.
+# Whole lines only: a line may be cut anywhere, even inside a number.
 _LINE = re.compile(
     r'^witness (\d+)((?: [a-z]+=\d+/\d+)*(?: dead=[a-z]+:\d+)*)\n', re.M
 )
@@ -28,7 +28,7 @@ _COMPLAINT = re.compile(
     re.M,
 )
 _HOLE = re.compile(r'[\0\r]+')
-# A slow machine, not a wrong one.
+# These mean a slow machine, not a broken one.
 _SLOW = re.compile(r'soft lockup|workqueue lockup|rcu.*stall|hung task')
 
 
@@ -36,8 +36,8 @@ _SLOW = re.compile(r'soft lockup|workqueue lockup|rcu.*stall|hung task')
 class Report:
     """One line of the program.
 
-    :ivar workers: name to (rounds done, wrong things seen)
-    :ivar dead: name to the signal that ended it
+    :ivar workers: (rounds done, errors seen) by name
+    :ivar dead: the signal that ended a worker, by name
     """
 
     sequence: int
@@ -47,7 +47,7 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Health:
-    """``reason`` is empty when the guest is well."""
+    """A guest's health; ``reason`` is empty if the guest is well."""
 
     reason: str = ''
 
@@ -57,7 +57,7 @@ class Health:
 
 
 def reports(text: str) -> list[Report]:
-    """The program's whole lines in a guest's console, in order."""
+    """Return the program's whole lines in a guest's console, in order."""
     found = []
     for match in _LINE.finditer(text.replace('\r', '')):
         workers: dict[str, tuple[int, int]] = {}
@@ -75,7 +75,7 @@ def reports(text: str) -> list[Report]:
 
 
 def complaint(text: str) -> str:
-    """The first thing the guest's kernel complained of, or nothing."""
+    """Return the first complaint of the guest's kernel, or an empty text."""
     for match in _COMPLAINT.finditer(text.replace('\r', '')):
         if not _SLOW.search(match[0]):
             return match[0].strip()[:160]
@@ -85,8 +85,8 @@ def complaint(text: str) -> str:
 def _continues(text: str, one: int, following: int) -> bool:
     """Whether a report is the next one.
 
-    Reports between them may be there but for a message that the kernel wrote
-    into their lines.
+    Reports between them may only seem to be missing, because the kernel wrote
+    a message into their lines.
     """
     return following > one and all(
         re.search(rf'^witness {number}\b', text, re.M)
@@ -95,23 +95,23 @@ def _continues(text: str, one: int, following: int) -> bool:
 
 
 def split(before: str, console: str) -> tuple[str, str]:
-    """What was reported before a move, and what after it.
+    """Return the reports from before a move, and those after it.
 
     On shared storage both hosts write into one file, which the destination's
-    libvirtd has cut to nothing: it has a hole, of zeros, before or after what
-    the destination wrote; what the source still wrote into it is in *before*
-    as well, some of it twice; and the line that the move cut in two may be
-    there in halves.
+    libvirtd truncates. So the file has a hole of zeros before or after the
+    destination's output. The last output of the source is also in *before*,
+    and some of it is there twice. The line during which the guest moved may be
+    in two halves.
 
-    :param before: the console as it was read on the source, to the end
-    :param console: the console as it is now
+    :param before: the whole console as read on the source
+    :param console: the present console
     """
     before, console = _HOLE.sub('', before), _HOLE.sub('', console)
     first, then = _numbered(before), _numbered(console)
     last = max(first, default=-1)
     if min(then, default=last + 1) > last:
         return before, console
-    # What is no report, the kernel's complaints, counts as well.
+    # Lines that are not reports count too: the kernel's complaints.
     lines = [
         line
         for line in f'{before}\n{console}'.splitlines()
@@ -131,11 +131,11 @@ def _numbered(text: str) -> dict[int, str]:
 
 
 def judge(before: str, after: str = '') -> Health:
-    """Whether a guest is well.
+    """Return whether a guest is well.
 
     :param before: its console before a migration
-    :param after: its console on the destination; together they are one text,
-        and a line may be cut in two by the move
+    :param after: its console on the destination. Both are one text; the move
+        may have cut a line in two
     """
     text = before + after
     wrong = _WRONG.search(text.replace('\r', ''))

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Read Linux's tables of Arm64 registers, and hold ours against them.
+"""Compare the project's tables of Arm64 registers with Linux's.
 
 ``python -m tools.kernel_tables TREE...`` says what our tables lack or have
 wrong; see ``__main__``. Nothing here is needed to run the project.

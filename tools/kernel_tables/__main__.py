@@ -13,12 +13,12 @@
 """``python -m tools.kernel_tables TREE...``: check the tables.
 
 Each TREE is an unpacked kernel source, ``GITDIR:REVISION`` of a bare git
-repository, or a file of facts that ``--write`` made of one. Prints one line a
-difference: what the tables lack or have wrong, and which of KVM's functions
-that judge a write are not those of the newest kernel that is kept here (read
-them, then ``--write``). Exit code: 0 if there is none (where older kernels
-differ from the newest is told and does not count), 1 if there is, 2 for a tree
-that can't be read.
+repository, or a file of facts that ``--write`` has made. Prints one line for
+each difference: what is missing or wrong in the tables, and which of KVM's
+functions that check a write differ from the newest kernel that is kept here
+(read them, then use ``--write``). Exit code: 0 if there is no difference, 1 if
+there is one, 2 for a tree that can't be read. Differences between older
+kernels and the newest are printed, but do not count.
 
 Debian's packages ``linux-source-*`` are such trees::
 
@@ -44,7 +44,7 @@ FACTS = pathlib.Path(__file__).parent / 'kernels'
 def facts_of(place: str) -> facts.Facts:
     """Return the facts of a tree or of a file.
 
-    :raises SourceError: if there is neither
+    :raises SourceError: if it is neither
     """
     path = pathlib.Path(place)
     if path.is_file():
@@ -59,7 +59,7 @@ def facts_of(place: str) -> facts.Facts:
 
 
 def kept() -> list[facts.Facts]:
-    """Return the facts that are kept beside this tool."""
+    """Return the facts in the files beside this tool."""
     return [facts_of(str(path)) for path in sorted(FACTS.iterdir())]
 
 
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         'tree',
         metavar='TREE',
         nargs='*',
-        help='default: the facts kept beside this tool',
+        help='default: the files of facts beside this tool',
     )
     parser.add_argument(
         '--write',

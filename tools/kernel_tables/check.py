@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The project's tables against what kernels say.
+"""Compare the project's tables with kernels.
 
-The newest kernel decides. Other rules of older kernels are reported too,
-because the same table judges hosts with these.
+The newest kernel decides. Different rules of older kernels are reported too,
+because the same table is used for hosts with those kernels.
 """
 
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ from nova_arm_migrate.core import registers as ours
 from nova_arm_migrate.core.tables import names
 from tools.kernel_tables import facts
 
-#: Setters that take any value, or drop without an error what they lack:
-#: a register with one of these is state of the guest. OSLSR_EL1 has but
-#: one bit that ever differs, and that is state.
+#: Setters that accept any value, or silently drop unsupported bits: a register
+#: with one of these is state of the guest. In OSLSR_EL1 only one bit can
+#: differ, and that bit is state.
 _TAKE_ANY = frozenset(
     {
         '',
@@ -47,10 +47,10 @@ _TAKE_ANY = frozenset(
 
 
 class Kind(enum.Enum):
-    """What is the matter with an entry of the tables."""
+    """What is wrong with an entry of the tables."""
 
     MISSING_REGISTER = 'KVM shows it, the tables have no name for it'
-    NOT_JUDGED = 'KVM checks what is written, the tables take it for state'
+    NOT_JUDGED = 'KVM checks a write, the tables treat the register as state'
     MISSING_FIELD = 'the tables have no such field'
     BOUNDS = 'the tables have other bits for it'
     SIGN = 'the tables have the other sign'
@@ -63,11 +63,12 @@ class Kind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that the tables lack or have wrong.
+    """Something that is missing or wrong in the tables.
 
     :ivar name: ``REGISTER`` or ``REGISTER.FIELD``
-    :ivar kernel: the kernel's version, and ``theirs`` what it says
-    :ivar ours: what the tables say, or the newest kernel
+    :ivar kernel: the kernel's version
+    :ivar theirs: the kernel's value
+    :ivar ours: the value of the tables, or of the newest kernel
     """
 
     name: str
@@ -86,11 +87,11 @@ def differences(
     table: Mapping[int, ours.Register],
     read: facts.Facts | None = None,
 ) -> list[Difference]:
-    """Return what the tables lack or have wrong, and where kernels part.
+    """Return the faults of the tables, and where kernels differ.
 
     :param kernels: at least one
     :param table: `core.tables.REGISTERS`
-    :param read: the kernel whose functions somebody has read for the rule
+    :param read: the kernel whose functions were read to write the rule
     """
     newest, *others = sorted(
         kernels, key=lambda kernel: kernel.number, reverse=True
@@ -123,10 +124,10 @@ def _against(
 
 
 def _functions(newest: facts.Facts, read: facts.Facts) -> Iterator[Difference]:
-    """Functions that have changed: whether the rule has, somebody reads.
+    """Yield functions that have changed; a person must check the rule.
 
-    What they do beside the tables is in `core.registers.Field` (least,
-    or_zero, as_zero, stale) and in `core.rules`.
+    `core.registers.Field` (least, or_zero, as_zero, stale) and `core.rules`
+    describe what these functions do besides the tables.
     """
     known = dict(read.functions)
     for name, digest in newest.functions:
@@ -139,7 +140,7 @@ def _functions(newest: facts.Facts, read: facts.Facts) -> Iterator[Difference]:
 def _registers(
     kernel: facts.Facts, table: Mapping[int, ours.Register]
 ) -> Iterator[Difference]:
-    """Registers that the tables do not know, whichever kernel has them."""
+    """Yield registers of any kernel that the tables do not have."""
     for register in kernel.registers:
         code, name = register.code, register.name
         known = table.get(code)
@@ -177,7 +178,7 @@ def _field(
     if _plain(own.name) != _plain(field.name):
         yield Difference(name, Kind.NAME, version, field.name, own.name)
     rule = field.rule or ours.Rule.EQUAL.value
-    # A hidden register reads 0 and takes nothing else, whatever its rule.
+    # A hidden register reads 0 and accepts only 0, with any rule.
     if register.shown == 'hidden':
         return
     if own.rule.value != rule:
@@ -194,12 +195,12 @@ def _field(
 
 
 def _plain(name: str) -> str:
-    """The Arm ARM and the kernel write one name in different cases."""
+    """Return a name without case: the Arm ARM and the kernel differ in it."""
     return name.lower().replace('_', '')
 
 
 def _older(kernel: facts.Facts, newest: facts.Facts) -> Iterator[Difference]:
-    """Fields that two kernels compare, and by different rules."""
+    """Yield fields that two kernels compare by different rules."""
     for register in kernel.registers:
         now = newest.register(register.code)
         fields = {(f.shift, f.width): f for f in now.fields} if now else {}

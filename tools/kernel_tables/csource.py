@@ -30,12 +30,12 @@ _WORD = re.compile(r'\b[A-Za-z_]\w*\b')
 _SUFFIX = re.compile(r'\b(0x[0-9a-fA-F]+|\d+)[uUlL]+\b')
 _ARITHMETIC = re.compile(r'[0-9a-fA-FxX\s|&~()<>+*-]+')
 _OPEN, _CLOSE = '({[', ')}]'
-#: Deeper than any table of the kernel nests its macros.
+#: More than the deepest nesting of macros in the kernel's tables.
 _DEEPEST = 32
 
 
 class SourceError(Exception):
-    """The source is not what this reader knows: one line."""
+    """This reader does not know this source; the text is one line."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def uncommented(text: str) -> str:
 
 
 def macros_of(text: str) -> dict[str, Macro]:
-    """Return the macros of uncommented source, the last of a name."""
+    """Return the macros of uncommented source; the last one of a name."""
     found = {}
     for match in _DEFINE.finditer(text):
         params = match['params']
@@ -139,7 +139,7 @@ def _substituted(macro: Macro, given: list[str]) -> str:
 
 
 def function(text: str, name: str) -> str:
-    """Return the body of a function, white space evened out.
+    """Return the body of a function, with normalised white space.
 
     :returns: empty if uncommented source does not define it
     :raises SourceError: if its bracket does not close
@@ -163,7 +163,7 @@ def initialisers(text: str) -> Iterator[str]:
 def value_of(expression: str, names: Mapping[str, int]) -> int:
     """Return the value of a constant expression, 64 bits unsigned.
 
-    :raises SourceError: if it has a name that is not among ``names``
+    :raises SourceError: if it has a name that is not in ``names``
     """
     text = _SUFFIX.sub(r'\1', ' '.join(expression.split()))
     text = re.sub(

@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What one kernel says of registers, and the file that keeps it.
+"""One kernel's facts about registers, and their file format.
 
-Facts, not code: names, numbers, and which rule applies. One line a field,
-tab separated, so that the tables can be checked where no kernel source is.
+Facts, not code: names, numbers, and which rule applies. The file has one
+tab-separated line for each field, so that the tables can be checked without a
+kernel source.
 """
 
 from collections.abc import Iterable
@@ -39,10 +40,10 @@ _FUNCTION = '# function '
 class Field:
     """One field of a register.
 
-    :ivar name: as the kernel has it
+    :ivar name: the kernel's name
     :ivar signed: the kernel compares it as two's complement
-    :ivar rule: ``LOWER_SAFE`` and the like, KVM's exceptions applied; empty
-        for a field that the kernel's table of features does not have
+    :ivar rule: ``LOWER_SAFE`` and the like, after KVM's exceptions; empty for
+        a field that is not in the kernel's table of features
     :ivar safe: the table's safe value
     :ivar writable: KVM lets userspace write all its bits
     """
@@ -60,11 +61,11 @@ class Field:
 class Register:
     """One register that KVM shows to userspace.
 
-    :ivar code: as the project's tables have it
+    :ivar code: as in the project's tables
     :ivar shown: ``id`` for an identification register, ``hidden`` for one
         that reads 0, ``listed`` for any other that KVM lists, empty for one
         that no guest has
-    :ivar setter: the kernel's function that takes a write, if it has its own
+    :ivar setter: the kernel's function for a write, if it has its own
     """
 
     name: str
@@ -76,11 +77,11 @@ class Register:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
-    """What one kernel says.
+    """The facts of one kernel.
 
     :ivar version: ``6.12.117``
-    :ivar functions: of a function that judges what is written, by its name,
-        a digest of its body: enough to see that one has changed
+    :ivar functions: by name of a function that checks writes, a digest of its
+        body, which shows whether the function has changed
     """
 
     version: str
@@ -89,7 +90,7 @@ class Facts:
 
     @property
     def number(self) -> tuple[int, ...]:
-        """The version, to compare by; a candidate is before its release."""
+        """The version for comparisons; a candidate precedes its release."""
         main, _, candidate = self.version.partition('-rc')
         return (*map(int, main.split('.')), int(candidate or 1 << 16))
 
@@ -104,7 +105,7 @@ class Facts:
 
 
 def dump(facts: Facts) -> str:
-    """Return facts as a text of tab separated values."""
+    """Return facts as a text of tab-separated values."""
     lines = [
         f'{_HEAD}{facts.version}',
         *(f'{_FUNCTION}{name} {digest}' for name, digest in facts.functions),

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One kernel's tables, put together from its sources.
+"""Read one kernel's tables from its sources.
 
 ==========================================  ================================
 ``arch/arm64/tools/sysreg``                 registers, fields, their bits
@@ -47,7 +47,8 @@ _FTR_BITS = re.compile(r'\b(S_)?ARM64_FTR_BITS(?=\()')
 _FTR_TABLE = re.compile(r'struct arm64_ftr_bits (ftr_\w+)\[\]\s*=\s*(?=\{)')
 _FTR_REG = re.compile(r'\bARM64_FTR_REG(?:_OVERRIDE)?\(SYS_(\w+),\s*(\w+)')
 _FTR_CTR = re.compile(r'\.name\s*=\s*"SYS_(\w+)",\s*\.ftr_bits\s*=\s*(\w+)')
-#: kvm_arm64_ftr_safe_value() gives some fields another rule than the host's.
+#: kvm_arm64_ftr_safe_value() applies rules to some fields that differ from
+#: the host's.
 _OVERRIDE = re.compile(r'\b(\w+)_SHIFT\b[^;]*?\.type\s*=\s*FTR_(\w+);')
 _SYS_REG = re.compile(r'\bsys_reg(?=\()')
 #: Tables of registers that KVM shows, the second one up to Linux 6.14.
@@ -56,7 +57,7 @@ _KEPT_MACROS = ('SYS_DESC',)
 _FIRMWARE = re.compile(
     r'#define\s+KVM_REG_ARM_(\w+)\s+KVM_REG_ARM_FW_(FEAT_BMAP_)?REG\((\d+)\)'
 )
-#: Functions that judge a write, besides the setters of the table.
+#: Functions that check a write, besides the setters of the table.
 _JUDGES = frozenset(
     {
         'arm64_check_features',
@@ -85,7 +86,7 @@ class _Ftr:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Row:
-    """One sys_reg_desc: what of it matters here."""
+    """The relevant parts of one sys_reg_desc."""
 
     name: str
     listed: bool
@@ -95,10 +96,10 @@ class _Row:
 
 
 def reader_of(place: str) -> Reader:
-    """Return what reads a tree.
+    """Return a reader of a tree.
 
     :param place: a directory, or ``GITDIR:REVISION`` of a bare repository
-    :raises SourceError: if there is neither
+    :raises SourceError: if it is neither
     """
     if pathlib.Path(place, _ARM64).is_dir():
         return lambda path: _text(pathlib.Path(place, path))
@@ -122,9 +123,9 @@ def _shown(directory: str, name: str) -> str:
 
 
 def read(reader: Reader) -> facts.Facts:
-    """Return what a kernel says of the registers that KVM shows.
+    """Return a kernel's facts about the registers that KVM shows.
 
-    :raises SourceError: if its sources are not as they are known
+    :raises SourceError: if its sources have an unknown form
     """
     blocks = layouts.parse(reader(f'{_ARM64}/tools/sysreg'))
     header = csource.uncommented(reader(f'{_ARM64}/include/asm/sysreg.h'))
@@ -156,7 +157,7 @@ def read(reader: Reader) -> facts.Facts:
             row.setter,
             tuple(_fields(row, blocks.get(row.name), tables, names)),
         )
-    # Not shown by any kernel yet, and fields all the same.
+    # No kernel shows these yet, but the tables have their fields.
     for name, block in blocks.items():
         if name == 'SMIDR_EL1' and codes[name] not in found:
             found[codes[name]] = facts.Register(
@@ -181,7 +182,7 @@ def read(reader: Reader) -> facts.Facts:
 def _functions(
     reader: Reader, source: str, features: str, setters: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """Return a digest of each function that judges what is written."""
+    """Return a digest of each function that checks a write."""
     calls = csource.uncommented(reader(f'{_ARM64}/kvm/hypercalls.c'))
     for name in sorted((setters | _JUDGES) - {''}):
         text = next(
@@ -206,7 +207,7 @@ def _version(reader: Reader) -> str:
 
 
 class _Names(Mapping[str, int]):
-    """Constants of the sysreg file, else of ``asm/sysreg.h``."""
+    """Constants of the sysreg file, or otherwise of ``asm/sysreg.h``."""
 
     def __init__(
         self, known: dict[str, int], macros: dict[str, csource.Macro]
@@ -293,7 +294,7 @@ def _ftr_bits(text: str, names: Mapping[str, int]) -> Iterator[_Ftr]:
 
 
 def _rows(source: str) -> Iterator[_Row]:
-    """Return the rows of KVM's tables, the macros in them expanded."""
+    """Yield the rows of KVM's tables, with expanded macros."""
     macros = {
         name: macro
         for name, macro in csource.macros_of(source).items()
@@ -330,7 +331,7 @@ def _row(text: str) -> _Row | None:
         elif part:
             places.append(part)
     if not register:
-        return None  # ID_UNALLOCATED, and what AArch32 has
+        return None  # ID_UNALLOCATED, and registers of AArch32
     for name, value in zip(
         (
             'access',
@@ -371,7 +372,7 @@ def _is_id(row: _Row) -> bool:
 
 def _code_of(name: str, macros: dict[str, csource.Macro]) -> int:
     """Return the code of a register that ``asm/sysreg.h`` defines."""
-    # SYS_PMEVCNTRn_EL0(3): sys_reg() itself stays, its arguments do not.
+    # SYS_PMEVCNTRn_EL0(3): expand the arguments, but not sys_reg() itself.
     known = {key: macro for key, macro in macros.items() if key != 'sys_reg'}
     text = csource.expanded(f'SYS_{name}', known)
     match = _SYS_REG.search(text)
@@ -393,7 +394,7 @@ def _fields(
     if not _is_id(row):
         return
     ftrs = {(bits.low, bits.width): bits for bits in tables.get(row.name, ())}
-    # The sysreg file says what is reserved; a rule for that says nothing.
+    # The sysreg file names reserved bits; rules for these have no meaning.
     if block is not None:
         reserved = block.res0 | block.res1
         ftrs = {

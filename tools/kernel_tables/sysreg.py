@@ -10,11 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``arch/arm64/tools/sysreg``: registers, their fields, the names these make.
+"""Read ``arch/arm64/tools/sysreg``: registers, fields and their constants.
 
-The file's own head describes its format; ``gen-sysreg.awk`` beside it makes
-the header of it, and the names that `names_of` makes are those of that
-header.
+The head of that file describes its format. ``gen-sysreg.awk`` beside it makes
+a C header from it. `names_of` returns the names in that header.
 """
 
 from collections.abc import Iterable
@@ -34,8 +33,9 @@ class Layout:
     :ivar encoding: op0, op1, CRn, CRm, op2; None for shared fields
     :ivar fields: (name, lowest bit, width, is a SignedEnum)
     :ivar values: names of a field's values: ``FP_NI`` to 15
-    :ivar res0: bits that are reserved as 0; ``res1`` likewise
-    :ivar shares: the block whose fields this register has
+    :ivar res0: bits that are reserved as 0
+    :ivar res1: bits that are reserved as 1
+    :ivar shares: the block whose fields this register uses
     """
 
     name: str
@@ -50,9 +50,9 @@ class Layout:
 
 
 def parse(text: str) -> dict[str, Layout]:
-    """Return the blocks of the file by name, those of shared fields too.
+    """Return the blocks of the file by name, including shared fields.
 
-    :raises SourceError: if a line is none of those that are known
+    :raises SourceError: if a line has an unknown form
     """
     blocks: dict[str, Layout] = {}
     block: Layout | None = None
@@ -110,7 +110,7 @@ def _bits(text: str) -> tuple[int, int]:
 
 
 def _with_shared(blocks: dict[str, Layout]) -> dict[str, Layout]:
-    """Give registers the fields that they share with others."""
+    """Copy shared fields to the registers that use them."""
     for block in blocks.values():
         shared = blocks.get(block.shares)
         if shared is not None:
@@ -121,7 +121,7 @@ def _with_shared(blocks: dict[str, Layout]) -> dict[str, Layout]:
 
 
 def names_of(layouts: Iterable[Layout]) -> dict[str, int]:
-    """Return the constants that ``asm/sysreg-defs.h`` has of registers."""
+    """Return the constants for registers in ``asm/sysreg-defs.h``."""
     names = {}
     for layout in layouts:
         stem = layout.name

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``nova-compute-arm64``: nova-compute with the driver's name made known.
+"""``nova-compute-arm64``: nova-compute that can find the driver.
 
-For machines where start-up files of site-packages are not read (``python
--S``, some frozen or container builds): the explicit alternative to
-``nova_arm_migrate.pth``.
+Use it where Python does not read the start-up files in site-packages
+(``python -S``, some frozen or container builds), that is, where
+``nova_arm_migrate.pth`` has no effect.
 """
 
 import os
@@ -42,8 +42,8 @@ def main() -> int | None:
         )
         return 1
     del nova
-    # Importing this chooses the concurrency mode of the process: not before
-    # it is known that the service will run.
+    # This import chooses the concurrency mode of the process. Do it only when
+    # it is certain that the service will run.
     from nova.cmd import compute
 
     result: int | None = compute.main()

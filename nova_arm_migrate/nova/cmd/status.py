@@ -11,10 +11,10 @@
 # under the License.
 
 
-"""``nova-arm-migrate-status upgrade check``: is the cloud set up for it?
+"""``nova-arm-migrate-status upgrade check``: checks the cloud's set-up.
 
-nova-status takes no checks of others, so this is a command of its own. It
-reads nova.conf and Nova's databases and changes nothing.
+nova-status does not accept checks of other packages, so this is a separate
+command. It reads nova.conf and Nova's databases and changes nothing.
 """
 
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def _one_line(error: Exception) -> str:
 
 
 class UpgradeCommands(upgradecheck.UpgradeCommands):
-    """The checks; each of them tells what it found in one line."""
+    """The checks; each reports its result in one line."""
 
     display_title = 'nova-arm-migrate'
 
@@ -144,7 +144,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         return _success('No workaround is set.')
 
     def _check_records(self) -> Any:
-        """Whether every Arm64 compute has a record that can be read here."""
+        """Whether this version can read the record of every Arm64 compute."""
         names, reasons, arm = [], [], 0
         try:
             for name, cpu_info in _cpu_infos():
@@ -201,7 +201,7 @@ def main() -> int:
     :returns: 0 if all is well, 1 with warnings, 2 with failures, 255 if the
         checks could not be run
     """
-    # The services' files set options that only the services register.
+    # The files set options of the services: register those as well.
     logging.register_options(CONF)
     conf.register_opts(CONF)
     try:

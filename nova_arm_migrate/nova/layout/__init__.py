@@ -12,8 +12,8 @@
 
 """A guest's NUMA-dependent XML at the destination.
 
-``numa_migration``  the steps, as Nova's calls come;
-``numa_host``       what libvirt and the kernel say of this host;
-``dry_run``         whether libvirt takes the XML, before anything moves;
-``channel``         how the layout gets to the source.
+``numa_migration``  the steps, one for each of Nova's calls;
+``numa_host``       what libvirt and the kernel report about this host;
+``dry_run``         checks that libvirt accepts the XML, before the migration;
+``channel``         sends the layout to the source.
 """

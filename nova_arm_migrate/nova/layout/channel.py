@@ -11,26 +11,26 @@
 # under the License.
 
 
-"""What two computes tell each other of a guest's NUMA layout.
+"""How two computes exchange a guest's NUMA layout.
 
-It travels in ``LibvirtLiveMigrateData.old_vol_attachment_ids``, a dict of
-strings that Nova has declared since version 1.4 of the object and has not
-read on the source since its change Ibe9215c0; the destination reads it by
-volume ids only. So nothing changes in Nova's objects, no version of them is
-needed, and a compute without the extension carries our entries along and
-never looks at them. The alternatives are worse: a field of our own is
-dropped by whoever does not know it, ``dst_numa_info`` holds numbers only,
-``supported_perf_events`` (`peers`) is overwritten by the destination, and a
-call of our own would need a server beside Nova's.
+The layout travels in ``LibvirtLiveMigrateData.old_vol_attachment_ids``. Nova
+has declared this dict of strings since version 1.4 of the object. Since its
+change Ibe9215c0 it does not read the dict on the source, and the destination
+reads entries by volume id only. So Nova's objects and their versions stay
+unchanged, and a compute without the extension passes our entries on unread.
+The alternatives are worse: a compute that does not know a new field drops
+it, ``dst_numa_info`` holds only numbers, the destination overwrites
+``supported_perf_events`` (`handshake`), and an RPC call of our own would need
+a second server beside Nova's.
 
-Three entries, each taken out where it is read:
+There are three entries. The reader of an entry removes it:
 
 * the destination asks the source for the guest's XML (``ask``);
-* the source sends it with its answer (``domain``): a call from compute to
-  compute, so it needs no conductor that knows of it;
+* the source sends the XML with its answer (``domain``). The answer goes from
+  compute to compute, so the conductor needs no change;
 * the destination sends the layout with its answer to
-  ``pre_live_migration``, such a call as well (``layout``). Before that Nova
-  empties the field.
+  ``pre_live_migration``, also a call between computes (``layout``). Before
+  that, Nova empties the field.
 """
 
 import base64
@@ -48,10 +48,10 @@ LAYOUT = f'{_PREFIX}layout'
 
 
 def put(migrate_data: Any, name: str, text: str) -> None:
-    """Send a text along."""
+    """Add a text for the peer."""
     entries = _entries(migrate_data)
     entries[name] = text
-    # Set, not changed in place, so that the object notices.
+    # Assign a new dict: the object does not notice a change in place.
     migrate_data.old_vol_attachment_ids = entries
 
 
@@ -71,14 +71,14 @@ def _entries(migrate_data: Any) -> dict[str, str]:
 
 
 def pack(xml: str) -> str:
-    """Make a domain XML small, and no burden to a log that has it."""
+    """Compress a domain XML, so that log entries with it stay short."""
     return base64.b64encode(zlib.compress(xml.encode())).decode()
 
 
 def unpack(text: str) -> str:
-    """The inverse of `pack`.
+    """Return the domain XML that `pack` has compressed.
 
-    :raises DomainXmlError: if it is damaged, or more than a domain can be
+    :raises DomainXmlError: if it is damaged or longer than a domain's limit
     """
     try:
         inflate = zlib.decompressobj()

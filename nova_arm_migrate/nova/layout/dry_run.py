@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Asking libvirt whether a domain could run here, without running it."""
+"""The dry run: libvirt checks a domain's XML and starts nothing."""
 
 import pathlib
 import threading
@@ -29,8 +29,8 @@ LOG = logging.getLogger(__name__)
 #: Where libvirt's packages install its schemas.
 SCHEMA = pathlib.Path('/usr/share/libvirt/schemas/domain.rng')
 
-#: What Nova makes for a guest only after this check, by the path of the
-#: element that has it.
+#: Devices that Nova prepares only after this check, by the path of their
+#: elements.
 _LATER = (
     'devices/disk',
     'devices/interface',
@@ -41,7 +41,7 @@ _LATER = (
 
 
 class Schema:
-    """libvirt's schema of domains, read once."""
+    """libvirt's schema of domains; the file is read once."""
 
     def __init__(self, path: pathlib.Path = SCHEMA) -> None:
         self._path = path
@@ -51,35 +51,34 @@ class Schema:
     def fault(
         self, domain: etree._Element, original: etree._Element
     ) -> Fault | None:
-        """Return what of a domain libvirt's schema does not allow.
+        """Return the element that libvirt's schema does not allow.
 
-        :param original: as the source's libvirt wrote it. What is wrong in
-            that too is not for us to judge: a newer libvirt writes what an
-            older schema does not know, and the older libvirt passes over it
+        :param original: the XML that the source's libvirt wrote. A fault
+            that it has too is ignored: a newer libvirt writes elements that
+            an older schema does not know and an older libvirt ignores
         """
-        # One at a time: a validator keeps the errors of its last use.
+        # One thread at a time: a validator keeps the errors of its last run.
         with self._lock:
             if self._schema is None:
                 try:
                     self._schema = etree.RelaxNG(etree.parse(str(self._path)))
                 except (OSError, etree.LxmlError) as error:
                     LOG.info(
-                        "No schema check, libvirt's schema can not be"
-                        ' read: %s',
+                        "No schema check: cannot read libvirt's schema: %s",
                         error,
                     )
                     return None
             if self._schema.validate(domain):
                 return None
             words = self._schema.error_log
-            where, why = '/domain', "is not as libvirt's schema has it"
+            where, why = '/domain', "does not match libvirt's schema"
             if len(words):
                 where = words[0].path or where
                 why = words[0].message
             if not self._schema.validate(original):
                 LOG.info(
-                    'Not held against a guest whose XML was so before:'
-                    ' %(where)s: %(why)s',
+                    "Ignored, because the source's XML has a schema fault"
+                    ' too: %(where)s: %(why)s',
                     {'where': where, 'why': why},
                 )
                 return None
@@ -87,10 +86,10 @@ class Schema:
 
 
 def native_fault(connection: Any, domain: etree._Element) -> Fault | None:
-    """Return why QEMU's driver can't make a command line of a domain.
+    """Return why libvirt can't make a QEMU command line from a domain.
 
-    The conversion takes machine type, devices, firmware and memory backing
-    as a start would, and starts nothing.
+    The conversion checks machine type, devices, firmware and memory backing
+    as a start does, and starts nothing.
 
     :param connection: libvirt's, or a stand-in in tests
     """
@@ -102,8 +101,8 @@ def native_fault(connection: Any, domain: etree._Element) -> Fault | None:
         return None
     except numa_host.libvirt_error() as error:
         first = str(error)
-    # Volumes, ports and passed-through devices are made later; without them
-    # it is known whether one of those was in the way.
+    # Nova prepares volumes, ports and passed-through devices later. Try again
+    # without them: if that succeeds, one of them was the cause.
     lean = parse.parse_domain(parse.text_of(domain))
     for path in _LATER:
         for element in lean.findall(path):
@@ -114,5 +113,5 @@ def native_fault(connection: Any, domain: etree._Element) -> Fault | None:
         convert('qemu-argv', parse.text_of(lean), 0)
     except numa_host.libvirt_error() as error:
         return Fault('/domain', f'libvirt: {error}')
-    LOG.info('Left to what Nova prepares later: libvirt: %s', first)
+    LOG.info('Ignored, because Nova prepares that later: libvirt: %s', first)
     return None

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What libvirt and the kernel say of this host and its guests."""
+"""What libvirt and the kernel report about this host and its guests."""
 
 from collections.abc import Iterator
 import itertools
@@ -34,31 +34,32 @@ from nova_arm_migrate.numa.hostcheck import Node
 LOG = logging.getLogger(__name__)
 
 _PROC = pathlib.Path('/proc')
-#: Huge pages do not count (fs/proc/task_mmu.c, task_statm): 64 GiB of 4 KiB.
+#: 64 GiB in pages of 4 KiB. Huge pages do not count (fs/proc/task_mmu.c,
+#: task_statm).
 _MOST_PAGES = 1 << 24
 _CPUS = pathlib.Path('/sys/devices/system/cpu')
 
 
 def libvirt_module() -> Any:
-    """libvirt: Nova loads it late, and its tests put another in place."""
+    """Return libvirt: Nova loads it late, and its tests replace it."""
     return libvirt_driver.libvirt
 
 
 def libvirt_error() -> Any:
-    """The exception of all of libvirt's calls."""
+    """Return the exception that libvirt's calls raise."""
     return libvirt_module().libvirtError
 
 
 def host_numa(
     host: Any, uuid: str, claimed: frozenset[int], online: bool = True
 ) -> HostNuma:
-    """Ask libvirt what this host has at this moment.
+    """Ask libvirt for this host's present CPUs and memory.
 
     :param host: ``nova.virt.libvirt.host.Host``
-    :param uuid: of the guest that is to come: it does not count
-    :param claimed: CPUs that it is to have for itself
-    :param online: False leaves out which CPUs are online, for the time
-        before Nova has powered them up
+    :param uuid: of the migrating guest, whose own CPUs are not held
+    :param claimed: the CPUs that will be dedicated to it
+    :param online: False skips the check of online CPUs, before Nova has
+        powered the CPUs up
     """
     topology = host.get_capabilities().host.topology
     cells = (
@@ -81,10 +82,10 @@ def host_numa(
 
 
 def _free_pages(host: Any, cells: dict[int, Any]) -> dict[int, dict[int, int]]:
-    """Free pages by node and KiB a page; empty if libvirt can't say."""
+    """Free pages by node and page size in KiB; empty if libvirt can't say."""
     found = {}
     connection = host.get_connection()
-    # Of a connection that is not QEMU's, as in Nova's tests.
+    # Nova's simulated libvirt does not have this method.
     ask = getattr(connection, 'getFreePages', None)
     for number, cell in cells.items():
         sizes = sorted(page.size for page in cell.mempages)
@@ -95,26 +96,26 @@ def _free_pages(host: Any, cells: dict[int, Any]) -> dict[int, dict[int, int]]:
             found[number] = ask(sizes, number, 1, 0)[number]
         except (libvirt_error(), KeyError) as error:
             LOG.info(
-                'libvirt does not say which pages of node %(node)s are'
-                ' free: %(error)s',
+                'libvirt does not report the free pages of node'
+                ' %(node)s: %(error)s',
                 {'node': number, 'error': error},
             )
     return found
 
 
 def clusters(folder: pathlib.Path = _CPUS) -> frozenset[frozenset[int]]:
-    """CPUs of each cluster, as Linux reports them; empty if it does not.
+    """CPUs of each cluster, as Linux reports them; empty without a report.
 
-    :param folder: sysfs's, or a recorded copy of it
+    :param folder: the folder in sysfs, or a recorded copy of it
     """
     found = set()
     for path in folder.glob('cpu[0-9]*/topology/cluster_cpus_list'):
         try:
             found.add(cpuset.parse(path.read_text().strip()))
         except (OSError, ValueError) as error:
-            # The CPU may just be going offline.
+            # The CPU may have gone offline at this moment.
             LOG.info(
-                '%(path)s is not read: %(error)s',
+                'Cannot read %(path)s: %(error)s',
                 {'path': path, 'error': error},
             )
     return frozenset(found)
@@ -123,11 +124,11 @@ def clusters(folder: pathlib.Path = _CPUS) -> frozenset[frozenset[int]]:
 def held_cpus(
     host: Any, uuid: str, claimed: frozenset[int]
 ) -> dict[str, frozenset[int]]:
-    """CPUs that running domains have for themselves, by their name.
+    """The dedicated CPUs of running domains, by the domain's name.
 
-    :param uuid: of a domain that does not count
-    :param claimed: CPUs that are of interest. From its XML alone, a guest
-        that floats over a node with a single CPU looks like a pinned one
+    :param uuid: of a domain to leave out
+    :param claimed: only these CPUs are returned. In the XML, a guest that
+        floats over a node with a single CPU looks like a pinned guest
     """
     held = {}
     for guest in host.list_guests():
@@ -139,16 +140,18 @@ def held_cpus(
             if cpus:
                 held[domain.findtext('name') or guest.uuid] = cpus
         except (libvirt_error(), NumaError) as error:
-            # It may have ended just now.
+            # The domain may have ended at this moment.
             LOG.info(
-                'CPUs of domain %(uuid)s are not known: %(error)s',
+                'Cannot read the CPUs of domain %(uuid)s: %(error)s',
                 {'uuid': guest.uuid, 'error': error},
             )
     return held
 
 
 def live(xml: str, uuid: str) -> Iterator[proof.Live]:
-    """What libvirt and, if its process is found, the kernel have for it.
+    """Yield libvirt's view of a guest, then the kernel's.
+
+    The kernel's view is left out if no QEMU process is found.
 
     :param xml: of the running domain
     :raises NumaError: if libvirt's XML can't be read
@@ -157,7 +160,7 @@ def live(xml: str, uuid: str) -> Iterator[proof.Live]:
     yield proof.live_of_layout(layout_of(domain))
     pid = process_of(uuid)
     if pid is None:
-        LOG.info('No QEMU process of domain %s is seen in /proc', uuid)
+        LOG.info('Found no QEMU process of domain %s in /proc', uuid)
         return
     try:
         yield proof.live_of_process(
@@ -165,13 +168,13 @@ def live(xml: str, uuid: str) -> Iterator[proof.Live]:
         )
     except (OSError, ValueError) as error:
         LOG.info(
-            'QEMU process %(pid)s can not be looked at: %(error)s',
+            'Cannot read the QEMU process %(pid)s: %(error)s',
             {'pid': pid, 'error': error},
         )
 
 
 def process_of(uuid: str) -> int | None:
-    """Process id of a domain's QEMU, by its command line; None if none."""
+    """Return the process id of a domain's QEMU; None if there is none."""
     wanted = ('-uuid', uuid)
     for path in _PROC.glob('[0-9]*/cmdline'):
         try:
@@ -195,21 +198,21 @@ def _threads(pid: int) -> Iterator[tuple[int, procfs.Thread]]:
                 ),
             )
         except FileNotFoundError:
-            continue  # QEMU has ended that thread meanwhile
+            continue  # QEMU has just ended that thread
 
 
 def _mappings(pid: int) -> list[procfs.Mapping]:
-    """Memory of a process; empty if it can't be seen in a short time.
+    """Memory of a process; empty if it can't be read in a short time.
 
-    The kernel walks every page for ``numa_maps``: some 30 ns each.
+    For ``numa_maps`` the kernel visits every page: some 30 ns each.
     """
     folder = _PROC / str(pid)
     try:
         resident = int((folder / 'statm').read_text().split()[1])
         if resident > _MOST_PAGES:
             LOG.info(
-                'Where the memory of process %(pid)s is is not'
-                ' compared: it has %(pages)s small pages',
+                'The memory placement of process %(pid)s is not compared:'
+                ' it has too many small pages: %(pages)s',
                 {'pid': pid, 'pages': resident},
             )
             return []
@@ -221,8 +224,7 @@ def _mappings(pid: int) -> list[procfs.Mapping]:
         )
     except (FileNotFoundError, PermissionError) as error:
         LOG.info(
-            'Where the memory of process %(pid)s is can not be seen:'
-            ' %(error)s',
+            'Cannot read the memory placement of process %(pid)s: %(error)s',
             {'pid': pid, 'error': error},
         )
         return []

@@ -11,12 +11,12 @@
 # under the License.
 
 
-"""NUMA layouts of live-migrating guests: what the driver's overrides do.
+"""NUMA layouts of live-migrating guests: the work of the driver's overrides.
 
-On the destination: take the layout from Nova's own claim, try it out before
-anything moves, send it to the source, compare the guest with it when it has
-landed. On the source: rewrite the guest's XML for it. Where the guests are
-placed is Nova's decision alone.
+The destination takes the layout from Nova's claim, does a dry run before the
+migration, sends the layout to the source, and compares the guest with it
+after the migration. The source rewrites the guest's XML for the layout. Nova
+alone decides where guests are placed.
 """
 
 from collections.abc import Iterator
@@ -58,13 +58,13 @@ LOG = logging.getLogger(__name__)
 def claimed_layout(
     driver: Any, topology: Any, flavor: Any, image_meta: Any
 ) -> Layout:
-    """Return where the guest goes on this host, by Nova's claim.
+    """Return the guest's layout on this host, from Nova's claim.
 
     :param driver: LibvirtDriver of the destination
     :param topology: InstanceNUMATopology that the claim has fitted
-    :raises nova.exception.NovaException: if this host is set up so that
-        Nova can not place the guest
-    :raises LayoutError: if Nova's own numbers make no layout
+    :raises nova.exception.NovaException: if Nova can't place the guest with
+        this host's settings
+    :raises LayoutError: if Nova's own numbers are not a valid layout
     """
     shared, tune, _numa, numatune = driver._get_guest_numa_config(
         topology, flavor, image_meta
@@ -104,7 +104,7 @@ def claimed_layout(
 
 
 def dedicated_cpus(topology: Any) -> frozenset[int]:
-    """Return the CPUs that a guest has for itself, by Nova's claim.
+    """Return the dedicated CPUs of a guest, from Nova's claim.
 
     :param topology: InstanceNUMATopology
     """
@@ -116,7 +116,7 @@ def dedicated_cpus(topology: Any) -> frozenset[int]:
 
 
 class NumaMigration:
-    """What one compute does about the layout of guests that come or go.
+    """The layouts of guests that migrate to or from one compute.
 
     :param driver: LibvirtDriver of this compute
     """
@@ -126,13 +126,13 @@ class NumaMigration:
         self._schema = dry_run.Schema()
 
     def _wanted(self, instance: Any) -> bool:
-        """Whether layouts are switched on here; the log says if not."""
+        """Whether layouts are switched on here; if not, log it."""
         if conf.current(CONF).numa_layout:
             return True
         if instance.numa_topology is not None:
             LOG.info(
-                "[arm_migrate] numa_layout is off: the guest's XML is"
-                ' left to Nova',
+                '[arm_migrate] numa_layout is off: Nova alone rewrites the'
+                " guest's XML",
                 instance=instance,
             )
         return False
@@ -140,10 +140,10 @@ class NumaMigration:
     def _claimed_layout(
         self, instance: Any, topology: Any, flavor: Any, image_meta: Any
     ) -> Layout:
-        """`claimed_layout`, as the options here have it.
+        """Return `claimed_layout`, changed as this host's options say.
 
-        The same whenever it is asked for one guest: the layout is tried out,
-        sent and compared at three times.
+        The result for one guest is always the same, because the dry run, the
+        message to the source and the comparison each compute it anew.
         """
         layout = claimed_layout(self._driver, topology, flavor, image_meta)
         if conf.current(CONF).fewest_clusters:
@@ -161,10 +161,10 @@ class NumaMigration:
 
     @contextlib.contextmanager
     def claimed(self, claim: Any) -> Iterator[None]:
-        """Release the claim if what comes after it fails.
+        """Release the claim if a later step fails.
 
-        Nova itself keeps a claim for a guest that never comes, until the
-        next audit, if the destination's driver raises after it.
+        If the destination's driver raises after the claim, Nova itself keeps
+        the claim until the next audit, for a guest that never arrives.
 
         :raises nova.exception.MigrationPreCheckError: for any failure, so
             that the conductor tries the next host
@@ -180,17 +180,17 @@ class NumaMigration:
             ) from error
 
     def try_out(self, instance: Any, migrate_data: Any, claim: Any) -> None:
-        """Check that the guest could run here as it has been claimed.
+        """Do the dry run: check that the guest could run here as claimed.
 
-        :raises NumaError: with the element that is in the way
+        :raises NumaError: names the element that is not possible here
         """
         packed = channel.take(migrate_data, channel.DOMAIN)
         if not self._wanted(instance):
             return
         if packed is None:
             LOG.info(
-                'The source has no NUMA layouts of nova-arm-migrate:'
-                " the guest's XML is left to Nova",
+                'The source does not send NUMA layouts of'
+                " nova-arm-migrate: Nova alone rewrites the guest's XML",
                 instance=instance,
             )
             return
@@ -204,7 +204,7 @@ class NumaMigration:
         )
         original = parse.parse_domain(channel.unpack(packed))
         domain = regenerated(original, layout)
-        # Until pre_live_migration the CPUs may be powered down.
+        # The CPUs may be powered down until pre_live_migration.
         host = numa_host.host_numa(
             self._driver._host,
             instance.uuid,
@@ -230,10 +230,10 @@ class NumaMigration:
         )
 
     def send(self, instance: Any, migrate_data: Any) -> None:
-        """Send the layout, once all is ready here.
+        """Send the layout when this host is ready.
 
         :raises nova.exception.MigrationPreCheckError: if the host has
-            changed since it was tried out
+            changed since the dry run
         """
         if not self._wanted(instance):
             return
@@ -260,13 +260,13 @@ class NumaMigration:
             )
             channel.put(migrate_data, channel.LAYOUT, wire.dump(layout))
         except NumaError as error:
-            # Of any other exception the server's event has the name only.
+            # For any other exception the server's event has only its name.
             raise exception.MigrationPreCheckError(
                 reason=f'numa: {error}'
             ) from error
 
     def _layout(self, instance: Any) -> Layout | None:
-        """Layout of a guest under way to here; None if it has none."""
+        """Return the layout of a guest that migrates here, or None."""
         moving = instance.migration_context
         topology = moving.new_numa_topology if moving is not None else None
         if topology is None:
@@ -297,8 +297,8 @@ class NumaMigration:
             return
         if asked is None:
             LOG.info(
-                'The destination has no NUMA layouts of'
-                " nova-arm-migrate: the guest's XML is left to Nova",
+                'The destination does not ask for NUMA layouts of'
+                " nova-arm-migrate: Nova alone rewrites the guest's XML",
                 instance=instance,
             )
             return
@@ -311,7 +311,7 @@ class NumaMigration:
         )
 
     def leaving(self, instance: Any, migrate_data: Any, guest: Any) -> Any:
-        """Return the guest, or one that writes its XML for the layout.
+        """Return the guest, with its XML for the layout if there is one.
 
         :raises LayoutError: if the destination's layout is damaged
         """
@@ -321,14 +321,14 @@ class NumaMigration:
         if text is None:
             if instance.numa_topology is not None:
                 LOG.info(
-                    "The destination has sent no layout: the guest's"
-                    ' XML is left to Nova',
+                    'The destination has sent no layout: Nova alone'
+                    " rewrites the guest's XML",
                     instance=instance,
                 )
             return guest
         return GuestWithLayout(guest, wire.load(text))
 
-    # On the destination, when it has landed
+    # On the destination, after the migration
 
     def post_migration(self, context: Any, instance: Any) -> None:
         """Compare a guest that runs here with its layout; never raises."""
@@ -346,10 +346,10 @@ class NumaMigration:
                     instance=instance,
                 )
         except Exception:
-            # The guest is here and runs: nothing is worth failing it.
+            # The guest runs here, and no error may make it fail.
             LOG.exception(
-                'The NUMA layout of a guest that has landed could'
-                ' not be compared',
+                'Cannot compare the NUMA layout of the guest after its'
+                ' migration',
                 instance=instance,
             )
 
@@ -376,7 +376,7 @@ class NumaMigration:
         ]
         log = LOG.warning if texts or mended else LOG.info
         log(
-            'NUMA layout after landing: %(state)s; repaired: %(mended)s',
+            'NUMA layout after migration: %(state)s; repaired: %(mended)s',
             {
                 'state': '; '.join(texts) or 'as claimed',
                 'mended': '; '.join(mended) or 'nothing',
@@ -398,7 +398,7 @@ class NumaMigration:
 
 
 def repair(domain: Any, difference: proof.Difference) -> None:
-    """Pin again what is pinned elsewhere; log it if that fails.
+    """Correct a wrong pin; log it if that fails.
 
     :param domain: libvirt's, running
     """
@@ -407,7 +407,7 @@ def repair(domain: Any, difference: proof.Difference) -> None:
         for number in range(max(difference.wanted) + 1)
     )
     try:
-        # Flags 0: the running domain.
+        # Flags 0 means the running domain.
         if difference.part is proof.Part.VCPU:
             domain.pinVcpuFlags(difference.number, cpus, 0)
         elif difference.part is proof.Part.IOTHREAD:
@@ -416,17 +416,18 @@ def repair(domain: Any, difference: proof.Difference) -> None:
             domain.pinEmulator(cpus, 0)
     except numa_host.libvirt_error() as error:
         LOG.warning(
-            '%(difference)s can not be repaired: %(error)s',
+            'Cannot repair %(difference)s: %(error)s',
             {'difference': difference, 'error': error},
         )
 
 
 class GuestWithLayout:
-    """A guest whose XML is the destination's wherever Nova reads it to move.
+    """A guest whose XML for a migration has the destination's layout.
 
-    Nova's rewriting takes the elements that it changes for granted, so it is
-    given XML that has them all; what it makes of them (``vcpusched`` of one
-    policy, a shared set on a pinned guest) is rewritten once more.
+    Nova's rewriting expects that the XML has all the elements that it
+    changes, so it gets XML that has them. Its result is then rewritten once
+    more, because Nova sets ``vcpusched`` with one policy only, and a shared
+    set on a pinned guest.
 
     :param guest: ``nova.virt.libvirt.guest.Guest``
     """
@@ -455,10 +456,10 @@ class GuestWithLayout:
         return parse.text_of(domain)
 
     def migrate(self, destination: str, **kwargs: Any) -> Any:
-        """Migrate with the layout's XML, and nothing else of it changed.
+        """Migrate with the layout's XML; nothing else in the XML changes.
 
-        :raises NumaError: if the layout does not fit the guest, or it would
-            see a difference
+        :raises NumaError: if the layout does not fit the guest, or the guest
+            would see a difference
         """
         xml = kwargs.get('destination_xml')
         if xml:

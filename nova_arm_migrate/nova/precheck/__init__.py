@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether a guest may come to this host, before Nova migrates it.
+"""The pre-check: may a guest migrate to this host?
 
-``host_state``  what the probe says of this host, kept until it changes;
-``judgement``   the verdict, and what the options make of it;
-``handshake``   whether the other compute has this extension.
+``host_state``  the cached answer of this host's probe;
+``judgement``   the verdict, and the action that the options derive from it;
+``handshake``   tells the source that the destination has this extension.
 """

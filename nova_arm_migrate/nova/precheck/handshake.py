@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How the source learns that the destination has judged the guest.
+"""The mark by which the destination tells that it has judged the guest.
 
-The destination asks the source last, by a call from compute to compute that
-carries only what Nova's LibvirtLiveMigrateData declares, and that does not
-say who asks. ``supported_perf_events`` is declared, not used before the
-guest's XML is regenerated, and by then overwritten by the destination
-(``LibvirtDriver.pre_live_migration``): until then it holds our mark, which a
-compute without the extension neither sets nor looks at.
+After its own checks the destination calls the source. The call carries only
+the fields that Nova's LibvirtLiveMigrateData declares, and does not name the
+caller. The field ``supported_perf_events`` holds our mark. Nova declares it,
+first reads it when it regenerates the guest's XML, and by then the
+destination has overwritten it (``LibvirtDriver.pre_live_migration``). A
+compute without the extension neither sets nor reads the mark.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ _MARK = 'arm_migrate'
 
 
 def mark(migrate_data: Any) -> None:
-    """Say that the sender has the extension."""
+    """Mark the data: its sender has the extension."""
     migrate_data.supported_perf_events = [_MARK]
 
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""This host: its record, and the guests that start on it."""
+"""This host's record, and the records of guests that start on it."""
 
 from collections.abc import Callable
 from collections.abc import Hashable
@@ -39,16 +39,15 @@ class _Taken:
 
 
 class HostProbeCache:
-    """This host as its probe shows it. Safe to use from any thread.
+    """The cached answer of this host's probe. Thread-safe.
 
-    What KVM gives a guest can't change while the kernel runs, and a guest
-    that runs under another kernel means another start of this service: the
-    host is probed once. It is probed again after libvirt has reported other
-    versions of QEMU or of itself, which are upgraded under a running
-    service, and as long as it has not succeeded.
+    What KVM gives a guest can't change while the kernel runs, and this
+    service starts again with another kernel. So one successful probe is
+    enough. The host is probed again when libvirt reports another version of
+    QEMU or of itself, because both can be upgraded while the service runs.
 
-    :param probe: makes the probe
-    :param versions: of QEMU and libvirt, as they are now
+    :param probe: creates the probe
+    :param versions: returns the present versions of QEMU and libvirt
     """
 
     def __init__(
@@ -56,8 +55,8 @@ class HostProbeCache:
     ) -> None:
         self._make = probe
         self._versions = versions
-        # Held for an assignment at a time, never over a probe: two threads
-        # may then probe at once, and come to the same.
+        # The lock protects single assignments and is never held during a
+        # probe. Two threads may probe at once; they get the same answer.
         self._lock = threading.Lock()
         self._taken: _Taken | None = None
         self._told: str | None = None
@@ -65,14 +64,14 @@ class HostProbeCache:
     def host(self) -> Host:
         """Return the host's profile.
 
-        :raises ProbeError: if there is none to be had
+        :raises ProbeError: if the host can't be probed
         """
         return self._take().host
 
     def host_or_reason(self) -> Host | str:
         """Return the host's profile, or why there is none.
 
-        The reason is logged when it is new, not each time.
+        A reason is logged when it differs from the last one.
         """
         try:
             return self.host()
@@ -98,7 +97,7 @@ class HostProbeCache:
         try:
             view = taken.probe.guest_view(domain.disabled, domain.gic)
         except ProbeError as error:
-            # What KVM shows follows from the host's profile as well.
+            # The host's profile gives the same answer.
             LOG.debug('No scratch vCPU for a new guest: %s', error)
             return guest_started_on(
                 taken.host,

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""May the guest move? The verdict of records, rule, trial and options.
+"""May the guest move? The verdict from records, rule, trial and options.
 
-Pure: no Nova, no I/O. The driver gathers what is known and does what comes
-out; what could not be had comes in as a text that says why.
+Pure: no Nova, no I/O. The driver passes in what it knows and does what the
+result says. A missing input is passed as a text that gives the reason.
 """
 
 from collections.abc import Callable
@@ -39,17 +39,17 @@ from nova_arm_migrate.nova.conf import Enforcement
 from nova_arm_migrate.nova.conf import Settings
 from nova_arm_migrate.nova.records.domain import Domain
 
-#: Why a peer without a sign of the extension judges nothing. Short: a stock
-#: destination puts 100 bytes of its own and two host names before it.
+#: Why a peer without the extension's mark gives no verdict. Short, because a
+#: stock destination puts 100 bytes of its own and two host names before it.
 NO_EXTENSION = 'it does not run nova-arm-migrate'
 
 
 class Action(enum.Enum):
-    """What becomes of the migration."""
+    """What the driver does with the migration."""
 
     ACCEPT = 'accept'
     REFUSE = 'refuse'
-    #: Accepted because of an option, against the verdict.
+    #: Accept it because of an option, against the verdict.
     WARN = 'warn'
 
 
@@ -57,8 +57,8 @@ class Action(enum.Enum):
 class MigratingGuest:
     """The guest as it leaves its host.
 
-    :ivar guest: None if nothing is known of it
-    :ivar unknown: what about it can't be judged
+    :ivar guest: None if nothing is known about it
+    :ivar unknown: what can't be judged about it
     """
 
     guest: Guest | None
@@ -67,9 +67,9 @@ class MigratingGuest:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the pre-check came to.
+    """The result of the pre-check.
 
-    :ivar trial: in one or a few words; empty if none was asked for
+    :ivar trial: its result in a few words; empty if there was no trial
     :ivar disagreements: where the rule and the trial differ
     """
 
@@ -80,7 +80,7 @@ class Judgement:
 
     @property
     def overridden(self) -> tuple[Finding, ...]:
-        """The findings that an override took the severity from."""
+        """The findings that an option overrides."""
         return tuple(f for f in self.report.findings if f.overridden)
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,13 +98,13 @@ class Judgement:
 def migrating_guest(
     recorded: Guest | str | None, source: Host | str, defined: Domain
 ) -> MigratingGuest:
-    """Return what is known of a guest that is to leave its host.
+    """Return what is known about a guest that is to leave its host.
 
-    :param recorded: its own record; None if it has none, a text if it has
-        one that can't be read
+    :param recorded: its own record; None if it has none; a text with the
+        reason if the record can't be read
     :param source: the record of its host, or why there is none
-    :param defined: what Nova knows of its domain, in case nothing is
-        recorded
+    :param defined: what Nova knows about its domain; used if there is no
+        record
     """
     if isinstance(recorded, str):
         return MigratingGuest(
@@ -119,7 +119,8 @@ def migrating_guest(
             ),
         )
     if isinstance(source, str):
-        # It may have been restarted there without anyone recording it.
+        # A host without the extension may have restarted the guest, and
+        # such a restart is not recorded.
         return MigratingGuest(recorded, (_unknown('SOURCE', source),))
     if recorded is None:
         return MigratingGuest(
@@ -143,8 +144,8 @@ def judge(
     """Judge whether the destination takes the guest.
 
     :param destination: its profile, or why there is none
-    :param trial: writes the guest's registers there; None if that can't be
-        done here, as in the scheduler
+    :param trial: writes the guest's registers there; None where there is no
+        trial, as in the scheduler
     """
     options = settings.options
     findings = list(leaving.unknown)
@@ -174,15 +175,15 @@ def judge(
 
 
 def unjudged_destination(settings: Settings) -> Judgement:
-    """Return what becomes of a move to a host without the extension."""
+    """Return the outcome for a destination without the extension."""
     result = report([_unknown('DESTINATION', NO_EXTENSION)], settings.options)
     return Judgement(action(result.verdict, settings), result)
 
 
 def event_text(result: Report, host: str, room: int) -> str:
-    """Return the verdict in as few bytes as the server's events have room.
+    """Return the verdict, shortened to the room in the server's events.
 
-    A host's name is cut before anything else, so that both values stay.
+    The host's name is cut first, so that both values stay readable.
 
     :param host: the destination's name
     :param room: bytes of UTF-8
@@ -199,12 +200,12 @@ def event_text(result: Report, host: str, room: int) -> str:
 
 
 def _cut(text: str, room: int) -> str:
-    """Return as much of a text as fits into so many bytes of UTF-8."""
+    """Return the longest start of a text that fits in the room, in bytes."""
     return text.encode()[: max(0, room)].decode(errors='ignore')
 
 
 def action(verdict: Verdict, settings: Settings) -> Action:
-    """Return what becomes of a migration with this verdict."""
+    """Return the action for a migration with this verdict."""
     if verdict is Verdict.COMPATIBLE:
         return Action.ACCEPT
     if settings.enforcement is not Enforcement.ENFORCE:

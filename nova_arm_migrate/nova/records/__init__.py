@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What Nova stores for us, and how it is read back.
+"""The records that Nova stores for this package.
 
 ``cpu_info``        the record of a host, in its compute node's ``cpu_info``;
 ``guest_record``    the record of a guest, in its instance's ``vcpu_model``;
-``domain``          what a libvirt domain's XML says of a guest;
-``instance_state``  what an instance says of its guest; its task state.
+``domain``          what a libvirt domain's XML says about a guest;
+``instance_state``  what an instance says about its guest; its task state.
 """

@@ -12,10 +12,10 @@
 
 """The host record in a compute node's ``cpu_info``.
 
-``cpu_info`` is a JSON text that Nova's driver writes into its ComputeNode
-row, and that other computes and the scheduler read from the database. The
-record is one more key there. What is read was written by another host, of
-another version perhaps, and is not trusted.
+``cpu_info`` is a JSON text. Nova's driver writes it into its ComputeNode row;
+other computes and the scheduler read it from the database. The record is one
+more key in it. The writer may be another host with another version, so the
+reader does not trust it.
 """
 
 import json
@@ -36,15 +36,15 @@ _LONGEST = 1 << 17
 
 
 class NoHostRecord(Exception):
-    """There is no record to be had; the text is one line and says why."""
+    """There is no usable record; the text gives the reason in one line."""
 
 
 def put_host(cpu_info: str, host: Host) -> str:
     """Return ``cpu_info`` with the host's record.
 
-    The same host gives the same text: Nova writes the features in the order
-    of a set, which differs from one start to the next, and every distinct
-    text is parsed once in the scheduler.
+    The same host always gives the same text, because the scheduler parses
+    each distinct text. Nova writes the features in the order of a set, which
+    differs from one start to the next.
 
     :param cpu_info: JSON, as Nova's driver writes it
     """
@@ -61,7 +61,7 @@ def take_host(cpu_info: str | None) -> Host:
     :raises NoHostRecord: if there is none that this version can read
     """
     if not cpu_info:
-        raise NoHostRecord('nothing is known of its CPU')
+        raise NoHostRecord('nothing is known about its CPU')
     if len(cpu_info) > _LONGEST:
         raise NoHostRecord(
             f'its cpu_info has {len(cpu_info)} characters,'

@@ -23,7 +23,7 @@ from nova_arm_migrate.core.tables.features import SVE_LENGTHS
 _OFF = ('disable', 'forbid')
 _ON = ('force', 'require')
 
-#: libvirt's units (virScaleInteger), in bytes; without one it is KiB.
+#: libvirt's units (virScaleInteger), in bytes; the default is KiB.
 _UNITS = {'b': 1, 'bytes': 1}
 _UNITS |= {f'{prefix}B': 1000**n for n, prefix in enumerate('KMGTPE', start=1)}
 _UNITS |= {
@@ -36,12 +36,13 @@ _UNITS['k'] = 1024
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Domain:
-    """What a guest's domain decides of what the guest sees.
+    """The part of a libvirt domain that decides what the guest sees.
 
-    :ivar kvm: it runs on KVM and is a 64-bit Arm machine
+    :ivar kvm: the guest runs on KVM and is a 64-bit Arm machine
     :ivar disabled: as `Guest.disabled`
     :ivar gic: version of its GIC; None if the XML does not say
-    :ivar memory: bytes, hot-pluggable memory included; None likewise
+    :ivar memory: bytes, hot-pluggable memory included; None if the XML does
+        not say
     """
 
     kvm: bool = True
@@ -73,9 +74,9 @@ def read_domain(xml: str) -> Domain:
 
 
 def merged(written: Domain, live: Domain) -> Domain:
-    """Return what Nova wrote and what libvirt made of it, as one.
+    """Combine the XML that Nova wrote with libvirt's live XML.
 
-    libvirt fills in what Nova left to it, the GIC's version above all.
+    libvirt fills in what Nova leaves out, mainly the GIC's version.
     """
     return Domain(
         kvm=written.kvm and live.kvm,
@@ -86,13 +87,13 @@ def merged(written: Domain, live: Domain) -> Domain:
 
 
 def switched_off(policies: dict[str, str | None]) -> frozenset[str]:
-    """Return what CPU features with policies switch off.
+    """Return the features that these policies switch off.
 
-    :param policies: feature name, as QEMU's property, to libvirt's policy
+    :param policies: libvirt's policy by feature name (QEMU's property)
     :returns: as `Guest.disabled`
     """
     off = {name for name, policy in policies.items() if policy in _OFF}
-    # QEMU: a vector length that is switched on leaves no longer one
+    # In QEMU, an enabled vector length disables all longer ones
     # (docs/system/arm/cpu-features.rst, SVE CPU Property Parsing Semantics).
     longest = max(
         (

@@ -10,18 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The guest's own record, kept with its instance.
+"""The guest's own record, stored with its instance.
 
-``Instance.vcpu_model`` is what Nova stores of a guest's CPU: arch, model,
-topology and a list of features by name and policy. The record is one more
-entry in that list, its JSON text behind a prefix in the name, because no
-other field that is stored with an instance, follows it from host to host and
-is never shown by the API has room for it. Nova itself builds a libvirt CPU
-from the list only where the model is named (``_vcpu_model_to_cpu_config``),
-and on AArch64 throws that away again; our driver leaves the entry out there.
+In ``Instance.vcpu_model`` Nova stores a guest's CPU: arch, model, topology
+and a list of features by name and policy. The record is one more entry in
+that list: the feature's name is a prefix and the JSON text. No other field
+has room for it and is stored with the instance, follows it from host to host
+and is never shown by the API. Nova builds a libvirt CPU from the list only
+for a named model (``_vcpu_model_to_cpu_config``), and on AArch64 it discards
+that CPU again; our driver leaves the entry out there.
 
-A compute without the extension that builds the guest's definition anew
-overwrites the list, so no record outlives a restart there through Nova.
+A compute without the extension overwrites the list when it defines the guest
+again. So a record does not survive a restart that Nova does there.
 """
 
 from typing import Any
@@ -39,7 +39,7 @@ def take(vcpu_model: Any) -> Guest | None:
     """Return the record in a VirtCPUModel, None if there is none.
 
     :param vcpu_model: ``nova.objects.VirtCPUModel`` or None
-    :raises ProfileError: if there is one that this version can't read
+    :raises ProfileError: if this version can't read the record
     """
     for feature in _features(vcpu_model):
         if feature.name.startswith(_PREFIX):
@@ -48,10 +48,10 @@ def take(vcpu_model: Any) -> Guest | None:
 
 
 def put(vcpu_model: Any, guest: Guest | None) -> Any:
-    """Return the VirtCPUModel with this record instead of what it had.
+    """Replace the record in a VirtCPUModel, and return the model.
 
-    :param vcpu_model: is changed in place; None makes a new one
-    :param guest: None leaves it without a record
+    :param vcpu_model: is changed in place; None creates a new one
+    :param guest: None removes the record
     """
     if vcpu_model is None:
         vcpu_model = objects.VirtCPUModel()
@@ -67,7 +67,7 @@ def put(vcpu_model: Any, guest: Guest | None) -> Any:
 
 
 def cpu_features(vcpu_model: Any) -> list[Any]:
-    """Return the features that are a CPU's: all but the record."""
+    """Return the real CPU features: all but the record."""
     return [
         feature
         for feature in _features(vcpu_model)
@@ -82,11 +82,11 @@ def _features(vcpu_model: Any) -> list[Any]:
 
 
 def save(instance: Any) -> None:
-    """Store the instance's vcpu_model, and nothing else of it.
+    """Store only the instance's vcpu_model.
 
-    The manager keeps changes of its own on the same instance, to be saved
-    with an expected task state; ``instance.save()`` here would store them
-    unchecked.
+    The manager has unsaved changes in the same instance, and saves them with
+    an expected task state. ``instance.save()`` here would store them without
+    that check.
     """
     only = objects.Instance(context=instance._context, uuid=instance.uuid)
     only.obj_reset_changes()

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What Nova's database knows of a guest and of its host.
+"""What Nova's database knows about a guest and its host.
 
-Each value is there or is a text that says why it isn't, as `precheck` takes
-them; nothing here raises for a bad record.
+A function returns the value, or a text that says why it is missing, as
+`precheck` expects. A bad record raises nothing here.
 """
 
 from collections.abc import Iterator
@@ -43,14 +43,14 @@ def recorded(instance: Any) -> Guest | str | None:
 
 
 def defined(instance: Any) -> Domain:
-    """Return what Nova knows of the guest's domain.
+    """Return what Nova knows about the guest's domain.
 
-    The features that ``[libvirt] cpu_model_extra_flags`` switched off when
-    it was defined are in its vcpu_model; a PMU that its flavor or image
-    switches off is not.
+    The vcpu_model has the features that ``[libvirt] cpu_model_extra_flags``
+    switched off when Nova defined the guest. It does not have a PMU that the
+    flavor or image switches off.
 
     :raises nova.exception.NovaException: if flavor and image contradict
-        each other, which Nova lets no guest start with
+        each other; Nova starts no such guest
     """
     off = switched_off(
         {
@@ -76,11 +76,11 @@ def host_record(cpu_info: str | None) -> Host | str:
 
 @contextlib.contextmanager
 def still_migrating(instance: Any) -> Iterator[None]:
-    """Keep the server migrating in the database for the length of a block.
+    """Keep the server migrating in the database during a ``with`` block.
 
-    Nova's rollback ends with a save that makes the server ACTIVE. Within the
-    block that save stores everything else. The end of the migration stays in
-    the object, for the first save after the block.
+    Nova's rollback ends with a save that makes the server ACTIVE. In the
+    block, that save stores everything but the task state. The object keeps
+    the new task state for the first save after the block.
     """
 
     def save(*args: Any, **kwargs: Any) -> None:

@@ -10,15 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One live migration, and what follows when it ends in whatever way.
+"""One live migration, and the work after its end.
 
 ``preparation``    failures before Nova's manager calls the driver;
 ``source_job``     feeds `nova_arm_migrate.core.job` and does what it decides;
-``job_registry``   the jobs of one driver, told apart;
-``watched_guest``  the guest, as Nova's monitor has to see it;
-``presence``       how a guest is on this host, by libvirt;
-``destination``    how it is on the other, by its compute;
-``settlement``     everything else made to agree with where the guest is;
-``problem``        what could not be made to agree;
-``qemu_log``       why QEMU has ended at the destination.
+``job_registry``   the jobs of one driver;
+``watched_guest``  the guest object that Nova's monitor gets;
+``presence``       the guest's state on this host, from libvirt;
+``destination``    the guest's state on the other host, from its compute;
+``settlement``     makes disks, volumes, ports, claims and database agree;
+``problem``        what the settlement could not correct;
+``qemu_log``       why QEMU ended at the destination.
 """

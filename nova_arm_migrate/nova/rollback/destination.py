@@ -10,13 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How the source of a live migration asks the destination for the guest.
+"""The source asks the destination for the guest's state there.
 
-The question travels as the data of Nova's ``check_instance_shared_storage``:
-a call from compute to compute that writes nothing and whose data Nova hands
-from one driver to the other unread. A call of our own would need a server
-beside Nova's. The file name in it does not exist, so that a destination with
-the stock driver answers False, which is no answer.
+The question is sent as the data of Nova's ``check_instance_shared_storage``.
+That call goes from compute to compute and writes nothing, and Nova passes its
+data from driver to driver unread. An RPC call of our own would need a second
+server beside Nova's. The data names a file that does not exist, so a
+destination with the stock driver answers False, which means "no answer".
 """
 
 import collections
@@ -38,14 +38,14 @@ _NO_FILE = '/nonexistent/nova-arm-migrate'
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """What a host says of a guest.
+    """What a host says about a guest.
 
-    :ivar domain: UNKNOWN if it does not answer
-    :ivar arriving: it has prepared for the guest, and neither taken it over
-        nor cleaned up; None if it does not say
-    :ivar libvirt: names its connection to libvirt: another one means that
-        libvirt there has restarted. None if it does not say
-    :ivar reached: its nova-compute has answered, whatever it said
+    :ivar domain: UNKNOWN if the host does not answer
+    :ivar arriving: the host has prepared for the guest, and has neither
+        taken it over nor cleaned up; None if the host does not say
+    :ivar libvirt: identifies the host's connection to libvirt. A new value
+        means that libvirt there has restarted. None if the host does not say
+    :ivar reached: nova-compute there has given any answer
     """
 
     domain: Presence = Presence.UNKNOWN
@@ -55,7 +55,7 @@ class Answer:
 
 
 def ask(manager: Any, context: Any, instance: Any, host: str) -> Answer:
-    """Ask another compute for the guest; takes its RPC time-out at most.
+    """Ask another compute for the guest; waits one RPC time-out at most.
 
     :param manager: ``nova.compute.manager.ComputeManager`` of this host
     """
@@ -66,7 +66,7 @@ def ask(manager: Any, context: Any, instance: Any, host: str) -> Answer:
         )
     except Exception as error:
         LOG.warning(
-            '%(host)s does not say how the guest is there: %(error)s',
+            '%(host)s does not report the state of the guest: %(error)s',
             {'host': host, 'error': error},
             instance=instance,
         )
@@ -114,9 +114,9 @@ def answer(
 
 
 class Arrivals:
-    """The guests that this host has prepared for, and not yet settled."""
+    """The guests for which this host has prepared a migration."""
 
-    #: Settled guests that are remembered; the oldest are forgotten.
+    #: How many settled guests are remembered; the oldest are dropped.
     _REMEMBERED = 256
 
     def __init__(self) -> None:
@@ -134,10 +134,10 @@ class Arrivals:
                 self._settled.remove(uuid)
 
     def end(self, uuid: str) -> datetime.datetime | None:
-        """Note that a guest has been taken over, or cleaned up.
+        """Note that a guest has been taken over or cleaned up.
 
-        :returns: when this host began to prepare for it, in UTC; None if it
-            is not known, as after a restart of the service
+        :returns: when this host began to prepare for it, in UTC; None if
+            that is not known, for example after a restart of the service
         """
         with self._lock:
             if uuid not in self._settled:
@@ -145,7 +145,7 @@ class Arrivals:
             return self._since.pop(uuid, None)
 
     def arriving(self, uuid: str) -> bool | None:
-        """Whether a guest is prepared for; None if this is not known."""
+        """Whether this host is prepared for a guest; None if not known."""
         with self._lock:
             if uuid in self._since:
                 return True

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The migration jobs that a driver looks after."""
+"""The migration jobs of a driver."""
 
 from collections.abc import Iterator
 import contextlib
@@ -21,7 +21,7 @@ from nova_arm_migrate.nova.rollback.source_job import Job
 
 
 class Jobs:
-    """The jobs of one driver, told apart by their migrations."""
+    """The jobs of one driver, one for each migration."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,9 +30,9 @@ class Jobs:
 
     @contextlib.contextmanager
     def current(self, job: Job, migrate_data: Any) -> Iterator[None]:
-        """Keep a job for the time in which this thread looks after it.
+        """Register a job while this thread works on it.
 
-        :param migrate_data: the object that the parent hands to all methods
+        :param migrate_data: the object that the parent passes to all methods
             that work on the job
         """
         with self._lock:
@@ -46,21 +46,21 @@ class Jobs:
                 del self._jobs[id(migrate_data)]
 
     def of(self, migrate_data: Any) -> Job | None:
-        """Return the job that this object was made for."""
+        """Return the job that is registered with this object."""
         with self._lock:
             return self._jobs.get(id(migrate_data))
 
     def in_this_thread(self) -> Job | None:
-        """Return the job that this thread looks after."""
+        """Return the job on which this thread works."""
         return getattr(self._here, 'job', None)
 
     def owns_tasks(self, active: dict[str, Any], instance: Any) -> bool:
-        """Whether what the parent has stored is of this thread's job."""
+        """Whether the parent's entry belongs to this thread's job."""
         job = self.in_this_thread()
         return job is None or active.get(instance.uuid) is job.tasks
 
     def aborted(self, instance: Any) -> None:
-        """Note that libvirt has taken a user's abort of the guest's job."""
+        """Note that libvirt has accepted a user's abort of the job."""
         with self._lock:
             for job in self._jobs.values():
                 if job.instance.uuid == instance.uuid and job.running:

@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Live migrations that fail before Nova's manager has called the driver.
+"""Live migrations that fail before Nova's manager calls the driver.
 
-The manager prepares a live migration in a thread of its own. What is raised
-there is caught by nobody: the server stays in the task state ``migrating``
+The manager prepares a live migration in a separate thread. Nova does not
+catch an exception there: the server stays in the task state ``migrating``
 until an administrator resets it. Nova gives a driver no hook in that thread,
-so `Preparation` stands around the manager's method.
+so `Preparation` wraps the manager's method.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Preparation:
-    """Stands around ``_do_live_migration`` of one manager.
+    """Wraps ``_do_live_migration`` of one manager.
 
     :param driver: LibvirtDriver of this host
     :param manager: ``nova.compute.manager.ComputeManager``
@@ -65,9 +65,9 @@ class Preparation:
         migration: Any,
         migrate_data: Any,
     ) -> None:
-        """Settle the migration if it fails and the manager leaves it so."""
+        """Settle the migration if it fails and the manager does not."""
         self._here.over = False
-        # As they are before the destination changes them.
+        # Read them before the destination changes them.
         bdms = self._block_devices(context, instance)
         try:
             self._do_live_migration(
@@ -92,9 +92,9 @@ class Preparation:
                 context, instance.uuid
             )
         except Exception as error:
-            # The manager asks next, and stops there if this goes on.
+            # The manager reads them next, and stops if that fails too.
             LOG.debug(
-                'The block devices are not known: %s', error, instance=instance
+                'Cannot read the block devices: %s', error, instance=instance
             )
             return None
 
@@ -119,8 +119,8 @@ class Preparation:
         error: Exception,
     ) -> None:
         if self._here.over:
-            # The driver has said what is wrong, and the manager has failed
-            # to record it.
+            # The driver has reported the failure, but the manager could not
+            # save it.
             self._call_it_error(instance)
             return
         waiting = self._manager._waiting_live_migrations

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What libvirt says of a guest's domain and its job, as `core.job` has it."""
+"""Map libvirt's states of a domain and its job to those of `core.job`."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ from nova_arm_migrate.nova.layout import numa_host
 
 LOG = logging.getLogger(__name__)
 
-# virDomainState and the reasons of each, include/libvirt/libvirt-domain.h.
-# As numbers: libvirt-python has no name for what its libvirt did not know.
+# virDomainState and its reasons, include/libvirt/libvirt-domain.h. These are
+# numbers because an older libvirt-python does not have newer names.
 _RUNNING, _BLOCKED, _PAUSED, _SHUTDOWN = 1, 2, 3, 4
 _SHUTOFF, _CRASHED, _PMSUSPENDED = 5, 6, 7
 _RUNNING_POSTCOPY, _RUNNING_POSTCOPY_FAILED = 10, 11
@@ -37,7 +37,7 @@ _BY_REASON = {
     (_RUNNING, _RUNNING_POSTCOPY_FAILED): Presence.POST_COPY_FAILED,
     (_PAUSED, _PAUSED_MIGRATION): Presence.HELD,
     (_PAUSED, _PAUSED_STARTING_UP): Presence.HELD,
-    # libvirt could not start the vCPUs again after a job that failed
+    # libvirt could not start the vCPUs again after a failed job
     # (qemuMigrationSrcRestoreDomainState).
     (_PAUSED, _PAUSED_API_ERROR): Presence.HELD,
     (_PAUSED, _PAUSED_POSTCOPY): Presence.POST_COPY,
@@ -47,7 +47,7 @@ _BY_REASON = {
 _BY_STATE = {
     _RUNNING: Presence.RUNNING,
     _BLOCKED: Presence.RUNNING,
-    # The guest has asked for it; QEMU still runs.
+    # The guest has asked for the shutdown; QEMU still runs.
     _SHUTDOWN: Presence.RUNNING,
     _PMSUSPENDED: Presence.PAUSED,
     _PAUSED: Presence.PAUSED,
@@ -95,7 +95,7 @@ def look(host: Any, instance: Any) -> Presence:
     try:
         domain = host.get_guest(instance)._domain
         ask = getattr(domain, 'state', None)
-        if ask is None:  # Nova's simulated libvirt, in its own tests
+        if ask is None:  # Nova's simulated libvirt has no state()
             return classify(domain.info()[0], 0)
         return classify(*ask()[:2])
     except exception.InstanceNotFound:
@@ -107,13 +107,13 @@ def look(host: Any, instance: Any) -> Presence:
         ):
             return Presence.ABSENT
         LOG.warning(
-            'libvirt does not say how the guest is: %s',
+            "libvirt does not report the guest's state: %s",
             error,
             instance=instance,
         )
     except exception.NovaException as error:
         LOG.warning(
-            'libvirt does not say how the guest is: %s',
+            "libvirt does not report the guest's state: %s",
             error,
             instance=instance,
         )

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What does not agree with where a guest is after a live migration."""
+"""What does not match the guest's place after a live migration."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -21,11 +21,11 @@ from nova_arm_migrate.nova import events
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that does not agree with where the guest is.
+    """Something that does not match the guest's place.
 
-    :ivar part: what it is of, as the name of an event has it
+    :ivar part: the part of the migration, as in the name of an event
     :ivar text: a sentence for the server's events
-    :ivar fatal: the server must not be called ACTIVE
+    :ivar fatal: the server must not become ACTIVE
     """
 
     part: str
@@ -34,7 +34,7 @@ class Problem:
 
 
 def fatal(problems: Iterable[Problem]) -> str:
-    """Return the sentences that keep the server from being called ACTIVE.
+    """Return the problems that keep the server from becoming ACTIVE.
 
     :returns: empty if there are none
     """
@@ -42,7 +42,7 @@ def fatal(problems: Iterable[Problem]) -> str:
 
 
 def tell(context: Any, instance: Any, problems: Iterable[Problem]) -> None:
-    """Add an event for each part: Nova finishes an event by its name."""
+    """Add one event for each part: Nova allows a name only once."""
     texts: dict[str, list[str]] = {}
     for problem in problems:
         texts.setdefault(problem.part, []).append(problem.text)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Why a guest's QEMU ended on this host, read from libvirt's log of it."""
+"""Why a guest's QEMU ended on this host, from libvirt's log of QEMU."""
 
 import datetime
 import re
@@ -21,29 +21,30 @@ from oslo_log import log as logging
 
 LOG = logging.getLogger(__name__)
 
-#: Where libvirt has QEMU's messages; libvirt has no option for the path.
+#: libvirt's log of QEMU's messages; libvirt has no option for the path.
 _QEMU_LOG = '/var/log/libvirt/qemu/{name}.log'
 _QEMU_LOG_BYTES = 4096
 
 #: ``qemu-system-aarch64: ...``; some distributions call it ``qemu-kvm``.
 _QEMU_SAYS = re.compile(r'\bqemu-(?:system-\w+|kvm): (.+)$')
 
-#: No reason: warnings, and QEMU's word for libvirt ending it
-#: (``qemu_kill_report``), which comes after the reason.
+#: These are not reasons: warnings, and QEMU's message that libvirt ended it
+#: (``qemu_kill_report``), which follows the reason.
 _NO_REASON = re.compile(r'warning: |terminating on signal \d+')
 
-#: libvirt's line at the start of each QEMU: lines before it are another's.
+#: libvirt's line at the start of each QEMU. Earlier lines belong to the QEMU
+#: before.
 _QEMU_STARTS = re.compile(r': starting up libvirt version')
 
-#: ``2026-11-25 02:40:10.100+0000: ...`` is libvirt's, and
-#: ``2026-11-25T02:40:13.601234Z ...`` is QEMU's (``-msg timestamp=on``).
+#: libvirt writes ``2026-11-25 02:40:10.100+0000: ...``, and
+#: QEMU writes ``2026-11-25T02:40:13.601234Z ...`` (``-msg timestamp=on``).
 _TIME = re.compile(r'(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)')
 
 
 def last_line(instance: Any, since: datetime.datetime) -> str | None:
-    """Return why the guest's QEMU ended on this host, in its own words.
+    """Return QEMU's own message why it ended on this host.
 
-    :param since: only a QEMU that was started later counts; UTC
+    :param since: only a QEMU that started later counts; UTC
     :returns: None if the log can't be read, or has no such line
     """
     path = _QEMU_LOG.format(name=instance.name)
@@ -51,7 +52,7 @@ def last_line(instance: Any, since: datetime.datetime) -> str | None:
         data, _ = nova.privsep.path.last_bytes(path, _QEMU_LOG_BYTES)
     except Exception as error:
         LOG.debug(
-            '%(path)s can not be read: %(error)s',
+            'Cannot read %(path)s: %(error)s',
             {'path': path, 'error': error},
             instance=instance,
         )
@@ -60,14 +61,14 @@ def last_line(instance: Any, since: datetime.datetime) -> str | None:
 
 
 def last_message(text: str, since: datetime.datetime) -> str | None:
-    """Return why QEMU ended, as far as it has said, from a domain's log.
+    """Return QEMU's message why it ended, from the text of a domain's log.
 
-    That is the last line of the last QEMU that is neither a warning nor the
-    news of the signal that ended it. libvirt writes its own lines there too,
-    among them the command line.
+    That is the last line of the last QEMU process, apart from warnings and
+    the message about the signal that ended it. libvirt also writes lines of
+    its own to the log, for example the command line.
 
-    :param since: lines that are older, to the second, do not count; a line
-        without a time counts if a later start of QEMU stands before it
+    :param since: older lines do not count; compared in whole seconds. A line
+        without a time counts if it follows a later start of QEMU
     """
     found = None
     started = False

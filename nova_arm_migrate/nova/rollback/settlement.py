@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Making everything agree with where the guest is after a live migration.
+"""Make everything match the guest's place after a live migration.
 
-Nova's own methods for the end of a migration stop at the first thing that
-fails, and pass over some failures. Here each part is looked at on its own,
-put right if it is wrong, and named if that fails. Where Nova has done all,
-the looks change nothing.
+Nova's own methods for the end of a migration stop at the first failure, and
+ignore some failures. This module checks each part separately, corrects it if
+it is wrong, and reports it if the correction fails. Where Nova has done all
+its work, the checks change nothing.
 """
 
 from collections.abc import Callable
@@ -40,19 +40,19 @@ LOG = logging.getLogger(__name__)
 #: Task states of a server that is about to be deleted.
 DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
 _NOT_FOUND = 404
-#: To save the instance: a database may be away for a moment.
+#: Attempts to save the instance: a database may fail for a moment.
 _ATTEMPTS = 2
 
 
-#: What to do about a part that can not even be looked at.
+#: What the operator can do if the check of a part fails.
 _REMEDIES = {
     'allocations': '. Run nova-manage placement heal_allocations',
-    'cleanup': '. Remove what is left of the server at the destination',
+    'cleanup': ". Remove the server's remains at the destination",
     'ports': '. Compare the hosts that the ports are bound to',
     'volumes': '. Compare the attachments of the volumes with Cinder',
 }
 
-#: Puts one part right, and tells what it could not put right.
+#: Corrects one part, and yields what it could not correct.
 Check = Callable[[], Iterator[Problem] | None]
 
 
@@ -62,7 +62,7 @@ class Settlement:
     :param driver: LibvirtDriver of the source
     :param manager: ``nova.compute.manager.ComputeManager`` there
     :param dest: name of the destination
-    :param source_bdms: the block device mappings as they were before
+    :param source_bdms: the block device mappings from before the migration
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class Settlement:
     def at_source(
         self, raised: bool, status: str, begun: bool = True
     ) -> list[Problem]:
-        """Have everything say that the guest is on this host.
+        """Make everything show that the guest is on this host.
 
-        :param raised: Nova's rollback has raised
-        :param status: that the migration is to have
+        :param raised: Nova's rollback has raised an exception
+        :param status: the new status of the migration
         :param begun: the driver may have detached interfaces of the guest
         """
         checks: list[tuple[str, Check]] = [
@@ -110,9 +110,9 @@ class Settlement:
         return list(self._run(checks))
 
     def at_destination(self, raised: bool) -> list[Problem]:
-        """Have everything say that the guest is at the destination.
+        """Make everything show that the guest is at the destination.
 
-        :param raised: Nova's post work has raised
+        :param raised: Nova's post-migration work has raised an exception
         """
         checks: list[tuple[str, Check]] = []
         if raised:
@@ -140,7 +140,7 @@ class Settlement:
                 yield from check() or ()
             except Exception as error:
                 LOG.exception(
-                    'The %s of a live migration can not be put right',
+                    'Cannot correct the %s of a live migration',
                     part,
                     instance=self._instance,
                 )
@@ -153,7 +153,7 @@ class Settlement:
     # Volumes
 
     def _volumes_back(self) -> Iterator[Problem]:
-        """Give each volume the attachment of this host, and only that."""
+        """Leave each volume only the attachment of this host."""
         wrong = []
         for bdm in objects.BlockDeviceMappingList.get_by_instance_uuid(
             self._context, self._instance.uuid
@@ -179,7 +179,7 @@ class Settlement:
             stray = bdm.attachment_id
             bdm.attachment_id = before.attachment_id
             bdm.connection_info = before.connection_info
-            # First, so that Nova works on the right one from now on.
+            # Save first, so that Nova uses the right attachment from now on.
             bdm.save()
             if stray and stray != before.attachment_id:
                 yield from self._delete_attachment(
@@ -187,7 +187,7 @@ class Settlement:
                 )
 
     def _volumes_there(self) -> Iterator[Problem]:
-        """Leave no attachment of this host to a volume."""
+        """Delete all volume attachments of this host."""
         for bdm in objects.BlockDeviceMappingList.get_by_instance_uuid(
             self._context, self._instance.uuid
         ):
@@ -206,7 +206,7 @@ class Settlement:
                 continue
             except Exception as error:
                 LOG.warning(
-                    'Whether an attachment is left is not known: %s',
+                    'Cannot read a volume attachment: %s',
                     error,
                     instance=self._instance,
                 )
@@ -234,7 +234,7 @@ class Settlement:
     # Ports
 
     def _bindings(self, here: str, elsewhere: str) -> Iterator[Problem]:
-        """Give each port the binding of one host, and only that."""
+        """Leave each port only the binding of one host."""
         data = self._data
         ports = (
             [vif.port_id for vif in data.vifs]
@@ -259,7 +259,7 @@ class Settlement:
                 )
 
     def _ports_there(self) -> None:
-        """Do what the manager does for the ports of a guest that has left."""
+        """Do the manager's work for the ports of a guest that has left."""
         migration = objects.Migration(
             source_compute=self._manager.host,
             dest_compute=self._dest,
@@ -279,7 +279,7 @@ class Settlement:
     # Placement
 
     def _allocations_back(self) -> Iterator[Problem]:
-        """Give the instance what the migration holds of this host."""
+        """Give the migration's allocations of this host to the instance."""
         report = self._manager.reportclient
         migration = self._data.migration
         held = report.get_allocs_for_consumer(self._context, migration.uuid)
@@ -294,7 +294,7 @@ class Settlement:
             )
 
     def _allocations_there(self) -> None:
-        """Free what the migration holds of this host."""
+        """Free the migration's allocations of this host."""
         self._manager.rt.free_pci_device_allocations_for_instance(
             self._context, self._instance
         )
@@ -312,7 +312,7 @@ class Settlement:
     # The two hosts
 
     def _interfaces_back(self) -> None:
-        """Attach again the passed-through interfaces of the guest."""
+        """Attach the guest's passed-through interfaces again."""
         if (
             presence.look(self._driver._host, self._instance)
             is Presence.ABSENT
@@ -323,7 +323,7 @@ class Settlement:
         )
 
     def _destination_clean(self) -> None:
-        """Have the destination remove what it has prepared."""
+        """Make the destination remove what it has prepared."""
         answer = destination.ask(
             self._manager, self._context, self._instance, self._dest
         )
@@ -349,8 +349,8 @@ class Settlement:
                     self._context, self._instance, self._dest
                 )
             except Exception as error:
-                # The destination's tracker counts migrations under way only:
-                # it releases the claim when it looks next.
+                # The destination's resource tracker counts only running
+                # migrations: its next audit releases the claim.
                 LOG.warning(
                     'The destination has not released its claim: %s',
                     error,
@@ -390,7 +390,7 @@ class Settlement:
         )
 
     def _source_clean(self) -> Iterator[Problem]:
-        """Remove the guest from this host once it is seen elsewhere."""
+        """Remove the guest from this host if the destination has it."""
         answer = destination.ask(
             self._manager, self._context, self._instance, self._dest
         )
@@ -417,7 +417,7 @@ class Settlement:
     # The database
 
     def end_at_source(self) -> list[Problem]:
-        """Have the API say that the server is no longer migrating."""
+        """Make the API show that the server is no longer migrating."""
         for _attempt in range(_ATTEMPTS):
             problems = list(self._run([('record', self._record_back)]))
             if not problems:
@@ -425,7 +425,7 @@ class Settlement:
         return problems
 
     def _record_back(self) -> None:
-        """Take back what the manager wrote for the time of the migration."""
+        """Undo what the manager wrote at the start of the migration."""
         now = self._in_database()
         if now is None or now.task_state in DELETING:
             return
@@ -436,7 +436,7 @@ class Settlement:
         instance.save(expected_task_state=[task_states.MIGRATING, None])
 
     def _record_there(self) -> Iterator[Problem]:
-        """Have the database say that the guest is at the destination."""
+        """Make the database show that the guest is at the destination."""
         now = self._in_database()
         if now is None:
             return
@@ -454,8 +454,8 @@ class Settlement:
         elif now.vm_state == vm_states.ERROR:
             yield Problem(
                 'guest',
-                f'{self._dest} has failed to take the'
-                ' guest over, which runs there',
+                f'The guest runs on {self._dest}, but'
+                ' nova-compute there has failed to take it over',
             )
 
     def _in_database(self) -> Any:
@@ -468,7 +468,8 @@ class Settlement:
 
     def _migration_status(self, status: str) -> None:
         migration = self._data.migration
-        # Whatever the object says: the manager's own save may have failed.
+        # Save in any case: the object may have the status although the
+        # manager's own save has failed.
         migration.status = status
         migration.save()
 

@@ -12,10 +12,10 @@
 
 """One live migration of a guest that is on this host.
 
-`Job` stands between Nova's manager, its libvirt driver and libvirt: it
-watches what happens, asks `core.job` what follows, and does it. The parent's
-monitor gets the guest as a `WatchedGuest`, which reports the job's end only
-when it is known where the guest is.
+`Job` stands between Nova's manager, its libvirt driver and libvirt. It
+watches the job, asks `core.job` for the next step, and does that step. The
+parent's monitor gets the guest as a `WatchedGuest`, which reports the job's
+end only when the guest's place is known.
 """
 
 import collections
@@ -57,19 +57,19 @@ LOG = logging.getLogger(__name__)
 #: Seconds between two looks at a job, or two attempts to abort it.
 _LOOK_INTERVAL = 5
 
-#: Seconds that libvirt may be silent after a job, as while it restarts.
+#: Seconds that libvirt may be silent after a job, for example in a restart.
 _SILENCE = 60
 
 #: Seconds between two attempts to continue a broken post-copy job.
 _RECOVERY_INTERVAL = 10
 
-#: What libvirt says if it does not know VIR_MIGRATE_POSTCOPY_RESUME:
+#: libvirt's error codes if it does not know VIR_MIGRATE_POSTCOPY_RESUME:
 #: VIR_ERR_NO_SUPPORT, VIR_ERR_INVALID_ARG, VIR_ERR_ARGUMENT_UNSUPPORTED.
 _NO_RESUME = (3, 8, 74)
 
 
 class Unsettled(exception.NovaException):
-    """A migration whose parts do not agree; the server has to be in ERROR."""
+    """The migration's parts do not agree; the server must be in ERROR."""
 
     msg_fmt = 'The live migration is not settled: %(reason)s'
 
@@ -79,13 +79,13 @@ class Job:
 
     :param driver: LibvirtDriver of this host
     :param dest: name of the destination
-    :param post_method: the manager's, for a guest that has left
-    :param recover_method: the manager's, for one that has not
-    :ivar over: the manager has been told how the migration ended
-    :ivar settled: and all parts agree with it
-    :ivar aborted: an abort that a user asked for has been accepted
+    :param post_method: the manager's method for a guest that has left
+    :param recover_method: the manager's method for a guest that has stayed
+    :ivar over: the manager knows how the migration ended
+    :ivar settled: all parts agree with that end
+    :ivar aborted: libvirt has accepted a user's abort
     :ivar paused_guest: Nova has paused the guest to complete the job
-    :ivar tasks: what the parent keeps for the job in ``active_migrations``
+    :ivar tasks: the parent's entry for the job in ``active_migrations``
     """
 
     def __init__(
@@ -126,13 +126,13 @@ class Job:
     # The thread that calls libvirt
 
     def spawned(self) -> None:
-        """Note that there is a thread, which may still wait for its turn."""
+        """Note that the thread exists; it may not have started yet."""
         self._spawned = True
 
     def ended(self, error: Exception | None) -> None:
         """Note that the thread has ended.
 
-        :param error: what it has raised
+        :param error: the exception that it raised; None if it returned
         """
         self._error = error
         self._ended_at = time.monotonic()
@@ -150,10 +150,10 @@ class Job:
         return self._thread is Thread.RUNNING
 
     def migrate(self, guest: Any, uri: str, kwargs: dict[str, Any]) -> None:
-        """Have libvirt migrate the guest; continue it if post-copy breaks.
+        """Make libvirt migrate the guest; continue if post-copy breaks.
 
         :param guest: ``nova.virt.libvirt.guest.Guest``
-        :param kwargs: of its ``migrate``
+        :param kwargs: the arguments of its ``migrate``
         """
         self._begun = self._look() is not Presence.ABSENT
         try:
@@ -165,7 +165,7 @@ class Job:
         if failure.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN and (
             self._job_type is JobType.NONE and self._look() is Presence.ABSENT
         ):
-            # It was gone when libvirt was asked: there was no job.
+            # The guest was gone when libvirt was called: no job began.
             self._begun = False
             raise failure
         self._recover(guest, uri, kwargs, failure)
@@ -173,14 +173,15 @@ class Job:
     def _recover(
         self, guest: Any, uri: str, kwargs: dict[str, Any], failure: Exception
     ) -> None:
-        """Continue the job if it is in post-copy, again and again.
+        """Continue a post-copy job, repeatedly if needed.
 
-        Only while the destination can be reached, and no more once libvirt
-        there has restarted meanwhile: libvirt 11.3 ends with a segmentation
-        fault when it is asked to continue (``qemuProcessIncomingDefNew``).
+        This is done only while the destination can be reached, and no more
+        after a restart of libvirt there: then libvirt 11.3 crashes with a
+        segmentation fault when it is asked to continue
+        (``qemuProcessIncomingDefNew``).
 
         :param failure: why post-copy has broken
-        :raises Exception: the same, when there is nothing more to try
+        :raises Exception: `failure`, when no attempt is left
         """
         LOG.warning(
             'The migration has failed: %s', failure, instance=self.instance
@@ -188,7 +189,7 @@ class Job:
         end = time.monotonic() + conf.current(CONF).post_copy_recovery
         libvirt = numa_host.libvirt_module()
         resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
-        # Nor is there anything to continue without a domain there.
+        # Without a domain at the destination nothing can be continued.
         final = (*_NO_RESUME, libvirt.VIR_ERR_NO_DOMAIN)
         while True:
             again = bool(resume) and time.monotonic() < end
@@ -215,7 +216,7 @@ class Job:
                 return
             except numa_host.libvirt_error() as error:
                 LOG.warning(
-                    'Post-copy can not be continued: %s',
+                    'Cannot continue post-copy: %s',
                     error,
                     instance=self.instance,
                 )
@@ -236,15 +237,15 @@ class Job:
     # What the monitor sees
 
     def seen(self, info: Any) -> Any:
-        """Return the job as the parent's monitor has to see it.
+        """Return the job's state for the parent's monitor.
 
         :param info: ``nova.virt.libvirt.guest.JobInfo``
-        :raises Unsettled: if nobody may touch the guest
+        :raises Unsettled: if it is not safe to touch the guest
         """
         self._job_type = presence.job_type(info.type)
         if self._thread is Thread.RUNNING:
-            # The end is what the thread says: libvirt removes the domain
-            # from the source before it returns.
+            # Only the thread knows the end: libvirt removes the domain from
+            # the source before its call returns.
             if self._job_type not in (JobType.NONE, JobType.UNBOUNDED):
                 info.type = presence.number_of(JobType.NONE)
             return info
@@ -257,9 +258,9 @@ class Job:
         return info
 
     def has_left(self) -> bool:
-        """Whether the guest has left, when the job has ended.
+        """Whether the guest has left; waits for the end of the job.
 
-        :raises Unsettled: if nobody may touch the guest
+        :raises Unsettled: if it is not safe to touch the guest
         """
         decision = self._conclude()
         if decision.step not in (Step.FINISH, Step.ROLL_BACK):
@@ -267,7 +268,7 @@ class Job:
         return decision.step is Step.FINISH
 
     def _conclude(self) -> Decision:
-        """Look at the job until it is known what follows its end."""
+        """Watch the job until the step after its end is known."""
         while True:
             decision = self._decide()
             if decision.step is Step.ABORT:
@@ -325,7 +326,7 @@ class Job:
             return True
         except Exception as error:
             LOG.warning(
-                'The database does not say whether the server is'
+                'Cannot read from the database whether the server is'
                 ' being deleted: %s',
                 error,
                 instance=self.instance,
@@ -337,15 +338,15 @@ class Job:
             self._driver._host.get_guest(self.instance).abort_job()
         except (exception.NovaException, numa_host.libvirt_error()) as error:
             LOG.warning(
-                'The migration job is not aborted: %s',
+                'Cannot abort the migration job: %s',
                 error,
                 instance=self.instance,
             )
 
-    # What follows
+    # After the job
 
     def post(self, *_args: Any, **_kwargs: Any) -> None:
-        """Stand in for the manager's method for a guest that has left."""
+        """Replace the manager's method for a guest that has left."""
         self._finish()
 
     def recover(
@@ -356,23 +357,23 @@ class Job:
         _migrate_data: Any,
         migration_status: str = 'failed',
     ) -> None:
-        """Stand in for the manager's method for a guest that has stayed."""
+        """Replace the manager's method for a guest that has stayed."""
         self._roll_back(migration_status)
 
     def settle(self, error: Exception) -> None:
-        """Do what the parent did not get to, when it has raised before.
+        """Do the work after the job if the parent has raised before it.
 
-        Waits for libvirt to end the job, however long that takes.
+        Waits without a limit until libvirt has ended the job.
 
-        :param error: what the parent has raised
-        :raises Unsettled: if the server has to be in ERROR
+        :param error: the exception that the parent raised
+        :raises Unsettled: if the server must be in ERROR
         """
         self._monitored = False
         if (
             self._driver.active_migrations.get(self.instance.uuid)
             is not self._stale
         ):
-            # The parent stores a new one as soon as there is a thread.
+            # The parent stores a new entry when it creates the thread.
             self.spawned()
         decision = self._conclude()
         if error is not self._error and not isinstance(error, Unsettled):
@@ -407,7 +408,7 @@ class Job:
         except Exception as error:
             raised = True
             LOG.exception(
-                'What follows a live migration has failed',
+                'The work after the live migration has failed',
                 instance=self.instance,
             )
             self._event('post', f'{type(error).__name__}: {error}')
@@ -437,7 +438,7 @@ class Job:
                     )
                     self._event('rollback', f'{type(error).__name__}: {error}')
             problems += settlement.at_source(raised, status)
-        # The server is in ERROR next if a part is wrong.
+        # If a part is wrong, the server goes to ERROR instead.
         if not fatal(problems):
             problems += settlement.end_at_source()
         self._close([] if self._is_deleted() else problems)
@@ -461,7 +462,7 @@ class Job:
         self.settled = True
 
     def _restore_guest(self) -> list[Problem]:
-        """Resume the guest that stays, and record the state that it has.
+        """Resume the guest that stays, and set its state in the instance.
 
         The manager's rollback saves the state with the rest.
         """
@@ -478,7 +479,7 @@ class Job:
                 numa_host.libvirt_error(),
             ) as error:
                 LOG.warning(
-                    'The guest can not be resumed: %s',
+                    'Cannot resume the guest: %s',
                     error,
                     instance=self.instance,
                 )
@@ -519,7 +520,8 @@ class Job:
         if state is Presence.UNKNOWN:
             return [
                 Problem(
-                    'guest', f'libvirt on {host} does not say how the guest is'
+                    'guest',
+                    f"libvirt on {host} does not report the guest's state",
                 )
             ]
         return []

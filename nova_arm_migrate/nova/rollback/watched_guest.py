@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The guest of a migration job, as the parent's code has it."""
+"""The guest object that the parent's code gets for a migration job."""
 
 from typing import Any
 
@@ -37,11 +37,11 @@ class WatchedGuest:
         return getattr(self._guest, name)
 
     def get_job_info(self) -> Any:
-        """Return the job, ended only when its outcome is known."""
+        """Return the job; report its end only when the outcome is known."""
         try:
             info = self._guest.get_job_info()
         except numa_host.libvirt_error() as error:
-            # libvirt may be restarting. The thread tells how the job ends.
+            # libvirt may be restarting. The thread knows how the job ends.
             LOG.warning(
                 'libvirt does not report the migration job: %s',
                 error,
@@ -55,12 +55,12 @@ class WatchedGuest:
         return int(not self._job.has_left())
 
     def pause(self) -> None:
-        """Pause it, and note that it was Nova."""
+        """Pause the guest, and note that Nova did it."""
         self._guest.pause()
         self._job.paused_guest = True
 
     def resume(self) -> None:
-        """Resume what Nova has paused."""
+        """Resume the guest that Nova has paused."""
         self._guest.resume()
         self._job.paused_guest = False
 
@@ -70,5 +70,5 @@ class WatchedGuest:
         self._job.post_copy = True
 
     def migrate(self, destination: str, **kwargs: Any) -> None:
-        """Have libvirt migrate the guest."""
+        """Make libvirt migrate the guest."""
         self._job.migrate(self._guest, destination, kwargs)

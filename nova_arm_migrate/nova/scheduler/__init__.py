@@ -12,7 +12,7 @@
 
 """The scheduler's filter.
 
-``arm_filter``     drops the hosts that can not take a guest;
-``host_cache``     the hosts' records, read once for each text;
-``filter_events``  which hosts were dropped, in the server's events.
+``arm_filter``     drops the hosts that cannot take a guest;
+``host_cache``     the hosts' records; it parses each distinct text once;
+``filter_events``  names the dropped hosts in the server's events.
 """

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""The scheduler filter: leave out hosts that can't take the guest.
+"""The scheduler filter: drop hosts that can't take the guest.
 
 In nova.conf of nova-scheduler::
 
@@ -21,10 +21,10 @@ In nova.conf of nova-scheduler::
         nova_arm_migrate.filters.ArmMigrateFilter
     enabled_filters = ...,ArmMigrateFilter
 
-The driver on the destination stays the authority: it has the trial, and a
-forced migration does not come past any filter. The filter spares the
-conductor one call and one failed check for each host that can't do it. It
-drops no host that the destination's trial may still accept.
+The driver on the destination makes the final decision: it can run the trial,
+and a forced migration bypasses all filters. For each host that can't take the
+guest, the filter saves the conductor one call and one failed check. It drops
+no host that the destination's trial may still accept.
 """
 
 from collections.abc import Iterable
@@ -55,17 +55,17 @@ LOG = logging.getLogger(__name__)
 class ArmMigrateFilter(filters.BaseHostFilter):
     """Drop the hosts that can't take a live-migrating Arm64 KVM guest.
 
-    One object serves all requests, several at a time: it keeps nothing of a
-    request.
+    One object serves all requests, several at a time, so it stores nothing
+    about a request.
     """
 
-    # Nothing that a request consumes on a host changes its CPU.
+    # A request does not change the CPU of a host.
     run_filter_once_per_request = True
 
     RUN_ON_REBUILD = False
 
     def __init__(self) -> None:
-        # A misspelt option stops the scheduler here, not a migration.
+        # Stop the scheduler at its start if an option has a bad value.
         conf.start(CONF)
         self._cache = host_cache.HostCache()
 
@@ -78,9 +78,9 @@ class ArmMigrateFilter(filters.BaseHostFilter):
     ) -> list[Any]:
         """Return the hosts that can take the guest.
 
-        All of them, and without asking the database, unless the request may
-        be a live migration to an Arm64 host. Never raises: a request is not
-        to fail because of what this filter does not understand.
+        Unless the request may be a live migration to an Arm64 host, returns
+        all hosts and does not read the database. Never raises: a request
+        must not fail because of an error in this filter.
 
         :param filter_obj_list: ``nova.scheduler.host_manager.HostState``
         :param spec_obj: ``nova.objects.RequestSpec``
@@ -92,15 +92,15 @@ class ArmMigrateFilter(filters.BaseHostFilter):
             return self._filter(states, spec_obj)
         except Exception as error:
             LOG.warning(
-                'ArmMigrateFilter passes all hosts for server %(server)s, it'
-                ' can not judge them: %(kind)s: %(error)s',
+                'ArmMigrateFilter passes all hosts for server %(server)s'
+                ' because it cannot judge them: %(kind)s: %(error)s',
                 {
                     'server': spec_obj.instance_uuid,
                     'kind': type(error).__name__,
                     'error': ' '.join(str(error).split())[:200],
                 },
             )
-            LOG.debug('The failure was:', exc_info=True)
+            LOG.debug('Traceback of the failure:', exc_info=True)
             return states
 
     def _filter(self, states: list[Any], spec_obj: Any) -> list[Any]:
@@ -131,8 +131,8 @@ class ArmMigrateFilter(filters.BaseHostFilter):
                 )
                 return states
             LOG.info('%s', found.line())
-            # Each host that fails its own check starts a request again,
-            # with one more host to ignore; the server's events say it once.
+            # When a host's own check fails, the conductor sends the request
+            # again with one more host to ignore. Add the event only once.
             if len(spec_obj.ignore_hosts) == 1:
                 filter_events.record_event(cell_ctxt, found)
         return [
@@ -142,9 +142,9 @@ class ArmMigrateFilter(filters.BaseHostFilter):
     def _leaving(
         self, context: Any, spec_obj: Any
     ) -> judgement.MigratingGuest | None:
-        """Return what is known of the guest, None if it is not for us.
+        """Return what is known about the guest; None passes all hosts.
 
-        Two queries for a live migration, one for anything else.
+        Costs two queries for a live migration, and one for other requests.
 
         :param context: of the guest's cell
         :raises Exception: whatever the database raises
@@ -175,12 +175,12 @@ class ArmMigrateFilter(filters.BaseHostFilter):
 
 
 def _may_be_live_migration(spec_obj: Any) -> bool:
-    """Whether a request may be a live migration, from itself alone.
+    """Whether a request may be a live migration, without the database.
 
-    The conductor's LiveMigrationTask sets both the hosts to ignore, the
-    source among them, and the cell. An evacuation does so too, and a resize
-    where ``allow_resize_to_same_host`` is off; nothing in the request tells
-    those apart, only the server's task state does. A boot, a rebuild and an
+    The conductor's LiveMigrationTask sets the cell and the hosts to ignore,
+    including the source. So does an evacuation, and a resize where
+    ``allow_resize_to_same_host`` is off. Only the server's task state
+    distinguishes these; nothing in the request does. A boot, a rebuild and an
     unshelve ignore no host.
     """
     if not ('ignore_hosts' in spec_obj and spec_obj.ignore_hosts):
@@ -192,7 +192,7 @@ def _may_be_live_migration(spec_obj: Any) -> bool:
 
 
 def _is_arm(image_meta: Any) -> bool:
-    """Whether a guest is an Arm64 one where its host is.
+    """Whether a guest is an Arm64 guest if its host is an Arm64 host.
 
     Source: ``LibvirtDriver._check_emulation_arch``.
     """
@@ -217,12 +217,11 @@ def _reasons(
     leaving: judgement.MigratingGuest,
     settings: conf.Settings,
 ) -> dict[host_cache.CpuInfo, str]:
-    """Return why hosts are dropped: one line for each that is to be.
+    """Return the reason for each host that is to be dropped, in one line.
 
     Each distinct record is judged once.
     """
-    # What the options do to a verdict is the driver's to say; a refusal is
-    # asked for also where it will only be logged.
+    # With enforcement "warn" a refusal is logged only, but it must be found.
     enforced = dataclasses.replace(
         settings, enforcement=conf.Enforcement.ENFORCE
     )
@@ -246,14 +245,15 @@ def _reason(
     host: Host | str,
     settings: conf.Settings,
 ) -> str | None:
-    """Return why the destination would refuse the guest; None if not.
+    """Return why the destination would refuse the guest; None if it would not.
 
-    A finding that a trial on the destination settles drops no host: it
-    costs one pre-check at most. Without the trial ([arm_migrate] trial is
-    off here, and is to be the same on all computes) the destination has the
-    rule alone and would refuse what the rule can't judge.
+    A finding that a trial on the destination can decide drops no host; it
+    costs one pre-check at most. Without the trial ([arm_migrate] trial is off
+    here, and must be the same on all computes) the destination has only the
+    rule, and would refuse what the rule can't judge.
 
-    Remembered by value: the guests of a host that is emptied are alike.
+    The results are cached by value, because the guests of one host often have
+    equal records.
     """
     found = judgement.judge(leaving, host, settings).report
     if settings.trial:

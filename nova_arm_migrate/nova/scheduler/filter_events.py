@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""The hosts that a request loses, told in one line and in one event."""
+"""Report the hosts that the filter dropped: one log line and one event."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from oslo_utils import timeutils
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
-#: As the server's events show it, beside Nova's own.
+#: The event's name in the server's list of events.
 EVENT = 'scheduler_arm_migrate_filter'
 
 _PREFIX = 'arm64: '
@@ -35,7 +35,7 @@ _MOST_HOSTS = 8
 _MOST_REASONS = 12
 _LONGEST_NAME = 64
 _LONGEST_REASON = 160
-#: Bytes that Nova itself keeps of an event's details.
+#: Nova keeps so many bytes of an event's details.
 _EVENT_DETAILS = 255
 
 
@@ -46,7 +46,8 @@ class Dropped:
     :ivar server: its UUID
     :ivar asked: how many hosts were judged
     :ivar count: how many of them were dropped
-    :ivar told: why, and which: bounded, the most frequent reason first
+    :ivar told: the reasons with their hosts, the most frequent reason first;
+        bounded
     """
 
     server: str
@@ -58,7 +59,7 @@ class Dropped:
     def of(
         cls, server: str, hosts: Sequence[str], reasons: Sequence[str | None]
     ) -> 'Dropped':
-        """Group hosts by reason; those without one are not dropped.
+        """Group hosts by reason; a host without a reason is not dropped.
 
         :param reasons: in the order of ``hosts``
         """
@@ -66,14 +67,14 @@ class Dropped:
         return cls(server, len(hosts), count, told)
 
     def line(self) -> str:
-        """One line for the log, at most some 8000 characters long."""
+        """Return one line for the log, about 8000 characters at most."""
         return (
             f'ArmMigrateFilter: live migration of server {self.server}:'
             f' {self.count} of {self.asked} hosts dropped: {self.told}'
         )
 
     def details(self) -> str:
-        """The text of an event, in at most 255 bytes, the reason first."""
+        """Return the text of an event: at most 255 bytes, reasons first."""
         text = (
             f'{_PREFIX}{self.count} of {self.asked} hosts dropped: {self.told}'
         ).encode()
@@ -85,7 +86,7 @@ class Dropped:
 def group(
     hosts: Iterable[str], reasons: Iterable[str | None]
 ) -> tuple[str, int]:
-    """Return hosts by reason, bounded, and how many have one.
+    """Return the hosts by reason, bounded, and how many have a reason.
 
     :param reasons: in the order of ``hosts``
     """
@@ -118,14 +119,14 @@ def _cut(text: str, longest: int) -> str:
 
 
 def record_event(context: Any, dropped: Dropped) -> None:
-    """Add what was dropped to the server's events.
+    """Add the dropped hosts to the server's events.
 
-    One row, under the action of the request that the scheduler serves.
-    Made whole rather than started and finished: Nova keeps details only of
-    failures that way, and a failure marks the whole action as failed, which
-    is not for this filter to say while there are hosts left.
+    The event is one row, under the action of the scheduler's request. It is
+    created complete, instead of started and then finished: for a finished
+    event Nova keeps details only of a failure, and a failure marks the whole
+    action as failed. This filter must not do that while hosts are left.
 
-    Never raises: a migration does not fail for lack of an event.
+    Never raises: a migration does not fail because an event is missing.
 
     :param context: of the server's cell, with the request's id
     """

@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""What the scheduler knows of hosts' CPUs, read once a distinct text.
+"""The hosts' records in the scheduler; each distinct text is parsed once.
 
-Nova reads every ComputeNode row anew for every request, so that each host
-comes with a ``cpu_info`` string of its own, some kilobytes long, although a
-fleet of thousands of hosts has some tens of different ones.
+Nova reads every ComputeNode row again for every request. So each host comes
+with a new ``cpu_info`` string of some kilobytes, although a fleet of
+thousands of hosts has only some tens of different texts.
 """
 
 import collections
@@ -31,22 +31,22 @@ from nova_arm_migrate.nova.records import instance_state
 
 AARCH64 = fields.Architecture.AARCH64
 
-#: Characters. A longer text is read each time: it is no honest host's.
+#: Characters. A longer text is not cached: no honest host writes one.
 _LONGEST_KEPT = 1 << 15
 
-#: Every 61st character and the end, where the versions are, tell most texts
-#: apart at a fraction of the cost of a hash over all of them; whether they
-#: are equal is always compared.
+#: Every 61st character, and the end with the versions, distinguish most texts.
+#: That costs a fraction of a hash over the whole text. Equality is always
+#: checked by a full comparison.
 _STRIDE = 61
 _END = 96
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class CpuInfo:
-    """What one ``cpu_info`` text says. Equal to itself only.
+    """What one ``cpu_info`` text says. An object is equal only to itself.
 
     :ivar host: the host's record, or why there is none
-    :ivar arch: as Nova names architectures; None if the text does not say
+    :ivar arch: Nova's name of the architecture; None if the text does not say
     """
 
     host: Host | str
@@ -54,12 +54,12 @@ class CpuInfo:
 
     @property
     def foreign(self) -> bool:
-        """Whether it is of a host that can't run Arm64 guests on KVM."""
+        """Whether the host can't run Arm64 guests on KVM."""
         return self.arch is not None and self.arch != AARCH64
 
 
 def read(text: str) -> CpuInfo:
-    """Return what a ``cpu_info`` text says; never raises on any text."""
+    """Return what a ``cpu_info`` text says; never raises."""
     host = instance_state.host_record(text)
     return CpuInfo(host, _arch(text) if isinstance(host, str) else AARCH64)
 
@@ -76,10 +76,10 @@ def _arch(text: str) -> str | None:
 
 
 class HostCache:
-    """The texts read most recently, and what they say.
+    """A cache of the texts that were read most recently.
 
-    Safe to use from any thread. The lock is held for look-ups only: threads
-    that meet a new text at the same time read it both, and keep one result.
+    Thread-safe. The lock is held only for look-ups: two threads that find the
+    same new text at once both parse it, and one result is kept.
 
     :param size: the number of texts kept
     """
@@ -111,9 +111,9 @@ class HostCache:
         return known
 
     def read_all(self, texts: Iterable[str | None]) -> list[CpuInfo]:
-        """Return what each text says, in their order.
+        """Return what each text says, in the order of the texts.
 
-        Equal texts give the same object. What is None counts as empty.
+        Equal texts give the same object. None counts as an empty text.
         """
         found: list[CpuInfo] = []
         seen: dict[str, tuple[str, CpuInfo]] = {}

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The demonstration as a user runs it: a process of its own, real sockets."""
+"""The demonstration as a user runs it: a separate process, real sockets."""
 
 import os
 import pathlib
@@ -51,7 +51,7 @@ def run(*arguments):
 
 
 def interruptible():
-    """Undo what a shell does to its background jobs, and CI with it."""
+    """Restore SIGINT, which shells ignore in background jobs, as does CI."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

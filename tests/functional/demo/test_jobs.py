@@ -12,7 +12,7 @@
 
 """Migration jobs of the simulated libvirt, without Nova.
 
-What is expected is what libvirt's source says, not what Nova makes of it.
+The expected results come from libvirt's source, not from Nova's behaviour.
 """
 
 import threading

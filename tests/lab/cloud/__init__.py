@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A whole OpenStack on the lab: ``python3 -m tests.lab cloud``."""
+"""A complete OpenStack on the lab: ``python3 -m tests.lab cloud``."""

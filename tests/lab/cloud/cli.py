@@ -54,7 +54,7 @@ def cmd_down(args: argparse.Namespace) -> int:
 
 
 def cmd_client(args: argparse.Namespace) -> int:
-    """Run the real client in the cloud's network."""
+    """Run the openstack client in the cloud's network."""
     cloud = clouds.Cloud.open(args.name)
     return cloud.client.interactive(args.command)
 
@@ -66,7 +66,7 @@ def cmd_list(args: argparse.Namespace) -> int:
 
 
 def cmd_run(args: argparse.Namespace) -> int:
-    """Run scenarios, in a cloud that is up or in one of their own."""
+    """Run scenarios, in the running cloud or in a new one."""
     chosen = scenarios.chosen(args.scenario)
     fresh = False
     try:
@@ -90,10 +90,10 @@ def add_to(
     """Add ``cloud`` and its commands to the lab's."""
     top = subs.add_parser(
         'cloud',
-        help='a whole OpenStack on emulated hosts',
+        help='a complete OpenStack on emulated hosts',
         description='RabbitMQ, MariaDB, keystone, glance, placement, '
         'neutron and Nova on this machine, nova-compute in emulated Arm64 '
-        'hosts, all in a network of their own.',
+        'hosts, all in a separate network.',
     )
     top.add_argument('--name', default=clouds.NAME, help='of its lab')
     commands = top.add_subparsers(required=True, metavar='COMMAND')
@@ -108,10 +108,10 @@ def add_to(
         sub.set_defaults(function=function)
         return sub
 
-    sub = add('up', cmd_up, 'start a cloud that stays up')
+    sub = add('up', cmd_up, 'start a cloud and keep it running')
     sub.add_argument('host', nargs='*', help='such as neoverse-n1')
     sub.add_argument('--driver', choices=settings.DRIVERS, default='ours')
-    add('down', cmd_down, 'end it; nothing is left but logs')
+    add('down', cmd_down, 'end the cloud; only logs are left')
     add('list', cmd_list, 'list the scenarios')
     sub = add('run', cmd_run, 'run scenarios: all, or those named')
     sub.add_argument('scenario', nargs='*')

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The real ``openstack`` client, run and shown."""
+"""Run the real ``openstack`` client and print its output."""
 
 import collections.abc
 import json
@@ -37,13 +37,13 @@ class Answer(typing.NamedTuple):
 
     @property
     def words(self) -> str:
-        """What went wrong, in one line."""
+        """The error in one line."""
         lines = [line for line in self.err.splitlines() if line.strip()]
         return lines[-1].strip() if lines else ''
 
 
 def trimmed(text: str, limit: int = SHOWN_LINES, width: int = 150) -> str:
-    """At most *limit* lines of *text*, each at most *width* wide."""
+    """Return *limit* lines of *text* at most, each *width* wide at most."""
     lines = [
         line if len(line) <= width else line[: width - 3] + '...'
         for line in text.rstrip().splitlines()
@@ -94,7 +94,7 @@ class Client:
         return answer
 
     def check(self, *argv: str, show: bool = False) -> str:
-        """Run a command; raise LabError with its words if it fails."""
+        """Run a command; raise LabError with its error if it fails."""
         answer = self.run(*argv, show=show)
         if answer.rc:
             raise errors.LabError(
@@ -103,11 +103,11 @@ class Client:
         return answer.out
 
     def data(self, *argv: str) -> typing.Any:
-        """The command's output, decoded from JSON."""
+        """Return the command's output, decoded from JSON."""
         return json.loads(self.check(*argv, '-f', 'json'))
 
     def interactive(self, argv: collections.abc.Sequence[str]) -> int:
-        """Run it on this terminal."""
+        """Run a command on this terminal."""
         sys.stdout.flush()
         return subprocess.run(self.command(argv), env=self.env()).returncode
 
@@ -118,7 +118,7 @@ def wait(
     patience: float,
     pause: float = 2,
 ) -> None:
-    """Return when *look* answers true; LabError naming *what* if late."""
+    """Return when *look* returns true; LabError naming *what* if late."""
     deadline = time.monotonic() + patience
     while not look():
         if time.monotonic() > deadline:

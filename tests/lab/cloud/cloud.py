@@ -35,10 +35,10 @@ from tests.lab.cloud import settings
 
 NAME = 'cloud'
 HOST_RAM = 2048
-# A cloud that is up stays with what it was started from.
+# A running cloud keeps using the version from which it was started.
 _MADE_OF = 'cloud.json'
 GUEST_COMMAND_LINE = 'console=ttyAMA0 loglevel=5 panic=-1'
-# Name of an image -> what its guests' kernels are told besides.
+# Name of an image -> additional kernel arguments of its guests.
 IMAGES = {'witness': '', 'busy': 'dirty=24'}
 
 
@@ -48,7 +48,7 @@ def check_machine() -> None:
 
 
 def prepare() -> tuple[pathlib.Path, build.Image]:
-    """Install and build what the cloud runs.
+    """Install and build the software of the cloud.
 
     :return: the native environment and the hosts' image
     """
@@ -58,7 +58,7 @@ def prepare() -> tuple[pathlib.Path, build.Image]:
 
 
 def host_spec(text: str) -> spec.Spec:
-    """The host of the cloud that *text* names: with memory and two cards.
+    """Return the cloud's host for *text*, with memory and two network cards.
 
     :raises LabError: if it names none
     """
@@ -73,10 +73,10 @@ def host_spec(text: str) -> spec.Spec:
 
 @dataclasses.dataclass
 class Cloud:
-    """A cloud that is up, in a lab of its own.
+    """A running cloud, in a separate lab.
 
-    :ivar drivers: how each host's nova-compute is configured, but for the
-        host's own name and address
+    :ivar drivers: the configuration of each host's nova-compute, without the
+        host's name and address
     """
 
     lab: hosts.Lab
@@ -105,7 +105,7 @@ class Cloud:
 
     @classmethod
     def create(cls, name: str = NAME) -> 'Cloud':
-        """Services, images and flavors, no hosts; all down if it fails."""
+        """Start services, images and flavors; end all if that fails."""
         check_machine()
         environment, disk = prepare()
         lab = hosts.Lab.create(name)
@@ -127,7 +127,7 @@ class Cloud:
 
     @classmethod
     def open(cls, name: str = NAME) -> 'Cloud':
-        """The cloud that is up; LabError if there is none."""
+        """Return the running cloud; LabError if there is none."""
         lab = hosts.Lab.open(name)
         try:
             made = json.loads((lab.folder / _MADE_OF).read_text())
@@ -138,12 +138,12 @@ class Cloud:
 
     @property
     def project(self) -> pathlib.Path:
-        """This project as the hosts get it."""
+        """The archive of this project for the hosts."""
         return self.lab.folder / 'project'
 
     def _first_things(self) -> None:
         places.say('cloud: images and flavors')
-        # Its first request in a fresh process may fail without ports.
+        # Neutron's first request in a new process may fail, without ports.
         self.client.run('network', 'list')
         kernel = self._image('kernel', self.image.folder / 'kernel', 'aki')
         initrd = self._image('initrd', image.guest_initrd(self.image), 'ari')
@@ -205,7 +205,7 @@ class Cloud:
     def add_hosts(
         self, *texts: str, driver: str = settings.OUR_DRIVER
     ) -> list[hosts.Host]:
-        """Boot hosts, start nova-compute there, make Nova know them."""
+        """Boot hosts, start nova-compute there, and map them to the cell."""
         added = []
         for one in [host_spec(text) for text in texts]:
             places.say(f'cloud: host {one}')
@@ -219,7 +219,7 @@ class Cloud:
 
     def _image_of(self, one: spec.Spec) -> build.Image:
         if one.generation == image.GENERATION:
-            # A cloud that is up stays with the one it was started from.
+            # A running cloud keeps using the image from which it was started.
             return self.image
         return image.host_image(kernel=one.generation)
 
@@ -230,7 +230,7 @@ class Cloud:
         skip_cpu_compare: bool = False,
         more: collections.abc.Mapping[str, settings.Options] | None = None,
     ) -> None:
-        """(Re)start nova-compute on hosts; return when all are known."""
+        """(Re)start nova-compute on hosts; return when Nova knows all."""
         on = list(on)
         if not on:
             return
@@ -273,7 +273,7 @@ class Cloud:
         ]
 
     def remove_host(self, host: hosts.Host) -> None:
-        """Take a host out of Nova and end it."""
+        """Remove a host from Nova and end it."""
         computes.save_logs(host, self.services.logs)
         computes.stop(host)
         for one in self.client.data(
@@ -284,7 +284,7 @@ class Cloud:
         self.lab.stop(host)
 
     def save_logs(self) -> pathlib.Path:
-        """Keep the hosts' logs beside the services'; return the folder."""
+        """Copy the hosts' logs to those of the services; return the folder."""
         for host in self.lab.hosts.values():
             if host.process.alive():
                 computes.save_logs(host, self.services.logs)
@@ -295,5 +295,5 @@ class Cloud:
         return self.services.logs
 
     def down(self) -> None:
-        """End everything; only the logs and the installed things stay."""
+        """End everything; only the logs and the installed software stay."""
         self.lab.down()

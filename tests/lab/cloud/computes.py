@@ -25,7 +25,7 @@ from tests.lab.cloud import settings
 LOG = '/var/log/nova/nova-compute.log'
 _PID = '/run/nova-compute.pid'
 START_PATIENCE = 1800
-# Every look costs an emulated host what it needs for its start.
+# Every check takes CPU time that an emulated host needs for its start.
 POLL_PAUSE = 8
 
 _START = f"""
@@ -37,7 +37,7 @@ setsid nova-compute --config-file /etc/nova/nova.conf \
 echo $! > {_PID}
 """
 
-# nova-compute's helpers outlive it and would serve the next one.
+# nova-compute's helpers outlive it and would serve the next nova-compute.
 _STOP = f"""
 pid=$(cat {_PID} 2> /dev/null) || exit 0
 kill $pid 2> /dev/null
@@ -50,7 +50,7 @@ exit 0
 
 
 def put_project(host: hosts.Host, project: pathlib.Path) -> None:
-    """Put the installed project, compiled files and all, into a host."""
+    """Copy the installed project with its compiled files into a host."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode='w:gz', compresslevel=1) as pack:
         pack.add(project, arcname='.')
@@ -92,7 +92,7 @@ def wait_reported(host: hosts.Host, patience: int = START_PATIENCE) -> None:
     """
     deadline = time.monotonic() + patience
     while True:
-        # Said at the end of the first pass of the resource tracker.
+        # Logged at the end of the first pass of the resource tracker.
         done = host.channel.sh(
             f'grep -q "Final resource view\\|Created resource provider" {LOG}'
         )
@@ -111,7 +111,7 @@ def wait_reported(host: hosts.Host, patience: int = START_PATIENCE) -> None:
 
 
 def last_words(text: str) -> str:
-    """The last line of a log, preferring an error."""
+    """Return the last line of a log; prefer an error."""
     lines = [line for line in text.splitlines() if line.strip()] or ['nothing']
     wrong = [
         line
@@ -122,7 +122,7 @@ def last_words(text: str) -> str:
 
 
 def save_logs(host: hosts.Host, folder: pathlib.Path) -> None:
-    """Copy what *host* logged to *folder*, as far as it answers."""
+    """Copy the logs of *host* to *folder*, if it answers."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, command in (
         ('nova-compute', f'cat {LOG}'),

@@ -12,9 +12,9 @@
 
 """Live migrations that fail halfway, on real libvirt and QEMU.
 
-Each row brings one failure about with the means of an operator or with a
-real fault, looks at what is left on both hosts, and compares it with what
-Nova says. The lab has no Cinder: no row has a volume.
+Each row causes one failure, by an operator's command or by a real fault. It
+checks what is left on both hosts, and compares that with Nova's answers. The
+lab has no Cinder, so no row has a volume.
 """
 
 import collections.abc
@@ -28,17 +28,17 @@ from tests.lab.cloud import scene
 from tests.lab.cloud import settings
 from tests.lab.cloud import trial as trials
 
-# Nova multiplies it by the GiB of memory and disk, at least 2 of each.
+# Nova multiplies this by the GiB of memory and disk, at least 2 of each.
 TIMEOUT = 40
 DATA_GB = 4
-# How long before that timeout the operator switches to post-copy.
+# The operator switches to post-copy so many seconds before that timeout.
 BEFORE_TIMEOUT = 30
 RPC_PATIENCE = 20
 RECOVERY = 60
 CONDUCTOR_AWAY = 60
 POWER_PORT = 9  # see files/initrd-cloud-guest
 
-# The guest writes more than this bandwidth takes: it stays in pre-copy.
+# The guest writes more than this bandwidth can send: it stays in pre-copy.
 POST_COPY: dict[str, settings.Options] = {
     'libvirt': {
         'live_migration_permit_post_copy': True,
@@ -46,7 +46,7 @@ POST_COPY: dict[str, settings.Options] = {
         'live_migration_completion_timeout': TIMEOUT,
         'live_migration_timeout_action': 'abort',
     },
-    # The stock driver has no such section, and reads none.
+    # The stock driver does not have this section and does not read it.
     'arm_migrate': {'post_copy_recovery': RECOVERY},
 }
 PRE_COPY: dict[str, settings.Options] = {
@@ -78,10 +78,10 @@ rm -f /tmp/libvirtd-restarts
 def _apart(
     one: trials.Trial,
 ) -> collections.abc.Iterator[None]:
-    """Have no packet go between the two hosts for the length of a block.
+    """Block all packets between the two hosts for the duration of a block.
 
-    They still reach the cloud's services. TCP gives up after seconds, where
-    it would take a quarter of an hour.
+    They still reach the cloud's services. TCP gives up after seconds, instead
+    of a quarter of an hour.
     """
     pairs = ((one.source, one.target), (one.target, one.source))
     for host, peer in pairs:
@@ -99,19 +99,19 @@ def abort_refused(one: trials.Trial) -> None:
     one.elapsed(TIMEOUT * DATA_GB - BEFORE_TIMEOUT)
     one.slow_post_copy()
     one.sh(one.source, 'virsh migrate-postcopy ID')
-    # Until then libvirt still takes an order to abort.
+    # Until then libvirt still accepts an abort.
     one.in_state(one.source, 'paused (post-copy)')
     one.sh(one.source, 'virsh domjobabort ID')
     one.settled()
 
 
 def post_copy_breaks(one: trials.Trial) -> None:
-    """Row 4: post-copy has begun, then the network between them is gone."""
+    """Row 4: post-copy has begun, then the network between hosts fails."""
     one.under_way()
     one.slow_post_copy()
     one.force_complete()
     one.in_state(one.target, 'running (post-copy)')
-    # The lab has no systemd, which starts a libvirtd that has crashed.
+    # The lab has no systemd, which would restart a crashed libvirtd.
     one.target.channel.sh(_KEEP_LIBVIRTD)
     with _apart(one):
         one.in_state(one.source, 'post-copy failed')
@@ -126,7 +126,7 @@ def post_copy_breaks(one: trials.Trial) -> None:
 
 
 def monitor_fails(one: trials.Trial) -> None:
-    """Row 5: force-complete has paused the guest, the conductor goes."""
+    """Row 5: force-complete has paused the guest, the conductor stops."""
     services = one.scene.cloud.services
     one.under_way()
     one.force_complete()
@@ -142,7 +142,7 @@ def monitor_fails(one: trials.Trial) -> None:
 
 
 def rollback_without_neutron(one: trials.Trial) -> None:
-    """Row 6: QEMU on the destination is killed while Neutron is away."""
+    """Row 6: QEMU on the destination is killed while Neutron is down."""
     services = one.scene.cloud.services
     one.under_way()
     one.scene.say('the API of Neutron is away')
@@ -158,10 +158,10 @@ def rollback_without_neutron(one: trials.Trial) -> None:
 
 
 def powers_off(one: trials.Trial) -> None:
-    """Row 8: the guest switches itself off."""
+    """Row 8: the guest shuts itself down."""
     one.under_way()
     assert one.server.port
-    one.scene.say('the guest is told, over its network, to switch itself off')
+    one.scene.say('the guest gets a shutdown request over its network')
     with one.scene.cloud.lab.net.socket() as connection:
         connection.settimeout(trials.STEP_PATIENCE)
         connection.connect((one.server.port.address, POWER_PORT))
@@ -221,7 +221,7 @@ def _off(one: trials.Trial, seen: trials.Outcome) -> bool:
 class Row:
     """One failure.
 
-    :ivar right: what has to be so with our driver, in words and as a check
+    :ivar right: what our driver must achieve, in words and as a check
     """
 
     name: str
@@ -241,7 +241,7 @@ ROWS = (
     ),
     Row(
         'off',
-        'the guest switches itself off meanwhile',
+        'the guest shuts itself down meanwhile',
         powers_off,
         POST_COPY,
         ('SHUTOFF on the source, with its disk', _off),
@@ -252,7 +252,7 @@ ROWS = (
         rollback_without_neutron,
         POST_COPY,
         (
-            'ACTIVE and bound on the source, or ERROR that names what is not',
+            'ACTIVE and bound on the source, or ERROR that names the fault',
             _stayed_or_named,
         ),
     ),
@@ -280,9 +280,9 @@ ROWS = (
 def play(
     one: scene.Scene, on: list[hosts.Host], row: Row, driver: str, skip: bool
 ) -> str:
-    """Play one row with one driver; a line for the table."""
+    """Run one row with one driver; return a line for the table."""
     one.say(f'{row.name}, {driver}: {row.about}')
-    # What differs from row to row matters on the source alone.
+    # The options that differ between rows matter only on the source.
     one.use_driver(on[:1], driver, skip, row.more)
     server = one.boot(on[0])
     trial = trials.Trial(one, server, on[1])
@@ -307,7 +307,7 @@ def failures(
     on: list[hosts.Host],
     rows: collections.abc.Sequence[Row] = ROWS,
 ) -> None:
-    """Every row, with the stock driver and with ours; nobody filters."""
+    """Run every row, with the stock driver and with ours; no filter."""
     lines = []
     with scene.no_filter(one):
         for driver, skip in (

@@ -12,12 +12,13 @@
 
 """Guests with a NUMA layout: ``python3 -m tests.lab.cloud.numa [DRIVER]``.
 
-A guest of two cells on huge pages, with two I/O threads, moves from two nodes
-of two CPUs dealt out to four nodes of one, past a guest that has a CPU of the
-copied pins; then back; then to a host whose QEMU refuses it for its CPU. With
-our driver a guest with a realtime vCPU moves once. What the kernel has is
-printed beside what Nova's database says. The CPU pre-check is off, or nothing
-would come as far as QEMU.
+A guest has two cells on huge pages and two I/O threads. First it moves from a
+host with two nodes of two CPUs, assigned in turn, to a host with four nodes of
+one CPU. There another guest has a CPU of the copied pins. Then it moves back,
+and then to a host whose QEMU refuses it for its CPU. With our driver a guest
+with a realtime vCPU moves once. The kernel's view is printed beside the data
+in Nova's database. The CPU pre-check is off, because it would refuse the last
+move before QEMU does.
 """
 
 import argparse
@@ -63,12 +64,12 @@ FLAVORS = {
 }
 # [libvirt] realtime_scheduler_priority by vCPU, with the mask above
 REALTIME = {1: 1}
-# Two turns of the resource tracker, 60 s apart, and a little.
+# Two periods of the resource tracker of 60 s, and some more.
 TRACKER_PATIENCE = 130
 
 
 class Server(scene.Server):
-    """A server whose layout is looked at."""
+    """A server whose layout is checked."""
 
     iothreads = 1
     realtime: dict[int, int] = {}
@@ -81,7 +82,7 @@ class Server(scene.Server):
         return self.looks.live(self.host, self.id)
 
     def compare(self) -> None:
-        """Print what runs beside what Nova has; expect them to be equal."""
+        """Print the running layout and Nova's; expect them to be equal."""
         wanted = numa_look.claimed(
             self.looks.extra('numa_topology', self.id),
             self.iothreads,
@@ -96,9 +97,9 @@ class Server(scene.Server):
         )
 
     def add_iothread(self) -> None:
-        """Give it a second one, with the pin of the first.
+        """Give the guest a second I/O thread, with the pin of the first.
 
-        Nova gives a guest one, whatever the flavor says.
+        Nova gives a guest one I/O thread with any flavor.
         """
         cpus = cpuset.format(self.live().iothreads[1])
         self.host.channel.script(
@@ -109,7 +110,7 @@ class Server(scene.Server):
         self.iothreads = 2
 
     def moves_well(self, target: hosts.Host) -> None:
-        """Move it, compare, and say how long what we add has taken."""
+        """Move it, compare, and print the time that our driver needed."""
         self.moves(target)
         self.compare()
         looks = self.looks
@@ -126,7 +127,7 @@ class Server(scene.Server):
             )
 
     def expect_apart(self, others: list['Server']) -> None:
-        """Expect it to share no CPU with others on its host."""
+        """Expect that it shares no CPU with others on its host."""
         mine = self.live().cpus
         for other in others:
             common = mine & other.live().cpus
@@ -147,7 +148,7 @@ def boot(one: scene.Scene, on: hosts.Host, flavor: str) -> Server:
 def in_the_way(
     one: scene.Scene, server: Server, target: hosts.Host
 ) -> list[Server]:
-    """Guests on *target*, one on a CPU that *server* has on its own host."""
+    """Start guests on *target*, one on a CPU number that *server* uses."""
     pins = server.live().cpus
     others: list[Server] = []
     for _ in range(2):
@@ -171,7 +172,7 @@ def play(one: scene.Scene, on: list[hosts.Host]) -> None:
     server.add_iothread()
     server.compare()
     others = in_the_way(one, server, fine)
-    one.say('to four nodes of one CPU, where a guest is in the way')
+    one.say('to four nodes of one CPU, where a guest has a copied pin')
     server.moves_well(fine)
     server.expect_apart(others)
     for other in others:
@@ -237,7 +238,7 @@ def expect_placement(
 def expect_trackers(
     one: scene.Scene, server: Server, source: hosts.Host, target: hosts.Host
 ) -> None:
-    """Expect what both trackers save to become, and stay, what runs."""
+    """Expect that both trackers save what runs, and keep it."""
     looks = server.looks
     wanted = frozenset[int]().union(*server.live().vcpus.values())
     started = time.monotonic()
@@ -311,7 +312,7 @@ def flavors(cloud: clouds.Cloud) -> None:
 
 
 def play_with(cloud: clouds.Cloud, on: list[hosts.Host], name: str) -> bool:
-    """Play it all with the driver *name*; whether all held."""
+    """Run everything with the driver *name*; return whether all held."""
     print(f'=== {name}', flush=True)
     started = time.monotonic()
     one = scene.Scene(cloud, name)
@@ -332,7 +333,7 @@ def play_with(cloud: clouds.Cloud, on: list[hosts.Host], name: str) -> bool:
 
 
 def main(argv: list[str]) -> int:
-    """Play it with each driver named, or with both; 1 if ours fails."""
+    """Run it with each driver named, or both; return 1 if ours fails."""
     parser = argparse.ArgumentParser('tests.lab.cloud.numa')
     parser.add_argument('driver', nargs='*', help='ours, stock; or both')
     names = parser.parse_args(argv).driver or list(settings.DRIVERS)
@@ -344,7 +345,7 @@ def main(argv: list[str]) -> int:
     except errors.LabError:
         cloud = clouds.Cloud.create(NAME)
     try:
-        # Its filter would not let the last move come as far as QEMU.
+        # The filter would refuse the last move before QEMU does.
         cloud.services.start_scheduler(with_filter=False)
         flavors(cloud)
         on = add_hosts(cloud)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where a guest is: by Nova's database, by Placement, by the kernel."""
+"""A guest's placement from Nova's database, Placement and the kernel."""
 
 import dataclasses
 import functools
@@ -26,8 +26,8 @@ from tests.lab.cloud import computes
 
 Cpus = frozenset[int]
 
-# Threads of QEMU: kind, name, CPUs, scheduling policy, priority. Then where
-# its huge pages are.
+# Threads of QEMU: kind, name, CPUs, scheduling policy, priority. Then the
+# nodes of its huge pages.
 _LIVE = """
 for p in /proc/[0-9]*; do
   tr '\\0' ' ' < $p/cmdline 2> /dev/null | grep -q '^[^ ]*qemu.*-uuid UUID' \
@@ -54,10 +54,10 @@ _ELAPSED = re.compile(r'^Time elapsed: +(\d+) +ms', re.MULTILINE)
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where a guest is, or is to be.
+    """The present or the expected layout of a guest.
 
-    :ivar fifo: priorities of the vCPUs that the host schedules so
-    :ivar nodes: those of its huge pages; empty if it has none
+    :ivar fifo: priorities of the vCPUs with that scheduling policy
+    :ivar nodes: of its huge pages; empty if it has none
     """
 
     vcpus: dict[int, Cpus] = dataclasses.field(default_factory=dict)
@@ -69,7 +69,7 @@ class Layout:
 
     @property
     def cpus(self) -> Cpus:
-        """All that any of its threads may run on."""
+        """All CPUs on which any of its threads may run."""
         return self.emulator.union(
             *self.vcpus.values(), *self.iothreads.values()
         )
@@ -98,7 +98,7 @@ def _pins(pins: dict[int, Cpus]) -> str:
 
 
 def live(text: str) -> Layout:
-    """What the kernel has, from what the script on the host printed."""
+    """Return the kernel's view, from the output of the script."""
     vcpus, iothreads, fifo = {}, {}, {}
     emulator: Cpus = frozenset()
     for thread in _THREAD.finditer(text):
@@ -133,10 +133,10 @@ def live(text: str) -> Layout:
 def claimed(
     text: str, iothreads: int = 1, realtime: dict[int, int] | None = None
 ) -> Layout:
-    """What it is to be by the topology in Nova's database.
+    """Return the expected layout, from the topology in Nova's database.
 
-    QEMU's other threads are on the CPUs of all vCPUs but the realtime ones,
-    as the driver's ``_get_emulatorpin_cpuset`` has it.
+    QEMU's other threads are on the CPUs of all vCPUs except the realtime ones,
+    as in the driver's ``_get_emulatorpin_cpuset``.
 
     :param iothreads: how many the guest has
     :param realtime: priorities by vCPU
@@ -164,7 +164,7 @@ def claimed(
 
 
 def differences(wanted: Layout, found: Layout) -> list[str]:
-    """Names of what is not as wanted."""
+    """Return the names of the parts that differ."""
     return [
         field.name
         for field in dataclasses.fields(Layout)
@@ -173,7 +173,7 @@ def differences(wanted: Layout, found: Layout) -> list[str]:
 
 
 def tracked(text: str) -> tuple[Cpus, dict[int, int]]:
-    """Pinned CPUs and used huge pages by node, from a compute node's row."""
+    """Read pinned CPUs, and huge pages in use by node, from a compute node."""
     pinned: set[int] = set()
     used = {}
     for cell in json.loads(text)['nova_object.data']['cells']:
@@ -187,19 +187,19 @@ def tracked(text: str) -> tuple[Cpus, dict[int, int]]:
 
 
 def took(log: str) -> dict[str, float]:
-    """Seconds of the last dry run and comparison that a log tells of."""
+    """Return the seconds of the last dry run and comparison in a log."""
     return {name: float(seconds) for name, seconds in _TOOK.findall(log)}
 
 
 def elapsed(text: str) -> float:
-    """Seconds of a job, from ``virsh domjobinfo``; 0 if it has none."""
+    """Return a job's seconds, from ``virsh domjobinfo``; 0 if it has none."""
     found = _ELAPSED.search(text)
     return int(found[1]) / 1000 if found else 0.0
 
 
 @dataclasses.dataclass
 class Looks:
-    """Asks a cloud where guests are."""
+    """Reads the placement of guests from a cloud."""
 
     cloud: clouds.Cloud
 
@@ -224,7 +224,7 @@ class Looks:
         ).stdout.strip()
 
     def extra(self, column: str, uuid: str) -> str:
-        """A column of ``instance_extra``; empty if there is nothing."""
+        """Return a column of ``instance_extra``; empty if it has no value."""
         text = self.database(
             f"select {column} from instance_extra where instance_uuid='{uuid}'"
         )
@@ -234,7 +234,7 @@ class Looks:
         return live(host.channel.sh(_LIVE.replace('UUID', uuid)).out)
 
     def tracked(self, host: hosts.Host) -> tuple[Cpus, dict[int, int]]:
-        """What the resource tracker of *host* has saved last."""
+        """Return what the resource tracker of *host* saved last."""
         return tracked(
             self.database(
                 'select numa_topology from compute_nodes where deleted=0 '
@@ -243,7 +243,7 @@ class Looks:
         )
 
     def migration_seconds(self, uuid: str) -> int:
-        """From when the newest migration was made until it was completed."""
+        """Return the seconds from start to end of the newest migration."""
         return int(
             self.database(
                 'select timestampdiff(second, created_at, updated_at) from '
@@ -253,7 +253,7 @@ class Looks:
         )
 
     def job_seconds(self, host: hosts.Host, uuid: str) -> float:
-        """What libvirt says of the job that has brought a guest here."""
+        """Return libvirt's seconds for a guest's incoming job."""
         return elapsed(
             host.channel.sh(f'virsh domjobinfo {uuid} --completed').out
         )
@@ -263,12 +263,12 @@ class Looks:
 
     @functools.cached_property
     def providers(self) -> dict[str, str]:
-        """Name of each resource provider -> its UUID."""
+        """Return the UUID of each resource provider, by name."""
         listed = self.cloud.client.data('resource', 'provider', 'list')
         return {one['name']: one['uuid'] for one in listed}
 
     def allocations(self, uuid: str) -> dict[str, dict[str, int]]:
-        """Name of the provider -> what a consumer has there."""
+        """Return a consumer's allocations by the provider's name."""
         names = {known: name for name, known in self.providers.items()}
         listed = self.cloud.client.data(
             'resource', 'provider', 'allocation', 'show', uuid
@@ -278,7 +278,7 @@ class Looks:
         }
 
     def usage(self, host: hosts.Host) -> dict[str, int]:
-        """What all consumers have of *host*."""
+        """Return the usage of *host* by all consumers."""
         listed: list[dict[str, typing.Any]] = self.cloud.client.data(
             'resource',
             'provider',

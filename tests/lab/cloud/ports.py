@@ -12,9 +12,9 @@
 
 """Ports that carry packets: a flat network on Open vSwitch, and a ping.
 
-The hosts' second network cards are in a bridge of Open vSwitch each, and so
-are the taps that libvirt makes for Nova's ports. The lab's own network is
-what joins them: from there a guest is pinged.
+Each host has an Open vSwitch bridge with the host's second network card and
+with the taps that libvirt creates for Nova's ports. The lab's own network
+connects the bridges. The ping to a guest starts there.
 """
 
 import dataclasses
@@ -53,7 +53,7 @@ ip link set eth1 up && ip link set {BRIDGE} up
 
 
 def start_switch(host: hosts.Host) -> None:
-    """Give *host* its bridge; its second network card is in it."""
+    """Create the bridge of *host*, with its second network card."""
     host.channel.script('Open vSwitch', _SWITCH)
 
 
@@ -86,7 +86,7 @@ def make_network(client: clients.Client) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Port:
-    """A port of Neutron's; the address ends in the MAC's last byte."""
+    """A port of Neutron; the address ends in the MAC's last byte."""
 
     id: str
     number: int
@@ -101,7 +101,7 @@ class Port:
 
 
 def make_port(client: clients.Client, number: int) -> Port:
-    """The port that is *number*-th of all; guests have no DHCP."""
+    """Create port *number*; guests have no DHCP."""
     number = FIRST + number % (LAST - FIRST)
     port = Port('', number)
     made = client.check(
@@ -124,13 +124,13 @@ def make_port(client: clients.Client, number: int) -> Port:
 
 @dataclasses.dataclass(frozen=True)
 class Silence:
-    """What a ping over some time lost.
+    """The result of a ping over some time.
 
     :ivar sent: requests
     :ivar answered: replies
-    :ivar longest: seconds between two replies that follow each other, less
-        the pause between requests: how long the guest could not be reached
-    :ivar mac: of who answers for the address in the end
+    :ivar longest: how long the guest could not be reached: the longest time
+        between two replies, less the pause between requests, in seconds
+    :ivar mac: the MAC address that answers for the address at the end
     """
 
     sent: int
@@ -151,7 +151,7 @@ _NEIGHBOUR = re.compile(r'lladdr ([0-9a-f:]{17})')
 
 
 def silence(text: str, neighbour: str = '') -> Silence:
-    """Read what ``ping -D`` and ``ip neighbour`` printed."""
+    """Read the output of ``ping -D`` and ``ip neighbour``."""
     times = [float(when) for when, _number in _REPLY.findall(text)]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     sent = _SENT.search(text)
@@ -165,12 +165,12 @@ def silence(text: str, neighbour: str = '') -> Silence:
 
 
 class Ping:
-    """A ping from the lab's network that runs until it is asked."""
+    """A ping from the lab's network that runs until it is read."""
 
     def __init__(self, net: network.Network, port: Port) -> None:
         self._net = net
         self._port = port
-        # A pipe that nobody reads would stop the ping when it is full.
+        # A pipe without a reader would stop the ping when it is full.
         self._said = tempfile.TemporaryFile('w+')
         self._child = subprocess.Popen(
             net.command(
@@ -206,7 +206,7 @@ class Ping:
 
 
 def answers(net: network.Network, port: Port) -> bool:
-    """Whether one of three pings is answered."""
+    """Return whether one of three pings gets an answer."""
     done = subprocess.run(
         net.command(['ping', '-n', '-c', '3', '-W', '5', port.address]),
         capture_output=True,

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is shown on the cloud, step by step."""
+"""The scenarios on the cloud, step by step."""
 
 import collections.abc
 import contextlib
@@ -27,9 +27,9 @@ from tests.lab.cloud import scene
 from tests.lab.cloud import settings
 from tests.lab.cloud import storage
 
-# Two equal hosts, and one of the same CPU that has no PMU to offer.
+# Two equal hosts, and one with the same CPU but without a PMU.
 HOSTS = ('neoverse-n1', 'neoverse-n1', 'neoverse-n1,pmu=off')
-# A kernel update: two hosts have it, the third is to be emptied for it.
+# A kernel update: two hosts have it, the third must be emptied for it.
 NEW_KERNEL = 'forky'
 UPDATE = (
     'neoverse-v1',
@@ -38,7 +38,7 @@ UPDATE = (
 )
 # The PMU's version, as 64-bit and as 32-bit guests see it.
 FIELDS = ('ID_AA64DFR0_EL1.PMUVer', 'ID_DFR0_EL1.PerfMon')
-# Drivers with skip_cpu_compare_on_dest or not: each where it migrates at all.
+# Drivers, with skip_cpu_compare_on_dest if they can't migrate without it.
 EACH = ((settings.OUR_DRIVER, False), (settings.STOCK_DRIVER, True))
 AUTO_CONVERGE: dict[str, settings.Options] = {
     'libvirt': {
@@ -54,9 +54,9 @@ WAYS: dict[str, dict[str, settings.Options]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """What is played, on which hosts.
+    """A scenario and its hosts.
 
-    :ivar hosts: hosts besides HOSTS' are ended when it is over
+    :ivar hosts: hosts that are not in HOSTS end with the scenario
     """
 
     name: str
@@ -79,7 +79,7 @@ def boot_and_move(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 
 def refused_for_a_field(one: scene.Scene, on: list[hosts.Host]) -> None:
-    """No filter: the destination itself refuses."""
+    """Without a filter, the destination itself refuses."""
     _ours(one, on)
     with scene.no_filter(one):
         server = one.boot(on[0])
@@ -104,7 +104,7 @@ def scheduler_chooses(one: scene.Scene, on: list[hosts.Host]) -> None:
     server.expect_at(on[1])
     server.expect_healthy()
     _show_log(one, 'nova-scheduler', 'ArmMigrateFilter', 'arm64')
-    one.say('the only other host that fits is told to take no servers')
+    one.say('the only other host that fits is disabled')
     with _disabled(one, on[0]):
         move = server.migrate()
     one.expect(move.status != 'completed', 'no host is left')
@@ -113,7 +113,7 @@ def scheduler_chooses(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 
 def to_newer_and_back(one: scene.Scene, on: list[hosts.Host]) -> None:
-    """The newer host has AArch32 at EL0 besides; nobody filters hosts."""
+    """The newer host also has AArch32 at EL0; there is no filter."""
     old, new = on
     with scene.no_filter(one):
         _ours(one, on)
@@ -174,7 +174,7 @@ def kernel_update(one: scene.Scene, on: list[hosts.Host]) -> None:
 def _leaves(
     one: scene.Scene, server: scene.Server, where: list[hosts.Host]
 ) -> None:
-    """Have the scheduler find a host for it; one of *where* is expected."""
+    """Let the scheduler choose a host; one of *where* is expected."""
     move = server.migrate()
     one.expect(move.status == 'completed', 'the migration completed')
     names = {host.name: host for host in where}
@@ -185,7 +185,7 @@ def _leaves(
 
 
 def longer_vectors(one: scene.Scene, on: list[hosts.Host]) -> None:
-    """The newer host has a vector length more; nobody filters hosts."""
+    """The newer host has one more vector length; there is no filter."""
     old, new = on
     with scene.no_filter(one):
         _ours(one, on)
@@ -209,7 +209,7 @@ def longer_vectors(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 
 def busy_guest(one: scene.Scene, on: list[hosts.Host]) -> None:
-    """It writes more than the network takes, until auto-converge slows it."""
+    """The guest writes too much, until auto-converge throttles it."""
     for driver, skip in EACH:
         one.say(f'{driver}: live_migration_permit_auto_converge, 8 MiB/s')
         one.use_driver(on[:2], driver, skip, AUTO_CONVERGE)
@@ -221,7 +221,7 @@ def busy_guest(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 
 def shared_storage(one: scene.Scene, on: list[hosts.Host]) -> None:
-    """Over NFS, the data sent by QEMU itself and through libvirtd."""
+    """With NFS; QEMU sends the data directly, or libvirtd does."""
     storage.start(one.cloud.services)
     try:
         for (driver, skip), way in itertools.product(EACH, WAYS):
@@ -243,7 +243,7 @@ def shared_storage(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 
 def stock(one: scene.Scene, on: list[hosts.Host]) -> None:
-    """Without the workaround and with it; nobody filters hosts."""
+    """Without and with the workaround; there is no filter."""
     with scene.no_filter(one):
         one.say('the stock driver without skip_cpu_compare_on_dest')
         one.use_driver(on, settings.STOCK_DRIVER)
@@ -268,7 +268,7 @@ def stock(one: scene.Scene, on: list[hosts.Host]) -> None:
 def _ends_in_error(
     one: scene.Scene, server: scene.Server, move: scene.Move
 ) -> None:
-    """What becomes of it where QEMU alone refuses; the guest is unharmed."""
+    """Only QEMU refuses: the server is in ERROR, the guest is unharmed."""
     one.expect(
         move.server_status == 'ERROR' and not move.reason,
         f'the server is in {move.server_status}, reason given: '
@@ -282,7 +282,7 @@ def _ends_in_error(
 def _disabled(
     one: scene.Scene, host: hosts.Host
 ) -> collections.abc.Iterator[None]:
-    """Have Nova send nothing to *host* for the length of a block."""
+    """Disable the compute service of *host* for the duration of a block."""
     argv = ('compute', 'service', 'set', host.name, 'nova-compute')
     one.cloud.client.check(*argv, '--disable', show=True)
     try:
@@ -343,9 +343,9 @@ SCENARIOS = (
 
 
 def chosen(names: collections.abc.Sequence[str]) -> list[Scenario]:
-    """The scenarios of these names, in their order; all if none.
+    """Return the scenarios with these names, in order; all if none.
 
-    :raises LabError: for a name that is none
+    :raises LabError: for an unknown name
     """
     known = {scenario.name: scenario for scenario in SCENARIOS}
     for name in names:
@@ -370,7 +370,7 @@ def _show_log(one: scene.Scene, service: str, *words: str) -> None:
 def _hosts(
     cloud: clouds.Cloud, wanted: collections.abc.Sequence[str]
 ) -> list[hosts.Host]:
-    """The hosts that a scenario wants; those missing are started."""
+    """Return the hosts of a scenario; start those that are missing."""
     free = list(cloud.lab.hosts.values())
     found: list[hosts.Host | None] = []
     missing: list[str] = []
@@ -393,7 +393,7 @@ def _hosts(
 
 
 def _remember_driver(cloud: clouds.Cloud, host: hosts.Host) -> None:
-    """Learn which driver a host of a cloud that was up already runs."""
+    """Find out which driver a host of a running cloud uses."""
     conf = host.channel.sh('cat /etc/nova/nova.conf').out
     for driver in (settings.OUR_DRIVER, settings.STOCK_DRIVER):
         for skip in (False, True):
@@ -409,7 +409,7 @@ def _remember_driver(cloud: clouds.Cloud, host: hosts.Host) -> None:
 def run(
     cloud: clouds.Cloud, scenarios: collections.abc.Sequence[Scenario]
 ) -> bool:
-    """Play them; print PASS or FAIL for each; whether one failed."""
+    """Run them; print PASS or FAIL for each; return whether one failed."""
     results = []
     stay = [clouds.host_spec(text) for text in HOSTS]
     for scenario in scenarios:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The words that scenarios are told in: servers, moves, expectations."""
+"""The building blocks of scenarios: servers, moves, expectations."""
 
 import collections.abc
 import contextlib
@@ -29,7 +29,7 @@ from tests.lab.cloud import ports
 from tests.lab.cloud import settings
 from tests.lab.cloud import storage
 
-# For a machine that has other things to do, ten times what was seen.
+# Ten times the measured values, for a busy machine.
 BOOT_PATIENCE = 1800
 MOVE_PATIENCE = 1800
 REPORT_PATIENCE = 600
@@ -39,14 +39,14 @@ _ENDED = ('completed', 'error', 'failed', 'cancelled')
 
 @dataclasses.dataclass(frozen=True)
 class Move:
-    """What became of a live migration that was asked for.
+    """The result of a requested live migration.
 
     :ivar status: the migration's: completed, error ...
-    :ivar reason: what ``server event show`` says, or nothing
-    :ivar error: what the client itself said, if the API refused
-    :ivar silence: what a ping lost meanwhile, of a server with a port
-    :ivar direct: whether QEMU was seen to send to the other QEMU
-    :ivar throttle: percent of its time that auto-converge took the guest
+    :ivar reason: from ``server event show``; empty if there is none
+    :ivar error: the client's error, if the API refused
+    :ivar silence: what a ping lost meanwhile, for a server with a port
+    :ivar direct: whether QEMU sent directly to the other QEMU
+    :ivar throttle: percentage by which auto-converge throttled the guest
     """
 
     status: str
@@ -76,7 +76,7 @@ class Move:
 
 
 class Scene:
-    """One scenario while it runs: what it did, and whether it held."""
+    """A running scenario: its servers and its failed expectations."""
 
     _numbers = itertools.count()
 
@@ -101,9 +101,9 @@ class Scene:
         flavor: str = 'small',
         image: str = 'witness',
     ) -> 'Server':
-        """A server that runs on *on*, its guest reporting.
+        """Boot a server on *on*; return it when its guest reports.
 
-        It has a port if the host has a network card for that.
+        The server has a port if the host has a network card for it.
         """
         server = Server(self, name or f'{self.name}-{len(self.servers)}', on)
         self.servers.append(server)
@@ -115,7 +115,7 @@ class Scene:
         return server
 
     def clean(self) -> None:
-        """Delete what the scenario started, whatever state it is in."""
+        """Delete what the scenario started, in any state."""
         for server in self.servers:
             self.cloud.client.run(
                 'server', 'set', '--state', 'active', server.name
@@ -132,9 +132,9 @@ class Scene:
         skip_cpu_compare: bool = False,
         more: collections.abc.Mapping[str, settings.Options] | None = None,
     ) -> None:
-        """Have *driver* on these hosts; nothing is restarted in vain.
+        """Use *driver* on these hosts; restart only if it changes.
 
-        :param more: further options of nova-compute's
+        :param more: additional options of nova-compute
         """
         sections = settings.nova_compute(
             '', '', driver, skip_cpu_compare, more
@@ -153,7 +153,7 @@ class Scene:
         skip_cpu_compare: bool,
         more: collections.abc.Mapping[str, settings.Options],
     ) -> None:
-        """As use_driver, with the instances of these hosts on NFS."""
+        """Do the same as use_driver, with the hosts' instances on NFS."""
         for host in on:
             computes.stop(host)
             storage.mount(host)
@@ -161,7 +161,7 @@ class Scene:
         self.use_driver(on, driver, skip_cpu_compare, more)
 
     def off_shared(self, on: list[hosts.Host]) -> None:
-        """Back to the hosts' own disks; nova-compute stays ended."""
+        """Go back to the hosts' own disks; nova-compute stays stopped."""
         for host in on:
             computes.stop(host)
             storage.unmount(host)
@@ -170,10 +170,10 @@ class Scene:
 
 @contextlib.contextmanager
 def no_filter(one: Scene) -> collections.abc.Iterator[None]:
-    """Have a scheduler without our filter for the length of a block.
+    """Run the scheduler without our filter for the duration of a block.
 
-    It would refuse what comes from a host with the stock driver: nothing is
-    known of that.
+    The filter would refuse guests from a host with the stock driver, because
+    nothing is known about them.
     """
     one.cloud.services.start_scheduler(with_filter=False)
     try:
@@ -183,7 +183,7 @@ def no_filter(one: Scene) -> collections.abc.Iterator[None]:
 
 
 class Server:
-    """A server, and what its guest has reported on all its hosts."""
+    """A server, and the reports of its guest on all its hosts."""
 
     def __init__(self, scene: Scene, name: str, host: hosts.Host) -> None:
         self.scene = scene
@@ -266,7 +266,7 @@ class Server:
     def wait_reports(
         self, count: int, patience: int = REPORT_PATIENCE
     ) -> None:
-        """Wait for that many reports more of the guest's program.
+        """Wait for that many more reports of the guest's program.
 
         :param patience: seconds
         """
@@ -290,7 +290,7 @@ class Server:
         return lines[-1] if lines else 'nothing on its console'
 
     def watch(self) -> str:
-        """Keep the console here even when Nova removes its file."""
+        """Copy the console, because Nova may remove its file."""
         self._moves += 1
         kept = f'/tmp/console-{self.id}-{self._moves}'
         self.host.channel.sh(
@@ -300,9 +300,9 @@ class Server:
         return kept
 
     def health(self, patience: int = REPORT_PATIENCE) -> witness.Health:
-        """Look at all reports since the last boot, over all hosts.
+        """Check all reports since the last boot, on all hosts.
 
-        :param patience: seconds for four reports more
+        :param patience: seconds for four more reports
         """
         self.wait_reports(4, patience)
         before, after = witness.split(self._before, self._reported())
@@ -343,7 +343,7 @@ class Server:
         )
 
     def reboot(self, kind: str) -> None:
-        """Reboot it; its reports begin anew."""
+        """Reboot it; its reports start again."""
         self._client.check(
             'server', 'reboot', f'--{kind}', '--wait', self.name, show=True
         )
@@ -357,7 +357,7 @@ class Server:
         self.wait_reports(3)
 
     def reset(self) -> None:
-        """Press the reset button, which Nova does not notice."""
+        """Reset the guest; Nova does not notice that."""
         done = self.host.channel.sh(f'virsh reset {self.domain}')
         if done.rc:
             raise errors.LabError(f'no reset: {done.err.strip()}')
@@ -366,7 +366,7 @@ class Server:
         self.wait_reports(3)
 
     def migrate(self, target: hosts.Host | None = None) -> Move:
-        """Ask for a live migration and tell what became of it."""
+        """Request a live migration and return its result."""
         source = self.host
         kept = self.watch()
         job = self._watch_job()
@@ -428,9 +428,9 @@ class Server:
         return move
 
     def follow(self, source: hosts.Host, kept: str, now: hosts.Host) -> None:
-        """Go on with the guest's reports where it is now.
+        """Continue with the guest's reports on its present host.
 
-        :param kept: what watch() answered before it may have left *source*
+        :param kept: the result of watch() from before the migration
         """
         end = f'kill $(pgrep -f "tail -c .[0-9]* -f {self._console}")'
         if now is source:
@@ -441,7 +441,7 @@ class Server:
         self.host = now
 
     def moves(self, target: hosts.Host) -> Move:
-        """Migrate it; expect all to be as it should be after a move."""
+        """Migrate it; expect that everything is right after the move."""
         move = self.migrate(target)
         self.scene.expect(
             move.status == 'completed', f'moved to {target.name}'
@@ -457,7 +457,7 @@ class Server:
         return move
 
     def _watch_job(self) -> str:
-        """Look at the source's connections, and at libvirt's job."""
+        """Watch the source's connections and libvirt's job."""
         kept = f'/tmp/job-{self.id}-{self._moves}'
         look = guests.TO_QEMU
         if self._busy:
@@ -469,7 +469,7 @@ class Server:
         return kept
 
     def _watched(self, source: hosts.Host, job: str) -> tuple[bool, int]:
-        """Whether QEMU sent to QEMU, and how far the guest was throttled."""
+        """Return whether QEMU sent to QEMU, and the guest's throttling."""
         pattern = job.replace('/tmp', '[/]tmp', 1)
         text = source.channel.sh(
             f'cat {job}; pkill -f "^sh -c : {pattern}"; true'
@@ -487,7 +487,7 @@ class Server:
         return bool(fresh) and fresh[0]['Status'] in _ENDED
 
     def reason(self) -> str:
-        """What the user can read of the newest live migration's events."""
+        """Return what the user sees in the newest live migration's events."""
         listed = self._client.data('server', 'event', 'list', self.id)
         requests = [
             one['Request ID']

@@ -30,7 +30,7 @@ from tests.lab import processes
 from tests.lab.cloud import install
 from tests.lab.cloud import settings
 
-# program -> the Debian package that brings it
+# program -> the Debian package that contains it
 TOOLS = {
     '/usr/sbin/mariadbd': 'mariadb-server',
     '/usr/lib/rabbitmq/bin/rabbitmq-server': 'rabbitmq-server',
@@ -40,7 +40,7 @@ TOOLS = {
     '/usr/bin/ping': 'iputils-ping',
 }
 
-# Parts of the state that depend on the installed services alone.
+# Parts of the state that depend only on the installed services.
 _KEPT = ('mariadb', 'keystone')
 
 WSGI = {
@@ -51,8 +51,8 @@ WSGI = {
     'nova': 'nova.wsgi.osapi_compute',
 }
 
-# Users, roles, services and endpoints in one process: the client would take
-# 30 of them, three seconds each.
+# Creates users, roles, services and endpoints in one process: the client would
+# need 30 processes of three seconds each.
 _IDENTITY = """
 import openstack
 import sys
@@ -78,7 +78,7 @@ for name, (kind, path) in settings.CATALOGUE.items():
 
 
 def check_machine() -> None:
-    """Raise LabSkip unless what the cloud needs of Debian is there."""
+    """Raise LabSkip unless the Debian packages for the cloud are installed."""
     missing = {
         package for path, package in TOOLS.items() if not os.path.exists(path)
     }
@@ -90,7 +90,7 @@ def check_machine() -> None:
 
 
 def client_environment() -> dict[str, str]:
-    """The variables of an administrator's ``openstack``."""
+    """Return the environment of an administrator's ``openstack``."""
     return {
         'OS_AUTH_URL': f'{settings.url("keystone")}/v3',
         'OS_USERNAME': 'admin',
@@ -106,10 +106,10 @@ def client_environment() -> dict[str, str]:
 
 @dataclasses.dataclass
 class Services:
-    """What runs natively, in one lab.
+    """The services that run natively, in one lab.
 
-    :ivar state: databases, keys, images; goes with the lab
-    :ivar logs: stays after a failure
+    :ivar state: databases, keys, images; removed with the lab
+    :ivar logs: kept after a failure
     """
 
     net: network.Network
@@ -145,7 +145,7 @@ class Services:
         what: str,
         env: collections.abc.Mapping[str, str] | None = None,
     ) -> None:
-        """Run a command to its end; LabError with its last words if bad."""
+        """Run a command to its end; LabError with its last line on failure."""
         words = self.net.command([str(word) for word in argv])
         install.run_logged(
             words,
@@ -162,7 +162,7 @@ class Services:
         argv: collections.abc.Sequence[object],
         env: collections.abc.Mapping[str, str] | None = None,
     ) -> processes.Process:
-        """Start a service that stays; its log is NAME.log."""
+        """Start a service in the background; its log is NAME.log."""
         words = self.net.command([str(word) for word in argv])
         with open(self.logs / f'{name}.log', 'ab') as log:
             child = subprocess.Popen(
@@ -214,7 +214,7 @@ class Services:
             time.sleep(0.3)
 
     def answers(self, port: int, request: bytes = b'') -> bool:
-        """Whether *port* takes a connection, and answers *request*."""
+        """Return whether *port* accepts a connection and answers *request*."""
         connection: socket.socket = self.net.socket()
         with connection:
             try:
@@ -259,7 +259,7 @@ class Services:
                 120,
                 '--pythonpath',
                 self.state / 'plugins',
-                # It ends every connection, so it has to say so.
+                # It closes every connection, so it must announce that.
                 '--add-header',
                 'Connection: close',
             ],
@@ -295,7 +295,7 @@ class Services:
             (self.state / name).mkdir(parents=True, exist_ok=True)
 
     def up(self) -> None:
-        """From nothing to every API answering."""
+        """Start all services; return when every API answers."""
         for path in (self.state, self.logs):
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
@@ -340,7 +340,7 @@ class Services:
         )
 
     def start_scheduler(self, with_filter: bool = True) -> None:
-        """Start or restart it, with or without our filter."""
+        """Start or restart the scheduler, with or without our filter."""
         self.stop('nova-scheduler')
         self.write(
             'nova/nova.conf',
@@ -352,9 +352,9 @@ class Services:
         )
 
     def _kept_tables(self) -> pathlib.Path:
-        """Where the databases are kept as they are with users alone.
+        """Return the folder with a copy of the databases that have only users.
 
-        To make them takes a minute on a quiet machine.
+        Creating them takes a minute on an idle machine.
         """
         conf = (settings.keystone(''), settings.nova_control('', True))
         text = f'{conf} {settings.CATALOGUE} {_IDENTITY}'
@@ -569,7 +569,7 @@ class Services:
         )
 
     def discover(self) -> None:
-        """Make new computes known to the cell."""
+        """Map new computes to the cell."""
         self.run(
             [
                 'nova-manage',
@@ -583,7 +583,7 @@ class Services:
 
 
 def last_words(log: pathlib.Path) -> str:
-    """A log's last line, preferring one that speaks of an error."""
+    """Return a log's last line; prefer a line with an error."""
     try:
         lines = log.read_text(errors='replace').splitlines()[-60:]
     except OSError:

@@ -58,7 +58,7 @@ Sections = dict[str, dict[str, object]]
 
 
 def ini(sections: collections.abc.Mapping[str, Options]) -> str:
-    """*sections* as an oslo.config file; a list value is given repeatedly."""
+    """Return *sections* as an oslo.config file; a list becomes many lines."""
     lines = []
     for name, options in sections.items():
         lines.append(f'[{name}]')
@@ -70,7 +70,7 @@ def ini(sections: collections.abc.Mapping[str, Options]) -> str:
 
 
 def merged(*many: collections.abc.Mapping[str, Options]) -> Sections:
-    """Sections put together; the later wins."""
+    """Merge sections; a later value replaces an earlier one."""
     result: Sections = {}
     for sections in many:
         for name, options in sections.items():
@@ -87,7 +87,7 @@ def database(name: str) -> str:
 
 
 def credentials(user: str) -> dict[str, object]:
-    """What a service needs to speak to keystone as *user*."""
+    """Return the options for a service to use keystone as *user*."""
     return {
         'auth_type': 'password',
         'auth_url': f'{url("keystone")}/v3',
@@ -187,7 +187,7 @@ def neutron(state: str, environment: str) -> Sections:
 
 
 def nova(state: str) -> Sections:
-    """What every Nova service shares."""
+    """Return the options that all Nova services share."""
     return merged(
         _common('nova', state),
         {
@@ -214,7 +214,7 @@ def nova(state: str) -> Sections:
 
 
 def nova_control(state: str, with_filter: bool) -> Sections:
-    """API, conductor and scheduler."""
+    """Return the options of API, conductor and scheduler."""
     filters = [*FILTERS]
     if with_filter:
         filters.append(OUR_FILTER.rpartition('.')[2])
@@ -243,7 +243,7 @@ def nova_compute(
     skip_cpu_compare: bool = False,
     more: collections.abc.Mapping[str, Options] | None = None,
 ) -> Sections:
-    """nova-compute in the host *name*.
+    """Return the options of nova-compute in the host *name*.
 
     :param skip_cpu_compare: the workaround without which the stock driver
         refuses every live migration on Arm
@@ -267,7 +267,7 @@ def nova_compute(
                 'instance_usage_audit_period': 'month',
                 'preallocate_images': 'none',
                 'force_raw_images': False,
-                # It says at this level only that it has reported.
+                # Only at this level does it log that it has reported.
                 'default_log_levels': (
                     'amqp=WARN,oslo_messaging=INFO,'
                     'urllib3=WARN,keystoneauth=WARN,stevedore=WARN,'

@@ -12,8 +12,8 @@
 
 """Storage that all hosts share: NFS, served on this machine.
 
-NFS-Ganesha serves in user space, so the lab's network namespace holds it
-like any other service, and nothing of it is left when the lab ends.
+NFS-Ganesha runs in user space, so it runs in the lab's network namespace like
+any other service, and ends with the lab.
 """
 
 import pathlib
@@ -61,7 +61,7 @@ mount -t nfs4 -o vers=4.1,hard,noatime {settings.ADDRESS}:/instances \
 
 
 def start(on: services.Services) -> None:
-    """Serve a folder of the lab's; a second call does nothing."""
+    """Serve a folder of the lab; a second call does nothing."""
     if on.running(_NAME):
         return
     state = on.state / 'nfs'
@@ -94,7 +94,7 @@ def configuration_text(state: pathlib.Path, path: pathlib.Path) -> str:
 
 
 def mount(host: hosts.Host) -> None:
-    """Put the shared folder where *host* keeps its instances."""
+    """Mount the shared folder as the instances folder of *host*."""
     host.channel.script('mounting NFS', _MOUNT)
 
 

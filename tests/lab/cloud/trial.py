@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One live migration that something happens to, and what is left of it."""
+"""One live migration that is disturbed, and its results."""
 
 import collections.abc
 import dataclasses
@@ -39,7 +39,7 @@ ls {settings.INSTANCES}/ID 2> /dev/null
 true
 """
 
-# One command that looks again and again spares an emulated host.
+# One command with a loop saves CPU time of an emulated host.
 _UNTIL = """
 end=$((SECONDS + PATIENCE))
 until LOOK; do
@@ -53,11 +53,11 @@ _PARTS = re.compile(r'^--\n', re.M)
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """What a host has of a server.
+    """The remains of a server on a host.
 
     :ivar state: of libvirt's domain, with its reason; empty without a domain
-    :ivar process: state letters of its QEMU processes; empty without one
-    :ivar files: names of what is in the server's folder
+    :ivar process: state letters of its QEMU processes; empty without any
+    :ivar files: the names in the server's folder
     """
 
     state: str = ''
@@ -75,7 +75,7 @@ class Place:
 
 
 def place(text: str) -> Place:
-    """Read what the look at a host printed."""
+    """Read the output of the script on a host."""
     state, process, files = _PARTS.split(text)
     return Place(
         state.strip(), ''.join(process.split()), frozenset(files.split())
@@ -84,14 +84,14 @@ def place(text: str) -> Place:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What is left of a migration.
+    """The results of a migration.
 
     :ivar task: of the server; empty without one
     :ivar migration: its status
-    :ivar reason: all that the user can read in the events
+    :ivar reason: all texts that the user sees in the events
     :ivar places: by the name of the host
-    :ivar bound: the host to which the active binding of its port is
-    :ivar ill: why its guest is not well; empty if it goes on without a gap
+    :ivar bound: the host of its port's active binding
+    :ivar ill: why its guest is not well; empty if it continues without a gap
     """
 
     status: str
@@ -128,7 +128,7 @@ class Outcome:
 
 
 class Trial:
-    """One live migration that something happens to."""
+    """One live migration that is disturbed."""
 
     def __init__(
         self, one: scene.Scene, server: scene.Server, target: hosts.Host
@@ -150,7 +150,7 @@ class Trial:
         )
 
     def sh(self, host: hosts.Host, command: str) -> str:
-        """Run a command in a host, and show it."""
+        """Print a command and run it in a host."""
         command = command.replace('ID', self.server.id)
         print(f'{host.name}# {command}', flush=True)
         done = host.channel.sh(command)
@@ -186,7 +186,7 @@ class Trial:
         )
 
     def elapsed(self, seconds: int) -> None:
-        """Return when libvirt's job is that old."""
+        """Return when libvirt's job has run for so many seconds."""
         self.until(
             self.source,
             '[ $(virsh -q domjobinfo ID --rawstats | sed -n '
@@ -195,7 +195,7 @@ class Trial:
         )
 
     def slow_post_copy(self) -> None:
-        """Have what is left after the switch take a while."""
+        """Slow down the transfer after the switch to post-copy."""
         self.sh(self.source, 'virsh migrate-setspeed ID 1 --postcopy')
 
     def force_complete(self) -> None:
@@ -211,7 +211,7 @@ class Trial:
         )
 
     def now(self) -> tuple[str, str]:
-        """The migration's status, and the server's task if it has one."""
+        """Return the migration's status, and the server's task or ''."""
         status, _, task = self._database(
             "select m.status, ifnull(i.task_state, '') from migrations m "
             'join instances i on i.uuid = m.instance_uuid '
@@ -220,7 +220,7 @@ class Trial:
         return status, task.strip()
 
     def settled(self, patience: int = SETTLE_PATIENCE) -> bool:
-        """Wait until Nova has ended it; say if it does not."""
+        """Wait until Nova has ended the migration; print it if not."""
 
         def look() -> bool:
             status, task = self.now()
@@ -239,7 +239,7 @@ class Trial:
         return True
 
     def places(self) -> dict[str, Place]:
-        """Look at both hosts, and print what is there."""
+        """Check both hosts, and print the server's remains."""
         found = {}
         for host in (self.source, self.target):
             text = host.channel.sh(_LOOK.replace('ID', self.server.id)).out
@@ -248,7 +248,7 @@ class Trial:
         return found
 
     def outcome(self) -> Outcome:
-        """Look at everything, and print it."""
+        """Collect and print the results."""
         migration, task = self.now()
         shown = self.server.show()
         print(
@@ -305,7 +305,7 @@ class Trial:
             return str(exc)
 
     def purge(self) -> None:
-        """Leave nothing of the server in the hosts."""
+        """Remove the server's remains from the hosts."""
         for host in (self.source, self.target):
             host.channel.sh(
                 f'virsh destroy {self.server.id}; '

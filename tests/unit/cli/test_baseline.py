@@ -76,7 +76,7 @@ class TestBaseline(base.CommandTestCase):
         self.assertEqual(0, code)
         self.assertIn('older (one way to pool 1)', out)
         self.assertIn(
-            'Conflicts: what keeps hosts from taking even that\n  none', out
+            'Conflicts: why hosts refuse even the baseline\n  none', out
         )
 
     def test_hosts_whose_files_have_one_name(self):

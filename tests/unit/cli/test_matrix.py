@@ -60,7 +60,7 @@ class TestMatrix(base.CommandTestCase):
         code, out, _ = self.run_command('baseline', '--matrix', *paths)
         self.assertEqual(0, code)
         self.assertIn('1 +  pool 1: 0 (12 hosts)\n', out)
-        self.assertIn('What is in the way first\n  nothing\n', out)
+        self.assertIn('First field that prevents a move\n  nothing\n', out)
 
     def test_columns_of_two_digits(self):
         with open(base.V1_612) as file:

@@ -243,7 +243,7 @@ class TestTrial(HostCommandTestCase):
         self.play(read(base.V1_612))
         code, out, _ = self.run_command('trial', path)
         self.assertEqual(3, code)
-        self.assertIn("not made: the guest's record has no list", out)
+        self.assertIn("not done: the guest's record has no list", out)
 
     def test_bad_input(self):
         self.play(read(base.V1_612))

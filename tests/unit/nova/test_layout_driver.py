@@ -248,7 +248,7 @@ class TestDestination(LayoutDriverCase):
 
     def test_nothing_harms_a_guest_that_has_landed(self):
         self.driver._host.get_guest.side_effect = RuntimeError
-        self.assertIn('could not be compared', self.landed())
+        self.assertIn('Cannot compare the NUMA layout', self.landed())
 
     def test_a_rollback(self):
         undo = self.parent('rollback_live_migration_at_destination')

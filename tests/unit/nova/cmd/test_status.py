@@ -173,7 +173,7 @@ class TestChecks(StatusTestCase):
                 (
                     'WARNING',
                     '1 of 1 Arm64 computes can not be judged, see'
-                    ' [arm_migrate] unknown: nothing is known of its CPU:'
+                    ' [arm_migrate] unknown: nothing is known about its CPU:'
                     ' a',
                 ),
             ),

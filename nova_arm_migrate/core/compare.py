@@ -22,7 +22,7 @@ from nova_arm_migrate.core.finding import Pair
 from nova_arm_migrate.core.finding import paired
 from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.hazards import find_hazards
-from nova_arm_migrate.core.incoming import Fate
+from nova_arm_migrate.core.incoming import LoadResult
 from nova_arm_migrate.core.incoming import missing_register_result
 from nova_arm_migrate.core.incoming import tolerated
 from nova_arm_migrate.core.profile import Core
@@ -209,7 +209,7 @@ class _Kind(NamedTuple):
     :ivar override: a register's name if an override has it
     """
 
-    fate: Fate
+    result: LoadResult
     feature: str
     family: str
     override: str
@@ -229,8 +229,8 @@ def _kind(code: int, guest: Guest, host: Host, options: Options) -> _Kind:
         override = name if name in options.overrides else ''
     feature = _FEATURE_OF.get(code)
     if feature:
-        return _Kind(Fate.FAILS, feature, '', override)
-    fate = missing_register_result(
+        return _Kind(LoadResult.FAILS, feature, '', override)
+    result = missing_register_result(
         code, guest, host.listed or frozenset(), host.qemu
     )
     family = (
@@ -238,13 +238,13 @@ def _kind(code: int, guest: Guest, host: Host, options: Options) -> _Kind:
         if tolerated(code, guest)
         else _FAMILIES.get(code >> 16, '')
     )
-    return _Kind(fate, '', family, override)
+    return _Kind(result, '', family, override)
 
 
 _LACKING = {
-    Fate.FAILS: (Cause.MISSING, Severity.BLOCKS),
-    Fate.UNKNOWN: (Cause.MAY_BE_DROPPED, Severity.UNKNOWN),
-    Fate.DROPPED: (Cause.DROPPED, Severity.NOTE),
+    LoadResult.FAILS: (Cause.MISSING, Severity.BLOCKS),
+    LoadResult.UNKNOWN: (Cause.MAY_BE_DROPPED, Severity.UNKNOWN),
+    LoadResult.DROPPED: (Cause.DROPPED, Severity.NOTE),
 }
 
 _FAMILIES = {
@@ -255,8 +255,8 @@ _FAMILIES = {
 
 
 def _lacks(kind: _Kind, codes: list[int], host: Host) -> Finding:
-    cause, severity = _LACKING[kind.fate]
-    if kind.fate is Fate.UNKNOWN and version_of(host.qemu) is None:
+    cause, severity = _LACKING[kind.result]
+    if kind.result is LoadResult.UNKNOWN and version_of(host.qemu) is None:
         cause = Cause.QEMU_UNKNOWN
     return Finding(
         cause,

@@ -112,12 +112,12 @@ def _has_them(host: Host, lengths: tuple[int, ...]) -> bool:
 
 
 @_check('SVE_LENGTHS')
-def _passed_vectors(guest: Guest, host: Host) -> Finding | None:
+def _visited_vectors(guest: Guest, host: Host) -> Finding | None:
     """Longer SVE vectors of a host on its way: nobody knows if it has them.
 
     It does if it booted again there by itself (`vcpu.longer_vectors`).
     """
-    lengths = guest.sve_passed
+    lengths = guest.sve_visited
     if not lengths:
         return None
     has = ''
@@ -127,7 +127,7 @@ def _passed_vectors(guest: Guest, host: Host) -> Finding | None:
         has = f'{_SVE_CARRIED_BITS} of them through QEMU'
     return (
         Finding(
-            Cause.PASSED_VECTORS,
+            Cause.VISITED_VECTORS,
             Severity.UNKNOWN,
             'SVE_LENGTHS',
             guest=f'perhaps {_list(lengths)}',
@@ -250,21 +250,21 @@ def _addresses(guest: Guest, host: Host) -> Finding | None:
 
 
 @_check('IPA_BITS')
-def _passed_windows(guest: Guest, host: Host) -> Finding | None:
+def _visited_windows(guest: Guest, host: Host) -> Finding | None:
     """Windows of a host on its way: nobody knows if the guest uses them.
 
     QEMU makes the map when it starts for the incoming guest, and writes the
     tables that describe it when the guest boots again.
     """
-    if guest.memory is None or not guest.ipa_passed or not host.ipa_bits:
+    if guest.memory is None or not guest.ipa_visited or not host.ipa_bits:
         return None
-    needed = memmap.map_bits(guest.memory, guest.ipa_passed)
+    needed = memmap.map_bits(guest.memory, guest.ipa_visited)
     if host.ipa_bits >= needed or host.ipa_bits < memmap.map_bits(
         guest.memory, guest.ipa_bits
     ):
         return None
     return Finding(
-        Cause.PASSED_WINDOWS,
+        Cause.VISITED_WINDOWS,
         Severity.UNKNOWN,
         'IPA_BITS',
         guest=f'perhaps {needed}',

@@ -37,7 +37,7 @@ from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 from nova_arm_migrate.core.tables.qemu import TOLERATED
 
 
-class Fate(enum.Enum):
+class LoadResult(enum.Enum):
     """What becomes of an incoming register."""
 
     # Members are singletons; Enum would hash their names, in Python.
@@ -50,7 +50,7 @@ class Fate(enum.Enum):
 
 def missing_register_result(
     code: int, guest: Guest, listed: frozenset[int], qemu: str | None
-) -> Fate:
+) -> LoadResult:
     """Return what becomes of a register that the destination lacks.
 
     :param code: one of the guest's
@@ -58,10 +58,12 @@ def missing_register_result(
     :param qemu: version of the destination's QEMU, None if not known
     """
     in_order = _in_order(code, guest, listed)
-    tolerant = Fate.DROPPED if tolerated(code, guest) else Fate.FAILS
+    tolerant = (
+        LoadResult.DROPPED if tolerated(code, guest) else LoadResult.FAILS
+    )
     version = version_of(qemu)
     if version is None or IN_ORDER_UNTIL < version < TOLERANT_SINCE:
-        return in_order if in_order is tolerant else Fate.UNKNOWN
+        return in_order if in_order is tolerant else LoadResult.UNKNOWN
     return in_order if version <= IN_ORDER_UNTIL else tolerant
 
 
@@ -73,11 +75,11 @@ def tolerated(code: int, guest: Guest) -> bool:
     )
 
 
-def _in_order(code: int, guest: Guest, listed: frozenset[int]) -> Fate:
+def _in_order(code: int, guest: Guest, listed: frozenset[int]) -> LoadResult:
     if len(guest.listed or ()) > len(listed) or kvm_id(code) < _last(listed):
-        return Fate.FAILS
+        return LoadResult.FAILS
     # What a guest loses with a value there, nobody has looked at.
-    return Fate.DROPPED if _is_zero(code, guest) else Fate.UNKNOWN
+    return LoadResult.DROPPED if _is_zero(code, guest) else LoadResult.UNKNOWN
 
 
 def _is_zero(code: int, guest: Guest) -> bool:

@@ -218,7 +218,7 @@ class Guest:
         stay off on every host, while a feature that the first host merely
         lacked is switched on by the next host's QEMU
     :ivar sve_lengths: bits, ascending; empty without SVE
-    :ivar sve_passed: lengths of hosts on its way that had longer vectors than
+    :ivar sve_visited: lengths of hosts on its way that had longer vectors than
         it started with: it uses those if it booted again there by itself.
         Bits, ascending; None if there were none
     :ivar gic: version of its GIC
@@ -229,7 +229,7 @@ class Guest:
         they are of one kind
     :ivar memory: bytes, hot-pluggable memory included
     :ivar ipa_bits: `Host.ipa_bits` of the host it started on
-    :ivar ipa_passed: the largest of hosts on its way that had more: it uses
+    :ivar ipa_visited: the largest of hosts on its way that had more: it uses
         their address space if it booted again there by itself. None if there
         were none
     :ivar steal_time: whether its QEMU keeps a RAM block for steal time
@@ -254,7 +254,7 @@ class Guest:
     disabled: frozenset[str] = attribute(
         'disabled', Names(DISABLED_NAMES), frozenset(), always=True
     )
-    sve_passed: tuple[int, ...] | None = attribute(
+    sve_visited: tuple[int, ...] | None = attribute(
         'sve_passed', VectorLengths()
     )
     gic: int | None = attribute('gic', Number(2, 15))
@@ -272,7 +272,7 @@ class Guest:
         start=_same('ipa_bits'),
         meet=Meet.LEAST,
     )
-    ipa_passed: int | None = attribute(
+    ipa_visited: int | None = attribute(
         'ipa_passed', Number(_LEAST_IPA_BITS, 64)
     )
     steal_time: bool | None = attribute(

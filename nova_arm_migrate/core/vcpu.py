@@ -203,8 +203,8 @@ def after_migration(guest: Guest, host: Host) -> Guest:
             values=values,
             listed=listed,
             vgic=_vgic(guest, here),
-            sve_passed=_passed(guest, here),
-            ipa_passed=_ipa_passed(guest, here),
+            sve_visited=_sve_visited(guest, here),
+            ipa_visited=_ipa_visited(guest, here),
             steal_time=guest.steal_time if steal_time is None else steal_time,
             page_size=max(pages, default=None),
         ),
@@ -279,27 +279,27 @@ def _vgic(guest: Guest, here: Host) -> Vgic | None:
     )
 
 
-def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
-    """`Guest.sve_passed` after this host.
+def _sve_visited(guest: Guest, here: Host) -> tuple[int, ...] | None:
+    """`Guest.sve_visited` after this host.
 
     Only the longest host's: where the lengths below differ, the guest was
     not let there but by somebody who knew better.
     """
     if not guest.sve_lengths or not here.sve_lengths:
-        return guest.sve_passed
-    known = guest.sve_passed or guest.sve_lengths
+        return guest.sve_visited
+    known = guest.sve_visited or guest.sve_lengths
     return (
         here.sve_lengths
         if here.sve_lengths[-1] > known[-1]
-        else guest.sve_passed
+        else guest.sve_visited
     )
 
 
-def _ipa_passed(guest: Guest, here: Host) -> int | None:
-    """`Guest.ipa_passed` after this host."""
+def _ipa_visited(guest: Guest, here: Host) -> int | None:
+    """`Guest.ipa_visited` after this host."""
     if guest.ipa_bits is None or here.ipa_bits is None:
-        return guest.ipa_passed
-    longest = max(guest.ipa_passed or 0, here.ipa_bits)
+        return guest.ipa_visited
+    longest = max(guest.ipa_visited or 0, here.ipa_bits)
     return longest if longest > guest.ipa_bits else None
 
 

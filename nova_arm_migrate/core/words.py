@@ -103,7 +103,7 @@ WORDS = {
         ' {host}. Nothing refuses the move, and programs in the guest are'
         ' killed.'
     ),
-    Cause.PASSED_VECTORS: (
+    Cause.VISITED_VECTORS: (
         'The guest has been on a host with SVE vectors of {guest} bits. If'
         ' it booted again there by itself it uses them. The destination has'
         ' {host}.'
@@ -134,7 +134,7 @@ WORDS = {
         ' bits. The destination has {host}, and QEMU leaves windows out'
         ' there. Nothing refuses the move, and the guest loses devices.'
     ),
-    Cause.PASSED_WINDOWS: (
+    Cause.VISITED_WINDOWS: (
         'The guest has been on a host with device windows up to {guest}'
         ' address bits. If it booted again there by itself it uses them. The'
         ' destination has {host} address bits.'

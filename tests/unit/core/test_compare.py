@@ -539,7 +539,7 @@ class TestHazards(CompareCase):
         )
         self.assertEqual(visited, after_migration(visited, narrow))
         self.assertEqual(
-            48, after_migration(visited, s.host(ipa_bits=None)).ipa_passed
+            48, after_migration(visited, s.host(ipa_bits=None)).ipa_visited
         )
         self.incompatible(visited, s.host(ipa_bits=36))
         small = after_migration(guest_started_on(narrow, memory=4 * gib), wide)

@@ -55,7 +55,7 @@ class TestRoundTrip(unittest.TestCase):
                 memory=1 << 32,
                 inferred=True,
             ),
-            Guest(sve_lengths=(128,), sve_passed=(128, 256)),
+            Guest(sve_lengths=(128,), sve_visited=(128, 256)),
         ):
             text = record.dump_guest(guest)
             self.assertEqual(guest, record.load_guest(text))

@@ -347,7 +347,7 @@ CASES = (
         COLD,
     ),
     Case(
-        Cause.PASSED_VECTORS,
+        Cause.VISITED_VECTORS,
         s.host(sve_lengths=(128,)),
         s.host(sve_lengths=(128,)),
         COLD,
@@ -395,7 +395,7 @@ CASES = (
         memory=600 * GIB,
     ),
     Case(
-        Cause.PASSED_WINDOWS,
+        Cause.VISITED_WINDOWS,
         s.host(ipa_bits=40),
         s.host(ipa_bits=40),
         {Remedy.MORE_ADDRESSES: s.host(ipa_bits=41), **COLD},

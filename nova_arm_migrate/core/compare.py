@@ -51,16 +51,17 @@ _DEFAULT = Options()
 
 
 def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
-    """Judge whether ``host`` takes ``guest``, with all findings.
+    """Judge whether ``host`` accepts ``guest``, with all findings.
 
-    Directional: a guest may fit a host whose own guests don't fit back. The
-    rule is KVM's for each register that QEMU would write there, QEMU's for
-    registers that the host lacks, and ours for what neither refuses.
+    The comparison has a direction: a guest may be able to move to a host whose
+    own guests cannot move back. KVM's rule judges each register that QEMU
+    would write there. QEMU's rule judges registers that the host lacks. Our
+    own rules judge what neither refuses.
 
-    :param guest: what the guest has, from where it started
-    :param host: the destination, as recorded there
-    :returns: never raises on well-formed profiles; what can't be judged is
-        a finding of severity UNKNOWN
+    :param guest: what the guest has since its start
+    :param host: the destination's record
+    :returns: the report. What can't be judged is a finding of severity
+        UNKNOWN. Well-formed profiles never raise an exception
     """
     guest = with_own_gic(guest)
     seen = offered_cached(host, guest.disabled) if guest.disabled else host
@@ -74,7 +75,7 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
 
 
 def _registers(guest: Guest, host: Host) -> list[Finding]:
-    """Every value that QEMU would write, by the check KVM makes on it."""
+    """Check every value that QEMU would write, as KVM checks it."""
     if not guest.values:
         return [
             Finding(
@@ -110,7 +111,7 @@ def _in_doubt(
     field: Field,
     other: int,
 ) -> list[Finding]:
-    """Say unknown of a refused field if the guest may have another value.
+    """Make a refused field unknown if the guest may have another value.
 
     :param other: the value that the guest may have instead
     """
@@ -130,7 +131,7 @@ def _in_doubt(
 
 
 def _aarch64_first(item: tuple[int, int]) -> tuple[bool, int]:
-    """Have an operator read PMUVer before its AArch32 copy, PerfMon."""
+    """Sort key: an operator reads PMUVer before its AArch32 copy, PerfMon."""
     code, _ = item
     return code in AARCH32_ID_CODES, code
 
@@ -138,8 +139,8 @@ def _aarch64_first(item: tuple[int, int]) -> tuple[bool, int]:
 def _cleared(guest: Guest, codes: Iterable[int]) -> Iterable[int]:
     """Codes of registers that are 0 in the guest but not on the host.
 
-    A register that the guest does not have at all keeps the destination's
-    value and is not among them.
+    A register that the guest does not have keeps the destination's value, and
+    is not one of them.
     """
     if guest.listed is None:
         return ()
@@ -149,7 +150,7 @@ def _cleared(guest: Guest, codes: Iterable[int]) -> Iterable[int]:
 
 
 def _cores(guest: Guest, host: Host) -> list[Finding]:
-    """Hosts with several kinds of cores: which one does the guest see?"""
+    """Hosts with several kinds of cores: the guest sees one of them."""
     return [
         Finding(
             Cause.SEVERAL_CORES,
@@ -181,8 +182,9 @@ def _kinds(cores: Iterable[Core]) -> str:
 def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
     """Registers that the guest has and the destination lacks.
 
-    One finding for each kind of register, because they come and go together.
-    A register that an override names is a finding of its own.
+    There is one finding for each kind of register, because the registers of a
+    kind are added and removed together. A register that an override names has
+    its own finding.
     """
     if guest.listed is None:
         return [
@@ -202,11 +204,12 @@ def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
 
 
 class _Kind(NamedTuple):
-    """What missing registers have in common that are told together.
+    """What the missing registers of one finding have in common.
 
+    :ivar result: what QEMU does with them
     :ivar feature: the vCPU feature that they belong to, or empty
-    :ivar family: those that are missing for one reason
-    :ivar override: a register's name if an override has it
+    :ivar family: the name of a group that is missing for one reason
+    :ivar override: a register's name if an override names it
     """
 
     result: LoadResult

@@ -356,6 +356,16 @@ CASES = (
         ),
     ),
     Case(
+        Cause.VISITED_WIDE_VECTORS,
+        s.host(sve_lengths=(128,)),
+        s.host(sve_lengths=(128, 2048)),
+        {Remedy.SHORTER_VECTORS: None},
+        guest=after_migration(
+            guest_started_on(s.host(sve_lengths=(128,))),
+            s.host(sve_lengths=(128, 2048)),
+        ),
+    ),
+    Case(
         Cause.WIDE_VECTORS,
         s.host(sve_lengths=(128, 1024, 2048)),
         s.host(sve_lengths=(128, 1024, 2048)),

@@ -577,9 +577,9 @@ class TestRecord(unittest.TestCase):
         for kind, rest, words in (
             ('host', '"schema":1,"tried":{}', 'tried, which is of'),
             ('host', '"schema":1,"caches":false', 'caches, which is of'),
-            ('host', '"schema":2', 'schema 2 and nothing of it'),
-            ('guest', '"schema":2,"vgic":null', 'nothing of it'),
-            ('guest', '"schema":2,"tried":{}', 'nothing of it'),
+            ('host', '"schema":2', 'schema 2 and none of its keys'),
+            ('guest', '"schema":2,"vgic":null', 'none of its keys'),
+            ('guest', '"schema":2,"tried":{}', 'none of its keys'),
             ('host', '"schema":2.0,"tried":{}', 'schema 2.0, this'),
             ('host', '"schema":true,"tried":{}', 'schema True, this'),
             ('host', '"schema":3,"tried":{}', 'reads 1 and 2'),

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a host offers a vCPU, and what a guest carries along."""
+"""What a host offers a vCPU, and what a guest keeps when it moves."""
 
 import unittest
 

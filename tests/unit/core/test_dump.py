@@ -173,7 +173,7 @@ class TestBadDumps(unittest.TestCase):
             ('{"registers": []}', 'registers: missing'),
             (
                 f'{{"registers": {{"{MIDR_ID}": "0x1", "{MIDR_ID}": "0x2"}}}}',
-                'a key twice',
+                'the same key twice',
             ),
             (dump({}), 'MIDR_EL1 is missing'),
             (dump({MIDR_ID: '0x0'}), 'MIDR'),

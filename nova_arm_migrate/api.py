@@ -20,7 +20,8 @@
     guest = api.guest_started_on(host)      # what a guest gets there
     report = api.compare(guest, other)      # the verdict, and why
 
-All of it is frozen values and pure functions, for the standard library alone.
+These are frozen values and pure functions. They need only the standard
+library.
 """
 
 from nova_arm_migrate.core.baseline import Baseline

@@ -16,24 +16,24 @@ From one register's value to the verdict:
 
 ``profile``   what a host offers and what a guest has, each attribute
               declared once (``attributes``, ``record_forms``);
-``record``    their JSON form, and the checks on what others sent;
+``record``    their JSON form, and the checks on records of other hosts;
 ``tables``    every register and field, as data, with KVM's rule for it;
 ``vcpu``      what a host offers a vCPU with features switched off;
 ``guest_view`` what KVM shows one guest, and its record;
 ``rules``     one register's value against one host's limit;
 ``incoming``  what QEMU does with registers that the destination lacks;
 ``memmap``    the memory map that QEMU gives a guest;
-``hazards``   what neither KVM nor QEMU refuses, and breaks the guest;
+``hazards``   what breaks the guest though neither KVM nor QEMU refuses it;
 ``compare``   a whole guest against a whole host: the verdict;
-``trial``     what KVM itself answered, and where it differs;
-``causes``    why there is a finding, and what follows from that alone;
+``trial``     what KVM answered in a trial, and where the rule differs;
+``causes``    why there is a finding, and what follows from the cause alone;
 ``finding``   one thing that was found;
 ``verdict``   the verdict and its findings;
-``words``     what was found, in plain sentences, by cause;
-``remedies``  what helps against it, from both records;
-``messages``  the two together: what an operator reads;
-``baseline``  what a guest may have to run on all of several hosts;
+``words``     the sentences that say what was found, by cause;
+``remedies``  what an operator can do about it, from both records;
+``messages``  both together: what an operator reads;
+``baseline``  the most that a guest may have to run on several hosts;
 ``pools``     a fleet's partition into migration pools;
-``cores``     MIDR_EL1 to a core's name;
-``traits``    a profile to Placement traits.
+``cores``     a core's name from MIDR_EL1;
+``traits``    a host's Placement traits from its profile.
 """

@@ -12,11 +12,12 @@
 
 """One declaration for each attribute of a profile.
 
-`attribute` makes a field of a dataclass that says all that other modules need
-to know: how a record has it (``record``), what people read (``cli.render``),
+`attribute` makes a dataclass field that declares everything that other modules
+need: its form in a record (``record``), how people read it (``cli.render``),
 what a comparison of a whole fleet may leave out (``moves``), what a guest gets
-that starts on a host (``vcpu``), and what a baseline makes of it
-(``baseline``). They go through `attributes_of`; none of them lists attributes.
+when it starts on a host (``vcpu``), and its value in a baseline
+(``baseline``). These modules use `attributes_of`; none lists attributes by
+name.
 """
 
 from collections.abc import Callable
@@ -31,47 +32,48 @@ _KEY = 'attribute'
 
 
 class Part(enum.Enum):
-    """What a comparison of many hosts does with an attribute of a host."""
+    """How a comparison of many hosts treats an attribute of a host."""
 
-    #: It is compared by itself, beside the registers that are named with it.
+    #: It is compared by itself, together with the registers named with it.
     ALONE = enum.auto()
-    #: It belongs to every part: slower, and right whatever uses it.
+    #: It belongs to every part: slower, but right for every use.
     EVERY = enum.auto()
-    #: No verdict rests on it.
+    #: No verdict depends on it.
     NONE = enum.auto()
     #: ``moves`` handles it.
     OWN = enum.auto()
 
 
 class Meet(enum.Enum):
-    """What a baseline has of an attribute that hosts differ in."""
+    """The value that a baseline has of an attribute in which hosts differ."""
 
-    #: The first host's.
+    #: That of the first host.
     FIRST = enum.auto()
     #: The least; None if one is not known.
     LEAST = enum.auto()
-    #: Whether all have it; None if one is not known.
+    #: Whether all hosts have it; None if one is not known.
     ALL = enum.auto()
-    #: ``baseline`` works it out, or a baseline has none.
+    #: ``baseline`` computes it, or a baseline does not have it.
     OWN = enum.auto()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Attribute:
-    """What is declared of an attribute of `Host` or `Guest`.
+    """The declaration of an attribute of `Host` or `Guest`.
 
-    :ivar name: the dataclass field's
-    :ivar key: in the record's JSON object
-    :ivar form: how the record has it, and how people read it
-    :ivar default: what a record without the key stands for
-    :ivar always: the record has the key even for the default
-    :ivar since: the record's schema that has it first
-    :ivar title: what people call it; empty if it is not shown
-    :ivar part: of a host's, see `Part`
+    :ivar name: the name of the dataclass field
+    :ivar key: the key in the record's JSON object
+    :ivar form: its form in the record, and for people
+    :ivar default: the value that a record without the key means
+    :ivar always: whether the record has the key even for the default
+    :ivar since: the first schema of the record that has it
+    :ivar title: its name for people; empty if it is not shown
+    :ivar part: for an attribute of a host, see `Part`
     :ivar registers: codes that are compared together with it
-    :ivar start: what a guest has of the host that it starts on; None if
-        ``guest_started_on`` is told, or if it starts with the default
-    :ivar meet: of a guest's, see `Meet`
+    :ivar start: returns a guest's value from the host that it starts on; None
+        if the caller of ``guest_started_on`` gives it, or if a guest starts
+        with the default
+    :ivar meet: for an attribute of a guest, see `Meet`
     """
 
     name: str
@@ -119,7 +121,7 @@ def attribute(
 
 def attributes_of(profile: type[Any]) -> tuple[Attribute, ...]:
     """Return the attributes of `Host` or `Guest`, in the record's order."""
-    # mypy does not take the type of a class with __hash__ for hashable.
+    # mypy does not see that the type of a class with __hash__ is hashable.
     anything: Any = profile
     return _attributes_of(anything)
 

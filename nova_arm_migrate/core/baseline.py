@@ -10,11 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a guest may have to run on all of several hosts.
+"""The most that a guest may have if it is to run on all of several hosts.
 
-The greatest lower bound of the hosts in KVM's own order, field by field.
-Whether it exists depends on what may be written: where two hosts differ in
-a field that one of them fixes there is none, and the baseline says which.
+It is the greatest lower bound of the hosts in KVM's own order, field by field.
+It exists only if the hosts let a guest have it: if two hosts differ in a field
+that is not writable on one of them, there is none. The baseline then names
+that field.
 """
 
 from collections.abc import Iterable
@@ -50,9 +51,9 @@ _T = TypeVar('_T')
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Conflict:
-    """Why a host does not take the baseline.
+    """Why a host does not accept the baseline.
 
-    :ivar host: its place in the sequence given
+    :ivar host: its place in the sequence of hosts
     """
 
     host: int
@@ -61,11 +62,12 @@ class Conflict:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Baseline:
-    """The most a guest may have that is to run on every host.
+    """The most that a guest may have if it is to run on every host.
 
     :ivar guest: the baseline; its ``disabled`` are the vCPU features and
         vector lengths to switch off in the domain
-    :ivar conflicts: what keeps hosts from taking even that; empty if all do
+    :ivar conflicts: why hosts do not accept the baseline; empty if all hosts
+        accept it
     """
 
     guest: Guest
@@ -75,7 +77,7 @@ class Baseline:
 def baseline(hosts: Sequence[Host]) -> Baseline:
     """Return the baseline of hosts.
 
-    :raises ValueError: if there is no host
+    :raises ValueError: if ``hosts`` is empty
     """
     if not hosts:
         raise ValueError('a baseline needs at least one host')
@@ -126,7 +128,7 @@ def _meet(hosts: Sequence[Host]) -> Guest:
 
 
 def _meet_attributes(hosts: Sequence[Host]) -> dict[str, Any]:
-    """What a baseline has of the attributes that say it themselves."""
+    """The attributes whose declaration says how a baseline gets them."""
     met = {}
     for one in attributes_of(Guest):
         if one.start is None or one.meet is Meet.OWN:
@@ -145,7 +147,7 @@ def _meet_attributes(hosts: Sequence[Host]) -> dict[str, Any]:
 
 
 def _all_known(values: Iterable[_T | None]) -> list[_T] | None:
-    """The values if all of them are known."""
+    """The values, or None if one of them is not known."""
     known = []
     for value in values:
         if value is None:
@@ -159,7 +161,7 @@ def _in_all(sets: list[frozenset[int]] | None) -> frozenset[int] | None:
 
 
 def _common_gic(hosts: Sequence[Host]) -> int | None:
-    """The newest GIC that all hosts emulate, else the first host's."""
+    """The newest GIC that all hosts emulate, or else the first host's."""
     gics = _all_known(host.gic for host in hosts)
     if gics is None:
         return None
@@ -168,10 +170,10 @@ def _common_gic(hosts: Sequence[Host]) -> int | None:
 
 
 def _meet_vgics(hosts: Sequence[Host], version: int | None) -> Vgic | None:
-    """What all hosts take of a GIC's interface.
+    """The GIC interface that all hosts accept.
 
-    None if a host's record does not have it. The revisions are the first
-    host's: nothing refuses another one.
+    None if a host's record does not have it. The revisions are those of the
+    first host, because no host refuses another revision.
     """
     vgics = _all_known(host.vgic(version) for host in hosts)
     if vgics is None:
@@ -193,7 +195,7 @@ def _features_to_switch_off(hosts: Sequence[Host]) -> frozenset[str]:
 
 
 def _common_lengths(hosts: Sequence[Host]) -> tuple[int, ...]:
-    """Vector lengths up to where the hosts part."""
+    """The vector lengths below the first one in which the hosts differ."""
     common = []
     for column in zip(
         *(host.sve_lengths or () for host in hosts), strict=False
@@ -206,7 +208,7 @@ def _common_lengths(hosts: Sequence[Host]) -> tuple[int, ...]:
 
 def _meet_values(register: Register, hosts: Sequence[Host]) -> int:
     if register.judge is Judge.FEATURES_32BIT:
-        # The others ignore what is written.
+        # The other hosts ignore what is written.
         hosts = [host for host in hosts if has_32bit_el0(host)] or hosts
     values = [host.values.read(register.code) for host in hosts]
     first = values[0]
@@ -225,8 +227,9 @@ def _meet_values(register: Register, hosts: Sequence[Host]) -> int:
             (counters,) = register.fields
             return counters.into(first, min(counters.of(v) for v in values))
         case _:
-            # Nothing is between two values. If no host's is taken by all,
-            # the comparison names those that do not take the first one.
+            # Two such values have no lower bound. If no host's value is
+            # accepted by all, the comparison names the hosts that refuse
+            # the first host's value.
             return next(
                 (
                     value
@@ -268,5 +271,5 @@ def _meet_field(field: Field, values: Sequence[int]) -> int:
             return field.safe
         case _:
             least = min(values)
-            # Too low for any host but one that has it.
+            # Only a host that has this value itself accepts it: too low.
             return 0 if field.or_zero and least < field.least else least

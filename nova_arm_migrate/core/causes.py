@@ -41,14 +41,15 @@ class Cause(enum.Enum):
     CACHE_UNKNOWN = 'not known which caches may be written'
     COUNTERS = 'event counters missing'
     SVE_LENGTHS = 'SVE vector lengths'
-    PASSED_VECTORS = 'longer SVE vectors on the way'
+    VISITED_VECTORS = 'longer SVE vectors on a visited host'
+    VISITED_WIDE_VECTORS = 'SVE registers of a visited host too wide for QEMU'
     WIDE_VECTORS = 'SVE registers too wide for QEMU'
     SME = 'SME not judged'
     TIMER = 'timer frequency'
     CACHE_ZERO = 'cache zeroing block'
     MEMORY = 'guest memory does not fit'
     WINDOWS = 'device windows do not fit'
-    PASSED_WINDOWS = 'more device windows on the way'
+    VISITED_WINDOWS = 'more device windows on a visited host'
     MEMORY_UNKNOWN = 'guest memory not recorded'
     SMALLER_PAGES = 'smaller pages'
     LARGER_PAGES = 'larger pages'
@@ -66,9 +67,9 @@ class Cause(enum.Enum):
     TRIAL_ACCEPTED = 'accepted in the trial'
 
 
-#: Causes of UNKNOWN findings that the destination's trial settles: it
+#: Causes of UNKNOWN findings that a trial on the destination settles: it
 #: writes the register, or asks for the version of its own QEMU. The
-#: scheduler drops no host for them.
+#: scheduler does not reject a host for them.
 SETTLED_BY_TRIAL = frozenset(
     {
         Cause.STALE,
@@ -79,7 +80,7 @@ SETTLED_BY_TRIAL = frozenset(
     }
 )
 
-#: Causes that say what the destination does not have at all.
+#: Causes that name what the destination does not have at all.
 LACKING = frozenset(
     {
         Cause.MISSING,
@@ -90,7 +91,7 @@ LACKING = frozenset(
     }
 )
 
-#: Causes whose values are whole registers and read best in hexadecimal.
+#: Causes whose values are whole registers, shown in hexadecimal.
 HEXADECIMAL = frozenset(
     {
         Cause.RESERVED,

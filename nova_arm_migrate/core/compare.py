@@ -22,7 +22,7 @@ from nova_arm_migrate.core.finding import Pair
 from nova_arm_migrate.core.finding import paired
 from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.hazards import find_hazards
-from nova_arm_migrate.core.incoming import Fate
+from nova_arm_migrate.core.incoming import LoadResult
 from nova_arm_migrate.core.incoming import missing_register_result
 from nova_arm_migrate.core.incoming import tolerated
 from nova_arm_migrate.core.profile import Core
@@ -51,16 +51,17 @@ _DEFAULT = Options()
 
 
 def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
-    """Judge whether ``host`` takes ``guest``, with all findings.
+    """Judge whether ``host`` accepts ``guest``, with all findings.
 
-    Directional: a guest may fit a host whose own guests don't fit back. The
-    rule is KVM's for each register that QEMU would write there, QEMU's for
-    registers that the host lacks, and ours for what neither refuses.
+    The comparison has a direction: a guest may be able to move to a host whose
+    own guests cannot move back. KVM's rule judges each register that QEMU
+    would write there. QEMU's rule judges registers that the host lacks. Our
+    own rules judge what neither refuses.
 
-    :param guest: what the guest has, from where it started
-    :param host: the destination, as recorded there
-    :returns: never raises on well-formed profiles; what can't be judged is
-        a finding of severity UNKNOWN
+    :param guest: what the guest has since its start
+    :param host: the destination's record
+    :returns: the report. What can't be judged is a finding of severity
+        UNKNOWN. Well-formed profiles never raise an exception
     """
     guest = with_own_gic(guest)
     seen = offered_cached(host, guest.disabled) if guest.disabled else host
@@ -74,7 +75,7 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
 
 
 def _registers(guest: Guest, host: Host) -> list[Finding]:
-    """Every value that QEMU would write, by the check KVM makes on it."""
+    """Check every value that QEMU would write, as KVM checks it."""
     if not guest.values:
         return [
             Finding(
@@ -110,7 +111,7 @@ def _in_doubt(
     field: Field,
     other: int,
 ) -> list[Finding]:
-    """Say unknown of a refused field if the guest may have another value.
+    """Make a refused field unknown if the guest may have another value.
 
     :param other: the value that the guest may have instead
     """
@@ -130,7 +131,7 @@ def _in_doubt(
 
 
 def _aarch64_first(item: tuple[int, int]) -> tuple[bool, int]:
-    """Have an operator read PMUVer before its AArch32 copy, PerfMon."""
+    """Sort key: an operator reads PMUVer before its AArch32 copy, PerfMon."""
     code, _ = item
     return code in AARCH32_ID_CODES, code
 
@@ -138,8 +139,8 @@ def _aarch64_first(item: tuple[int, int]) -> tuple[bool, int]:
 def _cleared(guest: Guest, codes: Iterable[int]) -> Iterable[int]:
     """Codes of registers that are 0 in the guest but not on the host.
 
-    A register that the guest does not have at all keeps the destination's
-    value and is not among them.
+    A register that the guest does not have keeps the destination's value, and
+    is not one of them.
     """
     if guest.listed is None:
         return ()
@@ -149,7 +150,7 @@ def _cleared(guest: Guest, codes: Iterable[int]) -> Iterable[int]:
 
 
 def _cores(guest: Guest, host: Host) -> list[Finding]:
-    """Hosts with several kinds of cores: which one does the guest see?"""
+    """Hosts with several kinds of cores: the guest sees one of them."""
     return [
         Finding(
             Cause.SEVERAL_CORES,
@@ -181,8 +182,9 @@ def _kinds(cores: Iterable[Core]) -> str:
 def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
     """Registers that the guest has and the destination lacks.
 
-    One finding for each kind of register, because they come and go together.
-    A register that an override names is a finding of its own.
+    There is one finding for each kind of register, because the registers of a
+    kind are added and removed together. A register that an override names has
+    its own finding.
     """
     if guest.listed is None:
         return [
@@ -202,14 +204,15 @@ def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
 
 
 class _Kind(NamedTuple):
-    """What missing registers have in common that are told together.
+    """What the missing registers of one finding have in common.
 
+    :ivar result: what QEMU does with them
     :ivar feature: the vCPU feature that they belong to, or empty
-    :ivar family: those that are missing for one reason
-    :ivar override: a register's name if an override has it
+    :ivar family: the name of a group that is missing for one reason
+    :ivar override: a register's name if an override names it
     """
 
-    fate: Fate
+    result: LoadResult
     feature: str
     family: str
     override: str
@@ -229,8 +232,8 @@ def _kind(code: int, guest: Guest, host: Host, options: Options) -> _Kind:
         override = name if name in options.overrides else ''
     feature = _FEATURE_OF.get(code)
     if feature:
-        return _Kind(Fate.FAILS, feature, '', override)
-    fate = missing_register_result(
+        return _Kind(LoadResult.FAILS, feature, '', override)
+    result = missing_register_result(
         code, guest, host.listed or frozenset(), host.qemu
     )
     family = (
@@ -238,13 +241,13 @@ def _kind(code: int, guest: Guest, host: Host, options: Options) -> _Kind:
         if tolerated(code, guest)
         else _FAMILIES.get(code >> 16, '')
     )
-    return _Kind(fate, '', family, override)
+    return _Kind(result, '', family, override)
 
 
 _LACKING = {
-    Fate.FAILS: (Cause.MISSING, Severity.BLOCKS),
-    Fate.UNKNOWN: (Cause.MAY_BE_DROPPED, Severity.UNKNOWN),
-    Fate.DROPPED: (Cause.DROPPED, Severity.NOTE),
+    LoadResult.FAILS: (Cause.MISSING, Severity.BLOCKS),
+    LoadResult.UNKNOWN: (Cause.MAY_BE_DROPPED, Severity.UNKNOWN),
+    LoadResult.DROPPED: (Cause.DROPPED, Severity.NOTE),
 }
 
 _FAMILIES = {
@@ -255,8 +258,8 @@ _FAMILIES = {
 
 
 def _lacks(kind: _Kind, codes: list[int], host: Host) -> Finding:
-    cause, severity = _LACKING[kind.fate]
-    if kind.fate is Fate.UNKNOWN and version_of(host.qemu) is None:
+    cause, severity = _LACKING[kind.result]
+    if kind.result is LoadResult.UNKNOWN and version_of(host.qemu) is None:
         cause = Cause.QEMU_UNKNOWN
     return Finding(
         cause,

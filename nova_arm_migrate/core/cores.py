@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""MIDR_EL1 to the name of a core.
+"""The name of a core, from MIDR_EL1.
 
-The same part number means different cores under different implementers, so
-both are always matched. Sources: ``arch/arm64/include/asm/cputype.h`` of
+Implementers use the same part number for different cores, so both numbers are
+always matched. Sources: ``arch/arm64/include/asm/cputype.h`` of
 Linux, the implementers' manuals.
 """
 
@@ -32,7 +32,7 @@ IMPLEMENTERS = {
     0xC0: 'Ampere',
 }
 
-#: (implementer, part number) to the core's name.
+#: The core's name by (implementer, part number).
 CORES = {
     (0x41, 0xD03): 'Cortex-A53',
     (0x41, 0xD05): 'Cortex-A55',
@@ -84,7 +84,7 @@ CORES = {
 def core_name(midr: int) -> str:
     """Return a core's name and revision: ``Neoverse-N1 r3p1``.
 
-    A core that no table knows is named by its numbers, never guessed.
+    A core that the table lacks is named by its numbers; no name is guessed.
     Source: Arm ARM, MIDR_EL1 (Implementer, Variant, PartNum, Revision).
     """
     implementer, part = midr >> 24 & 0xFF, midr >> 4 & 0xFFF

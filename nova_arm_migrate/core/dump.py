@@ -10,16 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A host's profile made of a dump of one vCPU's registers.
+"""A host's profile, made from a dump of one vCPU's registers.
 
-Other tools than ours dump what KVM_GET_ONE_REG gives. The form read here::
+Other tools dump what KVM_GET_ONE_REG returns. This module reads this form::
 
     {"kernel": "6.18.30", "registers": {"0x603000000013c020": "0x11...", ...}}
 
 Keys are KVM's register ids. ``kernel`` is the release of the host's kernel, as
-``uname -r`` has it; other keys are passed over. A dump says less than a probe:
-what it does not tell is absent in the profile, which says so, and is never
-made up.
+``uname -r`` prints it. Other keys are ignored. A dump has less than a probe
+reads. What it does not have is absent in the profile, with the reason; it is
+never invented.
 """
 
 import dataclasses
@@ -38,17 +38,17 @@ from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.special import MIDR_EL1
 from nova_arm_migrate.core.vcpu import has_32bit_el0
 
-#: Characters; a dump of every register of a vCPU with SVE has some 100,000.
+#: Characters; a dump of all registers of a vCPU with SVE has about 100,000.
 LONGEST = 1 << 18
 _MOST_REGISTERS = 2048
 _ID = re.compile(r'0x60[0-9a-f]{14}')
 _VALUE = re.compile(r'0x[0-9a-f]{1,16}')
 _RELEASE = re.compile(r'[\x20-\x7e]{0,120}')
 
-#: KVM lists a timer's count wherever it lists its compare value (Linux 6.12:
-#: ``timer_reg_list`` in ``guest.c``). Dumps that are to be compared leave the
-#: counts out, because they run. By the numbers of KVM's interface:
-#: CNTV_CVAL_EL0 and CNTVCT_EL0 have each other's.
+#: If KVM lists a timer's compare value, it lists its count too (Linux 6.12:
+#: ``timer_reg_list`` in ``guest.c``). Dumps made for comparison leave the
+#: counts out, because they change all the time. The numbers are those of KVM's
+#: interface, in which CNTV_CVAL_EL0 and CNTVCT_EL0 are swapped.
 _COUNTS = {
     sysreg(3, 3, 14, 0, 2): (sysreg(3, 3, 14, 3, 2), 'CNTVCT_EL0'),
     sysreg(3, 3, 14, 2, 2): (sysreg(3, 3, 14, 0, 1), 'CNTPCT_EL0'),
@@ -75,23 +75,25 @@ _NOT_TOLD = (
 def host_of_dump(text: str, masks: Host | None = None) -> Host:
     """Return the profile of the host that a dump was taken on.
 
-    :param masks: a host with the same kernel, whose writable masks are taken:
-        KVM's masks are constants of its source. None leaves them absent
+    :param masks: a host with the same kernel, whose writable masks are used:
+        KVM's masks are constants in its source. With None they are absent
     :raises ProfileError: if the text is not such a dump, or ``masks`` has no
         masks for this core
     """
     dump = _object(text)
     registers = _registers(dump.get('registers'))
     if not registers.get(MIDR_EL1):
-        raise ProfileError("registers: no MIDR_EL1: not a vCPU's registers")
+        raise ProfileError(
+            "registers: not a vCPU's registers, MIDR_EL1 is missing"
+        )
     kernel = dump.get('kernel')
     if kernel is not None and not (
         isinstance(kernel, str) and _RELEASE.fullmatch(kernel)
     ):
-        raise ProfileError(f'kernel: {_quote(kernel)} is not a release')
+        raise ProfileError(f'kernel: {_quote(kernel)} is not a kernel release')
     absent = dict.fromkeys(_NOT_TOLD, 'not in a dump of registers')
-    absent['cores'] = 'a dump of registers tells of one core only'
-    absent['writable'] = 'not in a dump of registers, and no masks given'
+    absent['cores'] = 'a dump of registers has one core only'
+    absent['writable'] = 'not in a dump of registers, and no masks were given'
     listed = set(registers)
     added = [
         (code, name)
@@ -101,7 +103,7 @@ def host_of_dump(text: str, masks: Host | None = None) -> Host:
     if added:
         listed |= {code for code, _ in added}
         names = ', '.join(name for _, name in added)
-        absent['listed'] = f'{names} added, which a dump leaves out'
+        absent['listed'] = f'{names} added, because a dump leaves them out'
     features = frozenset(
         name
         for name, feature in FEATURES.items()
@@ -111,7 +113,7 @@ def host_of_dump(text: str, masks: Host | None = None) -> Host:
     if lacking:
         absent['features'] = (
             f"the dump's vCPU had no {', '.join(lacking)};"
-            ' what the host has is not known'
+            ' it is not known whether the host has it'
         )
     host = Host(
         values=Values(
@@ -132,9 +134,9 @@ def host_of_dump(text: str, masks: Host | None = None) -> Host:
 
 
 def _borrowed(host: Host, masks: Host) -> str:
-    """Say whose masks a host was given.
+    """Return a text that says from which host the masks are.
 
-    :raises ProfileError: if they do not fit
+    :raises ProfileError: if the masks do not fit the host
     """
     if not masks.writable:
         raise ProfileError(
@@ -143,8 +145,8 @@ def _borrowed(host: Host, masks: Host) -> str:
     if has_32bit_el0(host) and not has_32bit_el0(masks):
         # aa32_id_visibility() hides the masks of AArch32 registers.
         raise ProfileError(
-            'the masks are of a host without 32-bit EL0, the'
-            ' dump is of one that has it'
+            'the masks are of a host without 32-bit EL0, but the dump is of'
+            ' a host with 32-bit EL0'
         )
     return f"masks of another host's record, Linux {masks.kernel or 'unknown'}"
 
@@ -168,12 +170,12 @@ def _object(text: str) -> dict[str, Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ProfileError('dump has a key twice')
+        raise ProfileError('dump has the same key twice')
     return found
 
 
 def _registers(given: object) -> dict[int, int]:
-    """Return code to value, CPU state left out."""
+    """Return the values by code, without CPU state."""
     if not isinstance(given, dict):
         raise ProfileError('registers: missing, or not a JSON object')
     if len(given) > _MOST_REGISTERS:
@@ -195,7 +197,9 @@ def _registers(given: object) -> dict[int, int]:
                 ' an Arm64 register'
             )
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
-            raise ProfileError(f'registers: {_quote(value)} is not a value')
+            raise ProfileError(
+                f'registers: {_quote(value)} is not a register value'
+            )
         found[code] = int(value, 16)
     return found
 

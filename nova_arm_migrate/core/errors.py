@@ -16,7 +16,7 @@
 class ProfileError(ValueError):
     """A record is not a well-formed profile.
 
-    The only exception the core raises for a bad record, whatever is wrong
-    with it; its text is one line and quotes at most a few characters of the
-    record, which may come from a hostile host.
+    The core raises no other exception for a bad record. The text is one line,
+    and quotes at most a few characters of the record, which may come from a
+    hostile host.
     """

@@ -26,6 +26,9 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.values import value_name
 
+#: Before a guest's value that it has only if it rebooted from inside.
+MAY_USE = 'may use '
+
 
 class Severity(enum.Enum):
     """What a finding means for the verdict."""
@@ -35,11 +38,11 @@ class Severity(enum.Enum):
 
     #: KVM or QEMU refuses the guest.
     BLOCKS = 'blocks'
-    #: Nobody refuses it, and the guest breaks.
+    #: KVM and QEMU accept the guest, and the guest breaks.
     HAZARD = 'silent hazard'
-    #: It can't be judged from what is known.
+    #: What is known is not enough to judge it.
     UNKNOWN = 'unknown'
-    #: Good to know; changes nothing.
+    #: Information; it does not change the verdict.
     NOTE = 'note'
 
 
@@ -53,17 +56,18 @@ class Pair(NamedTuple):
 class Finding(NamedTuple):
     """One thing that the comparison found.
 
-    :ivar code: the register's code where KVM judges it, so that a trial
-        can have the last word; None for what a trial can't judge
+    :ivar code: the register's code if KVM judges the register, so that a
+        trial can decide; None for what a trial can't judge
     :ivar register: its name, or what else was compared: ``PAGE_SIZE``
     :ivar field: the field's name, empty for the whole register
-    :ivar guest: the guest's value; host: the destination's limit
+    :ivar guest: the guest's value; host: the destination's limit. A text
+        that begins with `MAY_USE` says that the guest may have the value
     :ivar rule: the name of the rule that was applied
-    :ivar detail: what the sentence says besides
-    :ivar overridden: an operator's override took its severity away
-    :ivar others: codes of more registers that the finding stands for
-    :ivar pair: the records that were compared, if the finding is of a
-        comparison
+    :ivar detail: a part of the sentence that depends on the case
+    :ivar overridden: an operator's override made it a note
+    :ivar others: codes of more registers that the finding is about
+    :ivar pair: the records that were compared; None if the finding does not
+        come from a comparison
     """
 
     cause: Cause
@@ -86,19 +90,19 @@ class Finding(NamedTuple):
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """The codes of all registers that the finding stands for."""
+        """The codes of all registers that the finding is about."""
         return () if self.code is None else (self.code, *self.others)
 
     @property
     def settled_by_trial(self) -> bool:
-        """Whether a trial on the destination turns it into yes or no."""
+        """Whether a trial on the destination settles it."""
         return (
             self.severity is Severity.UNKNOWN
             and self.cause in SETTLED_BY_TRIAL
         )
 
     def shown(self, value: int | str | None) -> str:
-        """Return one of the two values as text, by name if it has one."""
+        """Return one of the two values as text, with its name if any."""
         if isinstance(value, int):
             name = value_name(self.register, self.field, value)
             if self.cause in HEXADECIMAL:
@@ -115,7 +119,12 @@ class Finding(NamedTuple):
         return f'{self.name}{more}'
 
     def brief(self, host: str) -> str:
-        """``ID_AA64PFR0_EL1.SVE: guest 1, host-b 0``."""
+        """Return a short form: ``ID_AA64PFR0_EL1.SVE: guest 1, host-b 0``."""
+        if self.cause is Cause.VISITED_WIDE_VECTORS:
+            return (
+                f'{self.name}: guest {self.guest}-bit SVE; QEMU migrates only'
+                f' {self.host} bits'
+            )
         if self.cause in LACKING:
             return f'{self.label}{self.detail}: not on {host}'
         if self.guest is None and self.host is None:
@@ -126,7 +135,7 @@ class Finding(NamedTuple):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The finding as a JSON object, its sentence left out."""
+        """The finding as a JSON object, without its sentence."""
         found: dict[str, Any] = {
             'register': self.register,
             'field': self.field or None,
@@ -144,7 +153,7 @@ class Finding(NamedTuple):
         return found
 
     def _plain(self, value: int | str | None) -> int | str | None:
-        """Small numbers stay numbers in JSON, registers are hexadecimal."""
+        """Return a value for JSON: registers as hexadecimal text."""
         return (
             f'{value:#x}'
             if isinstance(value, int) and self.cause in HEXADECIMAL
@@ -155,7 +164,7 @@ class Finding(NamedTuple):
 def paired(findings: Iterable[Finding], pair: Pair) -> list[Finding]:
     """Return findings with the records that they come from.
 
-    Not by ``_replace``, which takes as long as the comparison of a field.
+    ``_replace`` would take as long as the comparison of a field.
     """
     last = (pair,)
     return [

@@ -10,10 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Forms in a record that could be read in two ways, and are refused.
+"""Checks that each value in a record has one form only.
 
-Python's ``json`` takes more than JSON has, and of a key that is there twice
-the last value. A list of CPUs may say the same in many ways.
+Python's ``json`` accepts more than JSON, and takes the last value of a key
+that is there twice. The same list of CPUs can be written in many ways. A
+record is refused if a value is in another form than the one that this project
+writes.
 """
 
 import itertools
@@ -22,7 +24,7 @@ from typing import Any
 
 from nova_arm_migrate.core.errors import ProfileError
 
-#: ID_AA64MMFR0_EL1 knows of no others: TGran4, TGran16, TGran64.
+#: ID_AA64MMFR0_EL1 has fields for these only: TGran4, TGran16, TGran64.
 _PAGE_SIZES = (4096, 16384, 65536)
 
 U32 = (1 << 32) - 1
@@ -44,24 +46,25 @@ def size(number: int) -> str:
 
 
 def quote(value: object) -> str:
-    """Return a value as an error names it: short, one line."""
+    """Return a value as an error quotes it: short, on one line."""
     return repr(value)[:40]
 
 
 def match(key: str, value: object, pattern: re.Pattern[str]) -> str:
-    """Return a text of a form.
+    """Return a text that matches a pattern.
 
-    :raises ProfileError: if it is another one, or no text
+    :raises ProfileError: if it does not match, or is not a text
     """
     if type(value) is not str or not pattern.fullmatch(value):
-        raise ProfileError(f'{key}: {quote(value)} is not allowed there')
+        raise ProfileError(f'{key}: {quote(value)} is not allowed here')
     return value
 
 
 def unhex(key: str, value: object, most: int = U64) -> int:
-    """Return the number of a text that is lower-case hexadecimal.
+    """Return the number of a lower-case hexadecimal text.
 
-    :raises ProfileError: if it is not, has zeros before it, or is too large
+    :raises ProfileError: if the text is not one, or has leading zeros, or the
+        number is too large
     """
     number = int(match(key, value, _HEX), 16)
     if number > most:
@@ -78,7 +81,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ProfileError(f'{twice!r:.40}: the key is there twice')
+        raise ProfileError(f'{twice!r:.40}: the record has this key twice')
     return found
 
 
@@ -96,7 +99,7 @@ def page_size(key: str, size: int) -> int:
     :raises ProfileError: if Arm64 has no page of that size
     """
     if size not in _PAGE_SIZES:
-        raise ProfileError(f'{key}: no page has {size} bytes')
+        raise ProfileError(f'{key}: {size} bytes is not a page size')
     return size
 
 
@@ -107,15 +110,15 @@ def huge_page_sizes(key: str, sizes: tuple[int, ...]) -> tuple[int, ...]:
     """
     for size in sizes:
         if size.bit_count() != 1:
-            raise ProfileError(f'{key}: no page has {size} bytes')
+            raise ProfileError(f'{key}: {size} bytes is not a page size')
     return sizes
 
 
 def check_cpus(key: str, lists: list[str]) -> None:
     """Check the lists of CPUs of a host's kinds of cores.
 
-    :raises ProfileError: if one is not as the kernel writes it, ``0-3,8``,
-        or a CPU is in two of them
+    :raises ProfileError: if a list is not in the kernel's form, ``0-3,8``, or
+        if a CPU is in two lists
     """
     everywhere = []
     for text in lists:
@@ -127,7 +130,7 @@ def check_cpus(key: str, lists: list[str]) -> None:
                 if match
                 else (-1, -1)
             )
-            # Neighbours are one run, and a run has two CPUs or more.
+            # Adjacent CPUs are one run; a run has at least two CPUs.
             if (
                 first < last + 2
                 or (end == first and '-' in run)
@@ -141,4 +144,4 @@ def check_cpus(key: str, lists: list[str]) -> None:
     everywhere.sort()
     for (_, last), (first, _) in itertools.pairwise(everywhere):
         if first <= last:
-            raise ProfileError(f'{key}: CPU {first} is there twice')
+            raise ProfileError(f'{key}: CPU {first} is in the lists twice')

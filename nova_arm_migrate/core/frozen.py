@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A map from register codes that can be compared, hashed and remembered."""
+"""A map from register codes that can be compared and hashed."""
 
 from collections.abc import ItemsView
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ T = TypeVar('T')
 class ByCode(Mapping[int, T], Generic[T]):
     """An immutable, hashable map from register code.
 
-    Two are equal if they are of one class and have the same items.
+    Two maps are equal if they have the same class and the same items.
     """
 
     __slots__ = ('_hash', '_items')
@@ -43,14 +43,14 @@ class ByCode(Mapping[int, T], Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
-    # The dict's own views: Mapping's call back for each item.
+    # The dict's own views: those of Mapping call __getitem__ for each item.
 
     def keys(self) -> KeysView[int]:
         """Return the codes, ascending."""
         return self._items.keys()
 
     def items(self) -> ItemsView[int, T]:
-        """Return codes and what they map to, by ascending code."""
+        """Return the codes, ascending, each with its item."""
         return self._items.items()
 
     def __eq__(self, other: object) -> bool:

@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""A guest's interrupt controller against a destination's.
+"""Compare a guest's interrupt controller with the destination's.
 
-QEMU restores a GICv3 through KVM's device, register by register, and ends
-itself where KVM refuses one (``kvm_device_access`` with ``error_abort`` in
-``hw/intc/arm_gicv3_kvm.c``): the move fails.
+QEMU restores a GICv3 through KVM's device, register by register. If KVM
+refuses a register, QEMU aborts (``kvm_device_access`` with ``error_abort`` in
+``hw/intc/arm_gicv3_kvm.c``), and the move fails.
 """
 
 from nova_arm_migrate.core.causes import Cause
@@ -27,21 +27,21 @@ from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 
-#: Names that findings have, for overrides.
+#: Names of the findings, for overrides.
 NAMES = frozenset({'GICD_IIDR', 'GICR_IIDR', ICC_CTLR_EL1.name}) | frozenset(
     f'{ICC_CTLR_EL1.name}.{field.name}' for field in ICC_CTLR_EL1.fields
 )
 
 
-#: The version of which KVM lets QEMU restore the CPU interface.
+#: The version whose CPU interface QEMU can restore through KVM.
 _GICV3 = 3
 
 
 def find_gic(guest: Guest, host: Host) -> list[Finding]:
     """Return the findings on the guest's GIC.
 
-    Records of schema 1 do not have it. Nothing on the revisions then: they
-    only make notes.
+    Records of schema 1 do not have the GIC's registers. There is no finding on
+    the revisions then, because those findings are only notes.
     """
     has, offers = guest.vgic, host.vgic(guest.gic)
     findings = _interface(guest, host)
@@ -67,13 +67,13 @@ def find_gic(guest: Guest, host: Host) -> list[Finding]:
 
 
 def _interface(guest: Guest, host: Host) -> list[Finding]:
-    """ICC_CTLR_EL1, as set_gic_ctlr() judges it."""
+    """Check ICC_CTLR_EL1 as set_gic_ctlr() does."""
     if guest.gic != _GICV3 or _GICV3 not in (host.gic or ()):
-        # Whether the destination has the guest's GIC is judged elsewhere.
+        # hazards checks whether the destination has the guest's GIC.
         return []
     has, offers = guest.vgic, host.vgic(guest.gic)
     if has is None or has.ctlr is None:
-        # A note: no trial can write a value that nobody knows.
+        # Only a note: a trial cannot write a value that is not known.
         return [
             Finding(
                 Cause.GUEST_NOT_RECORDED,

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What KVM shows a guest, and the guest's record that follows from it."""
+"""What KVM shows a guest, and the guest's record made from it."""
 
 import dataclasses
 
@@ -23,11 +23,11 @@ from nova_arm_migrate.core.vcpu import with_own_gic
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GuestView:
-    """What KVM shows a vCPU with some features off.
+    """What KVM shows a vCPU with some features switched off.
 
     :ivar values: as `Guest.values`
     :ivar listed: as `Guest.listed`
-    :ivar features: as `Host.features`: those that are on
+    :ivar features: as `Host.features`: the features that are on
     :ivar sve_lengths: bits, ascending; empty without SVE
     """
 
@@ -47,7 +47,7 @@ def guest_seen(
 ) -> Guest:
     """Return the record of a guest that has just started on the host.
 
-    :param view: of the guest's own features
+    :param view: with the guest's own features
     :param disabled: as `Guest.disabled`
     :param gic: version of its GIC; None if not known
     :param memory: bytes; None if not known

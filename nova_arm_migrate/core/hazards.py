@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What neither KVM nor QEMU refuses, and what lies outside the registers.
+"""Checks of everything that is not a vCPU register.
 
-Each function looks at one thing that a guest sees and that is not a vCPU
-register QEMU carries over.
+Each function checks one thing that a guest depends on and that QEMU does not
+migrate as a vCPU register. Most are hazards: neither KVM nor QEMU refuses the
+guest.
 """
 
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from nova_arm_migrate.core import gic
 from nova_arm_migrate.core import memmap
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.finding import Finding
+from nova_arm_migrate.core.finding import MAY_USE
 from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
@@ -33,12 +35,12 @@ from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
 _Check = Callable[[Guest, Host], Finding | None]
 
 #: What is compared besides registers, in the order of the findings: the name
-#: that findings and overrides have, and the function that looks at it.
+#: that findings and overrides have, and the function that checks it.
 _CHECKS: list[tuple[str, _Check]] = []
 
 
 def _check(name: str) -> Callable[[_Check], _Check]:
-    """Declare a function as the check of what has this name."""
+    """Declare a function as the check with this name."""
 
     def declare(function: _Check) -> _Check:
         _CHECKS.append((name, function))
@@ -51,14 +53,14 @@ _DCZID_DZP = 1 << 4
 
 _SME = REGISTERS[ID_AA64PFR1_EL1].field('SME')
 
-#: What QEMU carries over of an SVE register.
-_SVE_CARRIED_BITS = 1024
+#: The bits of an SVE register that QEMU migrates.
+_SVE_MIGRATED_BITS = 1024
 
 
 def find_hazards(guest: Guest, host: Host) -> list[Finding]:
     """Return the findings on everything but the registers.
 
-    :param host: as the guest's vCPU features let it be seen
+    :param host: as a vCPU with the guest's features sees it
     """
     found = [
         finding for _, check in _CHECKS if (finding := check(guest, host))
@@ -84,10 +86,11 @@ def _unknown(name: str, guest: object, host: Host, attribute: str) -> Finding:
 
 @_check('SVE_LENGTHS')
 def _sve_lengths(guest: Guest, host: Host) -> Finding | None:
-    """SVE vector lengths: up to the guest's longest, they must be the same.
+    """SVE vector lengths: the same ones, up to the guest's longest.
 
-    Its ZCR_EL1.LEN selects the next length that exists, so one more in
-    between changes what the guest gets just as one less does.
+    ZCR_EL1.LEN selects the longest length that exists and is not above it. An
+    additional length in between therefore changes what the guest gets, as a
+    missing one does.
     """
     if guest.sve_lengths is None or host.sve_lengths is None:
         if not guest.values.read(ID_AA64PFR0_EL1) >> 32 & 0xF:
@@ -112,49 +115,52 @@ def _has_them(host: Host, lengths: tuple[int, ...]) -> bool:
 
 
 @_check('SVE_LENGTHS')
-def _passed_vectors(guest: Guest, host: Host) -> Finding | None:
-    """Longer SVE vectors of a host on its way: nobody knows if it has them.
+def _visited_vectors(guest: Guest, host: Host) -> Finding | None:
+    """Longer SVE vectors of a visited host: the guest may use them.
 
-    It does if it booted again there by itself (`vcpu.longer_vectors`).
+    If it rebooted from inside there, it now uses them; Nova cannot tell
+    (`vcpu.longer_vectors`).
     """
-    lengths = guest.sve_passed
+    lengths = guest.sve_visited
     if not lengths:
         return None
-    has = ''
     if host.sve_lengths is not None and not _has_them(host, lengths):
-        has = _list(host.sve_lengths)
-    elif lengths[-1] > _SVE_CARRIED_BITS:
-        has = f'{_SVE_CARRIED_BITS} of them through QEMU'
-    return (
-        Finding(
-            Cause.PASSED_VECTORS,
+        return Finding(
+            Cause.VISITED_VECTORS,
             Severity.UNKNOWN,
             'SVE_LENGTHS',
-            guest=f'perhaps {_list(lengths)}',
-            host=has,
+            guest=f'{MAY_USE}{_list(lengths)}',
+            host=_list(host.sve_lengths),
             rule='SAME_UP_TO_LONGEST',
         )
-        if has
-        else None
-    )
+    if lengths[-1] > _SVE_MIGRATED_BITS:
+        return Finding(
+            Cause.VISITED_WIDE_VECTORS,
+            Severity.UNKNOWN,
+            'SVE_LENGTHS',
+            guest=f'{MAY_USE}{lengths[-1]}',
+            host=_SVE_MIGRATED_BITS,
+            rule='AT_MOST',
+        )
+    return None
 
 
 @_check('SVE_LENGTHS')
 def _wide_vectors(guest: Guest, host: Host) -> Finding | None:
-    """SVE beyond 1024 bits: QEMU does not carry the rest of a Z register.
+    """SVE above 1024 bits: QEMU migrates only 1024 bits of a Z register.
 
-    QEMU, ``target/arm/machine.c``, ``vmstate_zreg_hi_reg``: of a register's
-    ``2 * ARM_MAX_VQ`` doublewords it sends ``ARM_MAX_VQ - 2`` after the first
-    two. Seen in the lab with QEMU 11: between equal hosts, a program that had
-    2048 bits in use when the guest was moved found them changed.
+    QEMU, ``target/arm/machine.c``, ``vmstate_zreg_hi_reg``: a register has
+    ``2 * ARM_MAX_VQ`` doublewords; QEMU sends the first two, and then
+    ``ARM_MAX_VQ - 2`` more. Seen in the lab with QEMU 11, between equal hosts:
+    a program used 2048 bits while the guest moved, and found them changed.
     """
-    if guest.sve_lengths and guest.sve_lengths[-1] > _SVE_CARRIED_BITS:
+    if guest.sve_lengths and guest.sve_lengths[-1] > _SVE_MIGRATED_BITS:
         return Finding(
             Cause.WIDE_VECTORS,
             Severity.HAZARD,
             'SVE_LENGTHS',
             guest=guest.sve_lengths[-1],
-            host=_SVE_CARRIED_BITS,
+            host=_SVE_MIGRATED_BITS,
             rule='AT_MOST',
         )
     return None
@@ -164,8 +170,8 @@ def _wide_vectors(guest: Guest, host: Host) -> Finding | None:
 def _sme(guest: Guest, host: Host) -> Finding | None:
     """SME: streaming vector lengths and ZA, which no record has.
 
-    No released KVM gives guests SME, and no released QEMU carries ZA and
-    ZT0, so that there is no rule to judge them by.
+    No released KVM gives guests SME, and no released QEMU migrates ZA and
+    ZT0. There is no rule yet to judge them by.
     """
     if not _SME.of(guest.values.read(ID_AA64PFR1_EL1)):
         return None
@@ -184,7 +190,7 @@ def _list(numbers: tuple[int, ...]) -> str:
 
 @_check('CNTFRQ_EL0')
 def _timer(guest: Guest, host: Host) -> Finding | None:
-    """CNTFRQ_EL0: the guest reads the hardware's."""
+    """CNTFRQ_EL0: the guest reads the value of the hardware."""
     if guest.cntfrq is None or host.cntfrq is None:
         return _unknown('CNTFRQ_EL0', guest.cntfrq, host, 'cntfrq')
     if guest.cntfrq == host.cntfrq:
@@ -201,7 +207,7 @@ def _timer(guest: Guest, host: Host) -> Finding | None:
 
 @_check('DCZID_EL0')
 def _cache_zero(guest: Guest, host: Host) -> Finding | None:
-    """DCZID_EL0: the block that DC ZVA clears. Unused while DZP is set."""
+    """DCZID_EL0: the block that DC ZVA clears. Not used if DZP is set."""
     if guest.dczid is None or host.dczid is None:
         return _unknown('DCZID_EL0', guest.dczid, host, 'dczid')
     if guest.dczid == host.dczid or guest.dczid & _DCZID_DZP:
@@ -220,9 +226,9 @@ def _cache_zero(guest: Guest, host: Host) -> Finding | None:
 def _addresses(guest: Guest, host: Host) -> Finding | None:
     """IPA size: the guest's memory and its device windows must fit.
 
-    QEMU leaves out windows that do not fit, on the guest's first host as on
-    the destination (`memmap`). What the guest has must be there again; more
-    does no harm.
+    QEMU leaves out windows that do not fit, on the guest's first host and on
+    the destination (`memmap`). The destination must have the windows that the
+    guest has. More windows do no harm.
     """
     memory = guest.memory or 0
     needed = memmap.map_bits(memory, guest.ipa_bits)
@@ -250,24 +256,24 @@ def _addresses(guest: Guest, host: Host) -> Finding | None:
 
 
 @_check('IPA_BITS')
-def _passed_windows(guest: Guest, host: Host) -> Finding | None:
-    """Windows of a host on its way: nobody knows if the guest uses them.
+def _visited_windows(guest: Guest, host: Host) -> Finding | None:
+    """Device windows of a visited host: the guest may use them.
 
-    QEMU makes the map when it starts for the incoming guest, and writes the
-    tables that describe it when the guest boots again.
+    QEMU makes the memory map when it starts for the incoming guest. It writes
+    the tables that describe the map when the guest reboots.
     """
-    if guest.memory is None or not guest.ipa_passed or not host.ipa_bits:
+    if guest.memory is None or not guest.ipa_visited or not host.ipa_bits:
         return None
-    needed = memmap.map_bits(guest.memory, guest.ipa_passed)
+    needed = memmap.map_bits(guest.memory, guest.ipa_visited)
     if host.ipa_bits >= needed or host.ipa_bits < memmap.map_bits(
         guest.memory, guest.ipa_bits
     ):
         return None
     return Finding(
-        Cause.PASSED_WINDOWS,
+        Cause.VISITED_WINDOWS,
         Severity.UNKNOWN,
         'IPA_BITS',
-        guest=f'perhaps {needed}',
+        guest=f'{MAY_USE}{needed}',
         host=host.ipa_bits,
         rule='LOWER_SAFE',
     )
@@ -275,9 +281,9 @@ def _passed_windows(guest: Guest, host: Host) -> Finding | None:
 
 @_check('PAGE_SIZE')
 def _page_size(guest: Guest, host: Host) -> Finding | None:
-    """The host's base page size: at least that of the hosts before.
+    """The host's base page size: at least that of the earlier hosts.
 
-    QEMU rounds memory blocks up to pages of its host, and takes no block
+    QEMU rounds memory blocks up to pages of its host, and refuses a block
     that is larger than its own (``parse_ramblock`` in ``migration/ram.c``).
     """
     if guest.page_size is None or host.page_size is None:
@@ -318,9 +324,9 @@ def _gic(guest: Guest, host: Host) -> Finding | None:
 
 @_check('STEAL_TIME')
 def _steal_time(guest: Guest, host: Host) -> Finding | None:
-    """Steal time: QEMU takes no RAM block that it does not have itself.
+    """Steal time: QEMU refuses a RAM block that it does not have itself.
 
-    QEMU has the block ``pvtime`` where KVM has steal time, on machines since
+    QEMU has the block ``pvtime`` if KVM has steal time, on machines since
     virt-5.2 (``virt_cpu_post_init``, ``kvm_arm_steal_time_finalize``), and
     refuses an unknown block (``parse_ramblock`` in ``migration/ram.c``).
     """
@@ -339,7 +345,7 @@ def _steal_time(guest: Guest, host: Host) -> Finding | None:
     )
 
 
-#: Names of what is compared besides single fields, for overrides.
+#: Names for overrides of what is compared besides single fields.
 HAZARD_NAMES = (
     frozenset(name for name, _ in _CHECKS)
     | gic.NAMES
@@ -348,9 +354,9 @@ HAZARD_NAMES = (
 
 
 def check_override(name: str) -> str:
-    """Return the name if findings can have it, for `Options.overrides`.
+    """Return the name if a finding can have it, for `Options.overrides`.
 
     :param name: ``REGISTER.FIELD``, ``REGISTER`` or one of HAZARD_NAMES
-    :raises ValueError: if nothing is called so; one line
+    :raises ValueError: if nothing has that name; the text is one line
     """
     return name if name in HAZARD_NAMES else check_field_name(name)

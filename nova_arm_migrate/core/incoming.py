@@ -12,16 +12,20 @@
 
 """What QEMU does with a guest's register that the destination lacks.
 
-Source: ``cpu_post_load`` in ``target/arm/machine.c`` of QEMU. Up to 10.2 it
-goes through both lists, sorted by KVM's number, until one of them ends: a
-register that the destination lacks fails the load, but one behind all that
-the destination has is never looked at. A longer list than the destination's
-fails before that (``cpreg_vmstate_array_len``). Since 11.1 every such register
-fails the load, but for the tolerances in `tables.qemu`. The sources that have
-these keep the answer on the last register only (``fail =`` in
-``cpu_post_load``): one that is tolerated clears the failure of those before
-it. The guest is then loaded and loses what they held, without a word. This is
-not followed here: each register is judged by itself.
+Source: ``cpu_post_load`` in ``target/arm/machine.c`` of QEMU.
+
+Up to QEMU 10.2 it goes through both lists, sorted by KVM's number, until one
+of them ends. A register that the destination lacks fails the load. QEMU does
+not look at a register whose number is above all those of the destination. A
+list that is longer than the destination's fails earlier
+(``cpreg_vmstate_array_len``).
+
+Since QEMU 11.1 every missing register fails the load, except those that
+`tables.qemu` names. The sources that have these exceptions keep the result of
+the last register only (``fail =`` in ``cpu_post_load``): a tolerated register
+clears the failure of those before it. The guest is then loaded and loses their
+values without an error. This module does not follow that: it judges each
+register by itself.
 """
 
 import enum
@@ -37,8 +41,8 @@ from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 from nova_arm_migrate.core.tables.qemu import TOLERATED
 
 
-class Fate(enum.Enum):
-    """What becomes of an incoming register."""
+class LoadResult(enum.Enum):
+    """What QEMU does with a missing register."""
 
     # Members are singletons; Enum would hash their names, in Python.
     __hash__ = object.__hash__
@@ -50,34 +54,36 @@ class Fate(enum.Enum):
 
 def missing_register_result(
     code: int, guest: Guest, listed: frozenset[int], qemu: str | None
-) -> Fate:
-    """Return what becomes of a register that the destination lacks.
+) -> LoadResult:
+    """Return what QEMU does with a register that the destination lacks.
 
-    :param code: one of the guest's
+    :param code: the code of one of the guest's registers
     :param listed: the registers that the destination has
     :param qemu: version of the destination's QEMU, None if not known
     """
     in_order = _in_order(code, guest, listed)
-    tolerant = Fate.DROPPED if tolerated(code, guest) else Fate.FAILS
+    tolerant = (
+        LoadResult.DROPPED if tolerated(code, guest) else LoadResult.FAILS
+    )
     version = version_of(qemu)
     if version is None or IN_ORDER_UNTIL < version < TOLERANT_SINCE:
-        return in_order if in_order is tolerant else Fate.UNKNOWN
+        return in_order if in_order is tolerant else LoadResult.UNKNOWN
     return in_order if version <= IN_ORDER_UNTIL else tolerant
 
 
 def tolerated(code: int, guest: Guest) -> bool:
-    """Whether QEMU drops a register that it finds missing, since 11.1."""
+    """Whether QEMU, since 11.1, drops the register if it is missing."""
     tolerance = TOLERATED.get(code)
     return tolerance is Tolerance.ALWAYS or (
         tolerance is Tolerance.IF_ZERO and _is_zero(code, guest)
     )
 
 
-def _in_order(code: int, guest: Guest, listed: frozenset[int]) -> Fate:
+def _in_order(code: int, guest: Guest, listed: frozenset[int]) -> LoadResult:
     if len(guest.listed or ()) > len(listed) or kvm_id(code) < _last(listed):
-        return Fate.FAILS
-    # What a guest loses with a value there, nobody has looked at.
-    return Fate.DROPPED if _is_zero(code, guest) else Fate.UNKNOWN
+        return LoadResult.FAILS
+    # It is not known what the guest loses with a value other than 0.
+    return LoadResult.DROPPED if _is_zero(code, guest) else LoadResult.UNKNOWN
 
 
 def _is_zero(code: int, guest: Guest) -> bool:
@@ -86,5 +92,5 @@ def _is_zero(code: int, guest: Guest) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _last(listed: frozenset[int]) -> int:
-    """KVM's highest number, remembered: a filter asks it for every host."""
+    """KVM's highest number. Cached: a filter asks for it for every host."""
     return max(map(kvm_id, listed), default=0)

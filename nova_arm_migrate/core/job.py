@@ -10,17 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The life of a live migration job: what is seen of it, and what to do next.
+"""The course of a live migration job: what is seen of it, what to do next.
 
 A job is settled only when it is known where the guest is. `next_step` takes
-everything that the source can see as one value and returns the one thing to
-do. It is the only place that decides. It reads no clock and calls nobody:
-the caller looks again and asks again.
+everything that the source can see as one value, and returns the next step.
+Only `next_step` decides. It reads no clock and makes no calls: the caller
+looks again and calls it again.
 
 The rules follow libvirt's version 3 migration protocol
 (``qemuMigrationSrcPerformPeer2Peer3`` and ``qemuMigrationSrcConfirmPhase`` in
-``src/qemu/qemu_migration.c``): the call that migrates returns when the guest
-runs at the destination and is gone from the source; otherwise it raises, and
+``src/qemu/qemu_migration.c``). The call that migrates returns when the guest
+runs at the destination and is gone from the source. Otherwise it raises, and
 libvirt has given the guest back to the source as far as it could.
 """
 
@@ -42,11 +42,11 @@ class Presence(enum.Enum):
 
     :cvar RUNNING: its vCPUs run there
     :cvar PAUSED: a user, or Nova, has paused it
-    :cvar HELD: the migration has paused it: a guest that is arriving, or one
-        that libvirt could not resume
-    :cvar POST_COPY: it is in post-copy: the vCPUs run at the destination, a
-        part of the memory is on the source only
-    :cvar POST_COPY_FAILED: as POST_COPY, and the connection is broken
+    :cvar HELD: the migration has paused it: the guest is arriving, or libvirt
+        could not resume it
+    :cvar POST_COPY: it is in post-copy: the vCPUs run at the destination, and
+        a part of the memory is on the source only
+    :cvar POST_COPY_FAILED: as POST_COPY, but the connection is broken
     :cvar STOPPED: defined, without QEMU, and not because it has migrated
     :cvar MIGRATED: defined, without QEMU, because it has migrated
     :cvar ABSENT: there is no such domain
@@ -81,7 +81,8 @@ class Step(enum.Enum):
     :cvar ABORT: tell libvirt to abort the job, then look again
     :cvar ASK: ask the destination for its domain, then look again
     :cvar RECOVER: continue a broken post-copy job, then look again
-    :cvar FINISH: the guest is at the destination: do Nova's post work
+    :cvar FINISH: the guest is at the destination: do Nova's work after a
+        migration
     :cvar ROLL_BACK: the guest never left the source: do Nova's rollback
     :cvar LEAVE: change nothing on either host; the server is in ERROR
     """
@@ -112,11 +113,11 @@ class Observation:
     :ivar thread: the thread that calls libvirt
     :ivar begun: libvirt has started to migrate the domain
     :ivar source: the domain on the source
-    :ivar destination: the domain at the destination; None if nobody asked
+    :ivar destination: the domain at the destination; None if it was not asked
     :ivar job: libvirt's job type, as the source last saw it
     :ivar monitored: Nova's monitor of the job works
     :ivar post_copy: the job has been switched to post-copy
-    :ivar patient: libvirt on the source may still answer
+    :ivar patient: the caller still waits for an answer of the source's libvirt
     :ivar recoverable: a broken post-copy job can be continued
     :ivar deleting: the server is being deleted
     """
@@ -137,7 +138,7 @@ class Observation:
 class Decision:
     """What to do next, and what is known of the guest.
 
-    :ivar why: a sentence for the server's events where `step` is LEAVE
+    :ivar why: a sentence for the server's events if `step` is LEAVE
     """
 
     step: Step
@@ -145,7 +146,7 @@ class Decision:
     why: str = ''
 
 
-#: The guest has arrived: its own vCPUs, or a user's pause, are there.
+#: The guest has arrived: its vCPUs run there, or a user has paused it.
 _ARRIVED = frozenset({Presence.RUNNING, Presence.PAUSED})
 _IN_POST_COPY = frozenset({Presence.POST_COPY, Presence.POST_COPY_FAILED})
 _GONE = frozenset({Presence.ABSENT, Presence.STOPPED, Presence.MIGRATED})
@@ -167,9 +168,9 @@ _POST_COPY = Decision(
 _POST_COPY_LOST = Decision(
     Step.LEAVE,
     Place.NOWHERE,
-    'Post-copy has failed, and the guest is gone from the destination: it can'
-    ' not be continued. Its disks are kept. Restart it with openstack server'
-    ' reboot --hard',
+    'Post-copy has failed, and the guest is gone from the destination: it'
+    ' cannot be continued. Its disks are kept. Restart it with openstack'
+    ' server reboot --hard',
 )
 _RUNS_TWICE = Decision(
     Step.LEAVE,
@@ -218,16 +219,16 @@ def next_step(seen: Observation) -> Decision:
     )
     decision = _failed(seen) if failed else _returned(seen)
     if decision.guest is Place.NOWHERE and seen.deleting:
-        # The deletion has destroyed the domain: nothing of it is lost.
+        # The deletion has destroyed the domain: the guest is not lost.
         return Decision(Step.ROLL_BACK, Place.NOWHERE)
     return decision
 
 
 def _while_running(seen: Observation) -> Decision:
-    """Nobody may touch the domains while libvirt works on them.
+    """While libvirt works on the domains, do not touch them.
 
-    A job that no one monitors is aborted, as Nova does. libvirt refuses that
-    at the switch-over; in post-copy it would lose the guest.
+    A job without a monitor is aborted, as Nova does. libvirt refuses to abort
+    at the switch-over. In post-copy an abort would lose the guest.
     """
     if seen.monitored or seen.post_copy:
         return _WAIT
@@ -235,7 +236,7 @@ def _while_running(seen: Observation) -> Decision:
 
 
 def _never_begun(seen: Observation) -> Decision:
-    """libvirt has not been asked to migrate: the guest has never left."""
+    """libvirt was not asked to migrate: the guest never left the source."""
     if seen.source is Presence.UNKNOWN and seen.patient:
         return _WAIT
     if seen.source is Presence.ABSENT:
@@ -263,12 +264,12 @@ def _returned(seen: Observation) -> Decision:
 
 
 def _failed(seen: Observation) -> Decision:
-    """libvirt says that the guest has not moved, or can't say."""
+    """libvirt says that the guest has not moved, or does not know."""
     if seen.source is Presence.UNKNOWN:
         return _WAIT if seen.patient else _SILENT_SOURCE
     if seen.source in _IN_POST_COPY:
-        # A destination that had not begun to run the guest ends it when the
-        # connection breaks (seen with libvirt 11.3).
+        # If the destination does not run the guest yet, it ends the guest
+        # when the connection breaks (seen with libvirt 11.3).
         if seen.recoverable:
             return _RECOVER
         return (
@@ -292,7 +293,7 @@ def _after_failure(seen: Observation, destination: Presence) -> Decision:
                 _RUNS_TWICE if destination is Presence.RUNNING else _ROLL_BACK
             )
         case Presence.PAUSED:
-            # libvirt has given it back as it was: paused.
+            # libvirt has given the guest back paused, as it was before.
             return _FINISH if destination is Presence.RUNNING else _ROLL_BACK
         case Presence.HELD:
             if destination is Presence.UNKNOWN:

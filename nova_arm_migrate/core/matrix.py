@@ -10,11 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which kind of host's guests can move to which kind, for a whole fleet.
+"""The verdicts between all kinds of hosts of a fleet, as a matrix.
 
-One row a profile, where a guest is started, and one column a profile, where
-it is to go. Hosts with the same record share both. Pools stay together, and
-pools of one core are neighbours: guests do not move between cores.
+A row is the profile on which a guest is started. A column is the profile to
+which it is to move. Hosts with the same record share a row and a column. The
+profiles of a pool stay together. Pools of one core are neighbours, because
+guests do not move between cores.
 """
 
 import dataclasses
@@ -33,12 +34,12 @@ from nova_arm_migrate.core.verdict import Verdict
 
 
 class Mark(enum.Enum):
-    """What a cell shows: the verdict, silent hazards told apart."""
+    """What a cell shows: the verdict, with silent hazards as a mark."""
 
     COMPATIBLE = 'compatible'
     #: KVM or QEMU refuses the guest.
     INCOMPATIBLE = 'incompatible'
-    #: Nobody would refuse it, and it would break.
+    #: KVM and QEMU accept the guest, and it would break.
     HAZARD = 'silent hazard'
     UNKNOWN = 'unknown'
 
@@ -47,8 +48,8 @@ class Mark(enum.Enum):
 class MatrixCell:
     """Whether guests of one profile can move to hosts of another.
 
-    :ivar finding: the first thing in the way, None if nothing is
-    :ivar more: how many others are
+    :ivar finding: the first finding that prevents it, None if there is none
+    :ivar more: how many more such findings there are
     """
 
     verdict: Verdict
@@ -61,7 +62,7 @@ class MatrixCell:
 class Matrix:
     """The verdicts between all profiles of a fleet.
 
-    :ivar profiles: those of a pool together
+    :ivar profiles: all profiles; those of a pool are neighbours
     :ivar pools: the place of each profile's pool in `Fleet.pools`
     :ivar cells: a row for each profile as the source, a column for each as
         the destination
@@ -72,7 +73,7 @@ class Matrix:
     cells: tuple[tuple[MatrixCell, ...], ...]
 
     def first(self, most: int) -> 'Matrix':
-        """Return the matrix of at most so many profiles, the first ones."""
+        """Return the matrix of the first profiles, at most ``most``."""
         return Matrix(
             self.profiles[:most],
             self.pools[:most],
@@ -81,14 +82,14 @@ class Matrix:
 
 
 def matrix(fleet: Fleet, options: Options = Options()) -> Matrix:
-    """Judge every profile of a fleet as a source against every other.
+    """Judge every profile of a fleet as a source with every other one.
 
     :param options: those that the fleet was partitioned with
     """
     hosts: dict[tuple[int, ...], int] = {}
     for pool in fleet.pools:
         hosts[_cores(pool)] = hosts.get(_cores(pool), 0) + len(pool.names)
-    # The core of most hosts first; pools are by size already.
+    # The core with most hosts comes first; pools are sorted by size already.
     order = sorted(
         range(len(fleet.pools)),
         key=lambda place: (
@@ -116,7 +117,7 @@ def matrix(fleet: Fleet, options: Options = Options()) -> Matrix:
 
 
 def _cores(pool: Pool) -> tuple[int, ...]:
-    """What the cores of a pool's first hosts are, by MIDR_EL1."""
+    """The MIDR_EL1 values of a pool's first profile."""
     return tuple(sorted({core.midr for core in pool.profiles[0].host.cores}))
 
 
@@ -137,7 +138,7 @@ def _cell(report: Report) -> MatrixCell:
                 else Mark.INCOMPATIBLE
             )
         case _:
-            # Hazards that an operator only wants to be warned of.
+            # Hazards about which the operator only wants a warning.
             mark = Mark.HAZARD if hazards else Mark.COMPATIBLE
             reasons = hazards
     return MatrixCell(

@@ -12,13 +12,13 @@
 
 """The memory map that QEMU's ``virt`` machine gives a guest.
 
-Source: ``virt_set_memmap``, ``virt_set_high_memmap`` and
-``extended_memmap`` in ``hw/arm/virt.c``, read in QEMU 10.0. Three windows
-lie above the guest's memory, in this order, each aligned to its own size.
-One that does not fit into the host's IPA size is left out, without a word.
-The window for CXL that QEMU has since 10.2 is off unless asked for, and lies
-in a gap. ``compact-highmem``, which machines have since virt-7.2, matters
-only where one of the windows was switched off by hand.
+Source: ``virt_set_memmap``, ``virt_set_high_memmap`` and ``extended_memmap``
+in ``hw/arm/virt.c``, read in QEMU 10.0. Three windows lie above the guest's
+memory, in this order, each aligned to its own size. QEMU leaves out a window
+that does not fit into the host's IPA size, without a message. The window for
+CXL that QEMU has since 10.2 is off by default, and lies in a gap.
+``compact-highmem``, which machines have since virt-7.2, matters only if one of
+the windows was switched off by hand.
 """
 
 _GIB = 1 << 30
@@ -32,7 +32,7 @@ _WINDOWS = (64 << 20, 256 << 20, 512 * _GIB)
 
 
 def memory_bits(memory: int) -> int:
-    """Return the address bits without which QEMU does not start.
+    """Return the address bits that QEMU needs to start.
 
     :param memory: bytes
     """
@@ -44,7 +44,7 @@ def map_bits(memory: int, ipa_bits: int | None) -> int:
 
     :param memory: bytes
     :param ipa_bits: of the host where the map was made; None if it is not
-        known, which stands for one with room for everything
+        known, which means that all windows fit
     """
     top = _memory_top(memory)
     base = max(top, _RAM_BASE + LEAST_MEMORY)

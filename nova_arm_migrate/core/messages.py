@@ -10,15 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The sentences an operator reads: what was found, and what to do."""
+"""The sentences that an operator reads: a finding and its remedies."""
 
 from nova_arm_migrate.core.finding import Finding
+from nova_arm_migrate.core.finding import MAY_USE
 from nova_arm_migrate.core.remedies import remedies
 from nova_arm_migrate.core.words import WORDS
 
 
 def sentence(finding: Finding) -> str:
-    """Return what was found and its remedies, in plain sentences."""
+    """Return what was found, and the remedies."""
     said = words(finding)
     todo = '; or '.join(remedy.text(finding) for remedy in remedies(finding))
     return f'{said} Remedy: {todo}.' if todo else said
@@ -29,7 +30,7 @@ def words(finding: Finding) -> str:
     return WORDS[finding.cause].format(
         name=finding.name,
         label=finding.label,
-        guest=finding.shown(finding.guest).removeprefix('perhaps '),
+        guest=finding.shown(finding.guest).removeprefix(MAY_USE),
         host=finding.shown(finding.host),
         detail=finding.detail,
     )

@@ -12,13 +12,13 @@
 
 """Which profile's guests move to which other's hosts, for many profiles.
 
-The answer is that of comparing each with each (`core.compare`), but the work
-does not grow with the square of the profiles. A comparison finds nothing if it
-finds nothing in any *part* of the two profiles: one register and what its rule
-looks at besides, the lists of registers, one attribute. A part is equal
-everywhere, or a fleet has few distinct contents of it, however many distinct
-profiles these make. Each pair of contents is compared once, in profiles that
-are otherwise equal.
+The answer is the same as if each profile were compared with each other one
+(`core.compare`), but the work does not grow with the square of their number. A
+comparison finds nothing if it finds nothing in any *part* of the two profiles.
+A part is one register with everything else that its rule reads, or the lists
+of registers, or one attribute. A fleet has few distinct contents of each part,
+even if it has many distinct profiles. Each pair of contents is compared once,
+in profiles that are otherwise equal.
 """
 
 from collections.abc import Collection
@@ -43,23 +43,23 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
 
-#: Attributes of a host that no verdict rests on, and what stands for them.
+#: Attributes on which no verdict depends, with the value used instead.
 _NEVER = {
     one.name: one.default
     for one in attributes_of(Host)
     if one.part is Part.NONE
 }
 
-#: Attributes that are a part of their own, and the registers that their
-#: rule looks at as well.
+#: Attributes that are parts of their own, with the registers that their rule
+#: also reads.
 _ATTRIBUTES = {
     one.name: one.registers
     for one in attributes_of(Host)
     if one.part is Part.ALONE
 }
 
-#: What the rule of a register looks at besides the register: registers and
-#: attributes. Rules that are not here look at nothing else.
+#: What a register's rule reads besides the register: registers and
+#: attributes. Rules that are not here read nothing else.
 _BESIDES: dict[Judge, tuple[frozenset[int], frozenset[str]]] = {
     Judge.FEATURES_32BIT: (frozenset({ID_AA64PFR0_EL1}), frozenset()),
     Judge.IMPLEMENTATION: (frozenset(), frozenset({'qemu'})),
@@ -67,7 +67,7 @@ _BESIDES: dict[Judge, tuple[frozenset[int], frozenset[str]]] = {
     Judge.CCSIDR: (frozenset({CTR_EL0}), frozenset({'kernel'})),
 }
 
-#: Rules that look at the lists of registers.
+#: Rules that read the lists of registers.
 _WITH_LISTS = (Judge.CLIDR, Judge.CCSIDR)
 
 #: All other attributes belong to every part: slower, but right.
@@ -76,17 +76,17 @@ _EVERYWHERE = frozenset(
 )
 
 #: A code that no register has. A profile without any value is judged by
-#: another rule, so that no profile may lose its last one.
+#: another rule, so every profile keeps at least this one.
 _FILLER = 1 << 28
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Part:
-    """What is compared at once.
+    """What one comparison covers.
 
     :ivar codes: of registers, with their values and masks
     :ivar attributes: of the host
-    :ivar lists: whether the lists of registers belong to it
+    :ivar lists: whether the part includes the lists of registers
     """
 
     codes: frozenset[int]
@@ -94,7 +94,7 @@ class _Part:
     lists: bool = False
 
     def content(self, host: Host) -> Hashable:
-        """Return what the host has of this part: all that a rule sees."""
+        """Return what the host has of this part: all that a rule reads."""
         codes, listed = sorted(self.codes), host.listed
         return (
             bool(host.values),
@@ -110,7 +110,7 @@ class _Part:
         )
 
     def put(self, host: Host, into: Host, common: frozenset[int]) -> Host:
-        """Return a host that has this part of one and the rest of another.
+        """Return a host with this part of ``host`` and the rest of ``into``.
 
         :param common: the registers that all hosts list
         """
@@ -143,12 +143,12 @@ class _Part:
 
 
 class Moves:
-    """Where the guests that are started on each of several hosts can go.
+    """The hosts to which guests started on each of several hosts can move.
 
-    Sets of hosts are integers here: bit i stands for the i-th host.
+    Sets of hosts are integers here: bit i means the i-th host.
 
-    :ivar to: for each host, those to which its guests move
-    :ivar back: for each host, those whose guests move to it
+    :ivar to: for each host, the hosts to which its guests can move
+    :ivar back: for each host, the hosts whose guests can move to it
     """
 
     def __init__(
@@ -168,8 +168,8 @@ class Moves:
             if self._fits(guest_started_on(base), base):
                 break
         else:
-            # No host has nothing in its own guests' way, so that a part
-            # can't be judged by itself.
+            # No host accepts its own guests, so no part can be judged by
+            # itself.
             self._keep(
                 [(alike[places[0]], places) for places in _places_by(alike)]
             )
@@ -178,7 +178,8 @@ class Moves:
             (part, _places_by(map(part.content, alike)))
             for part in _parts(alike)
         ]
-        # The cheapest first: what one part rules out needs no other one.
+        # The cheapest part first: a move that it rules out is not tried
+        # again.
         parts.sort(key=lambda item: len(item[1]))
         for part, kinds in parts:
             self._keep(
@@ -218,7 +219,7 @@ class Moves:
 
 
 def _places_by(contents: Iterable[Hashable]) -> list[list[int]]:
-    """Return the places of what is equal, for each distinct content."""
+    """Return the places of equal contents, for each distinct content."""
     places: dict[Hashable, list[int]] = {}
     for place, content in enumerate(contents):
         places.setdefault(content, []).append(place)
@@ -226,7 +227,7 @@ def _places_by(contents: Iterable[Hashable]) -> list[list[int]]:
 
 
 def _alike(host: Host) -> Host:
-    """Return the host without differences that no verdict rests on."""
+    """Return the host without differences on which no verdict depends."""
     return dataclasses.replace(
         host,
         **_NEVER,
@@ -246,13 +247,13 @@ def _version(text: str | None) -> str | None:
 
 
 def _in_all(hosts: Iterable[Host]) -> frozenset[int]:
-    """The registers that all hosts list whose list is known."""
+    """The registers that are in all lists that are known."""
     lists = [host.listed for host in hosts if host.listed is not None]
     return lists[0].intersection(*lists[1:]) if lists else frozenset()
 
 
 def _parts(hosts: Sequence[Host]) -> list[_Part]:
-    """Return the parts that hosts may differ in."""
+    """Return the parts in which hosts may differ."""
     codes = frozenset().union(
         *(host.values for host in hosts),
         *(host.writable for host in hosts if host.writable is not None),
@@ -271,7 +272,7 @@ def _parts(hosts: Sequence[Host]) -> list[_Part]:
 def _part_of(
     codes: Collection[int], attributes: Iterable[str] = (), lists: bool = False
 ) -> _Part:
-    """Return the part with these and all that is judged together with them."""
+    """Return the part with these and everything judged with them."""
     besides = [
         _BESIDES[judge]
         for code in codes

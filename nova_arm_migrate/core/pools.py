@@ -12,12 +12,12 @@
 
 """A fleet's partition into migration pools.
 
-Hosts with the same record are one profile; the work grows with the number
-of profiles, not of hosts, and hardly with its square (`core.moves`). Two
-profiles are in one pool if a guest started on either moves to the other.
-KVM's rule is transitive, so pools are equivalence classes; where an
-operator's override or an unknown breaks that, a profile joins a pool only if
-it fits all of it.
+Hosts with the same record are one profile. The work grows with the number of
+profiles, not of hosts, and much less than with its square (`core.moves`). Two
+profiles are in one pool if a guest started on either can move to the other.
+KVM's rule is transitive, so pools are equivalence classes. An operator's
+override or an unknown can break that. A profile therefore joins a pool only if
+guests can move between it and every profile of the pool.
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ class EqualHosts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pool:
-    """Profiles between which guests move both ways."""
+    """Profiles between which guests move in both directions."""
 
     profiles: tuple[EqualHosts, ...]
 
@@ -59,9 +59,9 @@ class Fleet:
     """The pools of a fleet.
 
     :ivar pools: the largest first
-    :ivar one_way: (i, j): a guest started anywhere in pool i moves to every
-        host of pool j, but not back
-    :ivar unreadable: host names to why their record can't be read
+    :ivar one_way: (i, j): a guest started on any host of pool i can move to
+        every host of pool j, but not back
+    :ivar unreadable: the reasons why records can't be read, by host name
     """
 
     pools: tuple[Pool, ...]

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a host offers, and what a guest has: the two values compared."""
+"""What a host offers, and what a guest has: the two sides compared."""
 
 import dataclasses
 import operator
@@ -59,10 +59,10 @@ __all__ = [
 _VERSION = re.compile(r'(\d{1,4})\.(\d{1,4})')
 
 
-#: ARM64_MIN_PARANGE_BITS: KVM makes no smaller space.
+#: ARM64_MIN_PARANGE_BITS: KVM gives a guest at least this IPA size.
 _LEAST_IPA_BITS = 32
 
-#: What a domain may switch off, as Guest.disabled names it.
+#: What a domain can switch off, with the names in Guest.disabled.
 DISABLED_NAMES = frozenset(FEATURES) | frozenset(SVE_LENGTH_PROPERTIES)
 
 _same = operator.attrgetter
@@ -72,32 +72,32 @@ _same = operator.attrgetter
 class Host:
     """What KVM on one host gives a guest there.
 
-    Registers are those of a scratch vCPU set up as QEMU's ``-cpu host``
-    does: with PMU, SVE and pointer authentication where the host has them,
-    and with the newest GIC that KVM emulates (without one in records of
-    schema 1).
-    What could not be read is None (or missing from a mapping), and
-    ``absent`` says why under the attribute's name.
+    The registers are those of a scratch vCPU that is set up as by QEMU's
+    ``-cpu host``: with PMU, SVE and pointer authentication if the host has
+    them, and with the newest GIC that KVM emulates (without a GIC in records
+    of schema 1). What could not be read is None (or missing from a mapping),
+    and ``absent`` gives the reason under the attribute's name.
 
-    :ivar cores: by implementation
-    :ivar values: identity, cache and firmware registers; those that are 0
-        are left out, ``listed`` tells them from registers that don't exist
+    :ivar cores: one item for each implementation
+    :ivar values: identity, cache and firmware registers. Those that are 0
+        are left out; they are in ``listed``, unlike registers that don't exist
     :ivar writable: the masks of KVM_ARM_GET_REG_WRITABLE_MASKS; a register
-        without one accepts only the value it has
-    :ivar listed: codes of every register KVM lists, CPU state left out
+        without a mask accepts only the value that it has
+    :ivar listed: codes of all registers that KVM lists, without CPU state
     :ivar features: the vCPU features that the scratch vCPU has: ``pauth``,
         ``pmu``, ``sve``
     :ivar sve_lengths: bits, ascending; empty without SVE
     :ivar capabilities: KVM capabilities by the name of their constant,
         ``KVM_CAP_ARM_`` left out
     :ivar gic: versions of the GIC that KVM emulates
-    :ivar vgics: each of those, ascending; None in records of schema 1
-    :ivar tried: what KVM answered otherwise than the tables say; None if it
-        was not tried (schema 1)
-    :ivar hypercalls: all bits that a hypercall bitmap may be written with,
-        by its code, where that is more than its value; None as with tried
-    :ivar own_caches: whether a guest may bring another description of its
-        caches (CLIDR_EL1, CCSIDR_EL1) than the host's; None as with tried
+    :ivar vgics: each of these GICs, ascending; None in records of schema 1
+    :ivar tried: KVM's answers that differ from the tables; None if the probe
+        did not try any value (schema 1)
+    :ivar hypercalls: all bits that may be written to a hypercall bitmap, by
+        its code, if they are more than its value; None as for ``tried``
+    :ivar own_caches: whether KVM accepts a description of a guest's caches
+        (CLIDR_EL1, CCSIDR_EL1) that differs from the host's; None as for
+        ``tried``
     :ivar ipa_bits: largest guest physical address, in bits
     :ivar page_size: bytes
     :ivar huge_page_sizes: bytes, ascending
@@ -105,7 +105,7 @@ class Host:
     :ivar dczid: DCZID_EL0
     :ivar hwcap: AT_HWCAP, AT_HWCAP2 and so on
     :ivar kernel: release, ``6.12.41``; qemu and libvirt likewise
-    :ivar absent: attribute to the reason why it could not be read
+    :ivar absent: the reasons why attributes could not be read, by attribute
     """
 
     cores: tuple[Core, ...] = attribute(
@@ -181,13 +181,13 @@ class Host:
 
     @property
     def steal_time(self) -> bool | None:
-        """Whether a guest has steal time there; None if not recorded.
+        """Whether a guest has steal time there; None if it is not recorded.
 
         Source: ``kvm_arm_steal_time_finalize`` in QEMU's
         ``target/arm/kvm.c``.
         """
         if self.listed is None:
-            # KVM was not asked for anything.
+            # The probe has read nothing from KVM.
             return None
         return self.capability('STEAL_TIME') > 0
 
@@ -196,7 +196,7 @@ class Host:
         return dict(self.capabilities).get(name, 0)
 
     def vgic(self, version: int | None) -> Vgic | None:
-        """Return the GIC of a version, None if there is none on record."""
+        """Return the GIC of a version, None if the record does not have it."""
         for vgic in self.vgics or ():
             if vgic.version == version:
                 return vgic
@@ -213,33 +213,35 @@ class Guest:
 
     :ivar values: as `Host.values`, under the guest's own vCPU features
     :ivar listed: as `Host.listed`
-    :ivar disabled: the features its domain switches off, by the name of
+    :ivar disabled: the features that its domain switches off, by the name of
         QEMU's property: ``pauth``, ``pmu``, ``sve``, ``sve256`` ... They
-        stay off on every host, while a feature that the first host merely
-        lacked is switched on by the next host's QEMU
+        stay off on every host. A feature that only the first host lacked is
+        not among them: the next host's QEMU switches it on
     :ivar sve_lengths: bits, ascending; empty without SVE
-    :ivar sve_passed: lengths of hosts on its way that had longer vectors than
-        it started with: it uses those if it booted again there by itself.
-        Bits, ascending; None if there were none
+    :ivar sve_visited: SVE lengths of the visited host with the longest
+        vectors, if they are longer than those the guest started with. If it
+        rebooted from inside there, it now uses them; Nova cannot tell. Bits,
+        ascending; None if there is no such host
     :ivar gic: version of its GIC
-    :ivar vgic: that GIC as the host had it that it started on; None if not
-        recorded
-    :ivar cores: of the host it started on if those are of several kinds:
-        its values are of one of them, and nobody knows of which. Empty if
-        they are of one kind
+    :ivar vgic: that GIC as on the host where the guest started; None if it is
+        not recorded
+    :ivar cores: those of the host where it started, if they are of several
+        kinds: its values are those of one kind, and it is not known of which.
+        Empty if all cores are of one kind
     :ivar memory: bytes, hot-pluggable memory included
-    :ivar ipa_bits: `Host.ipa_bits` of the host it started on
-    :ivar ipa_passed: the largest of hosts on its way that had more: it uses
-        their address space if it booted again there by itself. None if there
-        were none
+    :ivar ipa_bits: `Host.ipa_bits` of the host where it started
+    :ivar ipa_visited: the largest `Host.ipa_bits` of the visited hosts, if it
+        is larger than ``ipa_bits``. If the guest rebooted from inside there,
+        it now uses that address space; Nova cannot tell. None if there is no
+        such host
     :ivar steal_time: whether its QEMU keeps a RAM block for steal time
         (``pvtime``); None if that is not known
-    :ivar cntfrq: CNTFRQ_EL0 of the host it started on, Hz
-    :ivar dczid: DCZID_EL0, likewise
-    :ivar page_size: bytes; the largest of the hosts that it ran on
-    :ivar kernel: of the host it started on; qemu likewise
-    :ivar inferred: not recorded at its start but taken from the host it
-        runs on now, which is right unless it came there by live migration
+    :ivar cntfrq: CNTFRQ_EL0 of the host where it started, Hz
+    :ivar dczid: DCZID_EL0 of the same host
+    :ivar page_size: bytes; the largest of the hosts on which it ran
+    :ivar kernel: of the host where it started; qemu likewise
+    :ivar inferred: not recorded at its start, but taken from the host on which
+        it runs now. That is right unless it came there by live migration
     """
 
     values: Values = attribute(
@@ -254,7 +256,7 @@ class Guest:
     disabled: frozenset[str] = attribute(
         'disabled', Names(DISABLED_NAMES), frozenset(), always=True
     )
-    sve_passed: tuple[int, ...] | None = attribute(
+    sve_visited: tuple[int, ...] | None = attribute(
         'sve_passed', VectorLengths()
     )
     gic: int | None = attribute('gic', Number(2, 15))
@@ -272,7 +274,7 @@ class Guest:
         start=_same('ipa_bits'),
         meet=Meet.LEAST,
     )
-    ipa_passed: int | None = attribute(
+    ipa_visited: int | None = attribute(
         'ipa_passed', Number(_LEAST_IPA_BITS, 64)
     )
     steal_time: bool | None = attribute(
@@ -297,6 +299,6 @@ class Guest:
 
 
 def version_of(text: str | None) -> tuple[int, int] | None:
-    """Return (major, minor) of a version text, None if it has none."""
+    """Return (major, minor) of a text, None if it is not a version."""
     match = _VERSION.match(text or '')
     return (int(match[1]), int(match[2])) if match else None

@@ -12,13 +12,13 @@
 
 """The JSON form of profiles: versioned, canonical, compact, and checked.
 
-``dump_host`` gives the same bytes for the same host: fixed key order, no
-white space, lower-case hexadecimal, ascending lists. ``load_host`` trusts
-nothing: a record comes from another host's database row. Every number is
-bounded, and each key's value is taken only in the form that ``dump_host``
-writes: what could be read in two ways is refused. Unknown keys are passed
-over so that a later minor change stays readable. Whatever is wrong ends in
-one `ProfileError`.
+``dump_host`` returns the same bytes for the same host: fixed key order, no
+white space, lower-case hexadecimal, ascending lists. ``load_host`` does not
+trust a record, because it comes from another host's database row. It checks
+the bounds of every number. It accepts a value only in the form that
+``dump_host`` writes, and refuses what could be read in two ways. It ignores
+unknown keys, so that a record with a later minor change is still readable.
+Every error is a `ProfileError`.
 """
 
 import json
@@ -34,21 +34,22 @@ from nova_arm_migrate.core.profile import Host
 
 _Profile = TypeVar('_Profile', Host, Guest)
 
-#: Of the records this code reads. Those of 1 have no tries and no GIC, and
-#: their registers are of a machine without one. A profile without these is
-#: written as 1: so it comes out as it came in, and older code reads it.
+#: The schemas that this code reads. Records of schema 1 have no tries and no
+#: GIC, and their registers are those of a machine without a GIC. A profile
+#: without these is written with schema 1, so that a loaded record is written
+#: unchanged and older code can read it.
 SCHEMAS = (1, 2)
-#: Characters; a host of the newest kernel takes fewer than 4096.
+#: Characters; the record of a host with the newest kernel has under 4096.
 LONGEST = 16384
 
 
 def dump_host(host: Host) -> str:
-    """Return a host profile as its one canonical JSON text."""
+    """Return the canonical JSON text of a host's profile."""
     return _dump('host', host)
 
 
 def dump_guest(guest: Guest) -> str:
-    """Return a guest profile as its one canonical JSON text."""
+    """Return the canonical JSON text of a guest's profile."""
     return _dump('guest', guest)
 
 
@@ -69,7 +70,7 @@ def load_guest(text: str) -> Guest:
 
 
 def load(text: str) -> Host | Guest:
-    """Return the profile of a JSON text, whichever of the two it is.
+    """Return the profile of a JSON text, of a host or of a guest.
 
     :raises ProfileError: if the text is not a profile
     """
@@ -94,12 +95,12 @@ def guest_from(record: object) -> Guest:
     """
     guest = _load('guest', Guest, record)
     if guest.vgic is not None and guest.vgic.version != guest.gic:
-        raise ProfileError("vgic: not the one of the guest's GIC")
+        raise ProfileError("vgic: not of the version of the guest's GIC")
     return guest
 
 
 def _dump(kind: str, profile: Host | Guest) -> str:
-    """Write the attributes in their order; the default is left out."""
+    """Write the attributes in their order, without defaults."""
     items: dict[str, Any] = {'schema': SCHEMAS[0], 'kind': kind}
     for one in attributes_of(type(profile)):
         value = getattr(profile, one.name)
@@ -125,13 +126,13 @@ def _load(kind: str, profile: type[_Profile], record: object) -> _Profile:
 def _checked(
     kind: str, attributes: tuple[Attribute, ...], record: object
 ) -> dict[str, Any]:
-    """Return a record that says what it is, and is that."""
+    """Return a record whose kind and schema are as they must be."""
     if not isinstance(record, dict):
         raise ProfileError('record is not a JSON object')
     schema = record.get('schema')
     if type(schema) is not int or schema not in SCHEMAS:
         raise ProfileError(
-            f'record has schema {forms.quote(schema)}, this version reads'
+            f'record has schema {forms.quote(schema)}; this version reads'
             f' {SCHEMAS[0]} and {SCHEMAS[1]}'
         )
     if record.get('kind') != kind:
@@ -148,9 +149,9 @@ def _checked(
         raise ProfileError(
             f'record has schema {schema} and '
             + (
-                f'{since_2[0]}, which is of schema 2'
+                f'the key {since_2[0]} of schema 2'
                 if since_2
-                else 'nothing of it'
+                else 'none of its keys'
             )
         )
     return record

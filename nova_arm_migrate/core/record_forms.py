@@ -12,8 +12,8 @@
 
 """The forms that attributes have in a record, and as text for people.
 
-Each value has one form only: what could be read in two ways is refused, and
-whatever is wrong ends in a `ProfileError` that names the key.
+Each value has one form only, and what could be read in two ways is refused.
+Every error is a `ProfileError` that names the key.
 """
 
 import abc
@@ -46,13 +46,13 @@ class Form(abc.ABC, Generic[_T]):
 
     @abc.abstractmethod
     def dump(self, value: _T) -> Any:
-        """Return a value as JSON has it."""
+        """Return a value in its JSON form."""
 
     @abc.abstractmethod
     def load(self, key: str, given: Any) -> _T:
         """Return the value of decoded JSON, which is not trusted.
 
-        :param key: names it in the error
+        :param key: the name of the value in the error
         :raises ProfileError: if it is in another form, or out of bounds
         """
 
@@ -65,7 +65,7 @@ class Form(abc.ABC, Generic[_T]):
 class Number(Form[int]):
     """A number within bounds.
 
-    :ivar base: in which people read it: 10 or 16
+    :ivar base: the base in which people read it: 10 or 16
     """
 
     least: int
@@ -157,7 +157,7 @@ class HugePageSizes(Numbers):
 
 @dataclasses.dataclass(frozen=True)
 class Hexadecimals(Form[tuple[int, ...]]):
-    """Words, in the order that the kernel has them."""
+    """Words, in the kernel's order."""
 
     def dump(self, value: tuple[int, ...]) -> list[str]:
         return [f'{word:x}' for word in value]
@@ -199,7 +199,7 @@ class Flag(Form[bool]):
 
 @dataclasses.dataclass(frozen=True)
 class Names(Form[frozenset[str]]):
-    """Names out of those that are known, ascending."""
+    """Names, all of them known, ascending."""
 
     known: frozenset[str]
 
@@ -226,7 +226,7 @@ class Names(Form[frozenset[str]]):
 
 @dataclasses.dataclass(frozen=True)
 class Registers(Form[Values]):
-    """Values by the registers' codes, both hexadecimal."""
+    """Values by register code, both hexadecimal."""
 
     def dump(self, value: Values) -> dict[str, str]:
         return {f'{code:x}': f'{number:x}' for code, number in value.items()}
@@ -302,7 +302,7 @@ class Cores(Form[tuple[Core, ...]]):
 
 @dataclasses.dataclass(frozen=True)
 class Capabilities(Form[tuple[tuple[str, int], ...]]):
-    """What KVM says of its capabilities, by name."""
+    """KVM's capabilities: their values by name."""
 
     def dump(self, value: tuple[tuple[str, int], ...]) -> dict[str, int]:
         return dict(sorted(value))
@@ -343,7 +343,7 @@ class Reasons(Form[tuple[tuple[str, str], ...]]):
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Return numbers as ascending runs: (first, last) of each."""
+    """Return numbers as ascending runs: (first, last) of each run."""
     found: list[tuple[int, int]] = []
     for number in sorted(numbers):
         if found and number == found[-1][1] + 1:
@@ -363,7 +363,7 @@ def dump_codes(codes: Iterable[int]) -> str:
 def load_codes(key: str, text: str) -> frozenset[int]:
     """Return the codes of a text that `dump_codes` wrote.
 
-    :param key: names the text in the error
+    :param key: the name of the text in the error
     :raises ProfileError: if it is not such a text
     """
     codes: set[int] = set()

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The JSON form of what a probe has tried, as a part of `record`'s.
+"""The JSON form of what a probe has tried, a part of a record.
 
-As there, nothing is trusted, and each value has one form only: whatever is
-wrong ends in a `ProfileError`.
+As in `record`, nothing is trusted, and each value has one form only. Every
+error is a `ProfileError`.
 """
 
 import re
@@ -31,14 +31,14 @@ from nova_arm_migrate.core.tried import WIDEST
 _MOST_REGISTERS = 256
 _MOST_GICS = 8
 _NUMBER = r'(0|[1-9a-f][0-9a-f]{0,15})'
-#: What is ignored is left out where it is 0.
+#: The ignored values are left out if there are none.
 _ANSWER = re.compile(
     rf'(0|[1-9a-f][0-9a-f]?)\+([1-{WIDEST}]):{_NUMBER}'
     r'(?::([1-9a-f][0-9a-f]{0,15}))?'
 )
-#: Characters: every field of a register.
+#: Characters; enough for answers on every field of a register.
 _LONGEST = 64 * 40
-#: Keys of a GIC's numbers, in the order of `Vgic`, and their largest.
+#: Keys of a GIC's numbers, in the order of `Vgic`, with their largest value.
 _KEYS = {
     'ctlr': forms.U64,
     'dist': forms.U32,
@@ -69,12 +69,12 @@ class OneGic(Form[Vgic]):
     def load(self, key: str, given: Any) -> Vgic:
         vgics = load_vgics(given)
         if len(vgics) != 1:
-            raise ProfileError(f'{key}: not one GIC')
+            raise ProfileError(f'{key}: not exactly one GIC')
         return vgics[0]
 
 
 class Answers(Form[Tried]):
-    """What KVM answered otherwise than the tables say."""
+    """KVM's answers that differ from the tables."""
 
     def dump(self, value: Tried) -> dict[str, str]:
         return dump_tried(value)
@@ -155,7 +155,7 @@ def load_vgics(value: object) -> tuple[Vgic, ...]:
 def _version(text: str) -> int:
     version = forms.unhex('vgic', text, 15)
     if version < 2:
-        raise ProfileError(f'vgic: no GIC has version {version}')
+        raise ProfileError(f'vgic: {version} is not a GIC version')
     return version
 
 
@@ -187,8 +187,8 @@ def _vgic(version: int, item: dict[str, Any]) -> Vgic:
 def dump_tried(tried: Tried) -> dict[str, str]:
     """Return answers by register: ``{"c020": "28+4:3:2"}``.
 
-    Shift, width, what is accepted, what is ignored; the last is left out if
-    it is 0.
+    An answer is the shift, the width, the accepted values and the ignored
+    values. The last is left out if it is 0.
     """
     return {
         f'{code:x}': ' '.join(

@@ -12,10 +12,10 @@
 
 """Registers and fields: the types that the tables are made of.
 
-A register is known by its *code*: for a system register the 16 bits that
-KVM puts at the low end of its register id (op0 14, op1 11, CRn 7, CRm 3,
-op2 0), for a firmware pseudo-register or a demultiplexed cache register the
-coprocessor number (bits 16 and up) and the index. One number space holds all
+A *code* identifies a register. The code of a system register is the low 16
+bits of its KVM register id (op0 14, op1 11, CRn 7, CRm 3, op2 0). The code of
+a firmware pseudo-register or of a demultiplexed cache register is the
+coprocessor number (bits 16 and up) and the index. Codes are unique among all
 registers that QEMU migrates and that are not plain CPU state.
 """
 
@@ -32,8 +32,8 @@ COPROC_SYSREG = 0x13
 COPROC_FIRMWARE = 0x14
 COPROC_SVE = 0x15
 COPROC_BITMAP = 0x16
-#: Of patches that give guests SME: ZA, ZT0 and the vector lengths. No released
-#: kernel has it.
+#: SME's ZA, ZT0 and vector lengths, in patches that give guests SME. No
+#: released kernel has it.
 COPROC_SME = 0x17
 _NOT_BY_NUMBER = (COPROC_CORE, COPROC_SVE, COPROC_SME)
 
@@ -64,9 +64,9 @@ def ccsidr(csselr: int) -> int:
 def code_of(kvm_id: int) -> int | None:
     """Return the code of a KVM register id, None for CPU state.
 
-    None is what QEMU does not migrate by number: the core registers and
-    the SVE registers (``kvm_arm_reg_syncs_via_cpreg_list``), and those of
-    SME, which like these are wider than 64 bits.
+    CPU state is what QEMU does not migrate by number: the core registers and
+    the SVE registers (``kvm_arm_reg_syncs_via_cpreg_list``), and the registers
+    of SME, which are also wider than 64 bits.
     """
     coproc = kvm_id >> 16 & 0xFFF
     if coproc in _NOT_BY_NUMBER:
@@ -89,8 +89,8 @@ class Rule(enum.Enum):
     """How KVM judges a field that userspace may write.
 
     Source: ``enum ftr_type`` and ``arm64_ftr_safe_value`` in
-    ``arch/arm64/kernel/cpufeature.c``. EQUAL is a field that the kernel's
-    table does not have, and what every field is while it is not writable.
+    ``arch/arm64/kernel/cpufeature.c``. EQUAL is the rule of a field that the
+    kernel's table does not have, and of every field that is not writable.
     """
 
     # Members are singletons; Enum would hash their names, in Python.
@@ -104,7 +104,7 @@ class Rule(enum.Enum):
 
 
 class Judge(enum.Enum):
-    """Which of KVM's checks a write to the register meets."""
+    """The check that KVM makes on a write to the register."""
 
     # Members are singletons; Enum would hash their names, in Python.
     __hash__ = object.__hash__
@@ -140,17 +140,17 @@ class Judge(enum.Enum):
 class Field:
     """One field of a register.
 
-    :ivar name: as the Arm ARM has it
+    :ivar name: its name in the Arm ARM
     :ivar shift: its lowest bit
     :ivar width: in bits
-    :ivar rule: KVM's rule where the field is writable
+    :ivar rule: KVM's rule if the field is writable
     :ivar signed: two's complement, 0xF is -1 (``S_ARM64_FTR_BITS``)
     :ivar safe: the value that rule EXACT accepts
-    :ivar least: a writable field below this is refused (``set_id_*``)
-    :ivar or_zero: 0 is accepted all the same (``set_id_dfr0_el1``)
-    :ivar as_zero: this value is taken for 0 (``set_id_aa64dfr0_el1``)
-    :ivar stale: the host accepts, and ignores, its hardware's value, which
-        it does not show (``set_id_aa64pfr0_el1`` on MPAM)
+    :ivar least: KVM refuses a writable field below this (``set_id_*``)
+    :ivar or_zero: KVM accepts 0 even so (``set_id_dfr0_el1``)
+    :ivar as_zero: KVM reads this value as 0 (``set_id_aa64dfr0_el1``)
+    :ivar stale: KVM hides the hardware's value from guests, but accepts and
+        ignores it when written (``set_id_aa64pfr0_el1`` on MPAM)
     """
 
     name: str
@@ -169,7 +169,7 @@ class Field:
         object.__setattr__(self, 'mask', (1 << self.width) - 1 << self.shift)
 
     def raw(self, value: int) -> int:
-        """Return this field of a register's value, as it is encoded."""
+        """Return this field of a register's value, not sign extended."""
         return value >> self.shift & (1 << self.width) - 1
 
     def of(self, value: int) -> int:
@@ -188,8 +188,8 @@ class Field:
 class Register:
     """One register: its name, code, fields, and the check KVM makes.
 
-    Each is one entry of a table and equals only itself: hashing all its
-    fields would cost more than comparing them.
+    Each is one entry of a table and equals only itself, because hashing all
+    its fields would cost more than comparing them.
     """
 
     name: str
@@ -198,7 +198,7 @@ class Register:
     judge: Judge = Judge.FEATURES
 
     def field(self, name: str) -> Field:
-        """Return a field by name. :raises KeyError: if there is none."""
+        """Return a field by name. :raises KeyError: if it does not exist."""
         for field in self.fields:
             if field.name == name:
                 return field

@@ -12,10 +12,10 @@
 
 """What an operator can do about a finding.
 
-`CANDIDATES` has the remedies of each cause, the one that changes least
-first. Whether one helps is read off both records (`_HELPS`): which side has
-to change, and that it is not so already. A remedy that is not in `_HELPS`
-helps always.
+`CANDIDATES` has the remedies of each cause. The remedy that changes least
+comes first. `_HELPS` decides from both records whether a remedy helps: it must
+be for the side that has to change, and not be done already. A remedy that is
+not in `_HELPS` always helps.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ import enum
 
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.finding import Finding
+from nova_arm_migrate.core.finding import MAY_USE
 from nova_arm_migrate.core.finding import Pair
 from nova_arm_migrate.core.incoming import tolerated
 from nova_arm_migrate.core.profile import Guest
@@ -30,7 +31,7 @@ from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.rules import cache_is_fine
-from nova_arm_migrate.core.rules import makes_up_caches
+from nova_arm_migrate.core.rules import invents_caches
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import special
 from nova_arm_migrate.core.tables import writable
@@ -40,70 +41,70 @@ from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 
 
 class Remedy(enum.Enum):
-    """Something to do, in the words that an operator reads."""
+    """What to do, in the words that an operator reads."""
 
     UPDATE_QEMU = (
         "update the destination's QEMU ({host_qemu}) to"
         f' {TOLERANT_SINCE[0]}.{TOLERANT_SINCE[1]} or newer, which'
-        ' drops what is missing'
+        ' drops missing registers'
     )
     UPDATE_KERNEL = (
         "update the destination's kernel ({host_kernel}) to"
-        " that of the guest's first host ({guest_kernel}) or"
+        " the version of the guest's first host ({guest_kernel}) or"
         ' newer'
     )
     UPDATE_KERNEL_FOR_FIELD = (
         "update the destination's kernel ({host_kernel}) to"
-        f' {writable.KERNEL[0]}.{writable.KERNEL[1]} or newer, which lets a'
-        ' guest differ there'
+        f' {writable.KERNEL[0]}.{writable.KERNEL[1]} or newer, which makes'
+        ' this field writable'
     )
     UPDATE_KERNEL_FOR_CACHES = (
         "update the destination's kernel ({host_kernel}) to 6.3 or newer,"
-        ' which lets descriptions of caches differ'
+        ' which accepts other cache descriptions'
     )
     KVM_MODE = (
         'boot both hosts in the same mode (kvm-arm.mode on the'
         " kernel's command line)"
     )
     HOST_SETTINGS = (
-        "look at the destination's firmware settings and kernel"
-        ' command line: the cores are the same and its kernel is'
-        ' not older, so something there hides it'
+        "check the destination's firmware settings and kernel"
+        ' command line: one of them hides it, because the cores are'
+        ' the same and the kernel is not older'
     )
     UPDATE_FIRMWARE = (
         "update the destination's firmware or kernel, so that"
         ' it has the mitigation'
     )
     REBOOT_UPDATED = (
-        "update the kernel and firmware of the guest's host as"
-        " far as the destination's, which knows that these cores"
-        ' are affected, and hard-reboot the guest there'
+        "update the kernel and firmware of the guest's host to the"
+        " destination's versions, which know that these cores are"
+        ' affected, and hard-reboot the guest there'
     )
     FEATURE_OFF = (
         'switch {feature} off for the guest ({how}) and hard-reboot it'
     )
     SHORTER_VECTORS = (
-        'switch the other vector lengths off for the guest'
-        ' ([libvirt] cpu_model_extra_flags = -sve{length} and'
-        ' the like) and hard-reboot it'
+        'switch vector lengths of {length} bits and more off for the'
+        ' guest ([libvirt] cpu_model_extra_flags = -sve{length} and so'
+        ' on) and hard-reboot it'
     )
     STEAL_TIME = (
-        'boot the destination with a kernel that accounts for the'
-        ' time tasks wait (CONFIG_SCHEDSTATS), which KVM needs for'
-        ' steal time'
+        'boot the destination with a kernel that measures how long'
+        ' tasks wait (CONFIG_SCHEDSTATS), which KVM needs for steal'
+        ' time'
     )
     TRIAL = (
-        'let the destination try it: with [arm_migrate] trial on and'
-        ' /dev/kvm open to nova-compute there, or by nova-arm-migrate'
-        ' trial'
+        'run a trial on the destination: set [arm_migrate] trial = true'
+        ' there and let nova-compute open /dev/kvm, or run'
+        ' nova-arm-migrate trial'
     )
     SAME_CORES = (
-        'choose a destination with the same cores, the revision included'
+        'choose a destination with the same cores of the same revision'
     )
     SAME_VALUE = 'choose a destination with the same value'
     ONE_KIND = (
-        'leave only cores of one kind online on that host, and'
-        ' hard-reboot the guest if that is where it started'
+        'keep only cores of one kind online on that host, and'
+        ' hard-reboot the guest if it started there'
     )
     MORE_ADDRESSES = 'choose a destination with at least {guest} address bits'
     AS_LARGE_PAGES = (
@@ -112,16 +113,16 @@ class Remedy(enum.Enum):
     SAME_GIC = 'choose a destination that emulates a GICv{guest}'
     RECORD_GUEST = (
         'hard-reboot the guest on a host with nova-arm-migrate,'
-        ' which writes its record anew'
+        ' which then writes a new record of the guest'
     )
     RECORD_HOST = (
-        'see to it that nova-arm-migrate runs on that host and can'
-        ' read this there (its nova-compute log says why it could'
-        ' not)'
+        'make sure that nova-arm-migrate runs on that host and can'
+        ' read this there (the nova-compute log there says why it'
+        ' could not)'
     )
     COLD = (
-        'cold-migrate the guest to the destination, where it starts with'
-        ' what that host has'
+        'cold-migrate the guest to the destination: it starts there with'
+        " that host's values"
     )
 
     def text(self, finding: Finding) -> str:
@@ -130,7 +131,7 @@ class Remedy(enum.Enum):
         feature = _feature(finding)
         return self.value.format(
             name=finding.name,
-            guest=finding.shown(finding.guest).removeprefix('perhaps '),
+            guest=finding.shown(finding.guest).removeprefix(MAY_USE),
             host=finding.shown(finding.host),
             guest_kernel=(pair and pair.guest.kernel) or 'its version',
             host_kernel=(pair and pair.host.kernel) or 'its version',
@@ -204,14 +205,15 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
         Remedy.FEATURE_OFF,
         Remedy.COLD,
     ),
-    Cause.PASSED_VECTORS: (Remedy.COLD,),
+    Cause.VISITED_VECTORS: (Remedy.COLD,),
+    Cause.VISITED_WIDE_VECTORS: (Remedy.SHORTER_VECTORS,),
     Cause.WIDE_VECTORS: (Remedy.SHORTER_VECTORS,),
     Cause.SME: (),
     Cause.TIMER: (Remedy.SAME_VALUE, Remedy.COLD),
     Cause.CACHE_ZERO: (Remedy.SAME_VALUE, Remedy.COLD),
     Cause.MEMORY: (Remedy.MORE_ADDRESSES,),
     Cause.WINDOWS: (Remedy.MORE_ADDRESSES, Remedy.COLD),
-    Cause.PASSED_WINDOWS: (Remedy.MORE_ADDRESSES, Remedy.COLD),
+    Cause.VISITED_WINDOWS: (Remedy.MORE_ADDRESSES, Remedy.COLD),
     Cause.MEMORY_UNKNOWN: (),
     Cause.SMALLER_PAGES: (Remedy.AS_LARGE_PAGES, Remedy.COLD),
     Cause.LARGER_PAGES: (),
@@ -235,9 +237,9 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
 
 
 def remedies(finding: Finding) -> tuple[Remedy, ...]:
-    """Return what helps, the remedy that changes least first.
+    """Return the remedies that help; the one that changes least is first.
 
-    :param finding: without a pair, all that may help are returned
+    :param finding: if it has no pair, all remedies that may help are returned
     """
     candidates = CANDIDATES[finding.cause]
     pair = finding.pair
@@ -249,13 +251,13 @@ def remedies(finding: Finding) -> tuple[Remedy, ...]:
         if remedy not in _HELPS or _HELPS[remedy](finding, pair)
     ]
     if len(helps) > 2 and Remedy.SAME_VALUE in helps:
-        # Nothing has to be said of other hosts where this one can change.
+        # If this destination can change, no other host is needed.
         helps.remove(Remedy.SAME_VALUE)
     return tuple(helps)
 
 
 def _same_cores(pair: Pair) -> bool:
-    """Whether both sides have the same core: else nothing else helps."""
+    """Whether both sides have the same core. If not, little else helps."""
     return all(
         pair.guest.values.read(register.code)
         == pair.host.values.read(register.code)
@@ -272,13 +274,13 @@ def _field(finding: Finding) -> Field | None:
     if finding.code is None or not finding.field:
         return None
     if finding.code == ICC_CTLR_EL1.code:
-        # No register of the vCPU: KVM has it behind the GIC's own device.
+        # It is not a vCPU register: KVM gives it through the GIC's device.
         return ICC_CTLR_EL1.field(finding.field)
     return register_of(finding.code).field(finding.field)
 
 
 def _feature(finding: Finding) -> str:
-    """The vCPU feature that a finding belongs to; empty if to none."""
+    """The vCPU feature that a finding belongs to; empty if there is none."""
     if finding.cause is Cause.SVE_LENGTHS:
         return 'sve'
     if finding.cause is Cause.COUNTERS:
@@ -291,10 +293,21 @@ def _feature(finding: Finding) -> str:
     return ''
 
 
+#: Causes that are about lengths which QEMU does not migrate.
+_TOO_WIDE = (Cause.WIDE_VECTORS, Cause.VISITED_WIDE_VECTORS)
+
+
+def _may_use(finding: Finding, guest: Guest) -> tuple[int, ...]:
+    """The vector lengths of the guest that a finding is about."""
+    if finding.cause is Cause.VISITED_WIDE_VECTORS:
+        return guest.sve_visited or ()
+    return guest.sve_lengths or ()
+
+
 def _lacks_vectors(finding: Finding, guest: Guest) -> list[int]:
-    """Which of the guest's vector lengths are in the way."""
-    lengths = guest.sve_lengths or ()
-    if finding.cause is Cause.WIDE_VECTORS:
+    """The guest's vector lengths that prevent the move."""
+    lengths = _may_use(finding, guest)
+    if finding.cause in _TOO_WIDE:
         return [bits for bits in lengths if bits > int(finding.host or 0)]
     there = finding.pair.host.sve_lengths if finding.pair else ()
     common = 0
@@ -312,7 +325,7 @@ def _first_length_off(finding: Finding) -> str:
     return str(lengths[0]) if lengths else 'LENGTH'
 
 
-# What each remedy needs to help.
+# The conditions under which each remedy helps.
 
 
 def _update_qemu(finding: Finding, pair: Pair) -> bool:
@@ -350,7 +363,7 @@ def _update_kernel_for_caches(finding: Finding, pair: Pair) -> bool:
     return (
         _same_cores(pair)
         and not _update_kernel(finding, pair)
-        and makes_up_caches(pair.host) is False
+        and invents_caches(pair.host) is False
         and _older(pair.host.kernel, (6, 3))
         and cache_is_fine(code, pair.guest.values.read(code), pair.host)
     )
@@ -382,7 +395,7 @@ def _reboot_updated(finding: Finding, pair: Pair) -> bool:
 
 
 def _not_affected(finding: Finding) -> bool:
-    """Whether the guest was told that its cores are not affected."""
+    """Whether the guest's value says that its cores are not affected."""
     most = (
         special.WORKAROUND_2_NOT_REQUIRED
         if finding.code == special.WORKAROUND_2
@@ -403,15 +416,12 @@ def _feature_off(finding: Finding, pair: Pair) -> bool:
 
 
 def _shorter_vectors(finding: Finding, pair: Pair) -> bool:
-    lengths = pair.guest.sve_lengths or ()
+    lengths = _may_use(finding, pair.guest)
     off = _lacks_vectors(finding, pair.guest)
     return (
         _same_cores(pair)
         and 0 < len(off) < len(lengths)
-        and (
-            finding.cause is Cause.WIDE_VECTORS
-            or pair.host.sve_lengths is not None
-        )
+        and (finding.cause in _TOO_WIDE or pair.host.sve_lengths is not None)
     )
 
 

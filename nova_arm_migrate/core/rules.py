@@ -12,9 +12,9 @@
 
 """KVM's rule: one register's value against one host.
 
-`JUDGES` has one function for each check that KVM makes; each takes the
-register, the guest's value and the host, and returns what it would refuse.
-None is asked about a value that equals the host's: KVM accepts that always.
+`JUDGES` has one function for each check that KVM makes. Each takes the
+register, the guest's value and the host, and returns what KVM would refuse. It
+is not called for a value that equals the host's: KVM always accepts that.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ _CTR = next(
     if register.code == CTR_EL0
 )
 _IDC = _CTR.field('IDC')
-#: By CSSELR_EL1.InD: of data and unified caches, of instruction caches.
+#: By CSSELR_EL1.InD: data and unified caches, then instruction caches.
 _LEAST_LINE = _CTR.field('DminLine'), _CTR.field('IminLine')
 _NO_MASKS = Values()
 _ALL_BITS = (1 << 64) - 1
@@ -77,18 +77,18 @@ def accepts(field: Field, value: int, limit: int) -> bool:
 
 
 def _too_low(field: Field, value: int) -> bool:
-    """Whether a field has a least value, and this is less."""
+    """Whether the field has a least value and this one is below it."""
     if not field.least or (field.or_zero and value == 0):
         return False
     return value < field.least
 
 
 def expects(field: Field, value: int, limit: int, mask: int) -> bool:
-    """Whether the tables expect KVM to take a field.
+    """Whether KVM accepts a field, according to the tables.
 
     :param value: of the whole register, as the guest has it
     :param limit: of the whole register, as the host has it
-    :param mask: what the host lets be written of the register
+    :param mask: the bits of the register that are writable on the host
     """
     has, offers = _taken_for(field, value), field.of(limit)
     return has == offers or (
@@ -97,7 +97,7 @@ def expects(field: Field, value: int, limit: int, mask: int) -> bool:
 
 
 def _taken_for(field: Field, value: int) -> int:
-    """What KVM takes a field for."""
+    """The value that KVM reads a field as."""
     has = field.of(value)
     return 0 if has == field.as_zero else has
 
@@ -114,12 +114,12 @@ _REFUSAL = {
 def check_features(
     register: Register, value: int, host: Host
 ) -> list[Finding]:
-    """An ID register, as arm64_check_features() does it.
+    """Check an ID register as arm64_check_features() does.
 
-    Only fields that differ are looked at: KVM accepts the others whatever
-    their rule is. Without the masks of the host's kernel, what would pass
-    if it were writable can't be judged. What the host's KVM answered when
-    it was tried there goes before all that the tables say.
+    Only fields that differ are checked: KVM accepts the others under every
+    rule. If the masks of the host's kernel are not known, a field that would
+    be accepted if it were writable can't be judged. If the probe has tried a
+    field on the host, KVM's answer decides, not the tables.
     """
     masks, tried = host.writable, host.tried
     limit = host.values.read(register.code)
@@ -151,13 +151,13 @@ def _refused(
     why: str,
     answers: tuple[Answer, ...] | None,
 ) -> tuple[Finding, ...]:
-    """Return what of a register's value a host refuses, field by field.
+    """Return the fields of a register's value that a host refuses.
 
-    Remembered, because a fleet has few distinct values of each register.
+    Cached, because a fleet has few distinct values of each register.
 
-    :param mask: what is writable, None if that is not known
-    :param why: why it isn't
-    :param answers: KVM's own, None if it was not asked
+    :param mask: the writable bits, None if they are not known
+    :param why: the reason why they are not known
+    :param answers: KVM's own answers, None if the probe did not try any
     """
     writable = _ALL_BITS if mask is None else mask
     rest = value ^ limit
@@ -227,7 +227,7 @@ def _refused(
 def check_features_32bit(
     register: Register, value: int, host: Host
 ) -> list[Finding]:
-    """An AArch32 ID register: writes are ignored without 32-bit EL0.
+    """Check an AArch32 ID register: without 32-bit EL0, writes are ignored.
 
     Source: aa32_id_visibility(), REG_USER_WI.
     """
@@ -237,7 +237,7 @@ def check_features_32bit(
 def check_implementation(
     register: Register, value: int, host: Host
 ) -> list[Finding]:
-    """MIDR_EL1, REVIDR_EL1, AIDR_EL1, as set_imp_id_reg() does it."""
+    """Check MIDR_EL1, REVIDR_EL1, AIDR_EL1 as set_imp_id_reg() does."""
     limit = host.values.read(register.code)
     if _qemu_writes_implementation(host):
         mask = (host.writable or _NO_MASKS).read(register.code)
@@ -273,13 +273,13 @@ def _qemu_writes_implementation(host: Host) -> bool:
 
 
 def check_cache(register: Register, value: int, host: Host) -> list[Finding]:
-    """CLIDR_EL1, CCSIDR_EL1: set_clidr(), set_ccsidr() since Linux 6.3."""
+    """Check CLIDR_EL1, CCSIDR_EL1: set_clidr(), set_ccsidr(), Linux 6.3."""
     fine = cache_is_fine(register.code, value, host)
-    made_up = makes_up_caches(host)
-    if fine and made_up:
+    invented = invents_caches(host)
+    if fine and invented:
         return []
     cause, severity = Cause.CACHE, Severity.BLOCKS
-    if fine and made_up is None:
+    if fine and invented is None:
         cause, severity = Cause.CACHE_UNKNOWN, Severity.UNKNOWN
     return [
         Finding(
@@ -296,7 +296,7 @@ def check_cache(register: Register, value: int, host: Host) -> list[Finding]:
 
 
 def cache_is_fine(code: int, value: int, host: Host) -> bool:
-    """Whether a KVM that makes caches up takes a description of one.
+    """Whether a KVM that invents caches accepts a description of one.
 
     :param code: of CLIDR_EL1 or of a CCSIDR_EL1
     """
@@ -315,14 +315,14 @@ def cache_is_fine(code: int, value: int, host: Host) -> bool:
     )
 
 
-def makes_up_caches(host: Host) -> bool | None:
-    """Whether the host's KVM shows made-up caches, and lets them differ.
+def invents_caches(host: Host) -> bool | None:
+    """Whether the host's KVM invents caches, and accepts other ones.
 
-    The probe tries it. Of a record without tries the list of registers
-    tells. A KVM that makes caches up lists CCSIDR_EL1 for all values of
-    CSSELR_EL1 (``write_demux_regids`` since commit 7af0c2534f4c of Linux
-    6.3). One that shows the hardware's caches lists those that exist
-    (``is_valid_cache``), which are never all, and takes no other
+    The probe tries it. For a record in which it was not tried, the list of
+    registers decides. A KVM that invents caches lists CCSIDR_EL1 for all
+    values of CSSELR_EL1 (``write_demux_regids`` since commit 7af0c2534f4c of
+    Linux 6.3). A KVM that shows the hardware's caches lists those that exist
+    (``is_valid_cache``), which are never all, and accepts no other
     description.
 
     :returns: None if neither is recorded
@@ -337,10 +337,10 @@ def makes_up_caches(host: Host) -> bool | None:
 def check_psci_version(
     register: Register, value: int, host: Host
 ) -> list[Finding]:
-    """PSCI_VERSION: one that the destination knows.
+    """Check PSCI_VERSION: the destination must support it.
 
-    KVM knows 0.2 and every 1.x up to the one that it gives by default; 0.1
-    is for vCPUs without PSCI_0_2, which QEMU never makes.
+    KVM supports 0.2 and every 1.x up to its default; 0.1 is for vCPUs without
+    PSCI_0_2, which QEMU never makes.
     """
     limit = host.values.read(register.code)
     if value == special.PSCI_0_2 or special.PSCI_1_0 <= value < limit:
@@ -360,7 +360,7 @@ def check_psci_version(
 
 
 def check_level(register: Register, value: int, host: Host) -> list[Finding]:
-    """SMCCC_ARCH_WORKAROUND_1 and _3: at most the host's level."""
+    """Check SMCCC_ARCH_WORKAROUND_1 and _3: at most the host's level."""
     limit = host.values.read(register.code)
     return [] if value < limit else _level(register, value, limit)
 
@@ -368,7 +368,7 @@ def check_level(register: Register, value: int, host: Host) -> list[Finding]:
 def check_level_workaround_2(
     register: Register, value: int, host: Host
 ) -> list[Finding]:
-    """SMCCC_ARCH_WORKAROUND_2: 0 and 1 are one level, 2 and 3 the other."""
+    """Check SMCCC_ARCH_WORKAROUND_2: levels are 0 and 1, and 2 and 3."""
     limit = host.values.read(register.code)
     level = special.WORKAROUND_2_LEVEL.of(value)
     enabled = special.WORKAROUND_2_ENABLED.of(value)
@@ -400,7 +400,7 @@ def _level(register: Register, value: int, limit: int) -> list[Finding]:
 
 
 def check_bitmap(register: Register, value: int, host: Host) -> list[Finding]:
-    """Hypercall bitmaps: no bit that the host lacks."""
+    """Check a hypercall bitmap: it must have no bit that the host lacks."""
     limit = host.values.read(register.code)
     if host.hypercalls is not None:
         limit |= host.hypercalls.read(register.code)
@@ -425,7 +425,7 @@ def check_bitmap(register: Register, value: int, host: Host) -> list[Finding]:
 def check_counters(
     register: Register, value: int, host: Host
 ) -> list[Finding]:
-    """PMCR_EL0.N: set_pmcr() drops counters it lacks, without an error."""
+    """Check PMCR_EL0.N: set_pmcr() drops missing counters without error."""
     limit = special.PMCR_N.of(host.values.read(register.code))
     has = special.PMCR_N.of(value)
     if has <= limit:
@@ -444,7 +444,7 @@ def check_counters(
 
 
 def check_slots(register: Register, value: int, host: Host) -> list[Finding]:
-    """PMMIR_EL1, as set_pmmir() does it since Linux 7.3: 0 or the host's."""
+    """Check PMMIR_EL1 as set_pmmir() does, Linux 7.3: 0 or the host's."""
     if not value:
         return []
     return [
@@ -462,7 +462,7 @@ def check_slots(register: Register, value: int, host: Host) -> list[Finding]:
 
 
 def accept_state(register: Register, value: int, host: Host) -> list[Finding]:
-    """State of the running guest: any value goes."""
+    """Accept the state of the running guest, whatever its value is."""
     return []
 
 

@@ -10,12 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A host's profile to Placement traits.
+"""A host's Placement traits, from its profile.
 
-A trait says what a *guest* gets on the host, so all but two are read from
-the registers that KVM shows a guest, not from the host's own HWCAPs, which
-also name what KVM hides. The two, event stream and ID register emulation,
-are the kernel's and no register shows them.
+A trait says what a *guest* gets on the host. All traits but two therefore come
+from the registers that KVM shows a guest, not from the host's own HWCAPs,
+which also name what KVM hides. The two exceptions are the event stream and the
+emulation of ID registers: the kernel provides them, and no register shows
+them.
 """
 
 import re
@@ -27,7 +28,7 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.tables.aarch64_id import AARCH64_ID_REGISTERS
 
-#: Every trait of ours that os-traits does not have begins so.
+#: The prefix of our own traits, which os-traits does not have.
 CUSTOM_PREFIX = 'CUSTOM_ARM64_'
 STANDARD_PREFIX = 'HW_CPU_AARCH64_'
 
@@ -36,7 +37,7 @@ _HWCAP_CPUID = 1 << 11
 
 
 class _Needs(NamedTuple):
-    """A trait is set where a field reaches a value."""
+    """A trait, and the least value of a field that sets it."""
 
     trait: str
     register: str
@@ -44,8 +45,8 @@ class _Needs(NamedTuple):
     least: int
 
 
-#: Arm ARM, D24.2, and arch/arm64/kernel/cpufeature.c (arm64_elf_hwcaps) for
-#: which value of a field is which name.
+#: Which value of a field has which name: Arm ARM, D24.2, and
+#: arm64_elf_hwcaps in arch/arm64/kernel/cpufeature.c.
 _STANDARD = (
     _Needs('FP', 'ID_AA64PFR0_EL1', 'FP', 0),
     _Needs('FPHP', 'ID_AA64PFR0_EL1', 'FP', 1),
@@ -101,7 +102,7 @@ _CUSTOM = (
     _Needs('SVEI8MM', 'ID_AA64ZFR0_EL1', 'I8MM', 1),
 )
 
-#: Names that `_names` gives, CUSTOM_PREFIX left out, but for those of cores.
+#: Names from `_names`, without CUSTOM_PREFIX, except those of known cores.
 _NUMBERED = re.compile(
     r'PAUTH|PMU|MTE|WRITABLE_ID_REGISTERS|SVE_\d+|GICV\d+|PAGE_\d+K'
     r'|MIDR_[0-9A-F]{8,16}'
@@ -115,8 +116,8 @@ _REGISTERS = {register.name: register for register in AARCH64_ID_REGISTERS}
 def host_traits(host: Host) -> frozenset[str]:
     """Return the traits of a host, those of os-traits and our own.
 
-    A host whose registers could not be read has none of those that stand
-    for a register.
+    A host whose registers could not be read has none of the traits that come
+    from registers.
     """
     traits = set()
     if host.values:
@@ -134,9 +135,9 @@ def host_traits(host: Host) -> frozenset[str]:
 
 
 def is_generated(trait: str) -> bool:
-    """Whether `host_traits` can give this trait to some host.
+    """Whether `host_traits` can return this trait for some host.
 
-    Others, an operator's own among them, are not for us to remove.
+    We never remove other traits, which include an operator's own.
     """
     if trait.startswith(STANDARD_PREFIX):
         return trait.removeprefix(STANDARD_PREFIX) in _STANDARD_NAMES
@@ -153,7 +154,7 @@ def _holds(needs: _Needs, host: Host) -> bool:
 
 
 def _names(host: Host) -> set[str]:
-    """Our own traits that are named by a number or a model."""
+    """Our own traits that have a number or a model in their name."""
     names = {feature.upper() for feature in host.features & {'pauth', 'pmu'}}
     names |= {f'SVE_{bits}' for bits in host.sve_lengths or ()}
     names |= {f'GICV{version}' for version in host.gic or ()}

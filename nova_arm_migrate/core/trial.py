@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The trial's word on a report.
+"""Apply the results of a trial to a report.
 
-Writing a guest's registers to a scratch vCPU of the destination is exactly
-what QEMU will do there, so what KVM answers outranks the static rule, in
-both directions. What a trial can't see (`hazards`) stays as it was.
+A trial writes a guest's registers to a scratch vCPU of the destination, as
+QEMU will do there. KVM's answers therefore outrank the static rule, in both
+directions. What a trial can't see (`hazards`) is not changed.
 """
 
 from collections.abc import Collection
@@ -37,18 +37,19 @@ from nova_arm_migrate.core.verdict import report
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trial:
-    """The result of a trial.
+    """The results of writing a guest's registers to a scratch vCPU.
 
-    :ivar ran: whether the trial was done; if not, the other attributes have
-        no meaning
-    :ivar why_not: the reason in one line; empty if the trial was done
+    :ivar ran: whether the writes were made; if not, the attributes below have
+        no meaning, except ``why_not``
+    :ivar why_not: why they were not made, in one line; empty if they were
     :ivar refused: (register code, name of the errno), in the order of the
         writes; each would fail the load in QEMU
-    :ivar missing: codes of registers that the guest has and this host has
-        not, and that the QEMU here does not drop; each would fail the load
-    :ivar unjudged: missing ones that the QEMU here may drop or not: its
-        version is not known, or what that one does
-    :ivar written: how many registers were written, refused ones included
+    :ivar missing: codes of registers that the guest has, this host lacks, and
+        the QEMU here does not drop; each would fail the load
+    :ivar unjudged: codes of missing registers of which it is not known whether
+        the QEMU here drops them: QEMU's version is not known, or what this
+        version does
+    :ivar written: how many registers were written, with the refused ones
     """
 
     ran: bool = True
@@ -73,7 +74,7 @@ class Disagreement:
     """The rule and the trial differ on a register.
 
     :ivar register: its name
-    :ivar static: what the rule says; trial: what KVM did
+    :ivar static: the rule's answer; trial: KVM's answer
     """
 
     register: str
@@ -82,10 +83,10 @@ class Disagreement:
 
 
 def before_trial(static: Report, options: Options = Options()) -> Report:
-    """Return what is left of a report when a trial settles what it can.
+    """Return the report without the findings that a trial settles.
 
-    Where the verdict of what is left is not COMPATIBLE, no trial makes it
-    so, but for one that contradicts the rule.
+    If its verdict is not COMPATIBLE, a trial can make it COMPATIBLE only by
+    contradicting the rule.
 
     :param static: what `compare` said
     :param options: those that ``static`` was made with
@@ -110,13 +111,13 @@ def with_trial(
     options: Options = Options(),
     host: Host | None = None,
 ) -> tuple[Report, tuple[Disagreement, ...]]:
-    """Return the report with the trial's answers, and where they differ.
+    """Return the report with the trial's answers, and the disagreements.
 
     :param static: what `compare` said
     :param refused: register code to the name of the errno
     :param missing: codes of registers that the guest has, the destination
-        has not, and QEMU does not drop
-    :param unjudged: codes on which the trial can't say
+        lacks, and QEMU does not drop
+    :param unjudged: codes of registers that the trial could not judge
     :param options: those that ``static`` was made with
     :param host: the destination's record, for remedies
     """
@@ -135,7 +136,7 @@ def with_trial(
         ]
         if refuses:
             judged.update(refuses)
-            # What the rule could not judge, or only noted, KVM has refused.
+            # KVM refuses it, even if the rule made it unknown or a note.
             findings.append(
                 _of(finding, refuses)._replace(severity=Severity.BLOCKS)
             )
@@ -194,7 +195,7 @@ def with_trial(
 
 
 def _of(finding: Finding, codes: list[int]) -> Finding:
-    """Return a finding as it is of some of its registers only."""
+    """Return a finding that is about some of its registers only."""
     if len(codes) == len(finding.codes):
         return finding
     return finding._replace(

@@ -11,13 +11,13 @@
 # under the License.
 
 
-"""What KVM answered when a host's probe wrote values to it.
+"""KVM's answers to the values that a host's probe wrote.
 
-The tables say what KVM's rule is for a field; kernels depart from it. They
-take a value that they once showed by mistake, and ignore it
-(``set_id_aa64pfr0_el1`` on MPAM), or take one that no CPU has. The probe
-writes every value of every field, and a host's record keeps the fields where
-KVM did not do what the tables say.
+The tables have KVM's rule for each field, but some kernels deviate from it.
+They accept and ignore a value that they once showed by mistake
+(``set_id_aa64pfr0_el1`` on MPAM), or accept a value that no CPU has. The probe
+writes every value of every field. A host's record keeps the fields in which
+KVM's answers differ from the tables.
 """
 
 from collections.abc import Iterable
@@ -27,18 +27,18 @@ from typing import NamedTuple
 from nova_arm_migrate.core.frozen import ByCode
 from nova_arm_migrate.core.registers import Field
 
-#: Bits of the widest field that is tried: 64 values fit in one word.
+#: Width of the widest field that is tried, in bits: 64 values fit in a word.
 WIDEST = 6
 
 
 class Answer(NamedTuple):
-    """KVM's answers to all values of one field, all others as they were.
+    """KVM's answers to all values of one field; other fields are unchanged.
 
     :ivar shift: the field's lowest bit; width: in bits
-    :ivar accepted: bit n stands for value n: KVM takes it. The value that
-        the field has on the host is always among them
-    :ivar ignored: likewise: KVM takes it, and shows the host's own value
-        afterwards
+    :ivar accepted: bit n is set if KVM accepts the value n. The bit of the
+        host's own value is always set
+    :ivar ignored: bit n is set if KVM accepts the value n, but shows the
+        host's own value afterwards
     """
 
     shift: int
@@ -51,11 +51,11 @@ class Answer(NamedTuple):
         return self.shift == field.shift and self.width == field.width
 
     def accepts(self, field: Field, value: int) -> bool:
-        """Whether KVM takes the field as a register's value has it."""
+        """Whether KVM accepts this field of a register's value."""
         return bool(self.accepted >> field.raw(value) & 1)
 
     def ignores(self, field: Field, value: int) -> bool:
-        """Whether KVM takes the field and shows the host's own instead."""
+        """Whether KVM accepts the field, but then shows the host's own."""
         return bool(self.ignored >> field.raw(value) & 1)
 
 
@@ -70,7 +70,7 @@ def answer_on(field: Field, answers: Iterable[Answer]) -> Answer | None:
 class Tried(ByCode[tuple[Answer, ...]]):
     """The answers by register code.
 
-    A field without an answer is one where KVM does what the tables say.
+    For a field without an answer, KVM does what the tables say.
     """
 
     __slots__ = ()
@@ -86,14 +86,14 @@ class Tried(ByCode[tuple[Answer, ...]]):
         )
 
     def of(self, code: int) -> tuple[Answer, ...]:
-        """Return the answers on one register, none if there are none."""
+        """Return the answers on one register; empty if there are none."""
         return self._items.get(code, ())
 
     def without(self, bits: Mapping[int, int]) -> 'Tried':
-        """Return what holds for a vCPU whose limits differ in some bits.
+        """Return the answers that hold if a vCPU's limits differ in bits.
 
-        :param bits: register code to those bits. An answer on a field that
-            has one of them was given for another limit
+        :param bits: those bits, by register code. An answer on a field with
+            one of them does not hold, because it was for another limit
         """
         if not self._items.keys() & bits.keys():
             return self
@@ -117,16 +117,16 @@ def _mask(answer: Answer) -> int:
 
 
 class Vgic(NamedTuple):
-    """What KVM's interrupt controller of one version is like on a host.
+    """KVM's interrupt controller of one version, on a host.
 
     :ivar version: of the GIC
-    :ivar shown: (register code, value), by code: ID registers of which a
-        machine with this GIC shows another value than `Host.values`
-    :ivar ctlr: ICC_CTLR_EL1 of a new vCPU; None where there is none
-    :ivar distributor: GICD_IIDR; redistributor: GICR_IIDR, None where there
-        is none
-    :ivar revisions: bit n stands for revision n: what GICD_IIDR.Revision may
-        be written as; None if it was not tried
+    :ivar shown: (register code, value), by code: ID registers whose value, on
+        a machine with this GIC, differs from `Host.values`
+    :ivar ctlr: ICC_CTLR_EL1 of a new vCPU; None if there is none
+    :ivar distributor: GICD_IIDR; redistributor: GICR_IIDR; None if there is
+        none
+    :ivar revisions: bit n is set if revision n can be written to
+        GICD_IIDR.Revision; None if it was not tried
     """
 
     version: int
@@ -137,5 +137,5 @@ class Vgic(NamedTuple):
     revisions: int | None = None
 
     def of_guest(self) -> 'Vgic':
-        """Return what a guest's record keeps of its host's GIC."""
+        """Return the part of its host's GIC that a guest's record keeps."""
         return self._replace(shown=(), revisions=None)

@@ -28,7 +28,7 @@ class Values(ByCode[int]):
         super().__init__(items or {})
 
     def read(self, code: int) -> int:
-        """Return a register's value, 0 where none is kept."""
+        """Return a register's value, 0 if there is none."""
         return self._items.get(code, 0)
 
 
@@ -37,8 +37,8 @@ class Core:
     """The cores of a host that share one implementation.
 
     :ivar midr: MIDR_EL1
-    :ivar revidr: REVIDR_EL1, None where the kernel does not show it
-    :ivar aidr: AIDR_EL1, likewise
+    :ivar revidr: REVIDR_EL1, None if the kernel does not show it
+    :ivar aidr: AIDR_EL1, None if the kernel does not show it
     :ivar cpus: which CPUs, as the kernel writes lists: ``0-3,8``
     """
 
@@ -51,7 +51,7 @@ class Core:
 def several_kinds(cores: Iterable[Core]) -> bool:
     """Whether cores differ in what a guest sees of their implementation.
 
-    A number that the kernel does not show (None) differs from none.
+    A number that the kernel does not show (None) counts as equal to all.
     """
     return any(
         len({number for number in numbers if number is not None}) > 1

@@ -12,10 +12,10 @@
 
 """What a host offers a vCPU with features switched off.
 
-A profile is taken with every feature on. What the same host shows a guest
-without PMU, SVE or pointer authentication follows from it, because KVM
-derives both from the same sanitised registers (``tables.features`` names
-the functions); the lab compares the two on real kernels.
+A host's profile is read with every feature on. It also determines what the
+host shows a guest without PMU, SVE or pointer authentication, because KVM
+derives both from the same sanitised registers (``tables.features`` names the
+functions). The lab compares the two on real kernels.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ from nova_arm_migrate.core.tried import Vgic
 
 
 def with_features_off(host: Host, disabled: frozenset[str]) -> Host:
-    """Return the host as a vCPU with ``disabled`` features sees it.
+    """Return the host as a vCPU without the ``disabled`` features sees it.
 
     :param disabled: as `Guest.disabled`; unknown names are ignored
     """
@@ -69,7 +69,7 @@ def with_features_off(host: Host, disabled: frozenset[str]) -> Host:
 
 
 def _tried(tried: Tried | None, off: list[Feature]) -> Tried | None:
-    """The answers that hold without some features."""
+    """The answers that hold if some features are off."""
     if tried is None:
         return None
     for feature in off:
@@ -80,11 +80,11 @@ def _tried(tried: Tried | None, off: list[Feature]) -> Tried | None:
 def _lengths(
     lengths: tuple[int, ...] | None, disabled: frozenset[str]
 ) -> tuple[int, ...] | None:
-    """Vector lengths that are left: KVM can only cut off the longest ones.
+    """The vector lengths that remain: KVM can only remove the longest ones.
 
-    Source: set_sve_vls() in arch/arm64/kvm/guest.c; QEMU's
-    arm_cpu_sve_finalize() has a length that is switched off take all longer
-    ones along, if the host has it.
+    Source: set_sve_vls() in arch/arm64/kvm/guest.c. If a length that the host
+    has is switched off, QEMU's arm_cpu_sve_finalize() also switches off all
+    longer ones.
     """
     if lengths is None or 'sve' in disabled:
         return lengths if lengths is None else ()
@@ -97,16 +97,18 @@ def _lengths(
 
 
 def longer_vectors(host: Host) -> tuple[str, ...]:
-    """Return the QEMU properties of vector lengths beyond the host's own.
+    """Return the QEMU properties of vector lengths above the host's own.
 
-    A guest that starts there with them off never gets them. QEMU makes a
-    vCPU of an incoming guest with all lengths of that host that are not
-    switched off (``arm_cpu_sve_finalize``), and does not send the guest's
-    (``KVM_REG_ARM64_SVE_VLS`` is left out of ``kvm_arm_init_cpreg_list``): a
-    guest that boots again there would use them, unknown to anybody, and
-    break where they are missing.
+    A guest that starts there with these switched off never gets them.
 
-    :return: shortest first; empty if the host has no SVE, or it is not known
+    QEMU gives a vCPU of an incoming guest all lengths of the new host that are
+    not switched off (``arm_cpu_sve_finalize``). It does not send the guest's
+    lengths: ``kvm_arm_init_cpreg_list`` leaves out ``KVM_REG_ARM64_SVE_VLS``.
+    If the guest reboots from inside on a host with longer vectors, it uses
+    them; Nova cannot tell. It then breaks on a host that lacks them.
+
+    :return: shortest first; empty if the host has no SVE, or if that is not
+        known
     """
     if not host.sve_lengths:
         return ()
@@ -119,7 +121,7 @@ def longer_vectors(host: Host) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=256)
 def offered_cached(host: Host, disabled: frozenset[str]) -> Host:
-    """As `offered`, remembered: a filter asks it for every host."""
+    """`with_features_off`, cached: a filter calls it for every host."""
     return with_features_off(host, disabled)
 
 
@@ -131,7 +133,7 @@ def guest_started_on(
     memory: int | None = None,
     inferred: bool = False,
 ) -> Guest:
-    """Return what a guest has that starts on this host.
+    """Return what a guest has if it starts on this host.
 
     :param disabled: as `Guest.disabled`
     :param gic: version of the guest's GIC; None if not known
@@ -159,19 +161,21 @@ def guest_started_on(
 
 
 def after_migration(guest: Guest, host: Host) -> Guest:
-    """Return what a guest has on the host that it runs on now.
+    """Return what a guest has on the host to which it has moved.
 
     It keeps the values that it started with, as far as KVM keeps them
-    (`_kept`). A register that a host on its way added came up with that
-    host's value, and QEMU carries it on from there like any other
-    (``kvm_arm_init_cpreg_list``: the list is the host's); one that a host
-    lacked is gone. It may have booted again there by itself, and use vector
-    lengths that it did not start with (`longer_vectors`), or more of the
-    address space (`memmap`). QEMU has rounded its memory blocks up to the
-    largest pages on its way (``qemu_ram_resize``), and has the RAM block for
-    steal time if this host has steal time.
+    (`_kept`). A register that only this host has starts with this host's
+    value, and QEMU migrates it from there like any other
+    (``kvm_arm_init_cpreg_list``: the list is the host's). A register that this
+    host lacks is lost.
 
-    :param host: the record of the host that it runs on
+    If the guest reboots from inside here, it may use vector lengths that it
+    did not start with (`longer_vectors`), or more of the address space
+    (`memmap`). QEMU has rounded its memory blocks up to the largest pages of
+    the visited hosts (``qemu_ram_resize``). QEMU has the RAM block for steal
+    time if this host has steal time.
+
+    :param host: the record of the host on which it runs now
     """
     here = with_features_off(host, guest.disabled)
     values, listed = guest.values, guest.listed
@@ -203,8 +207,8 @@ def after_migration(guest: Guest, host: Host) -> Guest:
             values=values,
             listed=listed,
             vgic=_vgic(guest, here),
-            sve_passed=_passed(guest, here),
-            ipa_passed=_ipa_passed(guest, here),
+            sve_visited=_sve_visited(guest, here),
+            ipa_visited=_ipa_visited(guest, here),
             steal_time=guest.steal_time if steal_time is None else steal_time,
             page_size=max(pages, default=None),
         ),
@@ -233,7 +237,7 @@ _NOT_KEPT = tuple(
 
 
 def _ignoring(here: Host) -> list[Register]:
-    """Registers whose fields the host was seen to take and to ignore."""
+    """Registers with fields that the host's KVM accepts and ignores."""
     return [
         register_of(code)
         for code, answers in (here.tried or {}).items()
@@ -242,12 +246,12 @@ def _ignoring(here: Host) -> list[Register]:
 
 
 def _kept(register: Register, value: int, here: Host) -> int:
-    """What KVM gives back of a value that it has accepted.
+    """The value that KVM returns after it has accepted ``value``.
 
-    Source: ``kvm_arm_get_fw_reg``, which tells of a mitigation what the host
-    has; ``set_id_aa64pfr0_el1`` and the like, which take a field and ignore
-    it: the host's record says so (`Answer.ignored`), or else the tables
-    (`Field.stale`, `Field.as_zero`).
+    Source: ``kvm_arm_get_fw_reg``, which returns the host's level of a
+    mitigation; ``set_id_aa64pfr0_el1`` and similar functions, which accept a
+    field and ignore it. The host's record has these fields (`Answer.ignored`),
+    or else the tables have them (`Field.stale`, `Field.as_zero`).
     """
     limit = here.values.read(register.code)
     if register.judge in _LEVELS:
@@ -266,10 +270,10 @@ def _kept(register: Register, value: int, here: Host) -> int:
 
 
 def _vgic(guest: Guest, here: Host) -> Vgic | None:
-    """The guest's GIC after this host.
+    """The guest's GIC on this host.
 
-    KVM keeps ICC_CTLR_EL1 as it came in (``set_gic_ctlr``); QEMU does not
-    send GICD_IIDR and GICR_IIDR, which are those of the host.
+    KVM keeps the incoming ICC_CTLR_EL1 (``set_gic_ctlr``). QEMU does not send
+    GICD_IIDR and GICR_IIDR, so the guest gets those of the host.
     """
     vgic = here.vgic(guest.gic)
     if guest.vgic is None or vgic is None:
@@ -279,44 +283,46 @@ def _vgic(guest: Guest, here: Host) -> Vgic | None:
     )
 
 
-def _passed(guest: Guest, here: Host) -> tuple[int, ...] | None:
-    """`Guest.sve_passed` after this host.
+def _sve_visited(guest: Guest, here: Host) -> tuple[int, ...] | None:
+    """`Guest.sve_visited` after a visit to this host.
 
-    Only the longest host's: where the lengths below differ, the guest was
-    not let there but by somebody who knew better.
+    Only the lengths of the host with the longest vectors are kept. The guest's
+    own lengths are among them: a move to a host where they differ needs an
+    operator override.
     """
     if not guest.sve_lengths or not here.sve_lengths:
-        return guest.sve_passed
-    known = guest.sve_passed or guest.sve_lengths
+        return guest.sve_visited
+    known = guest.sve_visited or guest.sve_lengths
     return (
         here.sve_lengths
         if here.sve_lengths[-1] > known[-1]
-        else guest.sve_passed
+        else guest.sve_visited
     )
 
 
-def _ipa_passed(guest: Guest, here: Host) -> int | None:
-    """`Guest.ipa_passed` after this host."""
+def _ipa_visited(guest: Guest, here: Host) -> int | None:
+    """`Guest.ipa_visited` after a visit to this host."""
     if guest.ipa_bits is None or here.ipa_bits is None:
-        return guest.ipa_passed
-    longest = max(guest.ipa_passed or 0, here.ipa_bits)
+        return guest.ipa_visited
+    longest = max(guest.ipa_visited or 0, here.ipa_bits)
     return longest if longest > guest.ipa_bits else None
 
 
 def with_own_gic(guest: Guest, host: Host | None = None) -> Guest:
-    """Return the guest with the fields that its own GIC decides.
+    """Return the guest with the fields that depend on its own GIC.
 
-    A host's record has them for each version of the GIC (`Vgic.shown`). One
-    of schema 1 was made without an interrupt controller, and KVM then shows
-    what the host could emulate. Of a guest from such a record the version of
-    its GIC tells: a GICv3 guest never has GICv5's field, a GICv5 guest has
-    that alone; what a GICv2 guest has depends on the kernel (`gic_doubts`).
+    A host's record has these fields for each version of the GIC
+    (`Vgic.shown`). A record of schema 1 was made without an interrupt
+    controller, and KVM then shows what the host could emulate. For a guest
+    from such a record the version of its GIC decides. A GICv3 guest never has
+    GICv5's field. A GICv5 guest has only that field. What a GICv2 guest has
+    depends on the kernel (`gic_doubts`).
 
     Source: ``kvm_vgic_finalize_idregs`` in ``arch/arm64/kvm/vgic/
     vgic-init.c``, ``kvm_finalize_sys_regs``.
 
-    :param host: where the guest runs, with all features of that host; None
-        if only the guest's record is at hand
+    :param host: the host on which the guest runs, with all its features; None
+        if only the guest's record is available
     """
     changed = {}
     if guest.vgic is None:
@@ -346,9 +352,9 @@ def with_own_gic(guest: Guest, host: Host | None = None) -> Guest:
 
 
 def gic_doubts(guest: Guest) -> Iterator[tuple[int, Field, int]]:
-    """What the guest may have in place of a recorded field of its GIC.
+    """Values that the guest may have instead of a recorded GIC field.
 
-    Nothing if it started on a host whose record has the guest's GIC.
+    There are none if it started on a host whose record has the guest's GIC.
 
     :return: the register's code, the field and its other value
     """
@@ -357,10 +363,10 @@ def gic_doubts(guest: Guest) -> Iterator[tuple[int, Field, int]]:
     gic = _GIC_FIELD.of(guest.values.read(ID_AA64PFR0_EL1))
     gcie = _GCIE_FIELD.of(guest.values.read(ID_AA64PFR2_EL1))
     if guest.gic == 2 and gic:
-        # Kernels of before 6.12 left the field of a GICv2 guest as it is.
+        # Kernels before 6.12 did not change the field for a GICv2 guest.
         yield ID_AA64PFR0_EL1, _GIC_FIELD, 0
     elif guest.gic is None and gic and gcie:
-        # No guest has both.
+        # A guest never has both fields.
         yield ID_AA64PFR2_EL1, _GCIE_FIELD, 0
 
 

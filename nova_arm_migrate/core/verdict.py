@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The verdict, and the findings it rests on."""
+"""The verdict, and the findings that it follows from."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -23,7 +23,7 @@ from nova_arm_migrate.core.messages import sentence
 
 
 class Verdict(enum.Enum):
-    """Whether the destination takes the guest."""
+    """Whether the destination accepts the guest."""
 
     COMPATIBLE = 'compatible'
     INCOMPATIBLE = 'incompatible'
@@ -35,7 +35,7 @@ _ORDER = {severity: place for place, severity in enumerate(Severity)}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Options:
-    """What an operator may set about the comparison.
+    """The settings of the comparison.
 
     :ivar hazards_block: silent hazards count as refusals
     :ivar overrides: ``REGISTER.FIELD`` or ``REGISTER``: findings on these
@@ -48,14 +48,14 @@ class Options:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """A verdict and all findings, the gravest first."""
+    """A verdict and all findings, the most severe first."""
 
     verdict: Verdict
     findings: tuple[Finding, ...]
 
     @property
     def decisive(self) -> tuple[Finding, ...]:
-        """The findings that made the verdict what it is."""
+        """The findings that decided the verdict."""
         if self.verdict is Verdict.COMPATIBLE:
             return ()
         if self.verdict is Verdict.UNKNOWN:
@@ -94,7 +94,7 @@ class Report:
 def report(
     findings: Iterable[Finding], options: Options = Options()
 ) -> Report:
-    """Return the report on findings: overrides applied, verdict drawn."""
+    """Apply the overrides to findings, and return the report on them."""
     found = list(findings)
     if options.overrides:
         found = [_override(f, options.overrides) for f in found]

@@ -10,15 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What was found: one or two short sentences for each cause.
+"""What was found: a few short sentences for each cause.
 
-The remedies, which come from both records, are in `remedies`.
+The remedies depend on both records and are in `remedies`.
 """
 
 from nova_arm_migrate.core.causes import Cause
 
-#: By cause. ``{name}`` is the register and field, ``{label}`` the same with
-#: the number of further registers, ``{guest}`` and ``{host}`` the values.
+#: By cause. ``{name}`` is the register and field. ``{label}`` is the same,
+#: with the number of further registers. ``{guest}`` and ``{host}`` are the
+#: values.
 WORDS = {
     Cause.ABOVE: (
         'The guest has {name} = {guest}. The destination offers at most'
@@ -30,169 +31,180 @@ WORDS = {
     ),
     Cause.FIXED: (
         'The guest has {name} = {guest}, the destination has {host}. The'
-        " destination's KVM does not let a guest differ there."
+        " destination's KVM does not let a guest have another value."
     ),
     Cause.NOT_ALLOWED: (
-        'The guest has {name} = {guest}. The destination has {host} and'
-        ' accepts no such value.'
+        'The guest has {name} = {guest}. The destination has {host}, and'
+        " does not accept the guest's value."
     ),
     Cause.RESERVED: (
-        'The guest has {name} = {guest}, the destination has {host}. They'
-        ' differ in bits that this version of nova-arm-migrate has no name'
-        ' for.'
+        'The guest has {name} = {guest}, the destination has {host}. This'
+        ' version of nova-arm-migrate does not know the bits that differ.'
     ),
     Cause.STALE: (
         'The guest has {name} = {guest}, a value that older kernels showed.'
-        ' The destination hides it. KVM takes the value there if its own'
-        ' hardware has the same one.'
+        " The destination's kernel hides it. KVM accepts the value if the"
+        " destination's hardware has the same one."
     ),
     Cause.MASK_UNKNOWN: (
         'The guest has {name} = {guest}, the destination has {host}. KVM'
-        ' takes the value if the field may be written, and that is not'
-        ' recorded ({detail}).'
+        ' accepts the value if the field is writable. It is not recorded'
+        ' whether it is ({detail}).'
     ),
     Cause.IMPLEMENTATION: (
         'The guest runs on {detail}. {name} is {guest} in the guest and'
-        ' {host} on the destination, and QEMU needs them equal.'
+        ' {host} on the destination. QEMU needs equal values.'
     ),
     Cause.SEVERAL_CORES: (
-        '{detail}. Which of them a guest sees depends on where its vCPUs run.'
+        '{detail}. A guest sees one of them. Which one depends on where its'
+        ' vCPUs run.'
     ),
     Cause.MISSING: (
         "The guest has {label}{detail}. The destination's KVM has no such"
-        ' register, and its QEMU does not load the guest.'
+        ' register, so the QEMU there does not load the guest.'
     ),
     Cause.DROPPED: (
-        "The guest has {label}. The destination's KVM has no such register,"
-        ' and its QEMU drops it without harm.'
+        "The guest has {label}. The destination's KVM has no such register."
+        ' The QEMU there drops it without harm.'
     ),
     Cause.MAY_BE_DROPPED: (
         "The guest has {label}. The destination's KVM has no such register."
-        ' Whether its QEMU drops it without harm is not known.'
+        ' It is not known whether the QEMU there drops it without harm.'
     ),
     Cause.QEMU_UNKNOWN: (
         "The guest has {label}. The destination's KVM has no such register."
-        ' Whether its QEMU drops it without harm depends on its version,'
-        ' which is not recorded.'
+        " The QEMU there may drop it without harm. That depends on QEMU's"
+        ' version, which is not recorded.'
     ),
     Cause.FIRMWARE_LEVEL: (
-        'The guest was told {name} = {guest}. The destination has {host}:'
-        ' the guest would run without protection it relies on.'
+        'The guest has {name} = {guest}. The destination has {host}. The'
+        ' guest would run there without a protection that it relies on.'
     ),
     Cause.FIRMWARE_BITS: (
-        'The guest was offered the hypercalls {name} = {guest}. The'
-        ' destination offers {host}.'
+        'The guest may use the hypercalls {name} = {guest}. The destination'
+        ' offers {host}.'
     ),
     Cause.PSCI_VERSION: (
-        'The guest uses {name} {guest}. The destination knows {host}.'
+        'The guest uses {name} {guest}. The destination supports {host}.'
     ),
     Cause.CACHE: (
         '{name} is {guest} in the guest and {host} on the destination. The'
-        " destination's KVM refuses that description of a cache."
+        " destination's KVM refuses the guest's cache description."
     ),
     Cause.CACHE_UNKNOWN: (
         '{name} is {guest} in the guest and {host} on the destination.'
-        " Whether the destination's KVM lets caches differ is not recorded."
+        " It is not recorded whether the destination's KVM accepts another"
+        ' cache description.'
     ),
     Cause.COUNTERS: (
         'The guest has {guest} event counters ({name}), the destination has'
-        ' {host}. Nothing refuses the move, and the guest loses counters.'
+        ' {host}. Nothing refuses the move, but the guest loses counters.'
     ),
     Cause.SVE_LENGTHS: (
         'The guest may use SVE vectors of {guest} bits, the destination has'
-        ' {host}. Nothing refuses the move, and programs in the guest are'
+        ' {host}. Nothing refuses the move, but programs in the guest are'
         ' killed.'
     ),
-    Cause.PASSED_VECTORS: (
+    Cause.VISITED_VECTORS: (
         'The guest has been on a host with SVE vectors of {guest} bits. If'
-        ' it booted again there by itself it uses them. The destination has'
-        ' {host}.'
+        ' it rebooted from inside, it now uses them; Nova cannot tell. The'
+        ' destination has {host}.'
+    ),
+    Cause.VISITED_WIDE_VECTORS: (
+        'The guest has been on a host with SVE vectors of {guest} bits. If'
+        ' it rebooted from inside, it now uses them; Nova cannot tell. QEMU'
+        ' migrates only {host} bits of an SVE register.'
     ),
     Cause.WIDE_VECTORS: (
-        'The guest has SVE registers of {guest} bits, and QEMU carries'
-        ' {host} of them. Nothing refuses the move, and programs that use'
-        ' the rest compute wrong results.'
+        'The guest has SVE registers of {guest} bits. QEMU migrates only'
+        ' {host} of them. Nothing refuses the move, but programs that use'
+        ' the other bits compute wrong results.'
     ),
     Cause.SME: (
-        "{name} can't be judged: {detail}. No released QEMU carries them."
+        "{name} can't be judged: {detail}. No released QEMU migrates them."
     ),
     Cause.TIMER: (
         "The guest's timer runs at {guest} Hz, the destination's at {host}"
-        ' Hz. Nothing refuses the move, and time runs wrong in the guest.'
+        ' Hz. Nothing refuses the move, but time runs at the wrong speed in'
+        ' the guest.'
     ),
     Cause.CACHE_ZERO: (
         '{name} is {guest} in the guest and {host} on the destination.'
-        ' Nothing refuses the move, and the guest clears memory in blocks'
+        ' Nothing refuses the move, but the guest clears memory in blocks'
         ' of the wrong size.'
     ),
     Cause.MEMORY: (
-        "The guest's memory needs {guest} address bits, the destination has"
-        ' {host}. QEMU does not start there.'
+        "The guest's memory needs {guest} address bits. The destination has"
+        ' {host}, so QEMU does not start there.'
     ),
     Cause.WINDOWS: (
         "The guest's device windows, above its memory, need {guest} address"
-        ' bits. The destination has {host}, and QEMU leaves windows out'
-        ' there. Nothing refuses the move, and the guest loses devices.'
+        ' bits. The destination has {host}. QEMU there leaves out the windows'
+        ' that do not fit. Nothing refuses the move, but the guest loses'
+        ' devices.'
     ),
-    Cause.PASSED_WINDOWS: (
+    Cause.VISITED_WINDOWS: (
         'The guest has been on a host with device windows up to {guest}'
-        ' address bits. If it booted again there by itself it uses them. The'
-        ' destination has {host} address bits.'
+        ' address bits. If it rebooted from inside, it now uses them; Nova'
+        ' cannot tell. The destination has {host} address bits.'
     ),
     Cause.MEMORY_UNKNOWN: (
-        "The guest's memory is not recorded. A guest of at most 255 GiB needs"
-        ' {guest} address bits, the destination has {host}.'
+        "The guest's memory size is not recorded. A guest of at most 255 GiB"
+        ' needs {guest} address bits. The destination has {host}.'
     ),
     Cause.SMALLER_PAGES: (
-        'The guest has run on a host with pages of {guest} bytes, the'
-        " destination has pages of {host}. QEMU rounded the guest's memory"
-        ' blocks up to the larger pages and refuses them there.'
+        'The guest has run on a host with pages of {guest} bytes. The'
+        " destination has pages of {host} bytes. QEMU rounded the guest's"
+        ' memory blocks up to the larger pages. The QEMU on the destination'
+        ' refuses blocks of that size.'
     ),
     Cause.LARGER_PAGES: (
-        'The guest has run on hosts with pages of {guest} bytes only, the'
-        ' destination has pages of {host}. It can move there, and not back'
-        ' until it is restarted on a host with the smaller pages.'
+        'The guest has run only on hosts with pages of {guest} bytes. The'
+        ' destination has pages of {host} bytes. The guest can move there,'
+        ' but it cannot move back until it is restarted on a host with the'
+        ' smaller pages.'
     ),
     Cause.GIC: 'The guest has a GICv{guest}. The destination emulates {host}.',
     Cause.GIC_INTERFACE: (
         "The guest's interrupt controller has {name} = {guest}, the"
-        " destination's has {host}. The destination's KVM refuses that, and"
-        ' QEMU does not load the guest.'
+        " destination's has {host}. The destination's KVM refuses the guest's"
+        ' value, so QEMU does not load the guest.'
     ),
     Cause.GIC_UNKNOWN: (
-        "The guest's interrupt controller has {name} = {guest}. What the"
-        " destination's KVM takes there is not known ({detail})."
+        "The guest's interrupt controller has {name} = {guest}. It is not"
+        " known which values the destination's KVM accepts ({detail})."
     ),
     Cause.GIC_REVISION: (
         '{name} is {guest} in the guest and {host} on the destination. QEMU'
-        ' does not carry it over, and nothing refuses the move. A guest reads'
-        ' it when it boots.'
+        ' does not migrate it, and nothing refuses the move. A guest reads it'
+        ' when it boots.'
     ),
     Cause.GIC_FIELD: (
         "{name} is {guest} in the guest's record and {host} on the"
-        ' destination. The record was made without an interrupt controller:'
-        ' the guest may have a value that the destination takes.'
+        ' destination. The record was made without an interrupt controller,'
+        ' so the guest may have another value, which the destination accepts.'
     ),
     Cause.STEAL_TIME: (
         'The guest has steal time, and QEMU keeps a RAM block for it'
-        ' (pvtime). The destination has none, and its QEMU refuses the'
-        ' block.'
+        ' (pvtime). The destination has no steal time, so the QEMU there'
+        ' refuses the block.'
     ),
     Cause.INFERRED: (
-        'The guest has no record of its own: it started before'
-        " nova-arm-migrate. It is judged by its current host's record."
+        'The guest has no record of its own, because it started before'
+        ' nova-arm-migrate was installed. It is judged by the record of its'
+        ' current host.'
     ),
     Cause.GUEST_NOT_RECORDED: "{name} can't be judged: {detail}.",
     Cause.NOT_RECORDED: "{name} can't be judged: {detail}.",
     Cause.TRIAL_REFUSED: (
         'KVM on the destination refuses {name} = {guest} ({detail}). The'
-        ' rule lets it pass: report this with both records.'
+        ' rule accepts it. Report this as a bug, with both records.'
     ),
     Cause.TRIAL_MISSING: (
         'KVM on the destination does not have the register {label}.'
     ),
     Cause.TRIAL_ACCEPTED: (
-        'KVM on the destination accepts {name} = {guest}. The rule says'
-        ' {detail}. The trial has the last word.'
+        'KVM on the destination accepts {name} = {guest}. The rule refuses'
+        ' it ({detail}). The trial decides.'
     ),
 }

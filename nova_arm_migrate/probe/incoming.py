@@ -17,7 +17,7 @@ Source: ``write_list_to_kvmstate`` in ``target/arm/kvm.c``; for registers
 that the destination does not have see `core.incoming`.
 """
 
-from nova_arm_migrate.core.incoming import Fate
+from nova_arm_migrate.core.incoming import LoadResult
 from nova_arm_migrate.core.incoming import missing_register_result
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.registers import kvm_id
@@ -58,9 +58,9 @@ def missing(
     fails, may_fail = [], []
     lacks = (guest.listed or frozenset()) - listed
     for code in sorted(lacks, key=kvm_id):
-        fate = missing_register_result(code, guest, listed, qemu)
-        if fate is Fate.FAILS:
+        result = missing_register_result(code, guest, listed, qemu)
+        if result is LoadResult.FAILS:
             fails.append(code)
-        elif fate is Fate.UNKNOWN:
+        elif result is LoadResult.UNKNOWN:
             may_fail.append(code)
     return tuple(fails), tuple(may_fail)

@@ -235,9 +235,9 @@ class TestContents(base.ArmServersTestBase):
         server = self.boot('host-a')
         self.assertEqual(set(), self.record(server).disabled)
         self.migrate(server, 'host-b')
-        self.assertIsNone(self.record(server).sve_passed)
+        self.assertIsNone(self.record(server).sve_visited)
         self.migrate(server, 'host-c')
-        self.assertEqual((128, 256, 512), self.record(server).sve_passed)
+        self.assertEqual((128, 256, 512), self.record(server).sve_visited)
         self.refused(server, 'host-a', 'unknown: SVE_LENGTHS: ')
 
     def test_a_single_vector_length(self):

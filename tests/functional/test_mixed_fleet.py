@@ -176,7 +176,7 @@ class TestBadRecords(MixedFleetBase):
     def test_newer_record_of_the_host(self):
         server = self.boot('host-a')
         self.damage_host(schema=3)
-        self.unknown(server, 'host-b', 'schema 3, this version reads 1')
+        self.unknown(server, 'host-b', 'schema 3; this version reads 1')
 
     def test_damaged_record_of_the_host(self):
         server = self.boot('host-a')

@@ -324,7 +324,7 @@ def moved(guest: profile.Guest, host: profile.Host) -> profile.Guest:
     The guest did not boot again there. The lab knows that, Nova does not.
     """
     return dataclasses.replace(
-        vcpu.after_migration(guest, host), sve_passed=None, ipa_passed=None
+        vcpu.after_migration(guest, host), sve_visited=None, ipa_visited=None
     )
 
 

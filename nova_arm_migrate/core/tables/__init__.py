@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Every register this project judges, as one table of data."""
+"""All registers that this project judges, as one table of data."""
 
 import re
 
@@ -27,15 +27,15 @@ from nova_arm_migrate.core.tables.special import COUNTER_REGISTERS
 from nova_arm_migrate.core.tables.special import FIRMWARE_REGISTERS
 from nova_arm_migrate.core.tables.special import IMPLEMENTATION_REGISTERS
 
-#: ID registers that no kernel has allocated: they read 0, and only 0 can be
-#: written (ID_UNALLOCATED). A newer kernel may know more of them.
+#: ID registers that no kernel has allocated: they read as 0, and only 0 can be
+#: written (ID_UNALLOCATED). A newer kernel may have allocated more of them.
 _ID_SPACE = tuple(
     sysreg(3, 0, 0, crm, op2) for crm in range(1, 8) for op2 in range(8)
 )
 
 
 def _name(code: int) -> str:
-    """Name a register that no table describes; at worst by its encoding."""
+    """Return a name for a register that is not in a table."""
     if code in REGISTER_NAMES:
         return REGISTER_NAMES[code]
     if code >> 16 == COPROC_FIRMWARE:
@@ -74,14 +74,15 @@ _FIELD = re.compile(r'(?P<register>[A-Z0-9_\[\]]+)(?:\.(?P<field>\w+))?')
 def keeps_value(code: int) -> bool:
     """Whether a profile keeps the value of this register.
 
-    The identity, cache and firmware registers, those of kernels to come
-    included; of all others only that they exist.
+    It keeps the values of identity, cache and firmware registers, including
+    those of future kernels. Of all other registers it keeps only that they
+    exist.
     """
     return code in REGISTERS or code >> 16 in (COPROC_FIRMWARE, COPROC_BITMAP)
 
 
 def register_of(code: int) -> Register:
-    """Return the register with this code; unknown ones are plain state."""
+    """Return the register with this code; an unknown one is guest state."""
     register = REGISTERS.get(code)
     if register is None:
         register = Register(_name(code), code, judge=Judge.STATE)
@@ -91,12 +92,12 @@ def register_of(code: int) -> Register:
 def check_field_name(name: str) -> str:
     """Return ``REGISTER.FIELD`` or ``REGISTER`` if the table has it.
 
-    :raises ValueError: if it hasn't; one line
+    :raises ValueError: if the table does not have it; the text is one line
     """
     match = _FIELD.fullmatch(name)
     register = _BY_NAME.get(match['register']) if match else None
     if match is None or register is None:
-        raise ValueError(f'no register of that name: {name[:60]!r}')
+        raise ValueError(f'no register has the name {name[:60]!r}')
     if match['field']:
         try:
             register.field(match['field'])

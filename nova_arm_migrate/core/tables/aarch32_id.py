@@ -15,8 +15,8 @@
 Field positions: Arm ARM (DDI 0487), D24.2. Rules: ``ftr_id_*``,
 ``ftr_mvfr*`` and ``ftr_generic_32bits`` in
 ``arch/arm64/kernel/cpufeature.c`` of Linux 7.3, with the exceptions of
-``set_id_dfr0_el1`` in ``arch/arm64/kvm/sys_regs.c``. The kernel takes
-ID_ISAR6_EL1.CLRBHB for reserved and shows guests 0 there.
+``set_id_dfr0_el1`` in ``arch/arm64/kvm/sys_regs.c``. The kernel
+treats ID_ISAR6_EL1.CLRBHB as reserved and shows guests 0 there.
 """
 
 from nova_arm_migrate.core.registers import higher

@@ -16,17 +16,20 @@ Field positions: Arm ARM (DDI 0487), D24.2. Rules: ``ftr_id_aa64*`` and
 ``ftr_ctr`` in ``arch/arm64/kernel/cpufeature.c`` of Linux 7.3, with the
 exceptions of ``kvm_arm64_ftr_safe_value`` (PMUVer, DebugVer) and of the
 ``set_id_*`` functions in ``arch/arm64/kvm/sys_regs.c`` (least, as_zero,
-stale). ``python -m tools.kernel_tables`` holds the tables against kernel
-sources: Linux 7.3 has what they have, and of what 6.1, 6.12 and 7.2 compare no
-field has another rule there, but for PMUVer and DebugVer, which 6.1 does not
-let a guest change. A field that an older kernel lacks is 0 there, and KVM's
-rule for it then comes out the same.
+stale).
 
-Held against real kernels in the lab, 105,000 writes to each of four hosts:
-none differs on 6.1 and 7.2; 42 and 34 do on two hosts with 6.12, all of them
-ID_AA64PFR0_EL1.EL0 or EL1 written as 0, which 6.12 takes and no CPU has; the
-rule is 7.2's, and what a host's KVM was seen to take (`Host.tried`) goes
-before it.
+``python -m tools.kernel_tables`` compares the tables with kernel sources. They
+are equal to Linux 7.3. Linux 6.1, 6.12 and 7.2 have the same rules for the
+fields that they compare, except PMUVer and DebugVer, which a guest cannot
+change on 6.1. A field that an older kernel lacks is 0 there, and KVM's rule
+for it has the same result.
+
+The lab compared the tables with real kernels, in 105,000 writes to each of
+four hosts. There is no difference on 6.1 and 7.2. There are 42 and 34
+differences on two hosts with 6.12, all of them with ID_AA64PFR0_EL1.EL0 or EL1
+written as 0: 6.12 accepts that value, which no CPU has. The tables have the
+rule of 7.2. What the probe saw a host's KVM accept (`Host.tried`) takes
+precedence.
 """
 
 from nova_arm_migrate.core.registers import exact
@@ -394,7 +397,7 @@ AARCH64_ID_REGISTERS = (
             same('PoPS', 0),
         ),
     ),
-    # No kernel gives guests SME yet; Linux 7.3 knows these fields.
+    # No kernel gives guests SME yet, but Linux 7.3 has these fields.
     Register(
         'SMIDR_EL1',
         sysreg(3, 1, 0, 0, 6),

@@ -10,13 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What belongs to a vCPU feature, and vanishes with it.
+"""The registers and bits that belong to a vCPU feature.
 
 Sources, Linux 7.3, ``arch/arm64/kvm/sys_regs.c``: ``ptrauth_visibility``,
 ``sve_visibility``, ``id_visibility``, ``pmu_visibility``,
 ``__kvm_read_sanitised_id_reg``, ``sanitise_id_aa64pfr0_el1``,
 ``sanitise_id_aa64dfr0_el1``, ``read_sanitised_id_dfr0_el1``. No released
-kernel gives guests SME: what belongs to it is of the Arm ARM (FEAT_SME).
+kernel gives guests SME; its registers and bits are from the Arm ARM
+(FEAT_SME).
 """
 
 import dataclasses
@@ -44,7 +45,7 @@ GIC_REGISTERS = (ID_PFR1_EL1, ID_AA64PFR0_EL1, ID_AA64PFR2_EL1)
 class Feature:
     """A vCPU feature that ``-cpu host,NAME=off`` switches off.
 
-    :ivar bits: register code to the bits that read 0 without the feature
+    :ivar bits: the bits that read as 0 without the feature, by register code
     :ivar registers: codes that KVM does not list without the feature
     """
 

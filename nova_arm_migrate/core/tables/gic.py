@@ -11,9 +11,9 @@
 # under the License.
 
 
-"""The registers of the interrupt controller that tell what the host has.
+"""The registers of the interrupt controller that show what the host has.
 
-They are no vCPU registers: KVM has them behind the GIC's own device.
+They are not vCPU registers: KVM gives access through the GIC's own device.
 Field positions: Arm GIC architecture specification (IHI 0069), 12.2 and 12.9.
 """
 
@@ -23,15 +23,15 @@ from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import same
 from nova_arm_migrate.core.registers import sysreg
 
-#: Offsets of 32-bit registers: of the distributor, of a redistributor.
+#: Offsets of 32-bit registers, in the distributor and in a redistributor.
 GICD_IIDR = 0x8
 GICR_IIDR = 0x4
 
 #: GICD_IIDR.Revision: KVM_VGIC_IMP_REV_*.
 REVISION = Field('Revision', 12)
 
-#: Its fields as set_gic_ctlr() in arch/arm64/kvm/vgic-sys-reg-v3.c judges
-#: them, in kernels from 4.11 on. EOImode and CBPR are the guest's own.
+#: The fields that set_gic_ctlr() in arch/arm64/kvm/vgic-sys-reg-v3.c checks,
+#: since Linux 4.11. EOImode and CBPR are state of the guest.
 ICC_CTLR_EL1 = Register(
     'ICC_CTLR_EL1',
     sysreg(3, 0, 12, 12, 4),

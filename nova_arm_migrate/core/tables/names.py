@@ -10,11 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Names, for messages, of system registers that no table describes.
+"""Names, for messages, of system registers that the other tables lack.
 
-Most hold a guest's state. Two are called by KVM's numbers and not by their
-encodings: "accidentally swapped" and since then part of the interface
-(``KVM_REG_ARM_TIMER_CVAL`` and ``_CNT`` in Linux's ``asm/kvm.h``).
+Most have a guest's state. Two have the names that belong to KVM's numbers, not
+to their encodings: KVM "accidentally swapped" them, and that is now part of
+its interface (``KVM_REG_ARM_TIMER_CVAL`` and ``_CNT`` in Linux's
+``asm/kvm.h``).
 """
 
 from nova_arm_migrate.core.registers import sysreg

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the released QEMUs do about registers, beyond what KVM does.
+"""What released versions of QEMU do with registers, in addition to KVM.
 
 Source: ``target/arm/kvm.c`` and ``target/arm/machine.c`` of QEMU.
 """
@@ -26,21 +26,21 @@ WRITES_IMPLEMENTATION_IDS_SINCE: tuple[int, int] | None = None
 
 
 class Tolerance(enum.Enum):
-    """When an incoming register that the destination lacks is dropped."""
+    """When QEMU drops an incoming register that the destination lacks."""
 
     ALWAYS = 'always'
     IF_ZERO = 'if zero'
 
 
 #: kvm_arm_set_cpreg_mig_tolerances(): registers that kernels before 6.13
-#: listed without need, and one that 6.15 added.
+#: listed although nothing needs them, and one that 6.15 added.
 TOLERATED = {
     sysreg(3, 0, 2, 0, 3): Tolerance.ALWAYS,
     sysreg(3, 0, 10, 2, 2): Tolerance.ALWAYS,
     sysreg(3, 0, 10, 2, 3): Tolerance.ALWAYS,
     VENDOR_HYP_BMAP_2: Tolerance.IF_ZERO,
 }
-#: (major, minor): the first QEMU that was seen to have these.
+#: (major, minor): the first QEMU in which these exceptions were seen.
 TOLERANT_SINCE = (11, 1)
-#: The last that was made before them. Those between were not at hand.
+#: The last QEMU without them. The versions in between were not available.
 IN_ORDER_UNTIL = (10, 2)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Registers that are judged by a rule of their own.
+"""Registers with a rule of their own.
 
 Sources, Linux 7.3: ``set_imp_id_reg``, ``set_clidr``, ``set_ccsidr``,
 ``set_pmcr``, ``set_pmmir`` in ``arch/arm64/kvm/sys_regs.c``;
@@ -33,8 +33,8 @@ CLIDR_EL1 = sysreg(3, 1, 0, 0, 1)
 PMCR_EL0 = sysreg(3, 3, 9, 12, 0)
 PMMIR_EL1 = sysreg(3, 0, 9, 14, 6)
 VENDOR_HYP_BMAP_2 = bitmap(3)
-#: Unlike the other bitmaps it starts at 0, not at all that KVM offers
-#: (kvm_arm_init_hypercalls); these two bits came with it in 6.15.
+#: Unlike the other bitmaps, it starts as 0 and not as all bits that KVM offers
+#: (kvm_arm_init_hypercalls). Linux 6.15 added it with these two bits.
 VENDOR_HYP_BMAP_2_BITS = 0b11
 
 PSCI_0_2 = 0x2
@@ -93,7 +93,7 @@ CACHE_REGISTERS = (
 
 COUNTER_REGISTERS = (
     Register('PMCR_EL0', PMCR_EL0, (PMCR_N,), Judge.COUNTERS),
-    # Its only field that KVM shows is SLOTS; 0 unless the VMM asks for more.
+    # KVM shows only the field SLOTS; it is 0 unless the VMM asks for more.
     Register('PMMIR_EL1', PMMIR_EL1, (), Judge.SLOTS),
 )
 

@@ -12,8 +12,8 @@
 
 """The architecture's names for values.
 
-Fields: Arm ARM (DDI 0487), D24.2, where a value means more than "not
-implemented" (0) and "implemented" (1). Levels of firmware: KVM's
+Fields: Arm ARM (DDI 0487), D24.2; only those with more values than "not
+implemented" (0) and "implemented" (1). Firmware levels: KVM's
 ``Documentation/virt/kvm/arm/fw-pseudo-registers.rst``. The GIC's interface:
 Arm GIC architecture specification (IHI 0069), 12.2.
 """
@@ -56,7 +56,7 @@ _EXCEPTION_LEVEL = {
 }
 _SIMD = {-1: 'not implemented', 0: 'implemented', 1: 'half precision too'}
 
-#: (register, field) to value, sign extended, to its name.
+#: By (register, field), then by value, sign extended: the value's name.
 NAMES: dict[tuple[str, str], dict[int, str]] = {
     ('SMCCC_ARCH_WORKAROUND_1', ''): _LEVEL,
     ('SMCCC_ARCH_WORKAROUND_2', ''): {
@@ -242,7 +242,7 @@ NAMES: dict[tuple[str, str], dict[int, str]] = {
 
 
 def value_name(register: str, field: str, value: int) -> str:
-    """Return what the architecture calls a value; empty if nothing.
+    """Return the architecture's name for a value; empty if it has none.
 
     :param field: empty for a whole register
     :param value: sign extended

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the newest kernel that was at hand lets userspace write.
+"""The bits that userspace can write on the newest kernel in the lab.
 
-``KVM_ARM_GET_REG_WRITABLE_MASKS`` of Linux 7.2 on the lab's hosts, all of
-them taken together. Only remedies come from it: whether a field may be
-written on a host is in the host's own record.
+They are ``KVM_ARM_GET_REG_WRITABLE_MASKS`` of Linux 7.2, the union over the
+lab's hosts. Only remedies use them: whether a field is writable on a host is
+in the host's own record.
 """
 
 from nova_arm_migrate.core.registers import sysreg
@@ -22,7 +22,7 @@ from nova_arm_migrate.core.registers import sysreg
 #: (major, minor) of that kernel.
 KERNEL = (7, 2)
 
-#: Register code to the bits that may be written there.
+#: The writable bits by register code.
 WRITABLE = {
     sysreg(3, 0, 0, 4, 0): 0xFFFF00F0FF00FFFF,  # ID_AA64PFR0_EL1
     sysreg(3, 0, 0, 4, 1): 0x0F00000F0000F0FF,  # ID_AA64PFR1_EL1

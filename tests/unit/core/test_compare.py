@@ -417,11 +417,12 @@ class TestHazards(CompareCase):
         report = self.unknown(visited, old)
         self.assertEqual(['SVE_LENGTHS'], [f.name for f in report.findings])
         self.assertEqual(
-            'arm64: unknown: SVE_LENGTHS: guest perhaps 128,256, host-b 128',
+            'arm64: unknown: SVE_LENGTHS: guest may use 128,256, host-b 128',
             report.summary('host-b'),
         )
         self.assertIn(
-            'If it booted again there by itself', sentence(report.findings[0])
+            'If it rebooted from inside, it now uses them',
+            sentence(report.findings[0]),
         )
         self.unknown(visited, s.host(sve_lengths=(128, 512)))
         self.compatible(visited, old, overrides=frozenset({'SVE_LENGTHS'}))
@@ -429,7 +430,12 @@ class TestHazards(CompareCase):
         report = self.unknown(
             after_migration(guest_started_on(old), wide), wide
         )
-        self.assertIn('1024 of them through QEMU', report.summary('host-b'))
+        self.assertEqual(
+            'arm64: unknown: SVE_LENGTHS: guest may use 2048-bit SVE; QEMU'
+            ' migrates only 1024 bits',
+            report.summary('host-b'),
+        )
+        self.assertIn('vectors of 2048 bits', sentence(report.findings[0]))
 
     def test_sme_is_not_recorded(self):
         host = s.with_field(s.host(), 'ID_AA64PFR1_EL1.SME', 1)
@@ -534,12 +540,12 @@ class TestHazards(CompareCase):
         self.compatible(visited, wide)
         report = self.unknown(visited, narrow)
         self.assertEqual(
-            'arm64: unknown: IPA_BITS: guest perhaps 41, b 40',
+            'arm64: unknown: IPA_BITS: guest may use 41, b 40',
             report.summary('b'),
         )
         self.assertEqual(visited, after_migration(visited, narrow))
         self.assertEqual(
-            48, after_migration(visited, s.host(ipa_bits=None)).ipa_passed
+            48, after_migration(visited, s.host(ipa_bits=None)).ipa_visited
         )
         self.incompatible(visited, s.host(ipa_bits=36))
         small = after_migration(guest_started_on(narrow, memory=4 * gib), wide)

@@ -173,9 +173,9 @@ class TestBadDumps(unittest.TestCase):
             ('{"registers": []}', 'registers: missing'),
             (
                 f'{{"registers": {{"{MIDR_ID}": "0x1", "{MIDR_ID}": "0x2"}}}}',
-                'a key twice',
+                'the same key twice',
             ),
-            (dump({}), 'no MIDR_EL1'),
+            (dump({}), 'MIDR_EL1 is missing'),
             (dump({MIDR_ID: '0x0'}), 'MIDR'),
             (dump(good, kernel=6), 'kernel: 6 is not'),
             (dump(good, kernel='6\n1'), "kernel: '6"),
@@ -185,10 +185,10 @@ class TestBadDumps(unittest.TestCase):
             # The right register, by a wrong size.
             (dump(good | {'0x602000000013c001': '0x1'}), "not KVM's id"),
             (dump(good | {'0x6030000000110000': '0x1'}), "not KVM's id"),
-            (dump({MIDR_ID: 5}), '5 is not a value'),
-            (dump({MIDR_ID: '411fd401'}), 'is not a value'),
-            (dump({MIDR_ID: '0x' + '1' * 17}), 'is not a value'),
-            (dump({MIDR_ID: '0x-1'}), 'is not a value'),
+            (dump({MIDR_ID: 5}), '5 is not a register value'),
+            (dump({MIDR_ID: '411fd401'}), 'is not a register value'),
+            (dump({MIDR_ID: '0x' + '1' * 17}), 'is not a register value'),
+            (dump({MIDR_ID: '0x-1'}), 'is not a register value'),
             (
                 dump({f'0x6030000000{n:06x}': '0x0' for n in range(2049)}),
                 'more than 2048',

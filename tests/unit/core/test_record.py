@@ -55,7 +55,7 @@ class TestRoundTrip(unittest.TestCase):
                 memory=1 << 32,
                 inferred=True,
             ),
-            Guest(sve_lengths=(128,), sve_passed=(128, 256)),
+            Guest(sve_lengths=(128,), sve_visited=(128, 256)),
         ):
             text = record.dump_guest(guest)
             self.assertEqual(guest, record.load_guest(text))
@@ -153,11 +153,11 @@ class TestBadRecords(unittest.TestCase):
         ):
             self.assertIn(old, text)
             twice = text.replace(old, new)
-            self.refused(twice, 'the key is there twice')
+            self.refused(twice, 'the record has this key twice')
             self.refused(twice, 'twice', record.load)
         self.refused(
             '{"schema":1,"kind":"host","gic":[2],"gic":[3]}',
-            "'gic': the key is there twice",
+            "'gic': the record has this key twice",
         )
 
     def test_the_same_in_another_form(self):
@@ -217,14 +217,14 @@ class TestBadRecords(unittest.TestCase):
             )
         self.damaged("'' is not allowed", cores=[['1', None, None, '']])
         self.damaged(
-            'cores: CPU 4 is there twice',
+            'cores: CPU 4 is in the lists twice',
             cores=[['1', None, None, '0-1,3-4'], ['2', None, None, '2,4-5']],
         )
 
     def test_sizes(self):
         for page in (4097, 8192, 0, 1 << 20):
-            self.damaged(f'page: no page has {page} bytes', page=page)
-        self.damaged('huge: no page has 5000 bytes', huge=[5000])
+            self.damaged(f'page: {page} bytes is not a page size', page=page)
+        self.damaged('huge: 5000 bytes is not a page size', huge=[5000])
         self.damaged('huge: 2048 is not a number', huge=[2048])
         self.damaged('ipa: 31 is not a number', ipa=31)
         self.damaged('cntfrq: 4294967296 is not', cntfrq=1 << 32)

@@ -63,8 +63,8 @@ class TestNames(unittest.TestCase):
             self.assertEqual(name, tables.check_field_name(name))
         for name, words in (
             ('ID_AA64PFR0_EL1.NOPE', "has no field 'NOPE'"),
-            ('NOPE_EL1', 'no register of that name'),
-            ('a b\n', 'no register of that name'),
+            ('NOPE_EL1', 'no register has the name'),
+            ('a b\n', 'no register has the name'),
         ):
             with self.assertRaisesRegex(ValueError, words):
                 tables.check_field_name(name)

@@ -347,12 +347,22 @@ CASES = (
         COLD,
     ),
     Case(
-        Cause.PASSED_VECTORS,
+        Cause.VISITED_VECTORS,
         s.host(sve_lengths=(128,)),
         s.host(sve_lengths=(128,)),
         COLD,
         guest=after_migration(
             guest_started_on(s.host(sve_lengths=(128,))), s.host()
+        ),
+    ),
+    Case(
+        Cause.VISITED_WIDE_VECTORS,
+        s.host(sve_lengths=(128,)),
+        s.host(sve_lengths=(128, 2048)),
+        {Remedy.SHORTER_VECTORS: None},
+        guest=after_migration(
+            guest_started_on(s.host(sve_lengths=(128,))),
+            s.host(sve_lengths=(128, 2048)),
         ),
     ),
     Case(
@@ -395,7 +405,7 @@ CASES = (
         memory=600 * GIB,
     ),
     Case(
-        Cause.PASSED_WINDOWS,
+        Cause.VISITED_WINDOWS,
         s.host(ipa_bits=40),
         s.host(ipa_bits=40),
         {Remedy.MORE_ADDRESSES: s.host(ipa_bits=41), **COLD},

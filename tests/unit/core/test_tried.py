@@ -393,7 +393,7 @@ class TestRegistersOfTheGic(TriedTestCase):
         )
 
     def test_a_guest_without_that_moves_to_a_host_with_it(self):
-        """Schema 1 says GCIE, and the new host nothing of it."""
+        """Schema 1 says GCIE, and the new host does not have it."""
         wrong = dataclasses.replace(
             guest_started_on(s.host(), gic=3),
             values=s.host({PFR2: 0x1000}).values,
@@ -575,13 +575,17 @@ class TestRecord(unittest.TestCase):
 
     def test_the_schema_is_that_of_what_is_in_the_record(self):
         for kind, rest, words in (
-            ('host', '"schema":1,"tried":{}', 'tried, which is of'),
-            ('host', '"schema":1,"caches":false', 'caches, which is of'),
-            ('host', '"schema":2', 'schema 2 and nothing of it'),
-            ('guest', '"schema":2,"vgic":null', 'nothing of it'),
-            ('guest', '"schema":2,"tried":{}', 'nothing of it'),
-            ('host', '"schema":2.0,"tried":{}', 'schema 2.0, this'),
-            ('host', '"schema":true,"tried":{}', 'schema True, this'),
+            ('host', '"schema":1,"tried":{}', 'the key tried of schema 2'),
+            (
+                'host',
+                '"schema":1,"caches":false',
+                'the key caches of schema 2',
+            ),
+            ('host', '"schema":2', 'schema 2 and none of its keys'),
+            ('guest', '"schema":2,"vgic":null', 'none of its keys'),
+            ('guest', '"schema":2,"tried":{}', 'none of its keys'),
+            ('host', '"schema":2.0,"tried":{}', 'schema 2.0; this'),
+            ('host', '"schema":true,"tried":{}', 'schema True; this'),
             ('host', '"schema":3,"tried":{}', 'reads 1 and 2'),
         ):
             with self.assertRaisesRegex(ProfileError, words):

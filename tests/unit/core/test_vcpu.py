@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a host offers a vCPU, and what a guest carries along."""
+"""What a host offers a vCPU, and what a guest keeps when it moves."""
 
 import unittest
 
@@ -145,19 +145,19 @@ class TestOnTheWay(unittest.TestCase):
                 ).sve_lengths,
             )
 
-    def test_longer_vectors_that_it_passed_are_remembered(self):
+    def test_longer_vectors_of_visited_hosts_are_remembered(self):
         old, new = (
             s.host(sve_lengths=lengths) for lengths in ((128,), (128, 256))
         )
         guest = guest_started_on(old)
-        self.assertIsNone(after_migration(guest, old).sve_passed)
+        self.assertIsNone(after_migration(guest, old).sve_visited)
         there = after_migration(guest, new)
         self.assertEqual(
-            ((128,), (128, 256)), (there.sve_lengths, there.sve_passed)
+            ((128,), (128, 256)), (there.sve_lengths, there.sve_visited)
         )
         self.assertEqual(there, after_migration(there, old))
         longest = after_migration(there, s.host(sve_lengths=(128, 256, 512)))
-        self.assertEqual((128, 256, 512), longest.sve_passed)
+        self.assertEqual((128, 256, 512), longest.sve_visited)
 
     def test_longer_vectors_that_it_can_not_use_are_not(self):
         new = s.host(sve_lengths=(128, 256))
@@ -167,10 +167,10 @@ class TestOnTheWay(unittest.TestCase):
             guest_started_on(s.host(sve_lengths=())),
             guest_started_on(s.host(sve_lengths=None)),
         ):
-            self.assertIsNone(after_migration(guest, new).sve_passed)
+            self.assertIsNone(after_migration(guest, new).sve_visited)
         guest = guest_started_on(new)
         self.assertIsNone(
-            after_migration(guest, s.host(sve_lengths=None)).sve_passed
+            after_migration(guest, s.host(sve_lengths=None)).sve_visited
         )
 
     def test_without_lists_nothing_is_known(self):

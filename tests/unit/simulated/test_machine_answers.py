@@ -18,7 +18,7 @@ import unittest
 from unittest import mock
 
 from nova_arm_migrate.core import rules
-from nova_arm_migrate.core.incoming import Fate
+from nova_arm_migrate.core.incoming import LoadResult
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -156,7 +156,7 @@ class TestIndependence(unittest.TestCase):
             mock.patch.dict(rules.JUDGES, accept),
             mock.patch(
                 'nova_arm_migrate.probe.incoming.missing_register_result',
-                lambda *args: Fate.DROPPED,
+                lambda *args: LoadResult.DROPPED,
             ),
             mock.patch(
                 'nova_arm_migrate.probe.recorded.find_gic', lambda *args: []

@@ -85,14 +85,14 @@ class TestChecks(StatusTestCase):
             status.conf,
             'settings',
             autospec=True,
-            side_effect=ValueError('no register of that name: TS2\nmore'),
+            side_effect=ValueError('no register has the name TS2\nmore'),
         )
         failed.start()
         self.assertEqual(
             (
                 'FAILURE',
                 'nova-compute and nova-scheduler stop at their start:'
-                ' ValueError: no register of that name: TS2',
+                ' ValueError: no register has the name TS2',
             ),
             self.check('Options'),
         )
@@ -165,7 +165,7 @@ class TestChecks(StatusTestCase):
                     ' [arm_migrate] unknown: it has no record:'
                     ' nova-arm-migrate does not run there, or could not probe'
                     ' it: b, d; its record can not be read: record has schema'
-                    ' 9, this version reads 1 and 2: c',
+                    ' 9; this version reads 1 and 2: c',
                 ),
             ),
             (

@@ -92,7 +92,7 @@ class TestTake(unittest.TestCase):
         text = cpu_info.put_host(CPU_INFO, synthetic.host())
         self.refused(
             text.replace('"gic":', '"gic":[2],"gic":'),
-            "read: 'gic': the key is there twice",
+            "read: 'gic': the record has this key twice",
         )
 
     def test_another_schema(self):

@@ -209,6 +209,9 @@ RELIED_ON: dict[str, tuple[str, ...]] = {
     ),
 }
 
+#: Of a method that something has been put around.
+_ANYTHING = '(*args, **kwargs)'
+
 
 def everything() -> Mapping[str, tuple[str, ...]]:
     """Return all of the above."""
@@ -225,7 +228,7 @@ def moved() -> Iterator[str]:
         function = find(path)
         if function is None:
             yield f'{name} is gone from this Nova'
-        elif (found := signature(function)) not in known:
+        elif (found := signature(function)) not in (*known, _ANYTHING):
             yield f'{name} takes {found} in this Nova, not {known[-1]}'
 
 

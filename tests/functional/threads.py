@@ -23,6 +23,7 @@ import typing as ty
 from unittest import mock
 
 import fixtures
+from nova import utils
 from nova.compute import manager
 from nova.compute import rpcapi
 from nova.conductor import manager as conductor
@@ -90,6 +91,12 @@ class MigrationThreads(fixtures.Fixture):
         self._patch(owner, name, wrapper)
 
     def _wrap_tasks(self) -> None:
+        if not hasattr(manager.ComputeManager, '_start_recorded_task'):
+            # Before Nova 34; up to 31 it is pass_context.
+            self._wrap_spawn(
+                'spawn_on' if hasattr(utils, 'spawn_on') else 'pass_context'
+            )
+            return
         method = manager.ComputeManager._start_recorded_task
 
         @functools.wraps(method)
@@ -113,7 +120,29 @@ class MigrationThreads(fixtures.Fixture):
 
         self._patch(manager.ComputeManager, '_start_recorded_task', wrapper)
 
-    def _patch(self, owner: type, name: str, wrapper: ty.Any) -> None:
+    def _wrap_spawn(self, name: str) -> None:
+        function = getattr(utils, name)
+
+        @functools.wraps(function)
+        def wrapper(
+            where: ty.Any, what: ty.Any, *args: ty.Any, **kwargs: ty.Any
+        ) -> ty.Any:
+            # Nova's own method, or ours that stands around it.
+            named = getattr(what, '__name__', '')
+            if named not in ('_do_live_migration', 'watch'):
+                return function(where, what, *args, **kwargs)
+            self._add(1)
+            try:
+                future = function(where, what, *args, **kwargs)
+            except BaseException:
+                self._add(-1)
+                raise
+            future.add_done_callback(lambda _future: self._add(-1))
+            return future
+
+        self._patch(utils, name, wrapper)
+
+    def _patch(self, owner: ty.Any, name: str, wrapper: ty.Any) -> None:
         patch = mock.patch.object(owner, name, wrapper)
         patch.start()
         self.addCleanup(patch.stop)

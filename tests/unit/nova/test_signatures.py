@@ -68,6 +68,12 @@ class TestSignatures(unittest.TestCase):
                 list(signatures.moved()),
             )
 
+    def test_a_method_with_something_around_it_has_not_moved(self):
+        with mock.patch.object(
+            PARENT, 'init_host', lambda *args, **kwargs: None
+        ):
+            self.assertEqual([], list(signatures.moved()))
+
     def test_our_overrides_take_what_the_parent_takes(self):
         for name, known in OVERRIDDEN.items():
             with self.subTest(name):

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The comparison: may this guest move to that host?"""
+"""Compare a guest with a host: can the guest move there?"""
 
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -26,7 +26,7 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.values import value_name
 
-#: Before a guest's value that it has only if it rebooted from inside.
+#: The prefix of a value that the guest uses only if it rebooted from inside.
 MAY_USE = 'may use '
 
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which profile's guests move to which other's hosts, for many profiles.
+"""Which profiles' guests can move to which hosts, for many profiles.
 
 The answer is the same as if each profile were compared with each other one
 (`core.compare`), but the work does not grow with the square of their number. A

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A fleet's partition into migration pools.
+"""Divide the hosts of a fleet into migration pools.
 
 Hosts with the same record are one profile. The work grows with the number of
 profiles, not of hosts, and much less than with its square (`core.moves`). Two

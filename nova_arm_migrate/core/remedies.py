@@ -257,7 +257,7 @@ def remedies(finding: Finding) -> tuple[Remedy, ...]:
 
 
 def _same_cores(pair: Pair) -> bool:
-    """Whether both sides have the same core. If not, little else helps."""
+    """Whether both sides have the same core. If not, few remedies help."""
     return all(
         pair.guest.values.read(register.code)
         == pair.host.values.read(register.code)

@@ -18,9 +18,12 @@ threads for the whole process, and must precede any import of eventlet. Nova
 print to the terminal; this module undoes that.
 """
 
+import importlib.util
 import os
 
-os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', '1')
+# Before 34 Nova's fixtures need eventlet.
+if importlib.util.find_spec('nova.thread_pool_factory') is not None:
+    os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', '1')
 
 import nova.tests.functional
 

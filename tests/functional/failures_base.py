@@ -111,7 +111,11 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         self.disks.made(server['id'], host)
         if self.volumes:
             # By the ID of the server: all volumes exist in this Cinder.
-            self._attach_volume(server, server['id'])
+            # Nova has a method for both since 33.
+            self.api.post_server_volume(
+                server['id'], {'volumeAttachment': {'volumeId': server['id']}}
+            )
+            self._wait_for_volume_attach(server['id'], server['id'])
         return server
 
     def job(self, host='a'):

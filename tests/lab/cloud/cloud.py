@@ -63,10 +63,9 @@ def host_spec(text: str) -> spec.Spec:
     :raises LabError: if it names none
     """
     one = spec.parse(text)
-    if one.generation not in image.KERNELS:
+    if one.generation not in image.GENERATIONS:
         raise errors.LabError(
-            f'{text}: hosts of the cloud have a kernel of '
-            + ' or '.join(image.KERNELS)
+            f'{text}: hosts of the cloud are ' + ' or '.join(image.GENERATIONS)
         )
     return dataclasses.replace(one, ram=max(one.ram, HOST_RAM), nics=2)
 
@@ -221,7 +220,7 @@ class Cloud:
         if one.generation == image.GENERATION:
             # A running cloud keeps using the image from which it was started.
             return self.image
-        return image.host_image(kernel=one.generation)
+        return image.host_image(generation=one.generation)
 
     def run_driver(
         self,

@@ -29,12 +29,12 @@ from tests.lab.cloud import storage
 
 # Two equal hosts, and one with the same CPU but without a PMU.
 HOSTS = ('neoverse-n1', 'neoverse-n1', 'neoverse-n1,pmu=off')
-# A kernel update: two hosts have it, the third must be emptied for it.
-NEW_KERNEL = 'forky'
+# A host update: two hosts have it, the third is to be emptied for it.
+UPDATED = 'next'
 UPDATE = (
     'neoverse-v1',
-    f'neoverse-v1@{NEW_KERNEL}',
-    f'neoverse-v1@{NEW_KERNEL}',
+    f'neoverse-v1@{UPDATED}',
+    f'neoverse-v1@{UPDATED}',
 )
 # The PMU's version, as 64-bit and as 32-bit guests see it.
 FIELDS = ('ID_AA64DFR0_EL1.PMUVer', 'ID_DFR0_EL1.PerfMon')
@@ -145,7 +145,7 @@ def to_newer_and_back(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 
 def kernel_update(one: scene.Scene, on: list[hosts.Host]) -> None:
-    """The first host is emptied, gets the others' kernel, and is used again.
+    """The first host is emptied, updated like the others, and used again.
 
     No destination is named: the scheduler decides, with our filter.
     """
@@ -155,10 +155,10 @@ def kernel_update(one: scene.Scene, on: list[hosts.Host]) -> None:
     for server in servers:
         _leaves(one, server, updated)
     _show_log(one, 'nova-scheduler', 'ArmMigrateFilter', 'arm64')
-    one.say(f'{old.name} boots the new kernel')
+    one.say(f'{old.name} is updated')
     one.cloud.remove_host(old)
     (fresh,) = one.cloud.add_hosts(
-        str(dataclasses.replace(old.spec, generation=NEW_KERNEL))
+        str(dataclasses.replace(old.spec, generation=UPDATED))
     )
     on[0] = fresh
     print(f'{fresh.name}: {fresh.spec}')
@@ -324,7 +324,7 @@ SCENARIOS = (
     ),
     Scenario(
         'kernel',
-        'a kernel update, host by host; the scheduler chooses',
+        'a host update, host by host; the scheduler chooses',
         kernel_update,
         UPDATE,
     ),

@@ -58,9 +58,11 @@ class TestRelease(logs.TestCase):
         with (
             mock.patch.object(release, 'utils', object()),
             mock.patch(
-                'eventlet.patcher.is_monkey_patched', return_value=patched
+                'eventlet.patcher.is_monkey_patched',
+                autospec=True,
+                return_value=patched,
             ),
-            mock.patch('eventlet.tpool.Proxy') as proxy,
+            mock.patch('eventlet.tpool.Proxy', autospec=True) as proxy,
         ):
             wrapped = release.off_thread(target)
         return wrapped is target, wrapped is proxy.return_value

@@ -178,6 +178,7 @@ class InterpreterTest(testtools.TestCase):
                 if name.partition('.')[0]
                 not in (
                     'importlib',
+                    '_types',
                     'types',
                     'warnings',
                     '_weakrefset',

@@ -32,6 +32,7 @@ from nova_arm_migrate.nova.records import guest_record
 from simulated import hosts
 from tests import logs
 from tests import watchdog
+from tests.functional import cell_lock
 from tests.functional import paste
 from tests.functional import threads
 
@@ -49,6 +50,7 @@ class ArmServersTestBase(base.ServersTestBase):
 
     def setUp(self):
         self.useFixture(watchdog.Watchdog())
+        self.useFixture(cell_lock.ReadersFirst())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
         finder.install()  # the installed start-up file does the same

@@ -27,6 +27,7 @@ import unittest
 from nova_arm_migrate.nova import driver
 from tests import logs
 from tests import watchdog
+from tests.functional import cell_lock
 from tests.functional import paste
 
 MODULES = (
@@ -48,17 +49,13 @@ MODULES = (
 #: Of the modules that are about other things as well.
 LIVE_MIGRATION = re.compile(r'live_?migr|regressions', re.IGNORECASE)
 
-#: These run the periodic tasks in a call that holds the lock of Nova's cells
-#: fixture. If a service reports at that time, all threads wait for ever. This
-#: was seen in 2 of 36 runs, and only Nova's code is involved.
-HANGING = re.compile(r'test_bug_1894095_(pre|post)_drop')
-
 
 class OurDriver:
     """A mixin that precedes one of Nova's test classes."""
 
     def setUp(self):
         self.useFixture(watchdog.Watchdog())
+        self.useFixture(cell_lock.ReadersFirst())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
         self.stub_out(
@@ -116,6 +113,5 @@ def load_tests(loader, tests, pattern):
                     test
                     for test in loader.loadTestsFromTestCase(ours)
                     if LIVE_MIGRATION.search(test.id())
-                    and not HANGING.search(test.id())
                 )
     return suite

@@ -25,6 +25,7 @@ from nova_arm_migrate.probe.errors import NoPermission
 from tests import logs
 from tests import watchdog
 from tests.functional import base
+from tests.functional import cell_lock
 from tests.functional import paste
 from tests.unit.core import synthetic as s
 
@@ -106,6 +107,7 @@ class TestX86(
 
     def setUp(self):
         self.useFixture(watchdog.Watchdog())
+        self.useFixture(cell_lock.ReadersFirst())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
         finder.install()

@@ -79,10 +79,16 @@ class Preparation:
                 migrate_data,
             )
         except Exception as error:
-            if self._is_left(context, instance):
-                migrate_data.migration = migration
-                self._settle(
-                    context, dest, instance, migrate_data, bdms, error
+            try:
+                if self._is_left(context, instance):
+                    migrate_data.migration = migration
+                    self._settle(
+                        context, dest, instance, migrate_data, bdms, error
+                    )
+            except Exception:
+                # Nova's log must have the first failure, too.
+                LOG.exception(
+                    'The live migration cannot be settled', instance=instance
                 )
             raise
 

@@ -15,14 +15,13 @@
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from nova_arm_migrate.cli import picture
 from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.formats import add_format
 from nova_arm_migrate.cli.formats import Shown
-from nova_arm_migrate.cli.formats import text_of
+from nova_arm_migrate.cli.formats import write
 from nova_arm_migrate.cli.matrix import matrix_dict
 from nova_arm_migrate.cli.matrix import matrix_table
 from nova_arm_migrate.cli.records import host_name
@@ -112,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
                 data=lambda: matrix_dict(moves),
                 table=lambda: matrix_table(moves),
             )
-    sys.stdout.write(text_of(arguments, shown) + '\n')
+    write(arguments, shown)
     return _exit_code(common)
 
 

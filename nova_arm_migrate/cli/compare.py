@@ -14,13 +14,12 @@
 """``nova-arm-migrate compare``: may this guest move to that host?"""
 
 import argparse
-import sys
 from typing import Any
 
 from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.formats import add_format
 from nova_arm_migrate.cli.formats import Shown
-from nova_arm_migrate.cli.formats import text_of
+from nova_arm_migrate.cli.formats import write
 from nova_arm_migrate.cli.records import read_guest
 from nova_arm_migrate.cli.records import read_host
 from nova_arm_migrate.cli.render import report_table
@@ -109,8 +108,5 @@ def run(arguments: argparse.Namespace) -> int:
     report = compare(
         read_guest(arguments.guest), read_host(arguments.host), options
     )
-    text = text_of(
-        arguments, Shown(report.to_dict, lambda: report_table(report))
-    )
-    sys.stdout.write(text + '\n')
+    write(arguments, Shown(report.to_dict, lambda: report_table(report)))
     return EXIT_CODES[report.verdict]

@@ -16,8 +16,10 @@ import argparse
 from collections.abc import Callable
 import dataclasses
 import json
+import sys
 from typing import Any
 
+from nova_arm_migrate.cli import files
 from nova_arm_migrate.cli.render import host_table
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.record import dump_host
@@ -25,10 +27,10 @@ from nova_arm_migrate.core.record import dump_host
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What a command prints, in whatever format.
+    """The output of a command, before its format is chosen.
 
-    :ivar data: returns it as what JSON knows
-    :ivar table: returns it as text for people
+    :ivar data: returns the output as JSON types
+    :ivar table: returns the output as text for people
     :ivar record: the canonical JSON text, if it is a record
     """
 
@@ -56,17 +58,27 @@ def add_format(parser: argparse.ArgumentParser, default: str) -> None:
         '--format',
         choices=tuple(FORMATS),
         default=default,
-        help=f'how to print (default: {default})',
+        help=f'output format (default: {default})',
     )
 
 
-def text_of(arguments: argparse.Namespace, shown: Shown) -> str:
-    """Return what is to be printed, without the last line's end."""
-    return FORMATS[arguments.format](shown)
+def write(
+    arguments: argparse.Namespace, shown: Shown, path: str | None = None
+) -> None:
+    """Write the output in the format that the user has chosen.
+
+    :param path: of the file to write; None for standard output
+    :raises CommandError: if the file cannot be written
+    """
+    text = FORMATS[arguments.format](shown) + '\n'
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        files.replace(path, text.encode('ascii'))
 
 
 def shown_host(host: Host) -> Shown:
-    """Return what there is to print of a host's record."""
+    """Return the output for a host's record."""
     record = dump_host(host)
     return Shown(
         data=lambda: json.loads(record),

@@ -14,14 +14,12 @@
 """``nova-arm-migrate import``: a host's profile from a dump of registers."""
 
 import argparse
-import sys
 from typing import Any
 
-from nova_arm_migrate.cli import files
 from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.formats import add_format
 from nova_arm_migrate.cli.formats import shown_host
-from nova_arm_migrate.cli.formats import text_of
+from nova_arm_migrate.cli.formats import write
 from nova_arm_migrate.cli.records import read_bounded
 from nova_arm_migrate.cli.records import read_host
 from nova_arm_migrate.core.dump import host_of_dump
@@ -72,9 +70,5 @@ def run(arguments: argparse.Namespace) -> int:
         host = host_of_dump(text, masks)
     except ProfileError as error:
         raise CommandError(f'{arguments.dump}: {error}') from None
-    shown = text_of(arguments, shown_host(host))
-    if arguments.output is None:
-        sys.stdout.write(shown + '\n')
-    else:
-        files.replace(arguments.output, f'{shown}\n'.encode('ascii'))
+    write(arguments, shown_host(host), arguments.output)
     return 0

@@ -14,14 +14,12 @@
 """``nova-arm-migrate probe``: this host's profile."""
 
 import argparse
-import sys
 from typing import Any
 
-from nova_arm_migrate.cli import files
 from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.formats import add_format
 from nova_arm_migrate.cli.formats import shown_host
-from nova_arm_migrate.cli.formats import text_of
+from nova_arm_migrate.cli.formats import write
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.host import LocalHost
 
@@ -60,9 +58,5 @@ def run(arguments: argparse.Namespace) -> int:
         host = LocalHost(degraded=arguments.degraded).host()
     except ProbeError as error:
         raise CommandError(str(error)) from None
-    text = text_of(arguments, shown_host(host))
-    if arguments.output is None:
-        sys.stdout.write(text + '\n')
-    else:
-        files.replace(arguments.output, f'{text}\n'.encode('ascii'))
+    write(arguments, shown_host(host), arguments.output)
     return 0

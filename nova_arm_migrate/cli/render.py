@@ -26,7 +26,7 @@ from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.pools import Fleet
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
-from nova_arm_migrate.core.record_forms import Numbers
+from nova_arm_migrate.core.record_forms import VectorLengths
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.remedies import remedies
 from nova_arm_migrate.core.remedies import Remedy
@@ -108,7 +108,8 @@ def fields_of(
 def _properties(host: Host) -> Iterator[tuple[str, str, str]]:
     """The attribute, its title, and a line of its value if there is one."""
     titled = {one.name: one for one in attributes_of(Host) if one.title}
-    for name in (*_FIRST, *(titled.keys() - {*_FIRST})):
+    others = [name for name in titled if name not in _FIRST]
+    for name in (*_FIRST, *others):
         one, value = titled[name], getattr(host, name)
         text = '' if value is None else one.form.show(value)
         if value == one.default and (
@@ -118,10 +119,6 @@ def _properties(host: Host) -> Iterator[tuple[str, str, str]]:
             text = ''
         for line in text.split('\n'):
             yield name, one.title, line
-
-
-def _list(numbers: Sequence[int] | None, unit: str = '') -> str:
-    return '' if numbers is None else Numbers(0, 0, unit).show(tuple(numbers))
 
 
 def host_table(host: Host) -> str:
@@ -255,10 +252,13 @@ def fleet_table(common: Baseline, fleet: Fleet, names: Sequence[str]) -> str:
     :param names: of the hosts from which the baseline was made
     """
     guest = common.guest
+    lengths = _NONE
+    if guest.sve_lengths is not None:
+        lengths = VectorLengths().show(guest.sve_lengths)
     lines = [
         'Baseline: the most that a guest may have to run on all hosts',
         f'  switch off  {", ".join(sorted(guest.disabled)) or "none"}',
-        f'  SVE lengths {_list(guest.sve_lengths, "bits") or _NONE}',
+        f'  SVE lengths {lengths}',
     ]
     for code, value in guest.values.items():
         register = register_of(code)

@@ -14,7 +14,6 @@
 """``nova-arm-migrate trial``: write a guest's registers on this host."""
 
 import argparse
-import sys
 from typing import Any
 
 from nova_arm_migrate.cli.compare import add_guest
@@ -24,7 +23,7 @@ from nova_arm_migrate.cli.compare import options_of
 from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.formats import add_format
 from nova_arm_migrate.cli.formats import Shown
-from nova_arm_migrate.cli.formats import text_of
+from nova_arm_migrate.cli.formats import write
 from nova_arm_migrate.cli.records import read_guest
 from nova_arm_migrate.cli.render import report_table
 from nova_arm_migrate.cli.render import trial_table
@@ -102,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         ),
     )
-    sys.stdout.write(text_of(arguments, shown) + '\n')
+    write(arguments, shown)
     return EXIT_CODES[report.verdict]
 
 

@@ -41,7 +41,7 @@ from nova_arm_migrate.core.tables.aarch32_id import AARCH32_ID_CODES
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.values import several_kinds
 from nova_arm_migrate.core.vcpu import gic_doubts
-from nova_arm_migrate.core.vcpu import offered_cached
+from nova_arm_migrate.core.vcpu import with_features_off_cached
 from nova_arm_migrate.core.vcpu import with_own_gic
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
@@ -64,7 +64,11 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
         UNKNOWN. Well-formed profiles never raise an exception
     """
     guest = with_own_gic(guest)
-    seen = offered_cached(host, guest.disabled) if guest.disabled else host
+    seen = (
+        with_features_off_cached(host, guest.disabled)
+        if guest.disabled
+        else host
+    )
     findings = _registers(guest, seen)
     findings += _cores(guest, host)
     findings += _missing(guest, seen, options)

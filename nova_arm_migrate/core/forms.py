@@ -93,6 +93,30 @@ def no_constant(name: str) -> None:
     raise ValueError(name)
 
 
+def list_of(key: str, given: object, most: int) -> list[Any]:
+    """Return a JSON list.
+
+    :raises ProfileError: if it is none, or has more than ``most`` items
+    """
+    if type(given) is not list:
+        raise ProfileError(f'{key}: {quote(given)} is not a list')
+    if len(given) > most:
+        raise ProfileError(f'{key}: more than {most} items')
+    return given
+
+
+def object_of(key: str, given: object, most: int) -> dict[str, Any]:
+    """Return a JSON object.
+
+    :raises ProfileError: if it is none, or has more than ``most`` items
+    """
+    if type(given) is not dict:
+        raise ProfileError(f'{key}: {quote(given)} is not an object')
+    if len(given) > most:
+        raise ProfileError(f'{key}: more than {most} items')
+    return given
+
+
 def page_size(key: str, size: int) -> int:
     """Return the size of a base page.
 

@@ -103,7 +103,11 @@ class Numbers(Form[tuple[int, ...]]):
     def load(self, key: str, given: Any) -> tuple[int, ...]:
         number = Number(self.least, self.most)
         return _ascending(
-            key, [number.load(key, item) for item in _list(key, given)]
+            key,
+            [
+                number.load(key, item)
+                for item in forms.list_of(key, given, _MOST_ITEMS)
+            ],
         )
 
     def show(self, value: tuple[int, ...]) -> str:
@@ -163,7 +167,10 @@ class Hexadecimals(Form[tuple[int, ...]]):
         return [f'{word:x}' for word in value]
 
     def load(self, key: str, given: Any) -> tuple[int, ...]:
-        return tuple(forms.unhex(key, item) for item in _list(key, given))
+        return tuple(
+            forms.unhex(key, item)
+            for item in forms.list_of(key, given, _MOST_ITEMS)
+        )
 
     def show(self, value: tuple[int, ...]) -> str:
         return ', '.join(f'{word:#x}' for word in value)
@@ -210,7 +217,10 @@ class Names(Form[frozenset[str]]):
         names = frozenset(
             _ascending(
                 key,
-                [forms.match(key, item, _NAME) for item in _list(key, given)],
+                [
+                    forms.match(key, item, _NAME)
+                    for item in forms.list_of(key, given, _MOST_ITEMS)
+                ],
             )
         )
         unknown = sorted(names - self.known)
@@ -235,7 +245,9 @@ class Registers(Form[Values]):
         return Values(
             {
                 forms.unhex(key, code, forms.CODE): forms.unhex(key, item)
-                for code, item in _object(key, given, _MOST_REGISTERS).items()
+                for code, item in forms.object_of(
+                    key, given, _MOST_REGISTERS
+                ).items()
             }
         )
 
@@ -268,7 +280,7 @@ class Cores(Form[tuple[Core, ...]]):
 
     def load(self, key: str, given: Any) -> tuple[Core, ...]:
         cores = []
-        for item in _list(key, given):
+        for item in forms.list_of(key, given, _MOST_ITEMS):
             if type(item) is not list or len(item) != 4:
                 raise ProfileError(f'{key}: not [MIDR, REVIDR, AIDR, CPUs]')
             midr, revidr, aidr, cpus = item
@@ -312,7 +324,9 @@ class Capabilities(Form[tuple[tuple[str, int], ...]]):
         return tuple(
             sorted(
                 (forms.match(key, name, _NAME), number.load(key, item))
-                for name, item in _object(key, given, _MOST_ITEMS).items()
+                for name, item in forms.object_of(
+                    key, given, _MOST_ITEMS
+                ).items()
             )
         )
 
@@ -337,7 +351,9 @@ class Reasons(Form[tuple[tuple[str, str], ...]]):
         return tuple(
             sorted(
                 (forms.match(key, name, _NAME), forms.match(key, why, _TEXT))
-                for name, why in _object(key, given, _MOST_ITEMS).items()
+                for name, why in forms.object_of(
+                    key, given, _MOST_ITEMS
+                ).items()
             )
         )
 
@@ -388,22 +404,6 @@ def load_codes(key: str, text: str) -> frozenset[int]:
 
 def _hex(value: int | None) -> str | None:
     return None if value is None else f'{value:x}'
-
-
-def _list(key: str, given: Any) -> list[Any]:
-    if type(given) is not list:
-        raise ProfileError(f'{key}: {forms.quote(given)} is not a list')
-    if len(given) > _MOST_ITEMS:
-        raise ProfileError(f'{key}: more than {_MOST_ITEMS} items')
-    return given
-
-
-def _object(key: str, given: Any, most: int) -> dict[str, Any]:
-    if type(given) is not dict:
-        raise ProfileError(f'{key}: {forms.quote(given)} is not an object')
-    if len(given) > most:
-        raise ProfileError(f'{key}: more than {most} items')
-    return given
 
 
 def _ascending(key: str, items: list[Any]) -> tuple[Any, ...]:

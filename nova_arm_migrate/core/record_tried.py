@@ -146,8 +146,13 @@ def load_vgics(value: object) -> tuple[Vgic, ...]:
     """
     return tuple(
         sorted(
-            _vgic(_version(version), _object('vgic', item, len(_KEYS) + 1))
-            for version, item in _object('vgic', value, _MOST_GICS).items()
+            _vgic(
+                _version(version),
+                forms.object_of('vgic', item, len(_KEYS) + 1),
+            )
+            for version, item in forms.object_of(
+                'vgic', value, _MOST_GICS
+            ).items()
         )
     )
 
@@ -163,7 +168,7 @@ def _vgic(version: int, item: dict[str, Any]) -> Vgic:
     unknown = sorted(item.keys() - _KEYS.keys() - {'shown'})
     if unknown:
         raise ProfileError(f'vgic: unknown name {forms.quote(unknown[0])}')
-    shown = _object('vgic', item.get('shown', {}), _MOST_REGISTERS)
+    shown = forms.object_of('vgic', item.get('shown', {}), _MOST_REGISTERS)
     if 'shown' in item and not shown:
         raise ProfileError('vgic: shown is empty')
     return Vgic(
@@ -208,7 +213,9 @@ def load_tried(value: object) -> Tried:
     return Tried(
         {
             forms.unhex('tried', code, forms.CODE): _answers(item)
-            for code, item in _object('tried', value, _MOST_REGISTERS).items()
+            for code, item in forms.object_of(
+                'tried', value, _MOST_REGISTERS
+            ).items()
         }
     )
 
@@ -239,11 +246,3 @@ def _answer(text: str) -> Answer:
     ):
         raise ProfileError(f'tried: {forms.quote(text)} is out of range')
     return answer
-
-
-def _object(key: str, value: object, most: int) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise ProfileError(f'{key}: {forms.quote(value)} is not an object')
-    if len(value) > most:
-        raise ProfileError(f'{key}: more than {most} items')
-    return value

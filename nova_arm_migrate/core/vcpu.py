@@ -120,7 +120,7 @@ def longer_vectors(host: Host) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def offered_cached(host: Host, disabled: frozenset[str]) -> Host:
+def with_features_off_cached(host: Host, disabled: frozenset[str]) -> Host:
     """`with_features_off`, cached: a filter calls it for every host."""
     return with_features_off(host, disabled)
 

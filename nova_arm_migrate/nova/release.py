@@ -60,10 +60,10 @@ def installed() -> int | None:
 
 
 def complaint() -> str:
-    """Return why this Nova may not be one that was tested; empty if it is.
+    """Return a warning if this release was not tested; empty if it was.
 
-    Older than all: some of what the driver needs may be missing. Newer: it
-    may have moved, which `signatures` tells.
+    An older release may lack methods that the driver calls. A newer one may
+    have changed them. `signatures` finds both.
     """
     number = installed()
     if number in [release.number for release in SUPPORTED]:
@@ -76,7 +76,7 @@ def complaint() -> str:
 
 
 def check() -> None:
-    """Warn of a release that was not tested; refuse one that has moved.
+    """Warn about an untested release; refuse one with changed methods.
 
     :raises nova.exception.NovaException: if a method of Nova's is gone, or
         takes other arguments than it is called with

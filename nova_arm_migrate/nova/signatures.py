@@ -12,9 +12,9 @@
 
 """What the driver takes for granted of Nova: signatures, as data.
 
-A Nova that changes one of these needs a look at the driver before it is run
-with it. `moved` names what has changed; nova-compute then refuses to start,
-and the tests fail on every supported release.
+If a Nova changes one of these methods, check the driver before you run it
+with that Nova. `moved` names the changed methods. nova-compute does not start
+if there are any, and the tests fail.
 """
 
 from collections.abc import Iterator
@@ -209,7 +209,7 @@ RELIED_ON: dict[str, tuple[str, ...]] = {
     ),
 }
 
-#: Of a method that something has been put around.
+#: The signature of a method that is wrapped.
 _ANYTHING = '(*args, **kwargs)'
 
 

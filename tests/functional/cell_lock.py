@@ -10,12 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A deadlock of Nova's own fixture, taken out.
+"""Prevent a deadlock in Nova's own fixture.
 
-``nova.tests.fixtures.CellDatabases`` has a lock for readers and writers. A
-test that runs the periodic tasks reads, and waits for threads that read, too.
-A writer that comes meanwhile waits for the test, and makes the threads wait
-for itself. On native threads nothing ends that: seen in 1 of 20 runs of
+``nova.tests.fixtures.CellDatabases`` has a readers-writer lock. A test that
+runs the periodic tasks holds it as a reader, and waits for threads that need
+it as readers. If a writer asks for the lock at that time, the writer waits for
+the test, and the threads wait for the writer. With native threads this lasts
+for ever. It was seen in about 1 of 20 runs of
 ``NUMALiveMigrationRollbackTests``.
 """
 
@@ -23,7 +24,7 @@ import fixtures
 
 
 class ReadersFirst(fixtures.Fixture):
-    """Lets readers in while a writer still waits for other readers."""
+    """Gives readers the lock while a writer waits for other readers."""
 
     def _setUp(self) -> None:
         self.useFixture(

@@ -448,8 +448,8 @@ class GuestWithLayout:
             parse.parse_domain(self._guest.get_xml_desc(*args, **kwargs)),
             self._layout,
         )
-        # Nova 33.0 takes this one for granted, too (bug 2152697), and a guest
-        # that started before 33 has none. `migrate` removes it again.
+        # Nova 33.0 also expects this element (bug 2152697). A guest that
+        # started before 33 does not have it. `migrate` removes it again.
         tune = domain.find('cputune')
         if tune is not None and tune.find('iothreadpin') is None:
             etree.SubElement(tune, 'iothreadpin')

@@ -69,7 +69,7 @@ def slowest(found):
     return worst
 
 
-def main():
+def main() -> None:
     """Run all, then print the table."""
     runner = pyperf.Runner()
     measured_hosts.few_runs(runner)

@@ -209,7 +209,7 @@ def parse_seconds(text):
     return (time.thread_time() - start) / 1000
 
 
-def main():
+def main() -> None:
     """Run all, then print the table."""
     cfg.CONF([], project='nova', default_config_files=[])
     objects.register_all()

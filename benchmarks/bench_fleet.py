@@ -76,7 +76,7 @@ def peak(hosts, distinct, kind):
     return most, found, common
 
 
-def main():
+def main() -> None:
     """Run all, then print the table."""
     runner = pyperf.Runner()
     measured_hosts.few_runs(runner)

@@ -62,7 +62,7 @@ def measured(function):
     return run
 
 
-def main():
+def main() -> None:
     runner = pyperf.Runner(processes=3)
     runner.bench_time_func(
         'regenerate 64 vCPUs in 8 cells',

@@ -70,7 +70,7 @@ def measure(loops, ask, kernel):
     return time.thread_time() - start - (kernel.spent - before)
 
 
-def main():
+def main() -> None:
     runner = pyperf.Runner()
     for name in ('max-linux-7.2', 'neoverse-n1-linux-6.1'):
         host = load_host((PROFILES / f'{name}.json').read_text().strip())

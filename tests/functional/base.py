@@ -48,7 +48,7 @@ class ArmServersTestBase(base.ServersTestBase):
     ADMIN_API = True
     CAST_AS_CALL = False
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.useFixture(watchdog.Watchdog())
         self.useFixture(cell_lock.ReadersFirst())
         self.useFixture(logs.KeptLogs())
@@ -173,7 +173,7 @@ class ArmServersTestBase(base.ServersTestBase):
             key=lambda migration: migration['id'],
         )
 
-    def refused(self, server, host, words):
+    def refused(self, server, host, words) -> None:
         """Check that the pre-check refuses a migration.
 
         :param words: in the server's event
@@ -221,7 +221,7 @@ class ArmServersTestBase(base.ServersTestBase):
         host = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         return self.arm.hosts[host].connection.domain(server['id']).vcpu
 
-    def shows_its_record(self, server):
+    def shows_its_record(self, server) -> None:
         """Check that a guest's record matches its vCPUs."""
         seen, record = self.seen(server), self.record(server)
         for attribute in ('values', 'listed', 'disabled', 'gic'):

@@ -111,7 +111,7 @@ class Result:
     said: str = ''
     seconds: float = 0.0
 
-    def broken(self, point):
+    def broken(self, point) -> bool:
         """Whether the invariant is broken.
 
         A fault that lasts until the end may leave a disagreement, if an event
@@ -125,7 +125,7 @@ class Result:
 class Fault:
     """Makes the call of one point fail."""
 
-    def __init__(self, point):
+    def __init__(self, point) -> None:
         self.hits = 0
         self._point = point
         self._calls = 0
@@ -133,7 +133,7 @@ class Fault:
         self._over = False
         self._lock = threading.Lock()
 
-    def over(self):
+    def over(self) -> None:
         """End the fault: everything works again."""
         self._over = True
 
@@ -252,7 +252,7 @@ class Campaign(failures_base.FailuresTestBase):
     todo = results = None
     tell = staticmethod(lambda result: None)
 
-    def play(self):
+    def play(self) -> None:
         self.cloud(self.driver, names='ab')
         while self.todo:
             point = self.todo.popleft()
@@ -295,7 +295,7 @@ class Campaign(failures_base.FailuresTestBase):
             )
         return result
 
-    def _migrate(self, job, there):
+    def _migrate(self, job, there) -> None:
         self.request(there)
         try:
             self.threads.wait(PATIENCE / 6)
@@ -322,7 +322,7 @@ class Campaign(failures_base.FailuresTestBase):
                     job.go()
             return stats(*args)
 
-        def and_go(*args):
+        def and_go(*args) -> None:
             try:
                 abort(*args)
             finally:
@@ -423,7 +423,7 @@ def _run_group(name, driver):
     }
 
 
-def _table(groups):
+def _table(groups) -> None:
     """Print the results of stock and ours for the points, and counts."""
     counts = {
         driver: collections.Counter() for driver in (base.STOCK, base.OURS)
@@ -462,7 +462,7 @@ def _table(groups):
     print(f'worse than stock: {worse}; better than stock: {lost_by_stock}')
 
 
-def main(arguments=None):
+def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--group', choices=list(campaign_points.GROUPS))
     parser.add_argument('--driver', default=None)

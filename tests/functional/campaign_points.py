@@ -89,7 +89,7 @@ class Point:
         return f'{_SHORT[short]}.{rest}' if short in _SHORT else self.callee
 
     @property
-    def name(self):
+    def name(self) -> str:
         how = ''.join(
             word
             for word, is_so in (

@@ -40,23 +40,23 @@ class Clock:
     The driver's monitor checks a job twice a second; here a job takes no time.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._ahead = 0.0
         self._stopped = False
 
     def time(self):
         return time.time() + self._ahead
 
-    def sleep(self, seconds):
+    def sleep(self, seconds) -> None:
         if self._stopped:
             raise SystemExit('the clock has been stopped')
         time.sleep(min(seconds, 0.01))
 
-    def stop(self):
+    def stop(self) -> None:
         """End all loops that still wait for something."""
         self._stopped = True
 
-    def forward(self, seconds):
+    def forward(self, seconds) -> None:
         """Let time pass."""
         self._ahead += seconds
 
@@ -72,7 +72,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
     ports = False
     block = False
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.flags(cpu_dedicated_set='0-7', group='compute')
         self.clock = Clock()
@@ -87,7 +87,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         if self.block:
             truth.block_storage(self)
 
-    def cloud(self, driver=base.OURS, version=RECOVERS, names='abc'):
+    def cloud(self, driver=base.OURS, version=RECOVERS, names='abc') -> None:
         """Start the hosts and boot the guests.
 
         A plain copy of the first guest's pins would conflict with the second
@@ -132,7 +132,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
             )
         )
 
-    def request(self, host='b', **kwargs):
+    def request(self, host='b', **kwargs) -> None:
         """Request the migration, and do not wait for it."""
         self.api.post_server_action(
             self.server['id'],
@@ -155,7 +155,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         """The server's last migration."""
         return self.migrations(self.server)[-1]
 
-    def act(self, action):
+    def act(self, action) -> None:
         """Do something to the server's running migration."""
         path = (
             f'/servers/{self.server["id"]}/migrations/{self.migration()["id"]}'
@@ -165,7 +165,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         else:
             self.api.api_post(f'{path}/action', {'force_complete': None})
 
-    def expect(self, condition, what):
+    def expect(self, condition, what) -> None:
         """Wait for something that another thread is doing."""
         for _ in range(_PATIENCE * 20):
             if condition():
@@ -175,7 +175,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
 
     # What may fail
 
-    def aborts_at_the_timeout(self):
+    def aborts_at_the_timeout(self) -> None:
         """Make Nova abort the next job as soon as time passes."""
         self.flags(live_migration_completion_timeout=1, group='libvirt')
 
@@ -239,7 +239,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
             self.assertIsNotNone(event['result'], event)
         return now
 
-    def assert_moves_on(self, host='c'):
+    def assert_moves_on(self, host='c') -> None:
         """Check that the next migration is possible."""
         self.assertEqual('completed', self.migrate_server(host))
         self.assert_settled(host)

@@ -20,12 +20,12 @@ LOG = logging.getLogger(__name__)
 
 
 class Example(base.ArmServersTestBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         LOG.error('%s began', self.id())
 
-    def test_a_passes(self):
+    def test_a_passes(self) -> None:
         pass
 
-    def test_b_fails(self):
+    def test_b_fails(self) -> None:
         self.fail('as it should')

@@ -70,7 +70,7 @@ def host_info(nodes, memory_kib=4 * GIB_KIB, pages=((4, None),)):
 class NumaServersTestBase(base.ArmServersTestBase):
     ADDITIONAL_FILTERS = ['NUMATopologyFilter']
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         # Only the stock driver needs it: libvirt has no comparison on Arm.
         self.flags(group='workarounds', skip_cpu_compare_on_dest=True)
@@ -161,7 +161,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
         )
         return found.body['migrations']
 
-    def moves(self, server, host):
+    def moves(self, server, host) -> None:
         """Check that a migration completes."""
         status, now = self.start_migration(server, host)
         self.assertEqual(
@@ -169,7 +169,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
             (status, now['status'], now['OS-EXT-SRV-ATTR:host']),
         )
 
-    def stays(self, server, host, status):
+    def stays(self, server, host, status) -> None:
         """Check that a migration leaves the guest ACTIVE on the source."""
         before = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         ended, now = self.start_migration(server, host)

@@ -42,7 +42,7 @@ def find() -> str:
 class PasteFixture(fixtures.Fixture):
     """Make Nova's ConfFixture name the installed file."""
 
-    def _setUp(self):
+    def _setUp(self) -> None:
         path, original = find(), paths.state_path_def
 
         def state_path_def(*args):

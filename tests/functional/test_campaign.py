@@ -23,14 +23,14 @@ from tests.functional import campaign_points
 
 
 class TestCampaign(unittest.TestCase):
-    def test_there_are_enough_points(self):
+    def test_there_are_enough_points(self) -> None:
         self.assertGreaterEqual(len(campaign_points.POINTS), 60)
         names = [point.name for point in campaign_points.POINTS]
         self.assertEqual(len(names), len({*names}))
 
 
 def _test(points):
-    def test(self):
+    def test(self) -> None:
         broken, not_reached = [], []
         for point, result in zip(points, campaign.run(points, base.OURS)):
             if result.broken(point):

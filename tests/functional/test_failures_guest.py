@@ -37,20 +37,20 @@ class TestAbort(failures_base.FailuresTestBase):
         self.expect(lambda: job.aborts, 'an abort')
         return job
 
-    def refused_at_the_switch_over(self):
+    def refused_at_the_switch_over(self) -> None:
         job = self.abort_at(jobs.SWITCH_OVER)
         job.go()
         self.threads.wait()
         self.assertEqual({jobs.REFUSED}, {*job.aborts})
 
-    def test_refused_at_the_switch_over(self):
+    def test_refused_at_the_switch_over(self) -> None:
         self.cloud()
         self.refused_at_the_switch_over()
         self.assert_settled('b')
         self.assertEqual('completed', self.migration()['status'])
         self.assert_moves_on()
 
-    def test_stock_refused_at_the_switch_over(self):
+    def test_stock_refused_at_the_switch_over(self) -> None:
         self.cloud(base.STOCK)
         self.refused_at_the_switch_over()
         now = self.truth()
@@ -58,22 +58,22 @@ class TestAbort(failures_base.FailuresTestBase):
             ('ERROR', 'a', ['b']), (now.status, now.host, now.runs_on)
         )
 
-    def ignored_at_the_switch_over(self):
+    def ignored_at_the_switch_over(self) -> None:
         self.job().switch_over_answer = jobs.IGNORED
         self.abort_at(jobs.SWITCH_OVER).go()
         self.threads.wait()
 
-    def test_ignored_at_the_switch_over(self):
+    def test_ignored_at_the_switch_over(self) -> None:
         self.cloud()
         self.ignored_at_the_switch_over()
         self.assert_settled('b')
 
-    def test_stock_ignored_at_the_switch_over(self):
+    def test_stock_ignored_at_the_switch_over(self) -> None:
         self.cloud(base.STOCK)
         self.ignored_at_the_switch_over()
         self.assert_settled('b')
 
-    def aborted_by_its_user(self):
+    def aborted_by_its_user(self) -> None:
         job = self.job().hold(jobs.COPYING)
         self.request()
         job.wait(jobs.COPYING)
@@ -84,14 +84,14 @@ class TestAbort(failures_base.FailuresTestBase):
         self.threads.wait()
         self.assertEqual(jobs.ACCEPTED, job.aborts[0])
 
-    def test_aborted_by_its_user(self):
+    def test_aborted_by_its_user(self) -> None:
         self.cloud()
         self.aborted_by_its_user()
         self.assertEqual('cancelled', self.migration()['status'])
         self.assert_settled('a')
         self.assert_moves_on()
 
-    def test_stock_aborted_by_its_user(self):
+    def test_stock_aborted_by_its_user(self) -> None:
         self.cloud(base.STOCK)
         self.aborted_by_its_user()
         # It is what was asked for, and is taken for a failure.
@@ -113,13 +113,13 @@ class TestLockedAbort(failures_base.FailuresTestBase):
         self.threads.wait()
         return job
 
-    def test_refused_by_the_lock(self):
+    def test_refused_by_the_lock(self) -> None:
         self.cloud()
         self.refused_by_the_lock()
         self.assert_settled('b')
         self.assert_moves_on()
 
-    def test_stock_refused_by_the_lock(self):
+    def test_stock_refused_by_the_lock(self) -> None:
         self.cloud(base.STOCK)
         job = self.refused_by_the_lock()
         job.wait_end()
@@ -128,7 +128,7 @@ class TestLockedAbort(failures_base.FailuresTestBase):
             ('ERROR', 'a', ['b']), (now.status, now.host, now.runs_on)
         )
 
-    def test_refused_by_the_lock_and_the_job_fails(self):
+    def test_refused_by_the_lock_and_the_job_fails(self) -> None:
         self.cloud()
         self.job().fail(jobs.SWITCH_OVER)
         self.refused_by_the_lock()
@@ -141,7 +141,7 @@ class TestMissingDomain(failures_base.FailuresTestBase):
 
     volumes = ports = block = True
 
-    def gone_before_the_job(self):
+    def gone_before_the_job(self) -> None:
         destination = self.computes['b'].driver
         pre = destination.pre_live_migration
 
@@ -153,7 +153,7 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         destination.pre_live_migration = and_then
         self.migrate_server()
 
-    def gone_when_libvirt_is_asked(self):
+    def gone_when_libvirt_is_asked(self) -> None:
         domain = self.domain_on('a')
         migrate = domain.migrateToURI3
 
@@ -164,12 +164,12 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         domain.migrateToURI3 = gone
         self.migrate_server()
 
-    def lose_the_domain(self):
+    def lose_the_domain(self) -> None:
         domain = self.domain_on('a')
         domain.destroy()
         domain.undefine()
 
-    def lost_and_told(self):
+    def lost_and_told(self) -> None:
         """Check that Nova does not report anything wrong."""
         now = self.truth()
         self.assertEqual(
@@ -179,12 +179,12 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         self.assertEqual(['guest'], now.parts, now)
         self.assertRegex(self.said(), 'Domain not found|could not be found')
 
-    def test_gone_before_the_job(self):
+    def test_gone_before_the_job(self) -> None:
         self.cloud()
         self.gone_before_the_job()
         self.lost_and_told()
 
-    def test_stock_gone_before_the_job(self):
+    def test_stock_gone_before_the_job(self) -> None:
         self.cloud(base.STOCK)
         self.gone_before_the_job()
         now = self.truth()
@@ -193,12 +193,12 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         )
         self.assertNotIn((self.server['id'], 'a'), self.disks.destroyed)
 
-    def test_gone_when_libvirt_is_asked(self):
+    def test_gone_when_libvirt_is_asked(self) -> None:
         self.cloud()
         self.gone_when_libvirt_is_asked()
         self.lost_and_told()
 
-    def test_stock_gone_when_libvirt_is_asked(self):
+    def test_stock_gone_when_libvirt_is_asked(self) -> None:
         self.cloud(base.STOCK)
         self.gone_when_libvirt_is_asked()
         now = self.truth()
@@ -216,7 +216,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         'b': ('RUNNING', 'POSTCOPY_FAILED'),
     }
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.flags(live_migration_permit_post_copy=True, group='libvirt')
         # Once or twice.
@@ -233,13 +233,13 @@ class TestPostCopy(failures_base.FailuresTestBase):
         job.wait(jobs.POST_COPY)
         return job
 
-    def test_it_lands(self):
+    def test_it_lands(self) -> None:
         self.cloud()
         self.in_post_copy().go()
         self.threads.wait()
         self.assert_settled('b')
 
-    def test_it_breaks_and_recovers(self):
+    def test_it_breaks_and_recovers(self) -> None:
         self.cloud()
         job = self.in_post_copy()
         job.break_post_copy()
@@ -248,7 +248,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.assertLessEqual(1, job.recoveries)
         self.assert_moves_on()
 
-    def broken(self, **domains):
+    def broken(self, **domains) -> None:
         """Check that nothing was changed, and that an event says so."""
         now = self.truth()
         self.assertEqual('ERROR', now.status, now)
@@ -256,7 +256,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.assertEqual([], self.disks.destroyed)
         self.assertIn('post-copy', self.said().lower())
 
-    def test_it_breaks_and_can_not_recover(self):
+    def test_it_breaks_and_can_not_recover(self) -> None:
         self.cloud()
         job = self.in_post_copy()
         job.recovers = 'unable to connect to server'
@@ -265,13 +265,13 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.broken()
         self.assertLessEqual(1, job.recoveries)
 
-    def test_it_breaks_with_an_older_libvirt(self):
+    def test_it_breaks_with_an_older_libvirt(self) -> None:
         self.cloud(version=None)
         self.in_post_copy().break_post_copy()
         self.threads.wait()
         self.broken(b=('PAUSED', 'POSTCOPY_FAILED'))
 
-    def test_stock_it_breaks(self):
+    def test_stock_it_breaks(self) -> None:
         self.cloud(base.STOCK)
         with self.monitor_fails() as fail:
             job = self.in_post_copy()
@@ -288,14 +288,14 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.assertEqual(('ERROR', self.left_alone), (now.status, now.domains))
         self.assertEqual(0, job.recoveries)
 
-    def looks(self, times):
+    def looks(self, times) -> None:
         """Return when the monitor has read the job so many times."""
         domain = self.domain_on('a')
         stats, count = domain.jobStats, []
         domain.jobStats = lambda *args: count.append(1) or stats(*args)
         self.expect(lambda: len(count) >= times, 'the monitor looking')
 
-    def test_stock_it_breaks_with_an_older_libvirt(self):
+    def test_stock_it_breaks_with_an_older_libvirt(self) -> None:
         self.cloud(base.STOCK, version=None)
         self.in_post_copy().break_post_copy()
         self.threads.wait()
@@ -307,7 +307,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         )
         self.assertIn((self.server['id'], 'b'), self.disks.destroyed)
 
-    def test_the_monitor_fails_in_post_copy(self):
+    def test_the_monitor_fails_in_post_copy(self) -> None:
         self.cloud()
         with self.monitor_fails() as fail:
             job = self.in_post_copy()
@@ -318,7 +318,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.assert_settled('b')
         self.assertNotIn(jobs.ACCEPTED, job.aborts)
 
-    def test_stock_the_monitor_fails_in_post_copy(self):
+    def test_stock_the_monitor_fails_in_post_copy(self) -> None:
         self.cloud(base.STOCK)
         with self.monitor_fails() as fail:
             job = self.in_post_copy()
@@ -337,7 +337,7 @@ class TestPaused(failures_base.FailuresTestBase):
 
     volumes = ports = block = True
 
-    def paused_by_nova(self, restarts):
+    def paused_by_nova(self, restarts) -> None:
         job = self.job().hold(jobs.COPYING)
         job.restarts = restarts
         with self.monitor_fails() as fail:
@@ -358,14 +358,14 @@ class TestPaused(failures_base.FailuresTestBase):
             self.threads.wait()
         job.wait_end()
 
-    def test_paused_by_nova(self):
+    def test_paused_by_nova(self) -> None:
         self.cloud()
         self.paused_by_nova(restarts=False)
         now = self.assert_settled('a')
         self.assertEqual(('RUNNING', 'UNPAUSED'), now.domains['a'])
         self.assert_moves_on()
 
-    def test_stock_paused_by_nova(self):
+    def test_stock_paused_by_nova(self) -> None:
         self.cloud(base.STOCK)
         self.paused_by_nova(restarts=False)
         now = self.truth()
@@ -374,18 +374,18 @@ class TestPaused(failures_base.FailuresTestBase):
             (now.status, now.domains),
         )
 
-    def test_paused_by_nova_and_resumed_by_libvirt(self):
+    def test_paused_by_nova_and_resumed_by_libvirt(self) -> None:
         self.cloud()
         self.paused_by_nova(restarts=True)
         self.assert_settled('a')
 
-    def test_stock_paused_by_nova_and_resumed_by_libvirt(self):
+    def test_stock_paused_by_nova_and_resumed_by_libvirt(self) -> None:
         self.cloud(base.STOCK)
         self.paused_by_nova(restarts=True)
         now = self.truth()
         self.assertEqual(('ERROR', ['a']), (now.status, now.runs_on))
 
-    def test_paused_by_its_user(self):
+    def test_paused_by_its_user(self) -> None:
         self.cloud()
         self.api.post_server_action(self.server['id'], {'pause': {}})
         self._wait_for_state_change(self.server, 'PAUSED')
@@ -404,7 +404,7 @@ class TestPowerOff(failures_base.FailuresTestBase):
 
     volumes = ports = block = True
 
-    def off(self, how, point):
+    def off(self, how, point) -> None:
         job = self.job().hold(point)
         self.request()
         job.wait(point)
@@ -412,7 +412,7 @@ class TestPowerOff(failures_base.FailuresTestBase):
         job.wait_end()
         self.threads.wait()
 
-    def test_off(self):
+    def test_off(self) -> None:
         self.cloud()
         self.off('guest_powers_off', jobs.COPYING)
         now = self.assert_settled('a', 'SHUTOFF')
@@ -422,14 +422,14 @@ class TestPowerOff(failures_base.FailuresTestBase):
         self._wait_for_state_change(self.server, 'ACTIVE')
         self.assert_moves_on()
 
-    def test_stock_off(self):
+    def test_stock_off(self) -> None:
         self.cloud(base.STOCK)
         self.off('guest_powers_off', jobs.COPYING)
         now = self.truth()
         self.assertEqual('ERROR', now.status)
         self.assertIn((self.server['id'], 'a'), self.disks.destroyed)
 
-    def test_crashed_at_the_switch_over(self):
+    def test_crashed_at_the_switch_over(self) -> None:
         self.cloud()
         self.off('crash', jobs.SWITCH_OVER)
         now = self.truth()
@@ -442,11 +442,11 @@ class TestPowerOff(failures_base.FailuresTestBase):
 class TestTwoAtOnce(failures_base.FailuresTestBase):
     """Two migrations of one server at the same time."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.flags(max_concurrent_live_migrations=2)
 
-    def test_the_second_does_not_end_the_first(self):
+    def test_the_second_does_not_end_the_first(self) -> None:
         self.cloud()
         job = self.job().hold(jobs.COPYING)
         self.request('b')

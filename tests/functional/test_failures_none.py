@@ -19,7 +19,7 @@ from tests.functional import failures_base
 class TestNothingFails(failures_base.FailuresTestBase):
     volumes = ports = True
 
-    def test_shared(self):
+    def test_shared(self) -> None:
         self.cloud(base.STOCK)
         self.assert_settled('a')
         self.assertEqual('completed', self.migrate_server('b'))
@@ -30,14 +30,14 @@ class TestNothingFails(failures_base.FailuresTestBase):
 class TestNothingFailsBlock(failures_base.FailuresTestBase):
     volumes = ports = block = True
 
-    def test_block(self):
+    def test_block(self) -> None:
         self.cloud()
         self.assert_settled('a')
         self.assertEqual('completed', self.migrate_server('b'))
         self.assert_settled('b')
         self.assert_moves_on('c')
 
-    def test_refused_by_qemu(self):
+    def test_refused_by_qemu(self) -> None:
         self.cloud()
         self.job().fail('switch-over')
         self.assertEqual('failed', self.migrate_server('b'))

@@ -31,7 +31,7 @@ LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
 class TestTypo(base.ArmServersTestBase):
     """SIGHUP, with a bad value in the file."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.flags(skip_cpu_compare_on_dest=True, group='workarounds')
         self.file = pathlib.Path(
@@ -42,7 +42,7 @@ class TestTypo(base.ArmServersTestBase):
             setattr, CONF, 'default_config_files', CONF.default_config_files
         )
 
-    def sighup(self, **options):
+    def sighup(self, **options) -> None:
         """Do what oslo.service does on SIGHUP."""
         self.file.write_text(
             '[arm_migrate]\n'
@@ -51,7 +51,7 @@ class TestTypo(base.ArmServersTestBase):
         CONF.default_config_files = [str(self.file)]
         CONF.mutate_config_files()
 
-    def test_a_typo(self):
+    def test_a_typo(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', LESSER)
         server = self.boot('host-a')
@@ -72,7 +72,7 @@ class TestTypo(base.ArmServersTestBase):
         self.arm.hosts['host-b'].connection.refusals.clear()
         self.refused(server, 'host-b', 'arm64: ID_AA64ISAR0_EL1.TS')
 
-    def test_stock_a_typo(self):
+    def test_stock_a_typo(self) -> None:
         self.host('host-a', HOST, base.STOCK)
         self.sighup(enforcement='wran')
         self.assertEqual('ACTIVE', self.boot('host-a')['status'])
@@ -86,7 +86,7 @@ class TestOtherArchitecture(base.ArmServersTestBase):
         'hw_machine_type': 'malta',
     }
 
-    def boots(self, driver):
+    def boots(self, driver) -> None:
         self.host('host-a', HOST, driver)
         capabilities = self.arm.hosts['host-a'].connection
         real = capabilities.getDomainCapabilities
@@ -107,10 +107,10 @@ class TestOtherArchitecture(base.ArmServersTestBase):
             'ACTIVE', self.boot('host-a', properties=self.properties)['status']
         )
 
-    def test_boot(self):
+    def test_boot(self) -> None:
         self.boots(base.OURS)
 
-    def test_stock_boot(self):
+    def test_stock_boot(self) -> None:
         self.boots(base.STOCK)
 
 
@@ -135,7 +135,7 @@ class TestRecordNotSaved(base.ArmServersTestBase):
             )
         return self.api.get_server(server['id'])
 
-    def test_hard_reboot(self):
+    def test_hard_reboot(self) -> None:
         self.host('old', LESSER)
         self.host('new', HOST)
         server = self.boot('old')
@@ -155,7 +155,7 @@ class TestRecordNotSaved(base.ArmServersTestBase):
         self.shows_its_record(server)
         self.refused(server, 'old', 'ID_AA64ISAR0_EL1.TS')
 
-    def test_stock_hard_reboot(self):
+    def test_stock_hard_reboot(self) -> None:
         self.host('new', HOST, base.STOCK)
         server = self.boot('new')
         self.assertEqual('ACTIVE', self.reboot(server)['status'])
@@ -182,10 +182,10 @@ class TestOwnTraits(base.ArmServersTestBase):
         self._run_periodics()
         return set(self._get_provider_traits(self.compute_rp_uuids['host-a']))
 
-    def test_an_own_trait(self):
+    def test_an_own_trait(self) -> None:
         traits = self.traits(base.OURS)
         self.assertIn(self.own, traits)
         self.assertNotIn(self.stale, traits)
 
-    def test_stock_an_own_trait(self):
+    def test_stock_an_own_trait(self) -> None:
         self.assertLess({self.own, self.stale}, self.traits(base.STOCK))

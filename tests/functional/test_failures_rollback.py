@@ -77,7 +77,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
         ):
             yield
 
-    def fail_with(self, fault):
+    def fail_with(self, fault) -> None:
         self.job().fail(jobs.SWITCH_OVER)
         with fault:
             self.migrate_server()
@@ -95,7 +95,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
         known = self.cinder.volume_to_attachment[bdm.volume_id]
         return known[bdm.attachment_id]['connector']['host']
 
-    def in_error(self, part, word):
+    def in_error(self, part, word) -> None:
         """Check that only one part is wrong, and that an event names it."""
         now = self.truth()
         self.assertEqual(
@@ -104,14 +104,14 @@ class TestHalfWay(failures_base.FailuresTestBase):
         self.assertEqual([part], now.parts, now)
         self.assertIn(word, self.said())
 
-    def test_cinder_is_away(self):
+    def test_cinder_is_away(self) -> None:
         self.cloud()
         self.fail_with(self.cinder_away())
         self.in_error('attachments', 'Cinder is away')
         # There are two attachments, and Nova uses the right one.
         self.assertEqual('a', self.attachment(self.server))
 
-    def test_stock_cinder_is_away(self):
+    def test_stock_cinder_is_away(self) -> None:
         self.cloud(base.STOCK)
         self.fail_with(self.cinder_away())
         now = self.truth()
@@ -119,25 +119,25 @@ class TestHalfWay(failures_base.FailuresTestBase):
         self.assertIn('attachments', now.parts)
         self.assertEqual('b', self.attachment(self.server))
 
-    def test_cinder_fails_once(self):
+    def test_cinder_fails_once(self) -> None:
         self.cloud()
         self.fail_with(self.cinder_away(1))
         self.assert_settled('a')
         self.assert_moves_on()
 
-    def test_stock_cinder_fails_once(self):
+    def test_stock_cinder_fails_once(self) -> None:
         self.cloud(base.STOCK)
         self.fail_with(self.cinder_away(1))
         now = self.truth()
         self.assertEqual('ERROR', now.status)
         self.assertEqual('b', self.attachment(self.server))
 
-    def test_neutron_is_away(self):
+    def test_neutron_is_away(self) -> None:
         self.cloud()
         self.fail_with(self.neutron_away())
         self.in_error('ports', 'port')
 
-    def test_not_active_before_all_is_settled(self):
+    def test_not_active_before_all_is_settled(self) -> None:
         self.cloud()
         seen = set()
         delete = failures_base.failing(
@@ -154,25 +154,25 @@ class TestHalfWay(failures_base.FailuresTestBase):
         self.assertEqual({('active', 'migrating')}, seen)
         self.in_error('ports', 'port')
 
-    def test_stock_neutron_is_away(self):
+    def test_stock_neutron_is_away(self) -> None:
         self.cloud(base.STOCK)
         self.fail_with(self.neutron_away())
         now = self.truth()
         self.assertEqual('ERROR', now.status)
         self.assertIn('ports', now.parts)
 
-    def test_neutron_fails_once(self):
+    def test_neutron_fails_once(self) -> None:
         self.cloud()
         self.fail_with(self.neutron_away(1))
         self.assert_settled('a')
 
-    def test_the_database_fails_once(self):
+    def test_the_database_fails_once(self) -> None:
         self.cloud()
         self.fail_with(self.database_away(1))
         self.assert_settled('a')
         self.assert_moves_on()
 
-    def test_stock_the_database_fails_once(self):
+    def test_stock_the_database_fails_once(self) -> None:
         self.cloud(base.STOCK)
         self.fail_with(self.database_away(1))
         now = self.truth()
@@ -187,7 +187,7 @@ class TestStaleEntry(failures_base.FailuresTestBase):
     #: Of an ERROR and an ACTIVE; the driver that waited took 63 seconds.
     patience = 45
 
-    def fail_early(self):
+    def fail_early(self) -> None:
         driver = self.computes['a'].driver
         driver.active_migrations[self.server['id']] = collections.deque()
         self.mock_is_valid_hostname.return_value = False
@@ -195,14 +195,14 @@ class TestStaleEntry(failures_base.FailuresTestBase):
         self.threads.wait(self.patience)
         self.mock_is_valid_hostname.return_value = True
 
-    def test_an_early_failure(self):
+    def test_an_early_failure(self) -> None:
         self.cloud()
         self.fail_early()
         self.assert_settled('a')
         self.assertIn('InvalidHostname', self.said())
         self.assert_moves_on()
 
-    def test_stock_an_early_failure(self):
+    def test_stock_an_early_failure(self) -> None:
         self.cloud(base.STOCK)
         self.fail_early()
         self.assertEqual('ERROR', self.truth().status)
@@ -226,7 +226,7 @@ class TestDeleted(failures_base.FailuresTestBase):
         cast = manager.ComputeManager.terminate_instance
         go_on = mock.Mock(waiting=[])
 
-        def wait(*args, **kwargs):
+        def wait(*args, **kwargs) -> None:
             go_on.waiting.append((args, kwargs))
 
         def and_delete(*args, **kwargs):
@@ -249,7 +249,7 @@ class TestDeleted(failures_base.FailuresTestBase):
         ]
         return go_on
 
-    def test_deleted(self):
+    def test_deleted(self) -> None:
         self.cloud()
         go_on = self.delete_meanwhile()
         self.assertEqual('deleting', self.instance(self.server).task_state)
@@ -268,7 +268,7 @@ class TestDeleted(failures_base.FailuresTestBase):
             or {},
         )
 
-    def test_stock_deleted(self):
+    def test_stock_deleted(self) -> None:
         self.cloud(base.STOCK)
         go_on = self.delete_meanwhile()
         self.assertIsNone(self.instance(self.server).task_state)
@@ -286,7 +286,7 @@ class TestOldLines(failures_base.FailuresTestBase):
         b'2020-11-25 02:40:15.641+0000: shutting down, reason=failed\n'
     )
 
-    def fail_before_qemu(self):
+    def fail_before_qemu(self) -> None:
         self.stub_out(
             'nova.privsep.path.last_bytes', lambda path, count: (self.log, 0)
         )
@@ -298,14 +298,14 @@ class TestOldLines(failures_base.FailuresTestBase):
         ):
             self.migrate_server()
 
-    def test_before_qemu(self):
+    def test_before_qemu(self) -> None:
         self.cloud()
         self.fail_before_qemu()
         self.assert_settled('a')
         self.assertNotIn('load of migration failed', self.said())
         self.assert_moves_on()
 
-    def test_stock_before_qemu(self):
+    def test_stock_before_qemu(self) -> None:
         self.cloud(base.STOCK)
         self.fail_before_qemu()
         self.assertEqual('ACTIVE', self.truth().status)

@@ -37,7 +37,7 @@ CHECK = base.CHECK
 class FilterTestBase(base.ArmServersTestBase):
     """Nova's services with the filter, and a count of its queries."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.flags(
             available_filters=[
                 'nova.scheduler.filters.all_filters',
@@ -86,7 +86,7 @@ class FilterTestBase(base.ArmServersTestBase):
 
 
 class TestFilter(FilterTestBase):
-    def test_the_only_host_that_fits_is_picked_at_once(self):
+    def test_the_only_host_that_fits_is_picked_at_once(self) -> None:
         self.host('host-a', HOST)
         for name in ('host-b', 'host-c'):
             self.host(name, OTHER_CORE)
@@ -124,7 +124,7 @@ class TestFilter(FilterTestBase):
         action = self.api.get_instance_actions(server['id'])[0]
         self.assertIsNone(action['message'])
 
-    def test_no_host_is_left(self):
+    def test_no_host_is_left(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', OTHER_CORE)
         self.host('host-c', LESSER)
@@ -137,7 +137,7 @@ class TestFilter(FilterTestBase):
         (event,) = self.events(server, 'conductor_live_migrate_instance')
         self.assertIn('No valid host', event['details'])
 
-    def test_a_host_that_is_asked_for_is_judged(self):
+    def test_a_host_that_is_asked_for_is_judged(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', OTHER_CORE)
         self.host('host-c', HOST)
@@ -152,7 +152,7 @@ class TestFilter(FilterTestBase):
         self.assertEqual('host-c', self.migrate(server, 'host-c'))
         self.assertEqual([], self.events(server, EVENT))
 
-    def test_a_forced_host_is_left_to_the_driver(self):
+    def test_a_forced_host_is_left_to_the_driver(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', OTHER_CORE)
         server = self.boot('host-a')
@@ -164,7 +164,7 @@ class TestFilter(FilterTestBase):
             'arm64: MIDR_EL1', self.events(server, CHECK)[0]['details']
         )
 
-    def test_guests_are_told_apart(self):
+    def test_guests_are_told_apart(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', OTHER_CORE)
         self.host('host-c', HOST)
@@ -188,7 +188,7 @@ class TestFilter(FilterTestBase):
         )
         self.assertEqual(4, len(self.lines()))
 
-    def test_a_guest_that_came_from_a_lesser_host_may_go_back(self):
+    def test_a_guest_that_came_from_a_lesser_host_may_go_back(self) -> None:
         self.host('host-a', LESSER)
         self.host('host-b', HOST)
         server = self.boot('host-a')
@@ -196,7 +196,7 @@ class TestFilter(FilterTestBase):
         self.assertEqual('host-a', self.migrate(server))
         self.assertEqual([], self.lines())
 
-    def test_hosts_without_the_extension_follow_the_option(self):
+    def test_hosts_without_the_extension_follow_the_option(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', HOST, compute_driver=base.STOCK)
         server = self.boot('host-a')
@@ -216,7 +216,7 @@ class TestFilter(FilterTestBase):
 class TestOtherRequests(FilterTestBase):
     """A request that is not a live migration keeps all its hosts."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.host('host-a', HOST)
         self.host('host-b', OTHER_CORE)
@@ -226,7 +226,7 @@ class TestOtherRequests(FilterTestBase):
             lambda *args, **kwargs: '{}',
         )
 
-    def test_boots_ask_nothing(self):
+    def test_boots_ask_nothing(self) -> None:
         self._create_server(
             networks='none',
             image_uuid=self.image(hw_machine_type='virt'),
@@ -240,24 +240,24 @@ class TestOtherRequests(FilterTestBase):
         self.assertEqual(4, len(self.api.get_servers()))
         self.assertEqual(0, self.visits)
 
-    def test_an_unshelved_server_asks_nothing(self):
+    def test_an_unshelved_server_asks_nothing(self) -> None:
         server = self.boot('host-a')
         server = self._shelve_server(server)
         self._unshelve_server(server)
         self.assertEqual(0, self.visits)
 
-    def test_a_rebuild_asks_nothing(self):
+    def test_a_rebuild_asks_nothing(self) -> None:
         server = self.boot('host-a')
         self._rebuild_server(server, self.image(hw_machine_type='virt'))
         self.assertEqual(0, self.visits)
 
-    def test_a_resize_that_may_stay_asks_nothing(self):
+    def test_a_resize_that_may_stay_asks_nothing(self) -> None:
         self.flags(allow_resize_to_same_host=True)
         server = self.boot('host-a')
         self._resize_server(server, self._create_flavor())
         self.assertEqual(0, self.visits)
 
-    def test_a_cold_migration_goes_where_a_live_one_can_not(self):
+    def test_a_cold_migration_goes_where_a_live_one_can_not(self) -> None:
         server = self.boot('host-a')
         self._migrate_server(server)
         self.assertEqual('host-b', self.on(server))
@@ -265,7 +265,7 @@ class TestOtherRequests(FilterTestBase):
         self.assertEqual(1, self.visits)
         self.assertEqual([], self.lines())
 
-    def test_an_evacuation_goes_where_a_live_migration_can_not(self):
+    def test_an_evacuation_goes_where_a_live_migration_can_not(self) -> None:
         server = self.boot('host-a')
         self.computes['host-a'].stop()
         (service,) = self.api.get_services(
@@ -280,7 +280,7 @@ class TestOtherRequests(FilterTestBase):
 class TestCells(FilterTestBase):
     NUMBER_OF_CELLS = 2
 
-    def test_a_guest_in_the_second_cell(self):
+    def test_a_guest_in_the_second_cell(self) -> None:
         for name, profile in (
             ('host-a', HOST),
             ('host-b', OTHER_CORE),
@@ -299,7 +299,7 @@ class TestCells(FilterTestBase):
 class TestStatus(FilterTestBase):
     """nova-arm-migrate-status, over the database of a real cloud."""
 
-    def test_computes_without_a_record_are_named(self):
+    def test_computes_without_a_record_are_named(self) -> None:
         for configure in (
             'nova.db.main.api.configure',
             'nova.db.api.api.configure',

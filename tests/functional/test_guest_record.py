@@ -39,7 +39,7 @@ DRIVER = 'nova.virt.libvirt.driver.LibvirtDriver.'
 
 
 class TestStarts(base.ArmServersTestBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.host('old', LESSER)
         self.host('new', HOST)
@@ -59,7 +59,7 @@ class TestStarts(base.ArmServersTestBase):
         self.assertFalse(record.inferred)
         return record.values.read(s.ISAR0) >> 52 & 0xF
 
-    def test_spawn(self):
+    def test_spawn(self) -> None:
         server = self.boot('old')
         record = self.record(server)
         self.shows_its_record(server)
@@ -74,39 +74,39 @@ class TestStarts(base.ArmServersTestBase):
             record,
         )
 
-    def test_live_migration_leaves_it_alone(self):
+    def test_live_migration_leaves_it_alone(self) -> None:
         self.moved()
 
-    def test_hard_reboot(self):
+    def test_hard_reboot(self) -> None:
         server = self.moved()
         self._reboot_server(server, hard=True)
         self.assertEqual(1, self.ts(server))
 
-    def test_soft_reboot(self):
+    def test_soft_reboot(self) -> None:
         server = self.moved()
         self._reboot_server(server)
         self.assertEqual(1, self.ts(server))
 
-    def test_power_off_and_on(self):
+    def test_power_off_and_on(self) -> None:
         server = self.moved()
         self._stop_server(server)
         self._start_server(server)
         self.assertEqual(1, self.ts(server))
 
-    def test_suspend_and_resume_leave_it_alone(self):
+    def test_suspend_and_resume_leave_it_alone(self) -> None:
         server = self.moved()
         self._suspend_server(server)
         self._resume_server(server)
         self.assertEqual(0, self.ts(server))
 
-    def test_pause_leaves_it_alone(self):
+    def test_pause_leaves_it_alone(self) -> None:
         server = self.moved()
         for action, state in (('pause', 'PAUSED'), ('unpause', 'ACTIVE')):
             self.api.post_server_action(server['id'], {action: None})
             self._wait_for_state_change(server, state)
         self.assertEqual(0, self.ts(server))
 
-    def test_shelve_and_unshelve(self):
+    def test_shelve_and_unshelve(self) -> None:
         server = self.moved()
         self._shelve_server(server, expected_state='SHELVED_OFFLOADED')
         self.api.post_server_action(
@@ -115,12 +115,12 @@ class TestStarts(base.ArmServersTestBase):
         self._wait_for_state_change(server, 'ACTIVE')
         self.assertEqual(1, self.ts(server))
 
-    def test_rebuild(self):
+    def test_rebuild(self) -> None:
         server = self.moved()
         self._rebuild_server(server, self.image(hw_machine_type='virt'))
         self.assertEqual(1, self.ts(server))
 
-    def test_rescue_and_unrescue(self):
+    def test_rescue_and_unrescue(self) -> None:
         server = self.moved()
         # Nova leaves the definition to return to in a file.
         (pathlib.Path(CONF.instances_path) / server['id']).mkdir()
@@ -140,7 +140,7 @@ class TestStarts(base.ArmServersTestBase):
         self._wait_for_state_change(server, 'ACTIVE')
         self.assertEqual(1, self.ts(server))
 
-    def test_cold_migration_and_its_reversal(self):
+    def test_cold_migration_and_its_reversal(self) -> None:
         server = self.boot('old')
         with mock.patch(
             DRIVER + 'migrate_disk_and_power_off',
@@ -152,7 +152,7 @@ class TestStarts(base.ArmServersTestBase):
         self._revert_resize(server)
         self.assertEqual(0, self.ts(server))
 
-    def test_resize(self):
+    def test_resize(self) -> None:
         server = self.boot('old')
         flavor = self._create_flavor(memory_mb=4096)
         with mock.patch(
@@ -165,7 +165,7 @@ class TestStarts(base.ArmServersTestBase):
         self.assertEqual(1, self.ts(server))
         self.assertEqual(4 << 30, self.record(server).memory)
 
-    def test_evacuation(self):
+    def test_evacuation(self) -> None:
         server = self.boot('old')
         self.computes['old'].stop()
         self.api.put_service_force_down(
@@ -180,7 +180,7 @@ class TestStarts(base.ArmServersTestBase):
         self.api.microversion = 'latest'
         self.assertEqual(1, self.ts(server))
 
-    def test_a_start_after_the_host_has_booted(self):
+    def test_a_start_after_the_host_has_booted(self) -> None:
         server = self.moved()
         self.flags(resume_guests_state_on_host_boot=True)
         domain = self.arm.hosts['new'].connection.domain(server['id'])
@@ -191,11 +191,11 @@ class TestStarts(base.ArmServersTestBase):
 
 
 class TestContents(base.ArmServersTestBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.host('host-a', HOST)
 
-    def test_no_pmu_by_flavor_and_by_image(self):
+    def test_no_pmu_by_flavor_and_by_image(self) -> None:
         for kwargs in (
             {'extra_specs': {'hw:pmu': 'false'}},
             {'properties': {'hw_pmu': 'false'}},
@@ -204,7 +204,7 @@ class TestContents(base.ArmServersTestBase):
             self.assertEqual({'pmu'} | PINNED, self.record(server).disabled)
             self.shows_its_record(server)
 
-    def test_flags_of_the_configuration(self):
+    def test_flags_of_the_configuration(self) -> None:
         self.flags(
             cpu_mode='host-passthrough',
             group='libvirt',
@@ -214,7 +214,7 @@ class TestContents(base.ArmServersTestBase):
         self.assertEqual({'sve', 'pauth'}, self.record(server).disabled)
         self.shows_its_record(server)
 
-    def test_vectors_that_only_later_hosts_have(self):
+    def test_vectors_that_only_later_hosts_have(self) -> None:
         self.assertIn('sve512', PINNED)
         record = self.record(self.boot('host-a'))
         self.assertEqual((128, 256), record.sve_lengths)
@@ -226,7 +226,7 @@ class TestContents(base.ArmServersTestBase):
         self.migrate(server, 'host-b')
         self.assertEqual(record, self.record(server))
 
-    def test_a_guest_without_them_off_that_has_been_on_one(self):
+    def test_a_guest_without_them_off_that_has_been_on_one(self) -> None:
         self.flags(pin_sve_lengths=False, group='arm_migrate')
         for name in ('host-b', 'host-c'):
             self.host(
@@ -240,7 +240,7 @@ class TestContents(base.ArmServersTestBase):
         self.assertEqual((128, 256, 512), self.record(server).sve_visited)
         self.refused(server, 'host-a', 'unknown: SVE_LENGTHS: ')
 
-    def test_a_single_vector_length(self):
+    def test_a_single_vector_length(self) -> None:
         self.flags(
             cpu_mode='host-passthrough',
             group='libvirt',
@@ -249,7 +249,7 @@ class TestContents(base.ArmServersTestBase):
         server = self.boot('host-a')
         self.assertEqual((128,), self.record(server).sve_lengths)
 
-    def test_the_gic_that_libvirt_chose(self):
+    def test_the_gic_that_libvirt_chose(self) -> None:
         original = hypervisor.ArmDomain.XMLDesc
 
         def with_gic(domain, flags):
@@ -260,14 +260,14 @@ class TestContents(base.ArmServersTestBase):
         self.stub_out('simulated.hypervisor.ArmDomain.XMLDesc', with_gic)
         self.assertEqual(3, self.record(self.boot('host-a')).gic)
 
-    def test_the_api_shows_nothing_of_it(self):
+    def test_the_api_shows_nothing_of_it(self) -> None:
         server = self.boot('host-a')
         self.assertIsNotNone(self.record(server))
         for path in ('', '/topology', '/diagnostics'):
             text = str(self.api.api_get(f'/servers/{server["id"]}{path}').body)
             self.assertNotIn('arm_migrate', text)
 
-    def test_an_emulated_guest_has_none(self):
+    def test_an_emulated_guest_has_none(self) -> None:
         server = self.boot(
             'host-a',
             properties={
@@ -277,7 +277,7 @@ class TestContents(base.ArmServersTestBase):
         )
         self.assertIsNone(self.record(server))
 
-    def test_a_probe_that_fails_costs_the_record_only(self):
+    def test_a_probe_that_fails_costs_the_record_only(self) -> None:
         server = self.boot('host-a')
         self.assertIsNotNone(self.record(server))
         self.stub_out(
@@ -287,7 +287,7 @@ class TestContents(base.ArmServersTestBase):
         self._reboot_server(server, hard=True)
         self.assertIsNone(self.record(server))
 
-    def test_what_is_stored_survives_nova(self):
+    def test_what_is_stored_survives_nova(self) -> None:
         server = self.boot('host-a')
         instance = self.instance(server)
         again = objects.Instance.obj_from_primitive(

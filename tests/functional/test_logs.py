@@ -22,7 +22,7 @@ TOP = pathlib.Path(__file__).parents[2]
 
 
 class TestLogs(unittest.TestCase):
-    def test_only_of_a_test_that_fails_and_all_of_it(self):
+    def test_only_of_a_test_that_fails_and_all_of_it(self) -> None:
         done = subprocess.run(
             [
                 sys.executable,

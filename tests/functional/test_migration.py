@@ -26,14 +26,14 @@ NEWER = s.host(listed=s.LISTED | {s.TCR2}, kernel='7.2.1')
 
 
 class TestMigration(base.ArmServersTestBase):
-    def test_to_a_host_that_takes_the_guest(self):
+    def test_to_a_host_that_takes_the_guest(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', HOST)
         server = self.boot('host-a')
         self.assertEqual('host-b', self.migrate(server, 'host-b'))
         self.assertEqual([], self.arm.hosts['host-b'].connection.refusals)
 
-    def test_refused_with_the_field_in_the_events(self):
+    def test_refused_with_the_field_in_the_events(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', LESSER)
         server = self.boot('host-a')
@@ -44,7 +44,7 @@ class TestMigration(base.ArmServersTestBase):
             ' guest 1 (FlagM), host-b 0 (not implemented)',
         )
 
-    def test_refused_where_the_host_was_forced(self):
+    def test_refused_where_the_host_was_forced(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', OTHER_CORE)
         server = self.boot('host-a')
@@ -56,7 +56,7 @@ class TestMigration(base.ArmServersTestBase):
         self.assertIn('arm64: MIDR_EL1', event['details'])
         self.assertEqual('ACTIVE', self.api.get_server(server['id'])['status'])
 
-    def test_the_next_host_is_tried(self):
+    def test_the_next_host_is_tried(self) -> None:
         self.host('host-a', HOST)
         for name in ('host-b', 'host-c', 'host-d'):
             self.host(name, OTHER_CORE)
@@ -72,7 +72,7 @@ class TestMigration(base.ArmServersTestBase):
             self.assertEqual('refuse', outcome['action'])
             self.assertEqual('MIDR_EL1', outcome['findings'][0]['register'])
 
-    def test_no_host_is_left(self):
+    def test_no_host_is_left(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', OTHER_CORE)
         self.host('host-c', LESSER)
@@ -87,7 +87,7 @@ class TestMigration(base.ArmServersTestBase):
             {(host, outcome['action']) for host, outcome in self.prechecks()},
         )
 
-    def test_to_a_newer_host_and_back(self):
+    def test_to_a_newer_host_and_back(self) -> None:
         self.host('old', LESSER)
         self.host('new', HOST)
         server = self.boot('old')
@@ -98,7 +98,7 @@ class TestMigration(base.ArmServersTestBase):
         self.assertEqual(before, self.record(server))
         self.assertEqual(before.values, self.seen(server).values)
 
-    def test_a_restart_on_the_newer_host_bars_the_way_back(self):
+    def test_a_restart_on_the_newer_host_bars_the_way_back(self) -> None:
         for kind in ('HARD', 'SOFT'):
             with self.subTest(kind):
                 self.host(f'old-{kind}', LESSER)
@@ -109,7 +109,7 @@ class TestMigration(base.ArmServersTestBase):
                 self.shows_its_record(server)
                 self.refused(server, f'old-{kind}', 'ID_AA64ISAR0_EL1.TS')
 
-    def test_registers_that_a_newer_kernel_adds_bar_the_way_back(self):
+    def test_registers_that_a_newer_kernel_adds_bar_the_way_back(self) -> None:
         self.host('old', HOST)
         self.host('new', NEWER)
         server = self.boot('old')
@@ -119,7 +119,7 @@ class TestMigration(base.ArmServersTestBase):
         self.refused(server, 'old', 'arm64: TCR2_EL1')
         self.assertEqual([], self.arm.hosts['old'].connection.refusals)
 
-    def test_registers_gained_on_the_way_stay(self):
+    def test_registers_gained_on_the_way_stay(self) -> None:
         self.host('old', HOST)
         self.host('new', NEWER)
         self.host('third', NEWER)
@@ -130,7 +130,7 @@ class TestMigration(base.ArmServersTestBase):
         self.assertIn(s.TCR2, self.record(server).listed)
         self.shows_its_record(server)
 
-    def test_a_guest_without_the_feature_that_is_in_the_way(self):
+    def test_a_guest_without_the_feature_that_is_in_the_way(self) -> None:
         self.host('host-a', HOST)
         self.host(
             'host-b',
@@ -149,7 +149,7 @@ class TestMigration(base.ArmServersTestBase):
         self.assertIn('pmu', self.record(without).disabled)
         self.assertEqual('host-b', self.migrate(without, 'host-b'))
 
-    def test_many_findings_fit_the_event(self):
+    def test_many_findings_fit_the_event(self) -> None:
         name = 'host-b.' + '.'.join(['rack'] * 35)
         self.host('host-a', HOST)
         worse = HOST

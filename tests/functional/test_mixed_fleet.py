@@ -29,15 +29,15 @@ LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
 
 
 class MixedFleetBase(base.ArmServersTestBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         # Without it, stock Nova refuses every guest on Arm.
         self.flags(skip_cpu_compare_on_dest=True, group='workarounds')
 
-    def allow(self):
+    def allow(self) -> None:
         self.flags(unknown='allow', group='arm_migrate')
 
-    def unknown(self, server, host, words):
+    def unknown(self, server, host, words) -> None:
         """Check that it is refused by default, and accepted if allowed."""
         was_on = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         self.assertEqual(was_on, self.migrate(server, host, state='error'))
@@ -56,22 +56,22 @@ class MixedFleetBase(base.ArmServersTestBase):
 
 
 class TestStockPeers(MixedFleetBase):
-    def upgrade(self, name, compute_driver=base.OURS):
+    def upgrade(self, name, compute_driver=base.OURS) -> None:
         """Restart a compute with another driver while its guests run."""
         self.flags(compute_driver=compute_driver)
         self.restart_compute_service(name)
 
-    def test_to_a_stock_compute(self):
+    def test_to_a_stock_compute(self) -> None:
         self.host('ours', HOST)
         self.host('stock', HOST, base.STOCK)
         self.unknown(self.boot('ours'), 'stock', 'DESTINATION')
 
-    def test_from_a_stock_compute(self):
+    def test_from_a_stock_compute(self) -> None:
         self.host('stock', HOST, base.STOCK)
         self.host('ours', HOST)
         self.unknown(self.boot('stock'), 'ours', 'SOURCE: it has no record')
 
-    def test_between_stock_computes_nothing_is_ours(self):
+    def test_between_stock_computes_nothing_is_ours(self) -> None:
         self.host('stock-a', HOST, base.STOCK)
         self.host('stock-b', LESSER, base.STOCK)
         server = self.boot('stock-a')
@@ -83,7 +83,7 @@ class TestStockPeers(MixedFleetBase):
         self._wait_for_state_change(server, 'ERROR', wait_for_fault_key=False)
         self.assertEqual([], self.prechecks())
 
-    def test_a_guest_from_before_the_upgrade(self):
+    def test_a_guest_from_before_the_upgrade(self) -> None:
         self.host('host-a', HOST, base.STOCK)
         self.host('host-b', HOST)
         self.host('host-c', LESSER)
@@ -100,7 +100,7 @@ class TestStockPeers(MixedFleetBase):
         self.assertTrue(self.record(server).inferred)
         self.assertEqual({'pmu'}, self.record(server).disabled)
 
-    def test_what_was_inferred_follows_the_guest(self):
+    def test_what_was_inferred_follows_the_guest(self) -> None:
         self.host('old', LESSER, base.STOCK)
         self.host('new', HOST)
         server = self.boot('old')
@@ -111,7 +111,7 @@ class TestStockPeers(MixedFleetBase):
         self._reboot_server(server, hard=True)
         self.assertFalse(self.record(server).inferred)
 
-    def test_a_restart_on_a_stock_compute_leaves_no_record(self):
+    def test_a_restart_on_a_stock_compute_leaves_no_record(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', LESSER, base.STOCK)
         self.allow()
@@ -123,7 +123,7 @@ class TestStockPeers(MixedFleetBase):
         self._reboot_server(server, hard=True)
         self.assertIsNone(self.record(server))
 
-    def test_a_rolling_upgrade_both_ways(self):
+    def test_a_rolling_upgrade_both_ways(self) -> None:
         self.host('host-a', HOST, base.STOCK)
         self.host('host-b', HOST, base.STOCK)
         server = self.boot('host-a')
@@ -144,12 +144,12 @@ class TestStockPeers(MixedFleetBase):
 
 
 class TestBadRecords(MixedFleetBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.host('host-a', HOST)
         self.host('host-b', HOST)
 
-    def damage_host(self, **changes):
+    def damage_host(self, **changes) -> None:
         """Change the record that host-a has reported."""
         node = objects.ComputeNode.get_first_node_by_host_for_old_compat(
             nova_context.get_admin_context(), 'host-a'
@@ -162,28 +162,28 @@ class TestBadRecords(MixedFleetBase):
         node.cpu_info = json.dumps(info)
         node.save()
 
-    def damage_guest(self, server, text):
+    def damage_guest(self, server, text) -> None:
         instance = self.instance(server)
         *_others, record = instance.vcpu_model.features
         record.name = 'arm_migrate:' + text
         guest_record.save(instance)
 
-    def test_no_record_of_the_host(self):
+    def test_no_record_of_the_host(self) -> None:
         server = self.boot('host-a')
         self.damage_host()
         self.unknown(server, 'host-b', 'SOURCE: it has no record')
 
-    def test_newer_record_of_the_host(self):
+    def test_newer_record_of_the_host(self) -> None:
         server = self.boot('host-a')
         self.damage_host(schema=3)
         self.unknown(server, 'host-b', 'schema 3; this version reads 1')
 
-    def test_damaged_record_of_the_host(self):
+    def test_damaged_record_of_the_host(self) -> None:
         server = self.boot('host-a')
         self.damage_host(values={'c000': 'x' * 100})
         self.unknown(server, 'host-b', 'SOURCE: its record can not be read')
 
-    def test_cpu_info_that_is_no_json(self):
+    def test_cpu_info_that_is_no_json(self) -> None:
         server = self.boot('host-a')
         node = objects.ComputeNode.get_first_node_by_host_for_old_compat(
             nova_context.get_admin_context(), 'host-a'
@@ -192,19 +192,19 @@ class TestBadRecords(MixedFleetBase):
         node.save()
         self.unknown(server, 'host-b', 'SOURCE: its cpu_info has 300000')
 
-    def test_newer_record_of_the_guest(self):
+    def test_newer_record_of_the_guest(self) -> None:
         server = self.boot('host-a')
         self.damage_guest(server, '{"schema":3,"kind":"guest"}')
         self.unknown(server, 'host-b', 'GUEST: its record can not be read')
 
-    def test_damaged_record_of_the_guest(self):
+    def test_damaged_record_of_the_guest(self) -> None:
         server = self.boot('host-a')
         self.damage_guest(server, '{"schema":1,"kind":"guest","values":7}')
         self.unknown(server, 'host-b', 'GUEST: its record can not be read')
         self._reboot_server(server, hard=True)
         self.shows_its_record(server)
 
-    def test_a_destination_that_can_not_be_probed(self):
+    def test_a_destination_that_can_not_be_probed(self) -> None:
         self.host('host-c', HOST)
         self.stub_out(
             'nova_arm_migrate.nova.precheck.host_state.HostProbeCache.host_or_reason',

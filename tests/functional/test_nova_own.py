@@ -53,7 +53,7 @@ LIVE_MIGRATION = re.compile(r'live_?migr|regressions', re.IGNORECASE)
 class OurDriver:
     """A mixin that precedes one of Nova's test classes."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.useFixture(watchdog.Watchdog())
         self.useFixture(cell_lock.ReadersFirst())
         self.useFixture(logs.KeptLogs())
@@ -75,14 +75,14 @@ class OurDriver:
 class Absent(unittest.TestCase):
     """Stands for a module that an older Nova does not have."""
 
-    def __init__(self, path):
+    def __init__(self, path) -> None:
         super().__init__('skip')
         self._path = path
 
-    def id(self):
+    def id(self) -> str:
         return f'{self._path}.absent'
 
-    def skip(self):
+    def skip(self) -> None:
         self.skipTest(f'{self._path} is not in this Nova')
 
 

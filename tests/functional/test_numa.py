@@ -41,7 +41,7 @@ STRAY = """\
 
 
 class TestLayouts(numa_base.NumaServersTestBase):
-    def test_from_one_topology_to_another(self):
+    def test_from_one_topology_to_another(self) -> None:
         self.flags(cpu_dedicated_set='0-7', group='compute')
         for number, (source, destination) in enumerate(
             (
@@ -69,7 +69,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
                     self.used_cpus(names[1]),
                 )
 
-    def test_two_cells_and_back(self):
+    def test_two_cells_and_back(self) -> None:
         self.flags(cpu_dedicated_set='0-7', group='compute')
         self.numa_host('a', CONTIGUOUS)
         self.numa_host('b', FOUR)
@@ -87,7 +87,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
         self.moves(server, 'a')
         self.assertEqual(before, self.as_claimed(server))
 
-    def test_huge_pages(self):
+    def test_huge_pages(self) -> None:
         self.flags(cpu_dedicated_set='0-7', group='compute')
         for base_page, huge, total in ((4, 2048, 512), (64, 524288, 4)):
             with self.subTest(base_page):
@@ -102,7 +102,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
                     [cell.page_kib for cell in self.as_claimed(server).cells],
                 )
 
-    def test_realtime(self):
+    def test_realtime(self) -> None:
         self.flags(cpu_dedicated_set='0-7', group='compute')
         self.numa_host('a', CONTIGUOUS)
         self.numa_host('b', INTERLEAVED)
@@ -117,7 +117,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
         )
         self.assertEqual(layout.vcpus[0], layout.emulator)
 
-    def test_emulator_threads_and_a_mixed_policy(self):
+    def test_emulator_threads_and_a_mixed_policy(self) -> None:
         self.flags(
             cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7', group='compute'
         )
@@ -141,7 +141,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
         )
         self.assertIsNone(layout.shared)
 
-    def test_stock_stamps_a_shared_set_on_a_pinned_guest(self):
+    def test_stock_stamps_a_shared_set_on_a_pinned_guest(self) -> None:
         self.flags(
             cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7', group='compute'
         )
@@ -152,7 +152,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
         self.moves(server, 'b')
         self.assertEqual({3, 7}, self.layout(server).shared)
 
-    def test_every_iothread(self):
+    def test_every_iothread(self) -> None:
         # Nova creates one; an operator may have added more to a guest.
         self.flags(cpu_dedicated_set='0-7', group='compute')
         for kind in (base.STOCK, base.OURS):
@@ -181,7 +181,7 @@ class TestLayouts(numa_base.NumaServersTestBase):
                     # One vCPU has stayed on another guest's CPUs.
                     self.assertIn({0, 1}, layout.iothreads.values())
 
-    def test_a_source_without_the_elements(self):
+    def test_a_source_without_the_elements(self) -> None:
         self.flags(cpu_dedicated_set='0-7', group='compute')
         for kind in (base.STOCK, base.OURS):
             names = [f'{end}-{kind[:3]}' for end in 'ab']
@@ -204,12 +204,12 @@ class TestLayouts(numa_base.NumaServersTestBase):
 
 
 class TestMixedFleet(numa_base.NumaServersTestBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.flags(cpu_dedicated_set='0-7', group='compute')
         self.flags(unknown='allow', group='arm_migrate')
 
-    def test_a_destination_without_the_extension(self):
+    def test_a_destination_without_the_extension(self) -> None:
         self.numa_host('a', CONTIGUOUS)
         self.numa_host('b', INTERLEAVED, base.STOCK)
         server = self.pinned('a')
@@ -220,7 +220,7 @@ class TestMixedFleet(numa_base.NumaServersTestBase):
             self.stdlog.logger.output,
         )
 
-    def test_a_source_without_the_extension(self):
+    def test_a_source_without_the_extension(self) -> None:
         self.numa_host('a', CONTIGUOUS, base.STOCK)
         self.numa_host('b', INTERLEAVED)
         server = self.pinned('a')
@@ -232,13 +232,13 @@ class TestMixedFleet(numa_base.NumaServersTestBase):
 
 
 class TestDryRun(numa_base.NumaServersTestBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.flags(cpu_dedicated_set='0-7', group='compute')
         self.numa_host('a', CONTIGUOUS)
         self.numa_host('b', INTERLEAVED)
 
-    def refused_early(self, server, words):
+    def refused_early(self, server, words) -> None:
         """Check a refusal before the migration that leaves nothing."""
         before = self.pins(server)
         self.stays(server, 'b', 'error')
@@ -250,11 +250,11 @@ class TestDryRun(numa_base.NumaServersTestBase):
         self.assertEqual(before, self.pins(server))
         self.assertIsNone(self.with_context(server).migration_context)
 
-    def test_what_libvirt_does_not_take(self):
+    def test_what_libvirt_does_not_take(self) -> None:
         server = self.pinned('a')
         tried = []
 
-        def convert(form, xml, flags):
+        def convert(form, xml, flags) -> None:
             tried.append(xml)
             raise fakelibvirt.make_libvirtError(
                 fakelibvirt.libvirtError,
@@ -271,10 +271,10 @@ class TestDryRun(numa_base.NumaServersTestBase):
         self.assertEqual(2, len(tried))
         self.assertNotIn('<disk', tried[1])
 
-    def test_what_is_made_later_is_not_held_against_the_guest(self):
+    def test_what_is_made_later_is_not_held_against_the_guest(self) -> None:
         server = self.pinned('a')
 
-        def convert(form, xml, flags):
+        def convert(form, xml, flags) -> None:
             if '<disk' in xml:
                 raise fakelibvirt.make_libvirtError(
                     fakelibvirt.libvirtError, 'no such disk'
@@ -283,7 +283,7 @@ class TestDryRun(numa_base.NumaServersTestBase):
         self.arm.hosts['b'].connection.domainXMLToNative = convert
         self.moves(server, 'b')
 
-    def test_cpus_of_a_guest_that_nova_does_not_know(self):
+    def test_cpus_of_a_guest_that_nova_does_not_know(self) -> None:
         server = self.pinned('a')
         self.arm.hosts['b'].connection.incoming(STRAY, None)
         self.refused_early(
@@ -291,7 +291,7 @@ class TestDryRun(numa_base.NumaServersTestBase):
             '/domain/cputune/vcpupin[@vcpu=0]: b: CPU 0 is also held by stray',
         )
 
-    def test_huge_pages_that_somebody_has_taken(self):
+    def test_huge_pages_that_somebody_has_taken(self) -> None:
         pages = ((4, None), (2048, 512))
         for name in ('c', 'd'):
             self.numa_host(name, CONTIGUOUS, pages=pages)
@@ -308,7 +308,7 @@ class TestDryRun(numa_base.NumaServersTestBase):
         )
         self.assertEqual(set(), self.used_cpus('d'))
 
-    def test_a_host_that_changes_between_the_check_and_the_move(self):
+    def test_a_host_that_changes_between_the_check_and_the_move(self) -> None:
         pages = ((4, None), (2048, 512))
         for name in ('c', 'd'):
             self.numa_host(name, CONTIGUOUS, pages=pages)
@@ -318,7 +318,7 @@ class TestDryRun(numa_base.NumaServersTestBase):
         numa = self.computes['d'].driver._numa
         send = numa.send
 
-        def late(*args):
+        def late(*args) -> None:
             connection.getFreePages = lambda sizes, node, count, flags: {
                 node: dict.fromkeys(sizes, 7)
             }
@@ -335,13 +335,13 @@ class TestDryRun(numa_base.NumaServersTestBase):
 
 
 class TestLanded(numa_base.NumaServersTestBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.flags(cpu_dedicated_set='0-7', group='compute')
         self.numa_host('a', CONTIGUOUS)
         self.numa_host('b', INTERLEAVED)
 
-    def landing(self, old, new):
+    def landing(self, old, new) -> None:
         """Make the destination's libvirt change the XML on arrival."""
         connection = self.arm.hosts['b'].connection
         incoming = connection.incoming
@@ -352,14 +352,14 @@ class TestLanded(numa_base.NumaServersTestBase):
 
         connection.incoming = other
 
-    def test_pins_are_repaired(self):
+    def test_pins_are_repaired(self) -> None:
         server = self.pinned('a')
         self.landing(
             '<vcpupin vcpu="1" cpuset="2"/>', '<vcpupin vcpu="1" cpuset="5"/>'
         )
         repaired = []
 
-        def pin(domain, vcpu, cpus, flags):
+        def pin(domain, vcpu, cpus, flags) -> None:
             repaired.append((vcpu, cpus))
             domain._xml = domain._xml.replace('cpuset="5"', 'cpuset="2"')
 
@@ -373,7 +373,7 @@ class TestLanded(numa_base.NumaServersTestBase):
         )
         self.assertEqual([], self.details(server, 'arm_migrate_numa_layout'))
 
-    def test_memory_is_reported(self):
+    def test_memory_is_reported(self) -> None:
         server = self.pinned('a')
         self.landing(
             '<memnode cellid="0" mode="strict" nodeset="0"/>',
@@ -385,7 +385,7 @@ class TestLanded(numa_base.NumaServersTestBase):
             self.details(server, 'arm_migrate_numa_layout'),
         )
 
-    def test_shared_cores_are_reported(self):
+    def test_shared_cores_are_reported(self) -> None:
         server = self.pinned('a')
         connection = self.arm.hosts['b'].connection
         incoming = connection.incoming
@@ -401,7 +401,7 @@ class TestLanded(numa_base.NumaServersTestBase):
             self.details(server, 'arm_migrate_numa_layout'),
         )
 
-    def test_a_proof_that_fails_does_not_harm_the_guest(self):
+    def test_a_proof_that_fails_does_not_harm_the_guest(self) -> None:
         server = self.pinned('a')
         with mock.patch.object(
             numa_host, 'live', autospec=True, side_effect=OSError

@@ -19,7 +19,7 @@ CONTIGUOUS = {0: range(4), 1: range(4, 8)}
 
 
 class TestNumaOptions(numa_base.NumaServersTestBase):
-    def test_switched_off_on_all_hosts(self):
+    def test_switched_off_on_all_hosts(self) -> None:
         self.flags(
             cpu_dedicated_set='0-2,4-6', cpu_shared_set='3,7', group='compute'
         )
@@ -37,7 +37,7 @@ class TestNumaOptions(numa_base.NumaServersTestBase):
         self.as_claimed(server)
         self.assertIn('NUMA layout: tried out in', self.stdlog.logger.output)
 
-    def test_floating_vcpus_in_one_cluster(self):
+    def test_floating_vcpus_in_one_cluster(self) -> None:
         self.flags(cpu_shared_set='0-7', group='compute')
         pairs = frozenset(frozenset({cpu, cpu + 1}) for cpu in range(0, 8, 2))
         self.stub_out(

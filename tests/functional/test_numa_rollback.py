@@ -42,7 +42,7 @@ def qemu_log(path, count):
 
 
 class RollbackTestBase(numa_base.NumaServersTestBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.flags(cpu_dedicated_set='0-7', group='compute')
         # What makes the destination's driver save the instance, see Nova's
@@ -54,7 +54,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         )
         self.stub_out('nova.privsep.path.last_bytes', qemu_log)
 
-    def hosts(self, driver=base.OURS):
+    def hosts(self, driver=base.OURS) -> None:
         """Start two hosts; a plain copy of the pins would conflict on b."""
         self.numa_host('a', test_numa.CONTIGUOUS, driver)
         self.numa_host('b', test_numa.INTERLEAVED, driver)
@@ -72,7 +72,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
             lambda state: load(state)._replace(refused=('MIDR_EL1',)),
         )
 
-    def as_it_was(self):
+    def as_it_was(self) -> None:
         """Check that the migration has left nothing anywhere."""
         instance = self.with_context(self.server)
         self.assertIsNone(instance.migration_context)
@@ -102,7 +102,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
 
 
 class TestRollback(RollbackTestBase):
-    def test_a_job_that_qemu_refuses(self):
+    def test_a_job_that_qemu_refuses(self) -> None:
         self.hosts()
         with self.refused_by_qemu():
             self.stays(self.server, 'b', 'failed')
@@ -114,7 +114,7 @@ class TestRollback(RollbackTestBase):
         )
         self.as_it_was()
 
-    def test_a_guest_without_numa(self):
+    def test_a_guest_without_numa(self) -> None:
         self.flags(
             cpu_dedicated_set='0-3', cpu_shared_set='4-7', group='compute'
         )
@@ -126,7 +126,7 @@ class TestRollback(RollbackTestBase):
         (reason,) = self.details(self.server, 'arm_migrate_live_migration')
         self.assertIn('QEMU unexpectedly closed the monitor', reason)
 
-    def test_a_destination_that_is_away(self):
+    def test_a_destination_that_is_away(self) -> None:
         self.hosts()
         rpc = self.computes['a'].manager.compute_rpcapi
         with (
@@ -146,7 +146,7 @@ class TestRollback(RollbackTestBase):
         self._run_periodics()
         self.as_it_was()
 
-    def test_a_failure_before_the_thread_starts(self):
+    def test_a_failure_before_the_thread_starts(self) -> None:
         self.hosts()
         self.mock_is_valid_hostname.return_value = False
         self.stays(self.server, 'b', 'failed')
@@ -155,7 +155,7 @@ class TestRollback(RollbackTestBase):
         self.assertIn('InvalidHostname', details)
         self.as_it_was()
 
-    def test_a_failure_before_the_job(self):
+    def test_a_failure_before_the_job(self) -> None:
         self.hosts()
         error = exception.LiveMigrationURINotAvailable(virt_type='kvm')
         with mock.patch.object(
@@ -171,7 +171,7 @@ class TestRollback(RollbackTestBase):
         )
         self.as_it_was()
 
-    def test_a_monitor_that_fails_when_the_guest_has_left(self):
+    def test_a_monitor_that_fails_when_the_guest_has_left(self) -> None:
         self.hosts()
         with mock.patch.object(
             self.computes['a'].driver,
@@ -185,12 +185,12 @@ class TestRollback(RollbackTestBase):
         self.moves(self.server, 'a')
         self.as_claimed(self.server)
 
-    def test_a_layout_that_does_not_arrive_whole(self):
+    def test_a_layout_that_does_not_arrive_whole(self) -> None:
         self.hosts()
         destination = self.computes['b'].driver
         send = destination._numa.send
 
-        def cut(instance, data):
+        def cut(instance, data) -> None:
             send(instance, data)
             data.old_vol_attachment_ids = {
                 key: text[:-3]
@@ -205,7 +205,7 @@ class TestRollback(RollbackTestBase):
         )
         self.as_it_was()
 
-    def test_a_guest_that_changes_after_the_check(self):
+    def test_a_guest_that_changes_after_the_check(self) -> None:
         self.hosts()
         domain = self.domain(self.server)
         pre = self.computes['b'].driver.pre_live_migration
@@ -227,7 +227,7 @@ class TestRollback(RollbackTestBase):
 class TestStock(RollbackTestBase):
     """What Nova does alone: if this changes, `rollback` may change too."""
 
-    def test_a_job_that_qemu_refuses(self):
+    def test_a_job_that_qemu_refuses(self) -> None:
         self.hosts(base.STOCK)
         with self.refused_by_qemu():
             _status, now = self.start_migration(self.server, 'b')
@@ -240,7 +240,7 @@ class TestStock(RollbackTestBase):
         # Nova has a race here: the source drops the migration context, and the
         # destination saves it again. So the context may or may not stay.
 
-    def test_a_destination_that_is_away(self):
+    def test_a_destination_that_is_away(self) -> None:
         self.hosts(base.STOCK)
         rpc = self.computes['a'].manager.compute_rpcapi
         with (
@@ -256,7 +256,7 @@ class TestStock(RollbackTestBase):
         self.assertEqual('ERROR', now['status'])
         self.assertIsNotNone(self.with_context(self.server).migration_context)
 
-    def test_a_driver_that_raises_after_the_claim(self):
+    def test_a_driver_that_raises_after_the_claim(self) -> None:
         self.hosts(base.STOCK)
         with mock.patch.object(
             self.computes['b'].driver,

@@ -28,7 +28,7 @@ SHORTER_SVE = s.host(sve_lengths=(128,))
 
 
 class TestOptions(base.ArmServersTestBase):
-    def option(self, **options):
+    def option(self, **options) -> None:
         self.flags(group='arm_migrate', **options)
 
     def hosts(self, source, destination):
@@ -36,7 +36,7 @@ class TestOptions(base.ArmServersTestBase):
         self.host('host-b', destination)
         return self.boot('host-a')
 
-    def test_warn_lets_it_go_and_says_what_it_thinks(self):
+    def test_warn_lets_it_go_and_says_what_it_thinks(self) -> None:
         server = self.hosts(HOST, OTHER_TIMER)
         self.option(enforcement='warn')
         self.assertEqual('host-b', self.migrate(server, 'host-b'))
@@ -47,7 +47,7 @@ class TestOptions(base.ArmServersTestBase):
         )
         self.assertEqual('CNTFRQ_EL0', outcome['findings'][0]['register'])
 
-    def test_off_leaves_everything_to_nova(self):
+    def test_off_leaves_everything_to_nova(self) -> None:
         server = self.hosts(HOST, HOST)
         self.option(enforcement='off')
         self.assertEqual(
@@ -60,12 +60,12 @@ class TestOptions(base.ArmServersTestBase):
         self.assertEqual([], self.prechecks())
         self.assertIsNotNone(self.record(server))
 
-    def test_the_workaround_of_nova_changes_nothing(self):
+    def test_the_workaround_of_nova_changes_nothing(self) -> None:
         server = self.hosts(HOST, LESSER)
         self.flags(skip_cpu_compare_on_dest=True, group='workarounds')
         self.refused(server, 'host-b', 'arm64: ID_AA64ISAR0_EL1.TS')
 
-    def test_silent_hazards(self):
+    def test_silent_hazards(self) -> None:
         server = self.hosts(HOST, SHORTER_SVE)
         self.refused(
             server, 'host-b', 'arm64: SVE_LENGTHS: guest 128,256, host-b 128'
@@ -80,7 +80,7 @@ class TestOptions(base.ArmServersTestBase):
         finding = self.prechecks()[-1][1]['findings'][0]
         self.assertEqual('silent hazard', finding['severity'])
 
-    def test_an_override_is_audited(self):
+    def test_an_override_is_audited(self) -> None:
         server = self.hosts(HOST, OTHER_TIMER)
         self.refused(server, 'host-b', 'arm64: CNTFRQ_EL0')
         self.option(overrides=['CNTFRQ_EL0', 'CTR_EL0.DIC'])
@@ -95,12 +95,12 @@ class TestOptions(base.ArmServersTestBase):
         self.assertEqual(2, len(audit), audit)
         self.assertIn('ignored CNTFRQ_EL0', audit[0])
 
-    def test_an_override_does_not_stand_against_the_trial(self):
+    def test_an_override_does_not_stand_against_the_trial(self) -> None:
         server = self.hosts(HOST, LESSER)
         self.option(overrides=['ID_AA64ISAR0_EL1.TS'])
         self.refused(server, 'host-b', 'arm64: ID_AA64ISAR0_EL1')
 
-    def test_a_misspelt_override_stops_the_service(self):
+    def test_a_misspelt_override_stops_the_service(self) -> None:
         self.arm.add('host-a', HOST)
         with mock.patch.object(
             conf,
@@ -125,7 +125,7 @@ class TestTrial(base.ArmServersTestBase):
         self.computes['host-b'].driver._arm.trial = trial
         return self.boot('host-a')
 
-    def test_it_is_made_with_the_guests_registers(self):
+    def test_it_is_made_with_the_guests_registers(self) -> None:
         tried = []
         server = self.hosts(
             HOST, lambda guest: tried.append(guest) or Trial(written=1)
@@ -133,7 +133,7 @@ class TestTrial(base.ArmServersTestBase):
         self.migrate(server, 'host-b')
         self.assertEqual([self.record(server)], tried)
 
-    def test_kvm_refuses_what_the_rule_lets_pass(self):
+    def test_kvm_refuses_what_the_rule_lets_pass(self) -> None:
         server = self.hosts(
             HOST, lambda guest: Trial(refused=((s.CTR, 'EINVAL'),), written=1)
         )
@@ -146,7 +146,7 @@ class TestTrial(base.ArmServersTestBase):
             difference,
         )
 
-    def test_kvm_takes_what_the_rule_refuses(self):
+    def test_kvm_takes_what_the_rule_refuses(self) -> None:
         server = self.hosts(
             s.host({s.MIDR: s.NEOVERSE_N1}), lambda guest: Trial(written=1)
         )
@@ -159,12 +159,12 @@ class TestTrial(base.ArmServersTestBase):
             (difference['register'], difference['trial']),
         )
 
-    def test_without_the_trial_the_rule_decides(self):
+    def test_without_the_trial_the_rule_decides(self) -> None:
         self.flags(trial=False, group='arm_migrate')
         server = self.hosts(HOST, None)
         self.assertEqual('host-b', self.migrate(server, 'host-b'))
 
-    def test_a_trial_that_can_not_be_made_decides_nothing(self):
+    def test_a_trial_that_can_not_be_made_decides_nothing(self) -> None:
         server = self.hosts(
             HOST,
             lambda guest: Trial(

@@ -63,7 +63,7 @@ class TestRecordedHosts(base.ArmServersTestBase):
                 )
         return names
 
-    def test_as_measured(self):
+    def test_as_measured(self) -> None:
         for source, destination, in_the_way in MEASURED:
             with self.subTest(source, to=destination):
                 start, end = self.start(source, destination)
@@ -74,7 +74,7 @@ class TestRecordedHosts(base.ArmServersTestBase):
                     self.refused(server, end, in_the_way)
                 self._delete_server(server)
 
-    def test_a_guest_started_without_sve(self):
+    def test_a_guest_started_without_sve(self) -> None:
         self.flags(
             cpu_mode='host-passthrough',
             group='libvirt',
@@ -88,7 +88,7 @@ class TestRecordedHosts(base.ArmServersTestBase):
         for name in reversed(names):
             self.assertEqual(name, self.migrate(server, name))
 
-    def test_a_rule_that_accepts_everything_is_noticed(self):
+    def test_a_rule_that_accepts_everything_is_noticed(self) -> None:
         """The simulated QEMU refuses by its own rules."""
         start, end = self.start(
             'cortex-a76-linux-6.12', 'neoverse-n1-linux-6.12'
@@ -101,7 +101,7 @@ class TestRecordedHosts(base.ArmServersTestBase):
         (refusal,) = self.arm.hosts[end].connection.refusals
         self.assertIn('MIDR_EL1: EINVAL', refusal)
 
-    def test_a_driver_that_sees_no_hazards_is_noticed(self):
+    def test_a_driver_that_sees_no_hazards_is_noticed(self) -> None:
         """Differences in no register: QEMU refuses, or the guest breaks."""
         start, end = self.start(
             'neoverse-v1-linux-6.12', 'neoverse-v1-no-sve256-linux-6.12'

@@ -36,7 +36,7 @@ class TestArm(base.ArmServersTestBase):
     def traits(self, host):
         return set(self._get_provider_traits(self.compute_rp_uuids[host]))
 
-    def test_cpu_info(self):
+    def test_cpu_info(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', HOST)
         self.assertEqual(HOST, cpu_info.take_host(self.cpu_info('host-a')))
@@ -45,7 +45,7 @@ class TestArm(base.ArmServersTestBase):
         for key in ('arch', 'model', 'vendor', 'topology', 'features'):
             self.assertIn(key, info)
 
-    def test_the_api_that_shows_cpu_info(self):
+    def test_the_api_that_shows_cpu_info(self) -> None:
         self.host('host-a', HOST)
         self.api.microversion = '2.87'
         (hypervisor,) = self.api.api_get('/os-hypervisors/detail').body[
@@ -53,7 +53,7 @@ class TestArm(base.ArmServersTestBase):
         ]
         self.assertEqual('aarch64', hypervisor['cpu_info']['arch'])
 
-    def test_traits(self):
+    def test_traits(self) -> None:
         self.host('host-a', HOST)
         traits = self.traits('host-a')
         self.assertIn('HW_CPU_AARCH64_SVE', traits)
@@ -64,7 +64,7 @@ class TestArm(base.ArmServersTestBase):
             {trait for trait in traits if trait.startswith('HW_CPU_X86_')},
         )
 
-    def test_traits_that_are_gone(self):
+    def test_traits_that_are_gone(self) -> None:
         self.host('host-a', HOST)
         driver = self.computes['host-a'].driver
         self.arm.hosts['host-a'].machine.probe = type(
@@ -76,11 +76,11 @@ class TestArm(base.ArmServersTestBase):
         self.assertIn('CUSTOM_ARM64_SVE_128', traits)
         self.assertNotIn('CUSTOM_ARM64_SVE_256', traits)
 
-    def test_a_probe_that_fails_does_not_stop_the_service(self):
+    def test_a_probe_that_fails_does_not_stop_the_service(self) -> None:
         self.arm.add('host-a', HOST)
 
         class Failing(type(self.arm.hosts['host-a'].machine.probe)):
-            def host(self):
+            def host(self) -> None:
                 raise NoPermission('/dev/kvm')
 
         self.arm.hosts['host-a'].machine.probe = Failing(HOST)
@@ -105,7 +105,7 @@ class TestX86(
     microversion = 'latest'
     ADMIN_API = True
 
-    def setUp(self):
+    def setUp(self) -> None:
         self.useFixture(watchdog.Watchdog())
         self.useFixture(cell_lock.ReadersFirst())
         self.useFixture(logs.KeptLogs())
@@ -120,7 +120,7 @@ class TestX86(
             self.start_compute(name, host_info=fakelibvirt.HostInfo())
         self.src, self.dest = self.computes['stock'], self.computes['ours']
 
-    def test_the_same_is_reported(self):
+    def test_the_same_is_reported(self) -> None:
         reported, traits = [], []
         for name in ('stock', 'ours'):
             node = objects.ComputeNode.get_first_node_by_host_for_old_compat(
@@ -134,7 +134,7 @@ class TestX86(
         self.assertEqual(reported[0], reported[1])
         self.assertEqual(traits[0], traits[1])
 
-    def test_guests_move_as_ever_and_have_no_record(self):
+    def test_guests_move_as_ever_and_have_no_record(self) -> None:
         self.server = self._create_server(host='stock', networks='none')
         self._live_migrate(self.server, 'completed')
         self.assertTrue(self.migrate_stub_ran)

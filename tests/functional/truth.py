@@ -79,7 +79,7 @@ class Truth:
         """The parts that disagree."""
         return sorted({part for part, _ in self.faults})
 
-    def wrong(self, part, text):
+    def wrong(self, part, text) -> None:
         self.faults.append((part, text))
 
 
@@ -90,7 +90,7 @@ class Disks:
     there is one set for all hosts.
     """
 
-    def __init__(self, test):
+    def __init__(self, test) -> None:
         self.shared = True
         self.destroyed = []
         self._hosts = collections.defaultdict(set)
@@ -129,11 +129,11 @@ class Disks:
             'nova.virt.libvirt.driver.LibvirtDriver.pre_live_migration', pre
         )
 
-    def made(self, uuid, host):
+    def made(self, uuid, host) -> None:
         """Note that a server was booted on a host."""
         self._hosts[uuid].add(host)
 
-    def lose(self, uuid, host):
+    def lose(self, uuid, host) -> None:
         """Note that a server's disks were destroyed on a host."""
         self.destroyed.append((uuid, host))
         if self.shared:
@@ -154,7 +154,7 @@ class Disks:
         return driver._host.get_connection().hostname
 
 
-def block_storage(test):
+def block_storage(test) -> None:
     """Give each host its own storage, so that disks are copied.
 
     In one process all hosts share one file system; this answers Nova's
@@ -259,7 +259,7 @@ def _reason(state, wanted):
     return str(wanted)
 
 
-def _guest(truth, instance):
+def _guest(truth, instance) -> None:
     if len(truth.processes_on) > 1 or len(truth.runs_on) > 1:
         truth.wrong('guest', f'more than one QEMU: {truth.domains}')
     there = truth.domains.get(instance.host)
@@ -295,7 +295,7 @@ def _guest(truth, instance):
             )
 
 
-def _database(test, truth, instance):
+def _database(test, truth, instance) -> None:
     if instance.node != instance.host:
         truth.wrong('database', f'host {instance.host}, node {instance.node}')
     if instance.task_state is not None:
@@ -322,7 +322,7 @@ def _pins(instance):
     }
 
 
-def _claims(test, truth, instance):
+def _claims(test, truth, instance) -> None:
     pinned = collections.defaultdict(set)
     for other in objects.InstanceList.get_by_filters(
         nova_context.get_admin_context(),
@@ -351,7 +351,7 @@ def _claims(test, truth, instance):
             )
 
 
-def _placement(test, truth):
+def _placement(test, truth) -> None:
     names = {uuid: name for name, uuid in test.compute_rp_uuids.items()}
 
     def held(consumer):
@@ -371,7 +371,7 @@ def _placement(test, truth):
             )
 
 
-def _volumes(test, truth):
+def _volumes(test, truth) -> None:
     bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
         nova_context.get_admin_context(), truth.server
     )
@@ -404,7 +404,7 @@ def _volumes(test, truth):
             )
 
 
-def _ports(test, truth):
+def _ports(test, truth) -> None:
     for port in test.api.get_port_interfaces(truth.server):
         bindings = {
             host: binding['status']

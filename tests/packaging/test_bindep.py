@@ -34,10 +34,10 @@ def named(*profiles):
 
 
 class BindepTest(testtools.TestCase):
-    def test_names_every_package_that_the_lab_asks_for(self):
+    def test_names_every_package_that_the_lab_asks_for(self) -> None:
         self.assertEqual(set(), set(places.TOOLS.values()) - named('lab'))
 
-    def test_names_every_package_that_its_cloud_asks_for(self):
+    def test_names_every_package_that_its_cloud_asks_for(self) -> None:
         self.assertEqual(
             set(), set(services.TOOLS.values()) - named('lab', 'lab-cloud')
         )

@@ -41,14 +41,14 @@ STACK = (
 
 
 class DevstackDryRunTest(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.state = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         # As devstack leaves it before the plugin's post-config.
         self._write([STOCK_DRIVER, (*ENABLED, 'ComputeFilter,MyFilter')])
         (self.state / 'tempest.conf').touch()
 
-    def _write(self, options):
+    def _write(self, options) -> None:
         (self.state / 'nova.conf').write_text(
             ''.join('\t'.join(option) + '\n' for option in options)
         )
@@ -72,7 +72,7 @@ class DevstackDryRunTest(testtools.TestCase):
         self.assertTrue(done.stdout.startswith('dry run: '))
         return done
 
-    def test_all_in_one(self):
+    def test_all_in_one(self) -> None:
         done = self._run(
             'n-api,n-cond,n-sch,n-cpu,tempest',
             *STACK,
@@ -112,7 +112,7 @@ class DevstackDryRunTest(testtools.TestCase):
             self._calls(),
         )
 
-    def test_compute_of_a_multinode_cloud(self):
+    def test_compute_of_a_multinode_cloud(self) -> None:
         self._run('n-cpu', *STACK)
         self.assertEqual(
             sorted([DRIVER, (*ENABLED, 'ComputeFilter,MyFilter')]),
@@ -120,7 +120,7 @@ class DevstackDryRunTest(testtools.TestCase):
         )
         self.assertIn('sudo usermod -a -G kvm stack', self._calls())
 
-    def test_controller_of_a_multinode_cloud(self):
+    def test_controller_of_a_multinode_cloud(self) -> None:
         self._run(
             'n-api,n-cond,n-sch',
             *STACK,
@@ -143,13 +143,13 @@ class DevstackDryRunTest(testtools.TestCase):
             self._calls(),
         )
 
-    def test_node_without_nova_is_left_alone(self):
+    def test_node_without_nova_is_left_alone(self) -> None:
         before = self._options()
         self._run('q-svc,mysql', *STACK, 'unstack', 'clean')
         self.assertEqual(before, self._options())
         self.assertEqual([], self._calls())
 
-    def test_filter_and_driver_can_be_left_out(self):
+    def test_filter_and_driver_can_be_left_out(self) -> None:
         before = self._options()
         self._run(
             'n-sch,n-cpu',
@@ -160,7 +160,7 @@ class DevstackDryRunTest(testtools.TestCase):
         self.assertEqual(before, self._options())
         self.assertEqual([], self._calls())
 
-    def test_filters_of_others_are_kept(self):
+    def test_filters_of_others_are_kept(self) -> None:
         theirs = (*AVAILABLE, 'acme.filters.RackFilter')
         self._write([ALL_FILTERS, theirs, (*ENABLED, 'RackFilter')])
         self._run('n-sch', 'stack post-config')
@@ -176,7 +176,7 @@ class DevstackDryRunTest(testtools.TestCase):
             self._options(),
         )
 
-    def test_filters_that_nova_conf_does_not_name(self):
+    def test_filters_that_nova_conf_does_not_name(self) -> None:
         self._write([])
         self._run('n-sch', 'stack post-config')
         self.assertEqual(
@@ -193,13 +193,13 @@ class DevstackDryRunTest(testtools.TestCase):
             self._options(),
         )
 
-    def test_configuring_twice_is_configuring_once(self):
+    def test_configuring_twice_is_configuring_once(self) -> None:
         self._run('n-sch,n-cpu', 'stack post-config')
         once = self._options()
         self._run('n-sch,n-cpu', 'stack post-config')
         self.assertEqual(once, self._options())
 
-    def test_unstack_takes_back_what_post_config_did(self):
+    def test_unstack_takes_back_what_post_config_did(self) -> None:
         options = 'enforcement=warn'
         self._run('n-sch,n-cpu', *STACK, NOVA_ARM_MIGRATE_OPTIONS=options)
         self._run('n-sch,n-cpu', 'unstack', NOVA_ARM_MIGRATE_OPTIONS=options)
@@ -215,16 +215,16 @@ class DevstackDryRunTest(testtools.TestCase):
         )
         self.assertNotIn('pip_uninstall nova-arm-migrate', self._calls())
 
-    def test_clean_uninstalls(self):
+    def test_clean_uninstalls(self) -> None:
         self._run('n-sch,n-cpu', *STACK, 'unstack', 'clean')
         self.assertEqual('pip_uninstall nova-arm-migrate', self._calls()[-1])
 
-    def test_clean_without_nova_conf(self):
+    def test_clean_without_nova_conf(self) -> None:
         (self.state / 'nova.conf').unlink()
         self._run('n-sch,n-cpu', 'clean')
         self.assertEqual(['pip_uninstall nova-arm-migrate'], self._calls())
 
-    def test_other_virt_driver_is_refused_in_one_line(self):
+    def test_other_virt_driver_is_refused_in_one_line(self) -> None:
         done = self._run(
             'n-cpu', 'stack pre-install', status=1, VIRT_DRIVER='fake'
         )
@@ -233,7 +233,7 @@ class DevstackDryRunTest(testtools.TestCase):
             done.stderr,
         )
 
-    def test_malformed_option_is_refused_in_one_line(self):
+    def test_malformed_option_is_refused_in_one_line(self) -> None:
         done = self._run(
             'n-cpu',
             'stack post-config',
@@ -245,6 +245,6 @@ class DevstackDryRunTest(testtools.TestCase):
             done.stderr,
         )
 
-    def test_host_without_a_profile_does_not_stop_stack_sh(self):
+    def test_host_without_a_profile_does_not_stop_stack_sh(self) -> None:
         done = self._run('n-cpu', *STACK, PROBE_STATUS='2')
         self.assertIn('this host has no profile', done.stdout)

@@ -126,7 +126,7 @@ def _copy_of_the_project(target):
 class Environment:
     """A virtual environment with Nova's dependencies and without Nova."""
 
-    def __init__(self, path):
+    def __init__(self, path) -> None:
         self.path = path
         _run(sys.executable, '-m', 'venv', '--without-pip', path)
         self.python = path / 'bin' / 'python'
@@ -141,7 +141,7 @@ class Environment:
             sys.executable, '-m', 'pip', '--python', self.python, *arguments
         )
 
-    def install(self, *arguments):
+    def install(self, *arguments) -> None:
         self.pip(
             'install',
             '--quiet',
@@ -173,7 +173,7 @@ class Environment:
 
 class LayoutTest(testtools.TestCase):
     @classmethod
-    def setUpClass(cls):
+    def setUpClass(cls) -> None:
         super().setUpClass()
         scratch = tempfile.TemporaryDirectory()
         cls.addClassCleanup(scratch.cleanup)
@@ -250,13 +250,13 @@ class LayoutTest(testtools.TestCase):
         )
         return loaded
 
-    def _assert_under(self, directory, path):
+    def _assert_under(self, directory, path) -> None:
         self.assertTrue(
             pathlib.Path(path).is_relative_to(directory),
             f'{path} is not under {directory}',
         )
 
-    def test_nova_wheel_ours_wheel(self):
+    def test_nova_wheel_ours_wheel(self) -> None:
         loaded = self._check([self.nova_wheel], [self.wheel])
         self._assert_under(
             self.scratch / 'test_nova_wheel_ours_wheel', loaded['nova']
@@ -265,26 +265,26 @@ class LayoutTest(testtools.TestCase):
             self.scratch / 'test_nova_wheel_ours_wheel', loaded['package']
         )
 
-    def test_nova_wheel_ours_editable(self):
+    def test_nova_wheel_ours_editable(self) -> None:
         loaded = self._check([self.nova_wheel], ['-e', self.project])
         self._assert_under(
             self.scratch / 'test_nova_wheel_ours_editable', loaded['nova']
         )
         self._assert_under(self.project, loaded['package'])
 
-    def test_nova_editable_ours_wheel(self):
+    def test_nova_editable_ours_wheel(self) -> None:
         loaded = self._check(['-e', self.nova_sources], [self.wheel])
         self._assert_under(self.nova_sources, loaded['nova'])
         self._assert_under(
             self.scratch / 'test_nova_editable_ours_wheel', loaded['package']
         )
 
-    def test_nova_editable_ours_editable(self):
+    def test_nova_editable_ours_editable(self) -> None:
         loaded = self._check(['-e', self.nova_sources], ['-e', self.project])
         self._assert_under(self.nova_sources, loaded['nova'])
         self._assert_under(self.project, loaded['package'])
 
-    def test_damaged_install_leaves_the_interpreter_silent(self):
+    def test_damaged_install_leaves_the_interpreter_silent(self) -> None:
         environment = Environment(self.scratch / 'damaged')
         environment.install(self.nova_wheel, self.wheel)
         package = environment.site / 'nova_arm_migrate'

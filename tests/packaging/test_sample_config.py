@@ -21,7 +21,7 @@ SAMPLES = ROOT / 'etc/nova-arm-migrate'
 
 
 class SampleConfigTest(testtools.TestCase):
-    def test_sample_is_what_the_options_give(self):
+    def test_sample_is_what_the_options_give(self) -> None:
         """If not: ``tox -e genconfig``."""
         written = (
             pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'sample'

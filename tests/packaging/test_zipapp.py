@@ -25,13 +25,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class ZipappTest(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.scratch = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.file = self.scratch / 'nova-arm-migrate.pyz'
         self._build(ROOT, self.file)
 
-    def _build(self, root, target):
+    def _build(self, root, target) -> None:
         subprocess.run(
             [sys.executable, root / 'tools/build_zipapp.py', target],
             check=True,
@@ -47,7 +47,7 @@ class ZipappTest(testtools.TestCase):
             cwd=self.scratch,
         )
 
-    def test_same_sources_give_the_same_bytes(self):
+    def test_same_sources_give_the_same_bytes(self) -> None:
         copy = self.scratch / 'copy'
         for name in ('tools', 'nova_arm_migrate'):
             shutil.copytree(
@@ -60,7 +60,7 @@ class ZipappTest(testtools.TestCase):
         self._build(copy, again)
         self.assertEqual(self.file.read_bytes(), again.read_bytes())
 
-    def test_holds_no_adapter_and_no_command_over_nova(self):
+    def test_holds_no_adapter_and_no_command_over_nova(self) -> None:
         done = subprocess.run(
             [sys.executable, '-m', 'zipfile', '--list', self.file],
             check=True,
@@ -71,13 +71,13 @@ class ZipappTest(testtools.TestCase):
         self.assertNotIn('nova/', done.stdout)
         self.assertNotIn('cmd/compute.py', done.stdout)
 
-    def test_runs_by_itself(self):
+    def test_runs_by_itself(self) -> None:
         done = subprocess.run(
             [self.file, '--help'], check=True, capture_output=True, text=True
         )
         self.assertTrue(done.stdout.startswith('usage: nova-arm-migrate'))
 
-    def test_commands_need_nothing_installed(self):
+    def test_commands_need_nothing_installed(self) -> None:
         done = self._run('probe', '--degraded', '--output', 'host.json')
         self.assertEqual((0, ''), (done.returncode, done.stderr))
         done = self._run(
@@ -86,13 +86,13 @@ class ZipappTest(testtools.TestCase):
         self.assertIn('"verdict": ', done.stdout)
         self.assertEqual('', done.stderr)
 
-    def test_bad_input_is_one_line_and_exit_code_2(self):
+    def test_bad_input_is_one_line_and_exit_code_2(self) -> None:
         done = self._run('compare', 'absent.json', 'absent.json')
         self.assertEqual(2, done.returncode)
         self.assertEqual('', done.stdout)
         self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
 
-    def test_runs_its_own_code_beside_an_installed_package(self):
+    def test_runs_its_own_code_beside_an_installed_package(self) -> None:
         code = (
             'import runpy, sys, types; '
             'sys.modules["nova_arm_migrate"] = types.ModuleType("other"); '
@@ -107,7 +107,7 @@ class ZipappTest(testtools.TestCase):
         )
         self.assertEqual((0, ''), (done.returncode, done.stderr))
 
-    def test_old_python_is_told_so_in_one_line(self):
+    def test_old_python_is_told_so_in_one_line(self) -> None:
         done = subprocess.run(
             [
                 sys.executable,

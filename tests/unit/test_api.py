@@ -23,13 +23,13 @@ HOST = (PACKAGE.parent / 'tests' / 'fixtures' / 'profiles').glob('*.json')
 
 
 class TestApi(unittest.TestCase):
-    def test_what_it_exports(self):
+    def test_what_it_exports(self) -> None:
         self.assertEqual(sorted(api.__all__), api.__all__)
         for name in api.__all__:
             documented = getattr(api, name).__doc__
             self.assertTrue(documented and documented.strip(), name)
 
-    def test_as_its_documentation_says(self):
+    def test_as_its_documentation_says(self) -> None:
         text = sorted(HOST)[0].read_text()
         host = api.load_host(text)
         guest = api.guest_started_on(host)
@@ -37,7 +37,7 @@ class TestApi(unittest.TestCase):
         with self.assertRaises(api.ProfileError):
             api.load_host('{}')
 
-    def test_it_needs_the_standard_library_alone(self):
+    def test_it_needs_the_standard_library_alone(self) -> None:
         done = subprocess.run(
             [sys.executable, '-S', '-c', 'from nova_arm_migrate import api'],
             cwd=PACKAGE.parent,
@@ -47,5 +47,5 @@ class TestApi(unittest.TestCase):
         )
         self.assertEqual('', done.stderr)
 
-    def test_its_types_are_for_others_too(self):
+    def test_its_types_are_for_others_too(self) -> None:
         self.assertTrue((PACKAGE / 'py.typed').is_file())

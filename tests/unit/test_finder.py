@@ -32,12 +32,12 @@ ROOT = pathlib.Path(finder.__file__).resolve().parent.parent
 
 
 class FindSpecTest(testtools.TestCase):
-    def test_resolves_the_one_name(self):
+    def test_resolves_the_one_name(self) -> None:
         spec = finder.ArmMigrateFinder.find_spec('nova.virt.arm_migrate')
         self.assertEqual('nova.virt.arm_migrate', spec.name)
         self.assertEqual('nova_arm_migrate.nova.driver', spec.origin)
 
-    def test_leaves_every_other_name_alone(self):
+    def test_leaves_every_other_name_alone(self) -> None:
         for name in (
             'nova',
             'nova.virt',
@@ -52,7 +52,7 @@ class FindSpecTest(testtools.TestCase):
 
 
 class InstallTest(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.meta_path = [
             entry
@@ -63,14 +63,14 @@ class InstallTest(testtools.TestCase):
             fixtures.MonkeyPatch('sys.meta_path', list(self.meta_path))
         )
 
-    def test_installed_last_and_once(self):
+    def test_installed_last_and_once(self) -> None:
         finder.install()
         finder.install()
         self.assertEqual(
             [*self.meta_path, finder.ArmMigrateFinder], sys.meta_path
         )
 
-    def test_once_also_after_a_reload(self):
+    def test_once_also_after_a_reload(self) -> None:
         self.addCleanup(
             setattr, finder, 'ArmMigrateFinder', finder.ArmMigrateFinder
         )
@@ -79,12 +79,12 @@ class InstallTest(testtools.TestCase):
         finder.install()
         self.assertEqual(len(self.meta_path) + 1, len(sys.meta_path))
 
-    def test_uninstall_leaves_the_others(self):
+    def test_uninstall_leaves_the_others(self) -> None:
         finder.install()
         finder.uninstall()
         self.assertEqual(self.meta_path, sys.meta_path)
 
-    def test_the_alias_is_the_target_itself(self):
+    def test_the_alias_is_the_target_itself(self) -> None:
         finder.install()
         self.useFixture(
             fixtures.MonkeyPatch(
@@ -103,7 +103,7 @@ class InstallTest(testtools.TestCase):
 class InterpreterTest(testtools.TestCase):
     """What a fresh interpreter does, with a Nova of two empty packages."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self._write('nova/__init__.py', '')
@@ -119,7 +119,7 @@ class InterpreterTest(testtools.TestCase):
             'class ArmLibvirtDriver:\n    pass\n',
         )
 
-    def _write(self, name, text):
+    def _write(self, name, text) -> None:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -143,7 +143,7 @@ class InterpreterTest(testtools.TestCase):
     def _start_up_line(self):
         return (ROOT / 'nova_arm_migrate' / 'nova_arm_migrate.pth').read_text()
 
-    def test_one_module_under_both_names(self):
+    def test_one_module_under_both_names(self) -> None:
         for first, second in (
             ('nova.virt.arm_migrate', finder.TARGET),
             (finder.TARGET, 'nova.virt.arm_migrate'),
@@ -164,7 +164,7 @@ class InterpreterTest(testtools.TestCase):
                 json.loads(done.stdout),
             )
 
-    def test_start_up_imports_next_to_nothing(self):
+    def test_start_up_imports_next_to_nothing(self) -> None:
         done = self._run(f"""
             before = set(sys.modules)
             {self._start_up_line()}
@@ -187,7 +187,7 @@ class InterpreterTest(testtools.TestCase):
             },
         )
 
-    def test_error_in_the_driver_is_the_one_that_is_raised(self):
+    def test_error_in_the_driver_is_the_one_that_is_raised(self) -> None:
         self._write(
             'nova_arm_migrate/nova/driver.py', 'import no_such_library\n'
         )
@@ -200,7 +200,7 @@ class InterpreterTest(testtools.TestCase):
             """)
         self.assertEqual('no_such_library False\n', done.stdout)
 
-    def test_a_module_of_nova_itself_wins(self):
+    def test_a_module_of_nova_itself_wins(self) -> None:
         self._write('nova/virt/arm_migrate.py', 'THEIRS = True\n')
         done = self._run(f"""
             {self._start_up_line()}
@@ -209,7 +209,7 @@ class InterpreterTest(testtools.TestCase):
             """)
         self.assertEqual('True\n', done.stdout)
 
-    def test_broken_package_does_not_break_start_up(self):
+    def test_broken_package_does_not_break_start_up(self) -> None:
         for text in ('this is not Python', 'raise RuntimeError', ''):
             self._write('nova_arm_migrate/finder.py', text)
             done = self._run(f"""
@@ -218,7 +218,7 @@ class InterpreterTest(testtools.TestCase):
                 """)
             self.assertEqual(('up\n', ''), (done.stdout, done.stderr))
 
-    def test_missing_package_does_not_break_start_up(self):
+    def test_missing_package_does_not_break_start_up(self) -> None:
         self.path = pathlib.Path(tempfile.mkdtemp(dir=self.path))
         done = self._run(f"""
             {self._start_up_line()}
@@ -229,7 +229,7 @@ class InterpreterTest(testtools.TestCase):
 
 
 class NovaComputeArm64Test(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.useFixture(
             fixtures.MonkeyPatch('sys.meta_path', list(sys.meta_path))
@@ -240,11 +240,11 @@ class NovaComputeArm64Test(testtools.TestCase):
             )
         )
 
-    def test_runs_nova_compute_with_the_finder_in_place(self):
+    def test_runs_nova_compute_with_the_finder_in_place(self) -> None:
         finder.uninstall()
         seen = []
 
-        def nova_compute():
+        def nova_compute() -> int:
             seen.append(list(sys.argv))
             seen.append(finder.ArmMigrateFinder in sys.meta_path)
             return 7
@@ -263,7 +263,7 @@ class NovaComputeArm64Test(testtools.TestCase):
             self.assertEqual(7, compute.main())
         self.assertEqual([['/opt/bin/nova-compute', '--debug'], True], seen)
 
-    def test_without_nova_says_so_in_one_line(self):
+    def test_without_nova_says_so_in_one_line(self) -> None:
         stderr = io.StringIO()
         self.useFixture(fixtures.MonkeyPatch('sys.stderr', stderr))
         with mock.patch.dict(sys.modules, {'nova': None}):

@@ -23,10 +23,10 @@ LOG = logging.getLogger(__name__)
 
 
 class Example(logs.TestCase):
-    def test_passes(self):
+    def test_passes(self) -> None:
         LOG.warning('of the one that passes')
 
-    def test_fails(self):
+    def test_fails(self) -> None:
         self.addCleanup(LOG.warning, 'at the end of the one that fails')
         LOG.info('of the one that fails')
         self.fail('as it should')
@@ -38,7 +38,7 @@ def load_tests(loader, tests, pattern):
 
 
 class TestLogs(unittest.TestCase):
-    def test_shown_only_if_the_test_fails(self):
+    def test_shown_only_if_the_test_fails(self) -> None:
         result = testtools.TestResult()
         Example('test_passes').run(result)
         Example('test_fails').run(result)

@@ -205,7 +205,7 @@ class Registers(rst.Directive):
         )
 
     @staticmethod
-    def _bits(field):
+    def _bits(field) -> str:
         top = field.shift + field.width - 1
         return f'{top}:{field.shift}' if field.width > 1 else f'{top}'
 

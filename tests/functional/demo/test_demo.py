@@ -50,20 +50,20 @@ def run(*arguments):
     )
 
 
-def interruptible():
+def interruptible() -> None:
     """Restore SIGINT, which shells ignore in background jobs, as does CI."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class TestDemo(unittest.TestCase):
-    def remove_log(self, output):
+    def remove_log(self, output) -> None:
         log = pathlib.Path(re.search(r'Log of the services: (\S+)', output)[1])
         self.assertTrue(log.is_file())
         self.assertEqual([log], list(log.parent.iterdir()))
         log.unlink()
         log.parent.rmdir()
 
-    def test_every_scene_shows_what_it_promises(self):
+    def test_every_scene_shows_what_it_promises(self) -> None:
         done = run()
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         self.assertEqual('', done.stderr)
@@ -83,7 +83,7 @@ class TestDemo(unittest.TestCase):
             self.assertRegex(table, row)
         self.remove_log(done.stdout)
 
-    def test_a_port_in_use_is_said_in_one_line(self):
+    def test_a_port_in_use_is_said_in_one_line(self) -> None:
         with socket.socket() as taken:
             taken.bind(('127.0.0.1', 0))
             taken.listen()
@@ -96,7 +96,7 @@ class TestDemo(unittest.TestCase):
             done.stderr,
         )
 
-    def test_an_interrupt_ends_it_cleanly(self):
+    def test_an_interrupt_ends_it_cleanly(self) -> None:
         process = subprocess.Popen(
             COMMAND,
             env=environment(),

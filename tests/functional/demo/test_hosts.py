@@ -40,7 +40,7 @@ DOMAIN = f"""
 
 
 class HostsTestBase(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.arm = self.useFixture(hosts.ArmHostsFixture())
 
@@ -56,11 +56,11 @@ class HostsTestBase(testtools.TestCase):
 
 
 class TestHosts(HostsTestBase):
-    def test_the_machine_is_an_arm64_one_until_the_fixture_ends(self):
+    def test_the_machine_is_an_arm64_one_until_the_fixture_ends(self) -> None:
         self.assertEqual('aarch64', os.uname().machine)
         self.assertIn('<arch>aarch64</arch>', self.host('a').getCapabilities())
 
-    def test_hypervisor_comparison_is_unsupported_as_on_arm(self):
+    def test_hypervisor_comparison_is_unsupported_as_on_arm(self) -> None:
         connection = self.host('a')
         for call in (
             connection.compareHypervisorCPU,
@@ -81,7 +81,7 @@ class TestHosts(HostsTestBase):
                 error.get_error_code(),
             )
 
-    def test_memory_is_in_mib_as_libvirt_python_has_it(self):
+    def test_memory_is_in_mib_as_libvirt_python_has_it(self) -> None:
         connection = self.arm.add(
             'a',
             machine.read_host(PROFILES / 'neoverse-n1-linux-6.12.json'),
@@ -89,12 +89,12 @@ class TestHosts(HostsTestBase):
         ).connection
         self.assertEqual(8192, connection.getInfo()[1])
 
-    def test_the_domain_keeps_its_elements_and_gets_addresses(self):
+    def test_the_domain_keeps_its_elements_and_gets_addresses(self) -> None:
         xml = self.start(self.host('a')).XMLDesc(0)
         self.assertIn('host-passthrough', xml)
         self.assertIn('<address type="pci"', xml)
 
-    def test_a_migrated_guest_takes_its_registers_along(self):
+    def test_a_migrated_guest_takes_its_registers_along(self) -> None:
         old = self.host('old', 'neoverse-n2-no-bti-linux-6.12')
         new = self.host('new')
         domain = self.start(old)
@@ -112,7 +112,7 @@ class TestHosts(HostsTestBase):
         new.domain(UUID).migrateToURI3('qemu+tcp://old/system', {}, 0)
         self.assertEqual(registers, old.domain(UUID).vcpu)
 
-    def test_a_refused_guest_goes_on_where_it_is(self):
+    def test_a_refused_guest_goes_on_where_it_is(self) -> None:
         new = self.host('new')
         old = self.host('old', 'neoverse-n2-no-bti-linux-6.12')
         domain = self.start(new)
@@ -133,7 +133,7 @@ class TestHosts(HostsTestBase):
         )
         self.assertRaises(fakelibvirt.libvirtError, old.domain, UUID)
 
-    def test_a_host_that_does_not_exist_is_an_error(self):
+    def test_a_host_that_does_not_exist_is_an_error(self) -> None:
         domain = self.start(self.host('a'))
         self.assertRaises(
             fakelibvirt.libvirtError,
@@ -144,7 +144,7 @@ class TestHosts(HostsTestBase):
         )
         self.assertTrue(domain.isActive())
 
-    def test_a_restart_on_the_newer_host_shows_that_host(self):
+    def test_a_restart_on_the_newer_host_shows_that_host(self) -> None:
         self.host('old', 'neoverse-n2-no-bti-linux-6.12')
         new = self.host('new')
         domain = self.start(self.arm.hosts['old'].connection)
@@ -156,7 +156,7 @@ class TestHosts(HostsTestBase):
         domain.create()
         self.assertNotEqual(registers, domain.vcpu)
 
-    def test_saved_state_is_restored(self):
+    def test_saved_state_is_restored(self) -> None:
         self.host('old', 'neoverse-n2-no-bti-linux-6.12')
         new = self.host('new')
         domain = self.start(self.arm.hosts['old'].connection)

@@ -28,7 +28,7 @@ POSTCOPY = fakelibvirt.VIR_MIGRATE_POSTCOPY
 
 
 class TestJobs(test_hosts.HostsTestBase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.a = self.host('a', version=9000000)
         self.b = self.host('b', version=9000000)
@@ -36,8 +36,8 @@ class TestJobs(test_hosts.HostsTestBase):
         self.job = self.a.job(test_hosts.UUID)
         self.error = None
 
-    def begin(self, flags=0):
-        def run():
+    def begin(self, flags=0) -> None:
+        def run() -> None:
             try:
                 self.domain.migrateToURI3(URI, {}, flags)
             except fakelibvirt.libvirtError as error:
@@ -48,11 +48,11 @@ class TestJobs(test_hosts.HostsTestBase):
         self.addCleanup(thread.join)
         self.addCleanup(self.job.go)
 
-    def end(self, *points):
+    def end(self, *points) -> None:
         self.job.go(*points)
         self.job.wait_end()
 
-    def state(self, connection, state, reason):
+    def state(self, connection, state, reason) -> None:
         self.assertEqual(
             [
                 number(f'VIR_DOMAIN_{state}'),
@@ -65,7 +65,7 @@ class TestJobs(test_hosts.HostsTestBase):
             connection.domain(test_hosts.UUID).info()[0],
         )
 
-    def nowhere(self, connection):
+    def nowhere(self, connection) -> None:
         self.raises('VIR_ERR_NO_DOMAIN', connection.domain, test_hosts.UUID)
 
     def raises(self, code, call, *args):
@@ -76,7 +76,7 @@ class TestJobs(test_hosts.HostsTestBase):
     def job_type(self):
         return self.domain.jobStats()['type']
 
-    def test_the_points_of_a_job(self):
+    def test_the_points_of_a_job(self) -> None:
         self.state(self.a, 'RUNNING', 'BOOTED')
         self.assertEqual(fakelibvirt.VIR_DOMAIN_JOB_NONE, self.job_type())
         self.job.hold(jobs.COPYING, jobs.SWITCH_OVER)
@@ -104,7 +104,7 @@ class TestJobs(test_hosts.HostsTestBase):
         )
         self.assertIsNot(self.job, self.a.job(test_hosts.UUID))
 
-    def test_an_abort(self):
+    def test_an_abort(self) -> None:
         self.assertIn(
             'no job is active',
             self.raises('VIR_ERR_OPERATION_INVALID', self.domain.abortJob),
@@ -132,7 +132,7 @@ class TestJobs(test_hosts.HostsTestBase):
         self.nowhere(self.b)
         self.assertEqual(fakelibvirt.VIR_DOMAIN_JOB_NONE, self.job_type())
 
-    def test_an_abort_that_comes_too_late(self):
+    def test_an_abort_that_comes_too_late(self) -> None:
         self.job.hold(jobs.SWITCH_OVER)
         self.job.switch_over_answer = jobs.IGNORED
         self.begin()
@@ -141,7 +141,7 @@ class TestJobs(test_hosts.HostsTestBase):
         self.end()
         self.state(self.b, 'RUNNING', 'MIGRATED')
 
-    def test_a_guest_that_is_suspended_meanwhile(self):
+    def test_a_guest_that_is_suspended_meanwhile(self) -> None:
         for restarts, state, reason in (
             (True, 'RUNNING', 'MIGRATION_CANCELED'),
             (False, 'PAUSED', 'API_ERROR'),
@@ -159,21 +159,21 @@ class TestJobs(test_hosts.HostsTestBase):
         self.domain.resume()
         self.state(self.a, 'RUNNING', 'UNPAUSED')
 
-    def test_a_suspended_guest_stays_so(self):
+    def test_a_suspended_guest_stays_so(self) -> None:
         self.domain.suspend()
         self.state(self.a, 'PAUSED', 'USER')
         self.begin()
         self.job.wait_end()
         self.state(self.b, 'PAUSED', 'USER')
 
-    def test_a_failure_of_the_job(self):
+    def test_a_failure_of_the_job(self) -> None:
         self.job.fail(jobs.SWITCH_OVER)
         self.begin()
         self.job.wait_end()
         self.state(self.a, 'RUNNING', 'MIGRATION_CANCELED')
         self.nowhere(self.b)
 
-    def test_a_guest_that_powers_itself_off(self):
+    def test_a_guest_that_powers_itself_off(self) -> None:
         for point in (jobs.COPYING, jobs.SWITCH_OVER):
             self.domain = self.a.domain(test_hosts.UUID)
             self.job = self.a.job(test_hosts.UUID).hold(point)
@@ -187,7 +187,7 @@ class TestJobs(test_hosts.HostsTestBase):
             self.raises('VIR_ERR_OPERATION_INVALID', self.domain.jobStats)
             self.domain.create()
 
-    def test_a_process_that_ends_on_the_destination(self):
+    def test_a_process_that_ends_on_the_destination(self) -> None:
         self.job.hold(jobs.COPYING)
         self.begin()
         self.job.wait(jobs.COPYING)
@@ -196,7 +196,7 @@ class TestJobs(test_hosts.HostsTestBase):
         self.assertIn('unexpectedly failed', str(self.error))
         self.state(self.a, 'RUNNING', 'BOOTED')
 
-    def test_a_domain_that_is_gone(self):
+    def test_a_domain_that_is_gone(self) -> None:
         self.domain.destroy()
         self.state(self.a, 'SHUTOFF', 'DESTROYED')
         self.raises(
@@ -205,14 +205,14 @@ class TestJobs(test_hosts.HostsTestBase):
         self.domain.undefine()
         self.raises('VIR_ERR_NO_DOMAIN', self.domain.migrateToURI3, URI, {}, 0)
 
-    def in_post_copy(self):
+    def in_post_copy(self) -> None:
         self.job.hold(jobs.COPYING, jobs.POST_COPY)
         self.begin(POSTCOPY)
         self.job.wait(jobs.COPYING)
         self.domain.migrateStartPostCopy()
         self.job.wait(jobs.POST_COPY)
 
-    def test_post_copy(self):
+    def test_post_copy(self) -> None:
         self.raises(
             'VIR_ERR_OPERATION_INVALID', self.domain.migrateStartPostCopy
         )
@@ -224,7 +224,7 @@ class TestJobs(test_hosts.HostsTestBase):
         self.nowhere(self.a)
         self.state(self.b, 'RUNNING', 'MIGRATED')
 
-    def test_a_broken_post_copy(self):
+    def test_a_broken_post_copy(self) -> None:
         self.in_post_copy()
         self.job.break_post_copy()
         self.job.wait_end()
@@ -253,7 +253,7 @@ class TestJobs(test_hosts.HostsTestBase):
         self.state(self.b, 'RUNNING', 'MIGRATED')
         self.assertEqual(2, self.job.recoveries)
 
-    def test_a_broken_post_copy_of_an_older_libvirt(self):
+    def test_a_broken_post_copy_of_an_older_libvirt(self) -> None:
         resume = POSTCOPY | number('VIR_MIGRATE_POSTCOPY_RESUME')
         self.b.fakeLibVersion = 8004000
         self.in_post_copy()
@@ -264,7 +264,7 @@ class TestJobs(test_hosts.HostsTestBase):
             'VIR_ERR_INVALID_ARG', self.domain.migrateToURI3, URI, {}, resume
         )
 
-    def test_an_older_libvirt_ends_a_broken_post_copy(self):
+    def test_an_older_libvirt_ends_a_broken_post_copy(self) -> None:
         self.a.fakeLibVersion = 8004000
         self.in_post_copy()
         self.job.break_post_copy()
@@ -273,7 +273,7 @@ class TestJobs(test_hosts.HostsTestBase):
         self.state(self.b, 'RUNNING', 'POSTCOPY_FAILED')
         self.assertEqual(fakelibvirt.VIR_DOMAIN_JOB_NONE, self.job_type())
 
-    def test_a_destination_that_is_destroyed_in_post_copy(self):
+    def test_a_destination_that_is_destroyed_in_post_copy(self) -> None:
         self.in_post_copy()
         self.b.domain(test_hosts.UUID).destroy()
         self.job.wait_end()

@@ -29,7 +29,7 @@ N1_61 = str(PROFILES / 'neoverse-n1-linux-6.1.json')
 
 
 class CommandTestCase(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         # Tables are as wide as the terminal.

@@ -21,7 +21,7 @@ from tests.unit.cli import base
 
 
 class TestBaseline(base.CommandTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         with open(base.V1_612) as file:
             self.host = load_host(file.read().strip())
@@ -32,7 +32,7 @@ class TestBaseline(base.CommandTestCase):
             dump_host(dataclasses.replace(self.host, **changes)),
         )
 
-    def test_hosts_of_one_kind(self):
+    def test_hosts_of_one_kind(self) -> None:
         paths = [self.host_file(name) for name in 'abc']
         code, out, err = self.run_command('baseline', *paths, '-f', 'json')
         self.assertEqual((0, ''), (code, err))
@@ -43,7 +43,7 @@ class TestBaseline(base.CommandTestCase):
             self.host.values, guest_from(result['baseline']).values
         )
 
-    def test_hosts_of_two_kinds(self):
+    def test_hosts_of_two_kinds(self) -> None:
         code, out, _ = self.run_command(
             'baseline', base.V1_612, base.N1_61, '-f', 'json'
         )
@@ -55,12 +55,12 @@ class TestBaseline(base.CommandTestCase):
             {(c['destination'], c['register']) for c in result['conflicts']},
         )
 
-    def test_unknown_is_3(self):
+    def test_unknown_is_3(self) -> None:
         path = self.host_file('a', dczid=None)
         code, _, _ = self.run_command('baseline', path)
         self.assertEqual(3, code)
 
-    def test_table(self):
+    def test_table(self) -> None:
         first = self.host_file('first')
         code, out, _ = self.run_command('baseline', first, base.N1_61)
         self.assertEqual(1, code)
@@ -69,7 +69,7 @@ class TestBaseline(base.CommandTestCase):
         self.assertIn('  1   first\n', out)
         self.assertIn('  2   neoverse-n1-linux-6.1\n', out)
 
-    def test_one_way(self):
+    def test_one_way(self) -> None:
         newer = self.host_file('newer', listed=self.host.listed | {0xC3A1})
         older = self.host_file('older')
         code, out, _ = self.run_command('baseline', newer, older)
@@ -79,13 +79,13 @@ class TestBaseline(base.CommandTestCase):
             'Conflicts: why hosts refuse even the baseline\n  none', out
         )
 
-    def test_hosts_whose_files_have_one_name(self):
+    def test_hosts_whose_files_have_one_name(self) -> None:
         (self.directory / 'other').mkdir()
         paths = [self.host_file('a'), self.host_file('other/a')]
         _, out, _ = self.run_command('baseline', *paths, '-f', 'json')
         self.assertEqual([['a', paths[1]]], json.loads(out)['pools'])
 
-    def test_bad_input(self):
+    def test_bad_input(self) -> None:
         bad = self.file('bad.json', '{}')
         self.assertIn(
             'bad.json', self.assert_refused('baseline', base.V1_612, bad)

@@ -32,7 +32,7 @@ def read(path):
 
 
 class TestVerdicts(base.CommandTestCase):
-    def test_compatible_is_0(self):
+    def test_compatible_is_0(self) -> None:
         code, out, err = self.run_command(
             'compare', base.V1_612, base.V1_612, '-f', 'json'
         )
@@ -41,7 +41,7 @@ class TestVerdicts(base.CommandTestCase):
             {'verdict': 'compatible', 'findings': []}, json.loads(out)
         )
 
-    def test_incompatible_is_1_and_names_the_field(self):
+    def test_incompatible_is_1_and_names_the_field(self) -> None:
         code, out, err = self.run_command(
             'compare', base.MAX_72, base.V1_612, '-f', 'json'
         )
@@ -56,7 +56,7 @@ class TestVerdicts(base.CommandTestCase):
             },
         )
 
-    def test_unknown_is_3(self):
+    def test_unknown_is_3(self) -> None:
         host = dataclasses.replace(read(base.V1_612), dczid=None)
         path = self.file('host.json', dump_host(host))
         code, out, _ = self.run_command('compare', base.V1_612, path)
@@ -64,7 +64,7 @@ class TestVerdicts(base.CommandTestCase):
         self.assertIn('verdict: unknown', out)
         self.assertIn('DCZID_EL0', out)
 
-    def test_a_guests_own_record(self):
+    def test_a_guests_own_record(self) -> None:
         guest = guest_started_on(
             read(base.V1_612), disabled=frozenset({'sve'})
         )
@@ -72,14 +72,14 @@ class TestVerdicts(base.CommandTestCase):
         code, _, _ = self.run_command('compare', path, base.V1_612)
         self.assertEqual(0, code)
 
-    def test_standard_input(self):
+    def test_standard_input(self) -> None:
         with open(base.V1_612, 'rb') as file:
             data = io.TextIOWrapper(io.BytesIO(file.read()))
         with mock.patch.object(sys, 'stdin', data):
             code, _, _ = self.run_command('compare', '-', base.V1_612)
         self.assertEqual(0, code)
 
-    def test_table(self):
+    def test_table(self) -> None:
         code, out, _ = self.run_command('compare', base.MAX_72, base.V1_612)
         self.assertEqual(1, code)
         lines = out.splitlines()
@@ -94,7 +94,7 @@ class TestVerdicts(base.CommandTestCase):
         self.assertIn('Neoverse-V1 r1p2', out)
         self.assertLessEqual(max(map(len, lines)), 105)
 
-    def test_hazards(self):
+    def test_hazards(self) -> None:
         longer = dataclasses.replace(read(base.V1_612), cntfrq=25000000)
         path = self.file('host.json', dump_host(longer))
         code, out, _ = self.run_command('compare', base.V1_612, path)
@@ -107,7 +107,7 @@ class TestVerdicts(base.CommandTestCase):
         )
         self.assertEqual(0, code)
 
-    def test_overrides(self):
+    def test_overrides(self) -> None:
         host = read(base.V1_612)
         other = dataclasses.replace(
             host,
@@ -127,7 +127,7 @@ class TestVerdicts(base.CommandTestCase):
         self.assertEqual(0, code)
         self.assertEqual(2, out.count('overridden'))
 
-    def test_an_override_that_names_nothing(self):
+    def test_an_override_that_names_nothing(self) -> None:
         for name in ('MIDR', 'ID_AA64PFR0_EL1.SVEE', '', 'a\nb', '\x1b[31m'):
             self.assertIn(
                 '--override',
@@ -142,7 +142,7 @@ class TestBadInput(base.CommandTestCase):
         self.assert_refused('compare', base.V1_612, path)
         return self.assert_refused('compare', path, base.V1_612)
 
-    def test_files_that_hold_no_profile(self):
+    def test_files_that_hold_no_profile(self) -> None:
         for content in (
             b'',
             b'{',
@@ -163,19 +163,19 @@ class TestBadInput(base.CommandTestCase):
             error = self.refuse(self.file('bad.json', content))
             self.assertIn('bad.json', error)
 
-    def test_huge_files(self):
+    def test_huge_files(self) -> None:
         self.assertIn(
             'longer than', self.refuse(self.file('huge.json', b' ' * 20000))
         )
         self.assertIn('longer than', self.refuse('/dev/zero'))
 
-    def test_no_file(self):
+    def test_no_file(self) -> None:
         self.assertIn('No such file', self.refuse('/nowhere/a.json'))
         self.assertIn('Is a directory', self.refuse(str(self.directory)))
         self.refuse('a\0b')
         self.refuse('/nowhere/\udcff\n.json')
 
-    def test_a_guest_where_a_host_is_wanted(self):
+    def test_a_guest_where_a_host_is_wanted(self) -> None:
         path = self.file(
             'guest.json', dump_guest(guest_started_on(read(base.V1_612)))
         )

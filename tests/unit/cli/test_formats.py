@@ -18,7 +18,7 @@ from tests.unit.cli.test_import import V2_618
 
 
 class TestFormats(base.CommandTestCase):
-    def test_a_new_format_is_one_entry(self):
+    def test_a_new_format_is_one_entry(self) -> None:
         record, dump = base.V1_612, str(V2_618)
         entry = {'lines': lambda shown: '\n'.join(sorted(shown.data()))}
         with mock.patch.dict(formats.FORMATS, entry):

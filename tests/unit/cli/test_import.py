@@ -24,14 +24,14 @@ V2_618 = SILICON / 'neoverse-v2-linux-6.18.json'
 
 
 class TestImport(base.CommandTestCase):
-    def test_standard_output(self):
+    def test_standard_output(self) -> None:
         code, out, err = self.run_command('import', str(V2_618))
         self.assertEqual((0, ''), (code, err))
         self.assertEqual(
             dump_host(host_of_dump(V2_618.read_text())) + '\n', out
         )
 
-    def test_a_file_with_masks(self):
+    def test_a_file_with_masks(self) -> None:
         target = self.directory / 'host.json'
         self.assertEqual(
             (0, '', ''),
@@ -51,7 +51,7 @@ class TestImport(base.CommandTestCase):
             1, self.run_command('compare', str(target), base.MAX_72)[0]
         )
 
-    def test_table_says_what_is_borrowed_and_absent(self):
+    def test_table_says_what_is_borrowed_and_absent(self) -> None:
         code, out, _ = self.run_command(
             'import', str(V2_618), '--masks', base.MAX_72, '-f', 'table'
         )
@@ -66,7 +66,7 @@ class TestImport(base.CommandTestCase):
         self.assertIn('registers: CNTVCT_EL0, CNTPCT_EL0 added', plain)
         self.assertIn('not in a dump of registers', plain)
 
-    def test_bad_input(self):
+    def test_bad_input(self) -> None:
         dump = json.loads(V2_618.read_text())
         dump['registers']['midr'] = '0x1'
         for arguments, words in (

@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 
 class TestMain(base.CommandTestCase):
-    def test_bad_usage_is_one_line(self):
+    def test_bad_usage_is_one_line(self) -> None:
         for arguments in (
             (),
             ('frobnicate',),
@@ -39,7 +39,7 @@ class TestMain(base.CommandTestCase):
         ):
             self.assert_refused(*arguments)
 
-    def test_help_of_every_command(self):
+    def test_help_of_every_command(self) -> None:
         for command in (
             (),
             ('probe',),
@@ -51,8 +51,8 @@ class TestMain(base.CommandTestCase):
             self.assertEqual((0, ''), (code, err))
             self.assertIn('usage: nova-arm-migrate', out)
 
-    def test_interrupt(self):
-        def interrupted(arguments):
+    def test_interrupt(self) -> None:
+        def interrupted(arguments) -> None:
             raise KeyboardInterrupt
 
         self.useFixture(
@@ -60,10 +60,10 @@ class TestMain(base.CommandTestCase):
         )
         self.assertEqual((130, '', ''), self.run_command('probe'))
 
-    def test_interrupt_while_reading(self):
+    def test_interrupt_while_reading(self) -> None:
         class Terminal:
             @property
-            def buffer(self):
+            def buffer(self) -> None:
                 raise KeyboardInterrupt
 
         with mock.patch.object(sys, 'stdin', Terminal()):
@@ -94,7 +94,7 @@ class TestProcess(base.CommandTestCase):
         base.V1_612,
     )
 
-    def test_reader_that_has_gone(self):
+    def test_reader_that_has_gone(self) -> None:
         read, write = os.pipe()
         os.close(read)
         try:
@@ -105,7 +105,7 @@ class TestProcess(base.CommandTestCase):
             (128 + signal.SIGPIPE, ''), (run.returncode, run.stderr)
         )
 
-    def test_full_disk(self):
+    def test_full_disk(self) -> None:
         if not os.path.exists('/dev/full'):
             self.skipTest('no /dev/full')
         with open('/dev/full', 'w') as full:
@@ -116,7 +116,7 @@ class TestProcess(base.CommandTestCase):
             run.stderr,
         )
 
-    def test_nothing_but_the_standard_library(self):
+    def test_nothing_but_the_standard_library(self) -> None:
         """Isolated, without site-packages, from a zip file."""
         archive = self.directory / 'nova-arm-migrate.pyz'
         built = self.start(
@@ -151,7 +151,7 @@ class TestProcess(base.CommandTestCase):
             run.stdout.strip().replace('__mp_main__ ', ''),
         )
 
-    def test_main_is_the_entry_point(self):
+    def test_main_is_the_entry_point(self) -> None:
         self.assertIn(
             'nova-arm-migrate = nova_arm_migrate.cli.main:main',
             (ROOT / 'setup.cfg').read_text(),

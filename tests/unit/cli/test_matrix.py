@@ -39,7 +39,7 @@ A72 = str(LAB / 'cortex-a72_trixie.json')
 
 
 class TestMatrix(base.CommandTestCase):
-    def test_table(self):
+    def test_table(self) -> None:
         code, out, err = self.run_command(
             'baseline', '--matrix', TRIXIE, FORKY, A72
         )
@@ -54,7 +54,7 @@ class TestMatrix(base.CommandTestCase):
         self.assertIn('  1 to 2: x PSCI_VERSION\n', out)
         self.assertIn('  3 to 1-2: x MIDR_EL1', out)
 
-    def test_hosts_of_one_kind_are_one_row(self):
+    def test_hosts_of_one_kind_are_one_row(self) -> None:
         text = pathlib.Path(TRIXIE).read_text()
         paths = [self.file(f'{place}.json', text) for place in range(12)]
         code, out, _ = self.run_command('baseline', '--matrix', *paths)
@@ -62,7 +62,7 @@ class TestMatrix(base.CommandTestCase):
         self.assertIn('1 +  pool 1: 0 (12 hosts)\n', out)
         self.assertIn('First field that prevents a move\n  nothing\n', out)
 
-    def test_columns_of_two_digits(self):
+    def test_columns_of_two_digits(self) -> None:
         with open(base.V1_612) as file:
             host = load_host(file.read().strip())
         paths = [
@@ -81,7 +81,7 @@ class TestMatrix(base.CommandTestCase):
         )
         self.assertIn('  2 to 1, 3-11: ! CNTFRQ_EL0\n', out)
 
-    def test_json(self):
+    def test_json(self) -> None:
         _code, out, _ = self.run_command(
             'baseline', '--matrix', TRIXIE, FORKY, '-f', 'json'
         )
@@ -104,7 +104,7 @@ class TestMatrix(base.CommandTestCase):
         )
         self.assertIsNone(result['cells'][0][0]['first'])
 
-    def test_damaged_record(self):
+    def test_damaged_record(self) -> None:
         bad = self.file('bad.json', '{')
         self.assertIn(
             'bad.json',
@@ -115,7 +115,7 @@ class TestMatrix(base.CommandTestCase):
 class TestPictureFile(base.CommandTestCase):
     """What becomes of a picture, whoever has drawn it."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.drawn = []
         self.target = str(self.directory / 'fleet.png')
@@ -127,14 +127,14 @@ class TestPictureFile(base.CommandTestCase):
             patch.start()
             self.addCleanup(patch.stop)
 
-    def draw(self, matrix, form, note=''):
+    def draw(self, matrix, form, note='') -> bytes:
         self.drawn.append((matrix, form, note))
         return b'picture'
 
     def files(self):
         return sorted(os.listdir(self.directory))
 
-    def test_written_beside_what_is_printed(self):
+    def test_written_beside_what_is_printed(self) -> None:
         code, out, err = self.run_command(
             'baseline', TRIXIE, FORKY, '--picture', self.target
         )
@@ -150,7 +150,7 @@ class TestPictureFile(base.CommandTestCase):
             0o666 & ~mask, stat.S_IMODE(os.stat(self.target).st_mode)
         )
 
-    def test_more_rows_than_can_be_read(self):
+    def test_more_rows_than_can_be_read(self) -> None:
         with open(base.V1_612) as file:
             host = load_host(file.read().strip())
         paths = [
@@ -169,31 +169,31 @@ class TestPictureFile(base.CommandTestCase):
         self.assertEqual(2, len(matrix.profiles))
         self.assertIn('the first 2 of 3 rows', note)
 
-    def test_unknown_suffix(self):
+    def test_unknown_suffix(self) -> None:
         for name in ('fleet.gif', 'fleet'):
             line = self.assert_refused('baseline', TRIXIE, '--picture', name)
             self.assertIn('.png, .svg, .pdf', line)
         self.assertEqual([], self.drawn)
 
-    def test_damaged_record(self):
+    def test_damaged_record(self) -> None:
         bad = self.file('bad.json', '{')
         self.assert_refused('baseline', TRIXIE, bad, '--picture', self.target)
         self.assertEqual(['bad.json'], self.files())
 
-    def test_no_such_directory(self):
+    def test_no_such_directory(self) -> None:
         line = self.assert_refused(
             'baseline', TRIXIE, '--picture', '/nowhere/fleet.svg'
         )
         self.assertIn('No such file or directory', line)
 
-    def test_target_that_can_not_be_replaced(self):
+    def test_target_that_can_not_be_replaced(self) -> None:
         os.mkdir(self.target)
         self.assert_refused('baseline', TRIXIE, '--picture', self.target)
         self.assertEqual(['fleet.png'], self.files())
 
 
 class TestWithoutMatplotlib(base.CommandTestCase):
-    def test_one_line(self):
+    def test_one_line(self) -> None:
         with mock.patch.dict(
             sys.modules, {'matplotlib': None, 'matplotlib.figure': None}
         ):
@@ -217,7 +217,7 @@ class TestDrawing(base.CommandTestCase):
         self.assertEqual('', err)
         return target.read_bytes()
 
-    def test_png(self):
+    def test_png(self) -> None:
         data = self.draw('fleet.png', TRIXIE, FORKY)
         self.assertEqual(b'\x89PNG\r\n\x1a\n', data[:8])
         small = struct.unpack('>II', data[16:24])
@@ -229,13 +229,13 @@ class TestDrawing(base.CommandTestCase):
         )
         self.assertGreater(large, small)
 
-    def test_same_bytes_each_time(self):
+    def test_same_bytes_each_time(self) -> None:
         for name in ('fleet.svg', 'fleet.pdf'):
             self.assertEqual(
                 self.draw(name, TRIXIE, FORKY), self.draw(name, TRIXIE, FORKY)
             )
 
-    def test_svg_has_labels_and_fields(self):
+    def test_svg_has_labels_and_fields(self) -> None:
         # Glyphs are paths; the text stands in a comment beside them.
         text = self.draw('fleet.svg', TRIXIE, FORKY, A72).decode()
         for part in (
@@ -247,7 +247,7 @@ class TestDrawing(base.CommandTestCase):
         ):
             self.assertIn(part, text)
 
-    def test_names_are_no_formulas(self):
+    def test_names_are_no_formulas(self) -> None:
         text = pathlib.Path(A72).read_text()
         path = self.file('$\\frac{$<x>&.json', text)
         self.draw('fleet.svg', path, TRIXIE)

@@ -35,12 +35,12 @@ def read(path):
 
 
 class HostCommandTestCase(base.CommandTestCase):
-    def play(self, host, trial=None):
+    def play(self, host, trial=None) -> None:
         """Let the commands find a recorded host where they run."""
         case = self
 
         class Twin(RecordedHost):
-            def __init__(self, degraded=False):
+            def __init__(self, degraded=False) -> None:
                 super().__init__(host)
                 case.degraded = degraded
 
@@ -61,14 +61,14 @@ class HostCommandTestCase(base.CommandTestCase):
 
 
 class TestProbe(HostCommandTestCase):
-    def test_json_is_the_record(self):
+    def test_json_is_the_record(self) -> None:
         host = read(base.MAX_72)
         self.play(host)
         code, out, err = self.run_command('probe')
         self.assertEqual((0, dump_host(host) + '\n', ''), (code, out, err))
         self.assertFalse(self.degraded)
 
-    def test_degraded(self):
+    def test_degraded(self) -> None:
         self.play(
             Host(
                 kernel='6.12.1',
@@ -82,7 +82,7 @@ class TestProbe(HostCommandTestCase):
         self.assertIn('  registers: no KVM', out)
         self.assertNotIn('Registers that a guest sees', out)
 
-    def test_table(self):
+    def test_table(self) -> None:
         self.play(read(base.V1_612))
         code, out, _ = self.run_command('probe', '-f', 'table')
         self.assertEqual(0, code)
@@ -113,7 +113,7 @@ class TestProbe(HostCommandTestCase):
         self.assertNotIn('Absent:', out)
         self.assertLessEqual(max(map(len, out.splitlines())), 100)
 
-    def test_table_of_a_host_that_has_little(self):
+    def test_table_of_a_host_that_has_little(self) -> None:
         self.play(
             dataclasses.replace(
                 read(base.N1_61),
@@ -133,7 +133,9 @@ class TestProbe(HostCommandTestCase):
         ):
             self.assertIn(line, out.splitlines())
 
-    def test_registers_without_fields_show_that_they_are_writable(self):
+    def test_registers_without_fields_show_that_they_are_writable(
+        self,
+    ) -> None:
         host = read(base.N1_61)
         self.play(
             dataclasses.replace(
@@ -143,7 +145,7 @@ class TestProbe(HostCommandTestCase):
         _, out, _ = self.run_command('probe', '-f', 'table')
         self.assertIn('REVIDR_EL1              0x5\n    *', out)
 
-    def test_output_file(self):
+    def test_output_file(self) -> None:
         host = read(base.V1_612)
         self.play(host)
         path = self.directory / 'host.json'
@@ -153,7 +155,7 @@ class TestProbe(HostCommandTestCase):
         self.assertEqual(dump_host(host) + '\n', path.read_text())
         self.assertEqual(['host.json'], os.listdir(self.directory))
 
-    def test_output_that_cannot_be_written(self):
+    def test_output_that_cannot_be_written(self) -> None:
         self.play(read(base.V1_612))
         self.assertIn(
             'No such file',
@@ -165,7 +167,7 @@ class TestProbe(HostCommandTestCase):
         )
         self.assertEqual([], os.listdir(self.directory))
 
-    def test_a_host_that_cannot_be_probed(self):
+    def test_a_host_that_cannot_be_probed(self) -> None:
         for error in (
             errors.NotArm64('x86_64'),
             errors.NoPermission('/dev/kvm'),
@@ -180,14 +182,14 @@ class TestProbe(HostCommandTestCase):
 
 
 class TestTrial(HostCommandTestCase):
-    def test_accepted(self):
+    def test_accepted(self) -> None:
         self.play(read(base.V1_612))
         code, out, _ = self.run_command('trial', base.V1_612)
         self.assertEqual(0, code)
         self.assertIn('verdict: compatible\n', out)
         self.assertIn('83 registers written, 0 refused, 0 missing', out)
 
-    def test_refused(self):
+    def test_refused(self) -> None:
         self.play(read(base.N1_61))
         code, out, _ = self.run_command('trial', base.MAX_72, '-f', 'json')
         self.assertEqual(1, code)
@@ -212,14 +214,14 @@ class TestTrial(HostCommandTestCase):
         )
         self.assertEqual([], result['disagreements'])
 
-    def test_refused_as_a_table(self):
+    def test_refused_as_a_table(self) -> None:
         self.play(read(base.N1_61))
         code, out, _ = self.run_command('trial', base.MAX_72)
         self.assertEqual(1, code)
         self.assertIn('  refused   MIDR_EL1 (EINVAL)\n', out)
         self.assertIn('  missing   CNTPCT_EL0\n', out)
 
-    def test_disagreement_is_said(self):
+    def test_disagreement_is_said(self) -> None:
         self.play(
             read(base.V1_612),
             Trial(
@@ -235,7 +237,7 @@ class TestTrial(HostCommandTestCase):
             'ID_AA64PFR0_EL1', json.loads(out)['disagreements'][0]['register']
         )
 
-    def test_without_a_register_list(self):
+    def test_without_a_register_list(self) -> None:
         guest = guest_started_on(read(base.V1_612))
         path = self.file(
             'guest.json', dump_guest(dataclasses.replace(guest, listed=None))
@@ -245,7 +247,7 @@ class TestTrial(HostCommandTestCase):
         self.assertEqual(3, code)
         self.assertIn("not done: the guest's record has no list", out)
 
-    def test_bad_input(self):
+    def test_bad_input(self) -> None:
         self.play(read(base.V1_612))
         self.assert_refused('trial', '/nowhere')
         self.assert_refused('trial', base.V1_612, '--override', 'NOTHING')

@@ -132,7 +132,7 @@ def common(register, field, members):
 
 class TestFields(unittest.TestCase):
     @hypothesis.given(fleets())
-    def test_the_most_that_every_member_takes(self, fleet):
+    def test_the_most_that_every_member_takes(self, fleet) -> None:
         members, differing = fleet
         found = baseline(members)
         apart = set()
@@ -182,7 +182,7 @@ VALUES = {
 
 
 class TestRegisters(unittest.TestCase):
-    def test_every_rule_is_met(self):
+    def test_every_rule_is_met(self) -> None:
         self.assertEqual(
             set(Judge) - {Judge.FEATURES, Judge.FEATURES_32BIT, Judge.STATE},
             {REGISTERS[s.CODES[name]].judge for name in VALUES},
@@ -205,7 +205,7 @@ class TestRegisters(unittest.TestCase):
             max_size=4,
         )
     )
-    def test_accepted_by_all_if_any_value_is(self, fleet):
+    def test_accepted_by_all_if_any_value_is(self, fleet) -> None:
         members = []
         for drawn in fleet:
             host = s.host(writable=Values(s.WRITABLE | {s.CTR: s.ALL}))
@@ -224,7 +224,7 @@ class TestRegisters(unittest.TestCase):
             self.assertEqual(some, self.all_take(name, most, members), name)
             self.assertEqual(some, name not in conflicts, name)
 
-    def all_take(self, name, value, members):
+    def all_take(self, name, value, members) -> bool:
         """Whether each of the hosts takes this value of one register."""
         for host in members:
             guest = with_values(guest_started_on(host), {s.CODES[name]: value})

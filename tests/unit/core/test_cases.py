@@ -61,7 +61,7 @@ class TestCases(unittest.TestCase):
         self.assertEqual((finding, helps), (one.label, remedies(one)))
         return one
 
-    def test_steal_time_missing(self):
+    def test_steal_time_missing(self) -> None:
         self.found(
             'steal-time-missing',
             Verdict.INCOMPATIBLE,
@@ -75,7 +75,7 @@ class TestCases(unittest.TestCase):
         self.judged(Verdict.INCOMPATIBLE, gained, lacks)
         self.judged(Verdict.COMPATIBLE, gained, has)
 
-    def test_biglittle_source(self):
+    def test_biglittle_source(self) -> None:
         one = self.found(
             'biglittle-source', Verdict.UNKNOWN, 'CORES', Remedy.ONE_KIND
         )
@@ -93,7 +93,7 @@ class TestCases(unittest.TestCase):
         self.judged(Verdict.COMPATIBLE, guest_started_on(alike), host)
         self.judged(Verdict.UNKNOWN, after_migration(guest, host), host)
 
-    def test_gicv5_legacy_guest(self):
+    def test_gicv5_legacy_guest(self) -> None:
         guest, _, host = pair('gicv5-legacy-guest')
         self.judged(Verdict.COMPATIBLE, guest, host)
         # Of a guest whose GIC is not known the record can't tell.
@@ -111,7 +111,7 @@ class TestCases(unittest.TestCase):
             {'ID_AA64PFR2_EL1.GCIE', 'GIC'}, {f.name for f in report.decisive}
         )
 
-    def test_caches_that_a_backport_makes_up(self):
+    def test_caches_that_a_backport_makes_up(self) -> None:
         for name in ('rhel9-backport-caches', 'kernel-unknown-caches'):
             guest, _, host = pair(name)
             self.judged(Verdict.COMPATIBLE, guest, host)
@@ -119,7 +119,7 @@ class TestCases(unittest.TestCase):
             report = self.judged(Verdict.UNKNOWN, guest, unlisted)
             self.assertIn('CLIDR_EL1', [f.name for f in report.decisive])
 
-    def test_caches_of_a_kernel_that_is_not_known(self):
+    def test_caches_of_a_kernel_that_is_not_known(self) -> None:
         # Compatible, and not unknown, although the record does not name the
         # kernel: its list of registers is that kernel's own answer. The list
         # has CCSIDR_EL1 for all 14 values of CSSELR_EL1, while CLIDR_EL1
@@ -143,7 +143,7 @@ class TestCases(unittest.TestCase):
         )
         self.assertIn('CLIDR_EL1', [f.name for f in report.decisive])
 
-    def test_the_kernels_version_decides_no_word(self):
+    def test_the_kernels_version_decides_no_word(self) -> None:
         for path in sorted(CASES.glob('*.host.json')):
             guest, _, host = pair(path.name.removesuffix('.host.json'))
             words = {
@@ -156,7 +156,7 @@ class TestCases(unittest.TestCase):
             }
             self.assertEqual(1, len(words), path.name)
 
-    def test_hisi_tsv110_bhb(self):
+    def test_hisi_tsv110_bhb(self) -> None:
         one = self.found(
             'hisi-tsv110-bhb',
             Verdict.INCOMPATIBLE,
@@ -167,7 +167,7 @@ class TestCases(unittest.TestCase):
         self.assertIn('2 (not affected)', sentence(one))
         self.assertIn('1 (mitigated)', sentence(one))
 
-    def test_vhe_to_nvhe(self):
+    def test_vhe_to_nvhe(self) -> None:
         one = self.found(
             'vhe-to-nvhe',
             Verdict.INCOMPATIBLE,
@@ -182,7 +182,7 @@ class TestCases(unittest.TestCase):
             (Remedy.KVM_MODE, Remedy.COLD), remedies(report.decisive[0])
         )
 
-    def test_auger_tcr2_forward(self):
+    def test_auger_tcr2_forward(self) -> None:
         one = self.found(
             'auger-tcr2-forward',
             Verdict.INCOMPATIBLE,
@@ -196,7 +196,7 @@ class TestCases(unittest.TestCase):
             Verdict.COMPATIBLE, guest, dataclasses.replace(host, qemu='11.1.0')
         )
 
-    def test_mpam(self):
+    def test_mpam(self) -> None:
         self.found(
             'mpam',
             Verdict.UNKNOWN,

@@ -53,11 +53,11 @@ class CompareCase(unittest.TestCase):
 
 
 class TestDirection(CompareCase):
-    def test_same_host(self):
+    def test_same_host(self) -> None:
         report = self.compatible(guest_started_on(s.host()), s.host())
         self.assertEqual((), report.findings)
 
-    def test_lesser_to_greater_and_not_back(self):
+    def test_lesser_to_greater_and_not_back(self) -> None:
         greater = s.host()
         lesser = s.with_field(greater, 'ID_AA64ISAR0_EL1.AES', 1)
         self.compatible(guest_started_on(lesser), greater)
@@ -66,13 +66,13 @@ class TestDirection(CompareCase):
             ['ID_AA64ISAR0_EL1.AES'], [f.name for f in report.decisive]
         )
 
-    def test_guest_of_an_older_host_returns_from_a_newer_one(self):
+    def test_guest_of_an_older_host_returns_from_a_newer_one(self) -> None:
         older = s.with_field(s.host(), 'ID_AA64ISAR0_EL1.AES', 1)
         guest = guest_started_on(older)
         self.compatible(guest, s.host())
         self.compatible(guest, older)
 
-    def test_aarch32_copies_are_named_last(self):
+    def test_aarch32_copies_are_named_last(self) -> None:
         lesser = s.with_field(s.host(), 'ID_AA64DFR0_EL1.PMUVer', 1)
         lesser = s.with_field(lesser, 'ID_DFR0_EL1.PerfMon', 3)
         report = self.incompatible(guest_started_on(s.host()), lesser)
@@ -81,7 +81,7 @@ class TestDirection(CompareCase):
             [f.name for f in report.decisive],
         )
 
-    def test_register_that_is_zero_in_the_guest(self):
+    def test_register_that_is_zero_in_the_guest(self) -> None:
         code = s.CODES['ID_AA64ZFR0_EL1']
         guest = guest_started_on(s.host({code: 0}))
         self.compatible(guest, s.host())
@@ -91,7 +91,7 @@ class TestDirection(CompareCase):
             {'ID_AA64ZFR0_EL1'}, {f.register for f in report.decisive}
         )
 
-    def test_register_that_the_guest_does_not_have_is_not_judged(self):
+    def test_register_that_the_guest_does_not_have_is_not_judged(self) -> None:
         newer = sysreg(3, 0, 0, 7, 4)
         guest = guest_started_on(s.host(listed=s.LISTED - {newer}))
         self.compatible(guest, s.host({newer: 5}))
@@ -113,10 +113,10 @@ class TestFeatures(CompareCase):
             features=frozenset({'pauth', 'pmu'}),
         )
 
-    def test_feature_the_first_host_lacked_comes_on_elsewhere(self):
+    def test_feature_the_first_host_lacked_comes_on_elsewhere(self) -> None:
         self.incompatible(guest_started_on(self.without_sve()), s.host())
 
-    def test_feature_the_guest_switched_off_stays_off(self):
+    def test_feature_the_guest_switched_off_stays_off(self) -> None:
         off = frozenset({'sve'})
         for here, there in (
             (s.host(), self.without_sve()),
@@ -124,7 +124,7 @@ class TestFeatures(CompareCase):
         ):
             self.compatible(guest_started_on(here, disabled=off), there)
 
-    def test_missing_registers_of_a_feature_are_one_finding(self):
+    def test_missing_registers_of_a_feature_are_one_finding(self) -> None:
         pmu = {sysreg(3, 3, 9, 12, op2) for op2 in range(4)}
         guest = guest_started_on(s.host(listed=s.LISTED | pmu))
         report = self.incompatible(guest, s.host(listed=s.LISTED - {s.PMCR}))
@@ -135,7 +135,7 @@ class TestFeatures(CompareCase):
             report.summary('h3'),
         )
 
-    def test_one_missing_register_of_a_feature(self):
+    def test_one_missing_register_of_a_feature(self) -> None:
         report = self.incompatible(
             guest_started_on(s.host()), s.host(listed=s.LISTED - {s.APIAKEYLO})
         )
@@ -145,7 +145,7 @@ class TestFeatures(CompareCase):
 
 
 class TestMissing(CompareCase):
-    def test_newer_kernel_to_older(self):
+    def test_newer_kernel_to_older(self) -> None:
         guest = guest_started_on(s.host(listed=s.LISTED | {bitmap(3)}))
         for qemu, verdict in (
             ('10.0', Verdict.INCOMPATIBLE),
@@ -162,7 +162,7 @@ class TestMissing(CompareCase):
             sysreg(3, 0, 10, 2, n) for n in range(2, 2 + len(codes))
         }
 
-    def test_qemu_does_not_look_behind_its_last_register(self):
+    def test_qemu_does_not_look_behind_its_last_register(self) -> None:
         guest, listed = self.behind_all(bitmap(3))
         for qemu in ('7.2', '10.2', '11.0', '11.1', None):
             report = self.compatible(guest, s.host(listed=listed, qemu=qemu))
@@ -178,36 +178,36 @@ class TestMissing(CompareCase):
         ):
             self.verdict(verdict, guest, s.host(listed=listed, qemu=qemu))
 
-    def test_but_fails_before_if_there_are_too_many(self):
+    def test_but_fails_before_if_there_are_too_many(self) -> None:
         guest, listed = self.behind_all(bitmap(9))
         self.incompatible(
             guest,
             s.host(listed=listed - {sysreg(3, 0, 10, 2, 2)}, qemu='10.2'),
         )
 
-    def test_what_it_does_not_look_at_may_be_missed(self):
+    def test_what_it_does_not_look_at_may_be_missed(self) -> None:
         guest, listed = self.behind_all(bitmap(9))
         guest = dataclasses.replace(
             guest, values=Values(dict(guest.values) | {bitmap(9): 1})
         )
         self.unknown(guest, s.host(listed=listed, qemu='10.2'))
 
-    def test_bitmap_in_use_is_never_dropped(self):
+    def test_bitmap_in_use_is_never_dropped(self) -> None:
         host = s.host({bitmap(3): 1}, listed=s.LISTED | {bitmap(3)})
         self.incompatible(guest_started_on(host), s.host(qemu='11.1.2'))
 
-    def test_tcr2_is_dropped_whatever_its_value(self):
+    def test_tcr2_is_dropped_whatever_its_value(self) -> None:
         guest = guest_started_on(s.host(listed=s.LISTED | {s.TCR2}))
         report = self.compatible(guest, s.host(qemu='11.2.0'))
         self.assertEqual(Cause.DROPPED, report.findings[0].cause)
 
-    def test_any_other_register_blocks(self):
+    def test_any_other_register_blocks(self) -> None:
         fpmr = sysreg(3, 3, 4, 4, 2)
         guest = guest_started_on(s.host(listed=s.LISTED | {fpmr}))
         report = self.incompatible(guest, s.host(qemu='11.1.2'))
         self.assertEqual('FPMR', report.decisive[0].name)
 
-    def test_one_that_is_dropped_clears_no_failure_of_another(self):
+    def test_one_that_is_dropped_clears_no_failure_of_another(self) -> None:
         """Before it in QEMU's order, and behind it."""
         for code in (0x8123, bitmap(9)):
             guest = guest_started_on(s.host(listed=s.LISTED | {code, s.TCR2}))
@@ -217,7 +217,7 @@ class TestMissing(CompareCase):
                 {(f.code, f.cause) for f in report.findings},
             )
 
-    def test_registers_of_one_kind_are_one_finding(self):
+    def test_registers_of_one_kind_are_one_finding(self) -> None:
         debug = {sysreg(2, 0, 0, n, 4) for n in range(6)}
         caches = {ccsidr(n) for n in range(3, 14)}
         guest = guest_started_on(
@@ -237,7 +237,7 @@ class TestMissing(CompareCase):
         self.assertEqual(6, len(told[0]['registers']))
         self.assertNotIn('registers', told[1])
 
-    def test_an_override_takes_out_its_own_register_only(self):
+    def test_an_override_takes_out_its_own_register_only(self) -> None:
         guest = guest_started_on(
             s.host(listed=s.LISTED | {ccsidr(n) for n in range(2, 5)})
         )
@@ -249,7 +249,7 @@ class TestMissing(CompareCase):
             [(f.label, f.overridden) for f in report.findings],
         )
 
-    def test_value_of_a_missing_register_is_not_judged_too(self):
+    def test_value_of_a_missing_register_is_not_judged_too(self) -> None:
         code = bitmap(9)
         host = s.host({code: 1}, listed=s.LISTED | {code})
         report = self.incompatible(guest_started_on(host), s.host())
@@ -269,7 +269,7 @@ class TestOwnGic(CompareCase):
             s.host(writable=Values(), gic=(2, 3, 5)), name, value
         )
 
-    def test_a_gicv3_guest_never_has_the_field_of_gicv5(self):
+    def test_a_gicv3_guest_never_has_the_field_of_gicv5(self) -> None:
         both = self.fixed(self.gcie, 1)
         for version, verdict in (
             (3, Verdict.COMPATIBLE),
@@ -283,7 +283,7 @@ class TestOwnGic(CompareCase):
             0, guest_started_on(both, gic=5).values.read(s.PFR0) >> 24 & 0xF
         )
 
-    def test_a_gicv2_guest_may_have_lost_the_field(self):
+    def test_a_gicv2_guest_may_have_lost_the_field(self) -> None:
         shown, hidden = self.fixed(self.gic, 1), self.fixed(self.gic, 0)
         guest = guest_started_on(shown, gic=2)
         self.compatible(guest, shown)
@@ -296,7 +296,7 @@ class TestOwnGic(CompareCase):
         self.incompatible(guest, self.fixed(self.gic, 3))
         self.incompatible(guest_started_on(shown, gic=3), hidden)
 
-    def test_the_trial_gets_what_the_guest_has(self):
+    def test_the_trial_gets_what_the_guest_has(self) -> None:
         both = self.fixed(self.gcie, 1)
         code = s.CODES['ID_AA64PFR2_EL1']
         recorded = dataclasses.replace(guest_started_on(both), gic=3)
@@ -305,12 +305,12 @@ class TestOwnGic(CompareCase):
 
 
 class TestUnknown(CompareCase):
-    def test_empty_records(self):
+    def test_empty_records(self) -> None:
         self.unknown(Guest(), s.host())
         self.unknown(guest_started_on(s.host()), Host())
         self.unknown(Guest(), Host())
 
-    def test_no_register_list(self):
+    def test_no_register_list(self) -> None:
         guest = guest_started_on(s.host())
         self.unknown(dataclasses.replace(guest, listed=None), s.host())
         report = self.unknown(
@@ -318,7 +318,7 @@ class TestUnknown(CompareCase):
         )
         self.assertIn('EPERM', report.summary('b'))
 
-    def test_several_kinds_of_cores(self):
+    def test_several_kinds_of_cores(self) -> None:
         host = s.host(
             cores=(
                 Core(s.NEOVERSE_V1, 0, 0, '0-3'),
@@ -328,7 +328,7 @@ class TestUnknown(CompareCase):
         report = self.unknown(guest_started_on(s.host()), host)
         self.assertIn('0x413fd0c1', sentence(report.findings[0]))
 
-    def test_revisions_alone_are_several_kinds_too(self):
+    def test_revisions_alone_are_several_kinds_too(self) -> None:
         for revidr, aidr, told in ((1, 0, 'REVIDR 0x1'), (0, 3, 'AIDR 0x3')):
             host = s.host(
                 cores=(
@@ -339,7 +339,7 @@ class TestUnknown(CompareCase):
             report = self.unknown(guest_started_on(s.host()), host)
             self.assertIn(told, report.summary('b'))
 
-    def test_revisions_that_are_not_shown_are_no_other_kind(self):
+    def test_revisions_that_are_not_shown_are_no_other_kind(self) -> None:
         host = s.host(
             cores=(
                 Core(s.NEOVERSE_V1, 0, 0, '0-3'),
@@ -348,7 +348,7 @@ class TestUnknown(CompareCase):
         )
         self.compatible(guest_started_on(host), host)
 
-    def test_several_kinds_where_the_guest_started(self):
+    def test_several_kinds_where_the_guest_started(self) -> None:
         mixed = s.host(
             cores=(
                 Core(s.NEOVERSE_V1, 0, 0, '0-3'),
@@ -362,13 +362,13 @@ class TestUnknown(CompareCase):
         self.unknown(after_migration(guest, s.host()), s.host())
         self.compatible(guest, s.host(), overrides=frozenset({'CORES'}))
 
-    def test_what_is_known_to_block_outweighs_the_unknown(self):
+    def test_what_is_known_to_block_outweighs_the_unknown(self) -> None:
         guest = guest_started_on(
             s.with_field(s.host(), 'ID_AA64ISAR0_EL1.AES', 3)
         )
         self.incompatible(guest, s.host(cntfrq=None))
 
-    def test_inferred_is_said(self):
+    def test_inferred_is_said(self) -> None:
         report = self.compatible(
             guest_started_on(s.host(), inferred=True), s.host()
         )
@@ -390,7 +390,7 @@ class TestHazards(CompareCase):
         self.assertTrue(report.findings[0].overridden)
         return report.findings[0]
 
-    def test_sve_lengths(self):
+    def test_sve_lengths(self) -> None:
         guest = guest_started_on(s.host())
         finding = self.hazard('SVE_LENGTHS', guest, s.host(sve_lengths=(128,)))
         self.assertEqual(('128,256', '128'), (finding.guest, finding.host))
@@ -399,7 +399,7 @@ class TestHazards(CompareCase):
         gap = guest_started_on(s.host(sve_lengths=(128, 512)))
         self.hazard('SVE_LENGTHS', gap, s.host(sve_lengths=(128, 256, 512)))
 
-    def test_sve_registers_that_qemu_does_not_carry_whole(self):
+    def test_sve_registers_that_qemu_does_not_carry_whole(self) -> None:
         wide = s.host(sve_lengths=(128, 1024, 2048))
         finding = self.hazard('SVE_LENGTHS', guest_started_on(wide), wide)
         self.assertEqual((2048, 1024), (finding.guest, finding.host))
@@ -407,7 +407,9 @@ class TestHazards(CompareCase):
             guest_started_on(wide, disabled=frozenset({'sve2048'})), wide
         )
 
-    def test_sve_lengths_that_a_reset_on_the_way_would_have_given(self):
+    def test_sve_lengths_that_a_reset_on_the_way_would_have_given(
+        self,
+    ) -> None:
         old, new = (
             s.host(sve_lengths=lengths) for lengths in ((128,), (128, 256))
         )
@@ -437,7 +439,7 @@ class TestHazards(CompareCase):
         )
         self.assertIn('vectors of 2048 bits', sentence(report.findings[0]))
 
-    def test_sme_is_not_recorded(self):
+    def test_sme_is_not_recorded(self) -> None:
         host = s.with_field(s.host(), 'ID_AA64PFR1_EL1.SME', 1)
         report = self.unknown(guest_started_on(host), host)
         self.assertEqual(['SME_LENGTHS'], [f.name for f in report.findings])
@@ -445,22 +447,22 @@ class TestHazards(CompareCase):
             guest_started_on(host, disabled=frozenset({'sme'})), host
         )
 
-    def test_longest_length_switched_off_in_the_guest(self):
+    def test_longest_length_switched_off_in_the_guest(self) -> None:
         guest = guest_started_on(s.host(), disabled=frozenset({'sve256'}))
         self.assertEqual((128,), guest.sve_lengths)
         self.compatible(guest, s.host(sve_lengths=(128,)))
 
-    def test_lengths_not_recorded(self):
+    def test_lengths_not_recorded(self) -> None:
         self.unknown(guest_started_on(s.host()), s.host(sve_lengths=None))
         guest = guest_started_on(s.host(sve_lengths=None))
         self.unknown(guest, s.host())
 
-    def test_lengths_not_recorded_do_not_matter_without_sve(self):
+    def test_lengths_not_recorded_do_not_matter_without_sve(self) -> None:
         host = s.with_field(s.host(), 'ID_AA64PFR0_EL1.SVE', 0)
         host = dataclasses.replace(host, sve_lengths=None)
         self.compatible(guest_started_on(host), host)
 
-    def test_numbers(self):
+    def test_numbers(self) -> None:
         for attribute, name, value in (
             ('cntfrq', 'CNTFRQ_EL0', 25000000),
             ('dczid', 'DCZID_EL0', 5),
@@ -471,7 +473,7 @@ class TestHazards(CompareCase):
             self.unknown(guest_started_on(s.host()), absent)
             self.unknown(guest_started_on(absent), s.host())
 
-    def test_pages(self):
+    def test_pages(self) -> None:
         small, large = s.host(), s.host(page_size=65536)
         report = self.compatible(guest_started_on(small), large)
         self.assertEqual(
@@ -488,11 +490,11 @@ class TestHazards(CompareCase):
         self.unknown(guest_started_on(small), s.host(page_size=None))
         self.unknown(guest_started_on(s.host(page_size=None)), small)
 
-    def test_zeroing_that_the_guest_must_not_use(self):
+    def test_zeroing_that_the_guest_must_not_use(self) -> None:
         guest = guest_started_on(s.host(dczid=0x14))
         self.compatible(guest, s.host(dczid=5))
 
-    def test_addresses(self):
+    def test_addresses(self) -> None:
         small, large = s.host(ipa_bits=36), s.host(ipa_bits=40)
         self.hazard('IPA_BITS', guest_started_on(s.host()), small)
         report = self.compatible(guest_started_on(s.host()), large)
@@ -504,7 +506,7 @@ class TestHazards(CompareCase):
         self.unknown(guest_started_on(s.host()), s.host(ipa_bits=None))
         self.compatible(guest_started_on(s.host(ipa_bits=None)), s.host())
 
-    def test_large_guests_on_few_addresses(self):
+    def test_large_guests_on_few_addresses(self) -> None:
         gib = 1 << 30
         wide, narrow = s.host(ipa_bits=48), s.host(ipa_bits=40)
         self.compatible(guest_started_on(wide, memory=500 * gib), narrow)
@@ -531,7 +533,7 @@ class TestHazards(CompareCase):
             ),
         )
 
-    def test_windows_that_a_reset_on_the_way_would_have_given(self):
+    def test_windows_that_a_reset_on_the_way_would_have_given(self) -> None:
         gib = 1 << 30
         wide, narrow = s.host(ipa_bits=48), s.host(ipa_bits=40)
         visited = after_migration(
@@ -553,7 +555,7 @@ class TestHazards(CompareCase):
         unsized = after_migration(guest_started_on(narrow), wide)
         self.compatible(unsized, narrow)
 
-    def test_steal_time(self):
+    def test_steal_time(self) -> None:
         steal = s.host(capabilities=(('STEAL_TIME', 1),))
         report = self.incompatible(guest_started_on(steal), s.host())
         self.assertEqual(
@@ -571,7 +573,7 @@ class TestHazards(CompareCase):
         self.unknown(lost, s.host())
         self.unknown(guest_started_on(steal), s.host(listed=None))
 
-    def test_gic(self):
+    def test_gic(self) -> None:
         guest = guest_started_on(s.host(), gic=2)
         self.compatible(guest, s.host())
         report = self.incompatible(guest, s.host(gic=(3,)))

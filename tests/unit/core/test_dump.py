@@ -54,7 +54,7 @@ def recorded(name):
 
 
 class TestImport(unittest.TestCase):
-    def test_of_a_recorded_host(self):
+    def test_of_a_recorded_host(self) -> None:
         """A dump of all registers gives what the probe recorded of them."""
         for name in (
             'neoverse-n1-no-pmu-linux-6.1',
@@ -77,7 +77,7 @@ class TestImport(unittest.TestCase):
                     attribute,
                 )
 
-    def test_what_a_dump_does_not_tell_is_absent(self):
+    def test_what_a_dump_does_not_tell_is_absent(self) -> None:
         made = host_of_dump(dump_of(recorded('neoverse-n1-linux-7.2')))
         for attribute in (
             'writable',
@@ -99,12 +99,12 @@ class TestImport(unittest.TestCase):
         self.assertIn('no pauth, sve;', made.why_absent('features'))
         self.assertEqual(made, load_host(dump_host(made)))
 
-    def test_a_dump_with_all_features_says_nothing_of_them(self):
+    def test_a_dump_with_all_features_says_nothing_of_them(self) -> None:
         made = host_of_dump(dump_of(recorded('neoverse-v1-linux-7.2')))
         self.assertNotIn('features', dict(made.absent))
         self.assertNotIn('listed', dict(made.absent))
 
-    def test_counts_that_run_are_added(self):
+    def test_counts_that_run_are_added(self) -> None:
         for name, counts in (
             ('neoverse-n1-linux-6.1', {CNTVCT}),
             ('neoverse-n1-linux-7.2', {CNTVCT, CNTPCT}),
@@ -116,7 +116,7 @@ class TestImport(unittest.TestCase):
                 len(counts), made.why_absent('listed').count('CNT')
             )
 
-    def test_masks_say_whose_they_are(self):
+    def test_masks_say_whose_they_are(self) -> None:
         host = recorded('neoverse-n1-linux-7.2')
         made = host_of_dump(dump_of(host), recorded('max-linux-7.2'))
         self.assertEqual(host.writable, made.writable)
@@ -128,7 +128,7 @@ class TestImport(unittest.TestCase):
         self.assertIsNone(made.kernel)
         self.assertIn('Linux unknown', made.why_absent('writable'))
 
-    def test_masks_that_do_not_fit(self):
+    def test_masks_that_do_not_fit(self) -> None:
         host = recorded('neoverse-n1-linux-7.2')
         text = dump_of(host)
         without = dataclasses.replace(
@@ -141,7 +141,7 @@ class TestImport(unittest.TestCase):
             host_of_dump(text, narrow)
         host_of_dump(dump_of(narrow), narrow)
 
-    def test_cpu_state_is_passed_over(self):
+    def test_cpu_state_is_passed_over(self) -> None:
         made = host_of_dump(
             dump(
                 {
@@ -154,7 +154,7 @@ class TestImport(unittest.TestCase):
         self.assertEqual(Values({s.MIDR: 1}), made.values)
         self.assertEqual({s.MIDR}, made.listed)
 
-    def test_state_of_a_guest_is_not_kept(self):
+    def test_state_of_a_guest_is_not_kept(self) -> None:
         made = host_of_dump(
             dump({MIDR_ID: '0x1', f'{kvm_id(s.SCTLR):#x}': '0x30d00980'})
         )
@@ -163,7 +163,7 @@ class TestImport(unittest.TestCase):
 
 
 class TestBadDumps(unittest.TestCase):
-    def test_refused(self):
+    def test_refused(self) -> None:
         good = {MIDR_ID: '0x411fd401'}
         for text, words in (
             ('', 'not JSON'),
@@ -199,7 +199,7 @@ class TestBadDumps(unittest.TestCase):
                 host_of_dump(text)
             self.assertNotIn('\n', str(caught.exception))
 
-    def test_other_keys_are_passed_over(self):
+    def test_other_keys_are_passed_over(self) -> None:
         self.assertEqual(
             host_of_dump(dump({MIDR_ID: '0x1'})),
             host_of_dump(dump({MIDR_ID: '0x1'}, cpu='x', note=[1])),

@@ -53,23 +53,23 @@ class TestBaseline(unittest.TestCase):
             )
         return found
 
-    def test_of_one_host_is_its_guest(self):
+    def test_of_one_host_is_its_guest(self) -> None:
         found = self.of(s.host())
         self.assertEqual(
             dataclasses.replace(guest_started_on(s.host()), gic=3), found.guest
         )
 
-    def test_of_none(self):
+    def test_of_none(self) -> None:
         self.assertRaises(ValueError, baseline, [])
 
-    def test_weakest_of_writable_fields(self):
+    def test_weakest_of_writable_fields(self) -> None:
         one = s.with_field(s.host(), 'ID_AA64ISAR0_EL1.AES', 1)
         two = s.with_field(s.host(), 'ID_AA64ISAR0_EL1.SHA2', 0)
         guest = self.of(one, two).guest
         value = guest.values.read(s.ISAR0)
         self.assertEqual((1, 0), (value >> 4 & 15, value >> 12 & 15))
 
-    def test_rules_other_than_lower_safe(self):
+    def test_rules_other_than_lower_safe(self) -> None:
         one = s.with_field(s.host(), 'CTR_EL0.L1Ip', 3)
         two = s.with_field(s.host(), 'CTR_EL0.L1Ip', 2)
         two = s.with_field(two, 'CTR_EL0.CWG', 6)
@@ -84,7 +84,7 @@ class TestBaseline(unittest.TestCase):
         )
         self.assertEqual(2, guest.values.read(s.MMFR1) >> 24 & 15)
 
-    def test_firmware(self):
+    def test_firmware(self) -> None:
         one = s.host({firmware(1): 1, bitmap(2): 1, s.PMCR: 4 << 11})
         guest = self.of(s.host(), one).guest
         self.assertEqual(
@@ -96,26 +96,26 @@ class TestBaseline(unittest.TestCase):
             ),
         )
 
-    def test_slots(self):
+    def test_slots(self) -> None:
         code = s.CODES['PMMIR_EL1']
         found = self.of(s.host({code: 8}), s.host({code: 5}))
         self.assertEqual(0, found.guest.values.read(code))
 
-    def test_fixed_field_is_a_conflict(self):
+    def test_fixed_field_is_a_conflict(self) -> None:
         other = s.with_field(s.host(), 'ID_AA64PFR0_EL1.RAS', 2)
         (conflict,) = self.of(s.host(), other).conflicts
         self.assertEqual(
             (1, 'ID_AA64PFR0_EL1.RAS'), (conflict.host, conflict.finding.name)
         )
 
-    def test_another_core_is_a_conflict(self):
+    def test_another_core_is_a_conflict(self) -> None:
         other = s.host({s.MIDR: s.NEOVERSE_N1})
         self.assertEqual(
             ['MIDR_EL1'],
             [c.finding.name for c in self.of(s.host(), other).conflicts],
         )
 
-    def test_feature_that_one_host_lacks_is_switched_off(self):
+    def test_feature_that_one_host_lacks_is_switched_off(self) -> None:
         plain = s.with_field(s.host(), 'ID_AA64PFR0_EL1.SVE', 0)
         plain = dataclasses.replace(
             plain,
@@ -130,31 +130,31 @@ class TestBaseline(unittest.TestCase):
         self.assertEqual(frozenset({'sve'}), found.guest.disabled)
         self.assertEqual((), found.conflicts)
 
-    def test_longer_vectors_are_switched_off(self):
+    def test_longer_vectors_are_switched_off(self) -> None:
         guest = self.of(s.host(), s.host(sve_lengths=(128,))).guest
         self.assertEqual(
             (frozenset({'sve256'}), (128,)),
             (guest.disabled, guest.sve_lengths),
         )
 
-    def test_no_vector_length_in_common(self):
+    def test_no_vector_length_in_common(self) -> None:
         guest = self.of(s.host(), s.host(sve_lengths=(256,))).guest
         self.assertEqual(
             (frozenset({'sve'}), ()), (guest.disabled, guest.sve_lengths)
         )
 
-    def test_gic(self):
+    def test_gic(self) -> None:
         self.assertEqual(2, self.of(s.host(), s.host(gic=(2,))).guest.gic)
         found = self.of(s.host(gic=(2,)), s.host(gic=(3,)))
         self.assertEqual(['GIC'], [c.finding.name for c in found.conflicts])
 
-    def test_smallest_pages(self):
+    def test_smallest_pages(self) -> None:
         found = self.of(s.host(page_size=65536), s.host())
         self.assertEqual((4096, ()), (found.guest.page_size, found.conflicts))
         found = self.of(s.host(page_size=None), s.host())
         self.assertIsNone(found.guest.page_size)
 
-    def test_what_is_not_recorded_is_a_conflict(self):
+    def test_what_is_not_recorded_is_a_conflict(self) -> None:
         bare = s.host(listed=None, gic=None, ipa_bits=None)
         found = self.of(s.host(), bare)
         self.assertIsNone(found.guest.gic)
@@ -165,7 +165,7 @@ class TestBaseline(unittest.TestCase):
 
 
 class TestPools(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.greater = record.dump_host(s.host())
         self.lesser = record.dump_host(
@@ -174,7 +174,7 @@ class TestPools(unittest.TestCase):
         self.other = record.dump_host(s.host({s.MIDR: s.NEOVERSE_N1}))
         self.twin = record.dump_host(s.host(huge_page_sizes=()))
 
-    def test_partition(self):
+    def test_partition(self) -> None:
         found = fleet(
             [
                 ('a', self.greater),
@@ -192,7 +192,7 @@ class TestPools(unittest.TestCase):
         self.assertEqual({(2, 0)}, found.one_way)
         self.assertEqual({}, found.unreadable)
 
-    def test_unreadable_records_are_told(self):
+    def test_unreadable_records_are_told(self) -> None:
         found = fleet([('a', 'junk'), ('b', self.greater), ('c', 'junk')])
         self.assertEqual(
             {'a': 'record is not JSON', 'c': 'record is not JSON'},
@@ -200,7 +200,7 @@ class TestPools(unittest.TestCase):
         )
         self.assertEqual(1, len(found.pools))
 
-    def test_options(self):
+    def test_options(self) -> None:
         found = fleet(
             [('a', self.greater), ('b', self.lesser)],
             Options(overrides=frozenset({'ID_AA64ISAR0_EL1.AES'})),
@@ -209,7 +209,7 @@ class TestPools(unittest.TestCase):
 
 
 class TestTraits(unittest.TestCase):
-    def test_from_what_the_guest_sees(self):
+    def test_from_what_the_guest_sees(self) -> None:
         traits = host_traits(s.host(capabilities=(('MTE', 1),)))
         self.assertLessEqual(
             {
@@ -234,14 +234,14 @@ class TestTraits(unittest.TestCase):
         )
         self.assertNotIn('CUSTOM_ARM64_SVE2', traits)
 
-    def test_without_registers(self):
+    def test_without_registers(self) -> None:
         self.assertEqual(frozenset(), host_traits(Host()))
 
-    def test_no_floating_point_is_a_negative_field(self):
+    def test_no_floating_point_is_a_negative_field(self) -> None:
         host = s.with_field(s.host(), 'ID_AA64PFR0_EL1.FP', -1)
         self.assertNotIn('HW_CPU_AARCH64_FP', host_traits(host))
 
-    def test_only_names_that_a_host_can_have_are_ours(self):
+    def test_only_names_that_a_host_can_have_are_ours(self) -> None:
         hosts = [s.host(), s.host(capabilities=(('MTE', 1),))] + [
             s.host(cores=(Core(midr, 0, 0, '0'),))
             for midr in (0x480FD010, 0x410F1230, 0x990F1230, 0x6D0FD490)
@@ -260,7 +260,7 @@ class TestTraits(unittest.TestCase):
         ):
             self.assertFalse(is_generated(trait), trait)
 
-    def test_names_are_fit_for_placement(self):
+    def test_names_are_fit_for_placement(self) -> None:
         host = s.host(cores=(Core(0x480FD010, 0, 0, '0'),))
         traits = host_traits(host)
         self.assertIn('CUSTOM_ARM64_CORE_TSV110_KUNPENG_920', traits)
@@ -269,7 +269,7 @@ class TestTraits(unittest.TestCase):
 
 
 class TestNames(unittest.TestCase):
-    def test_implementer_and_part_are_both_matched(self):
+    def test_implementer_and_part_are_both_matched(self) -> None:
         for midr, name in (
             (0x413FD0C1, 'Neoverse-N1 r3p1'),
             (0x480FD400, 'HiSilicon part 0xd40 r0p0'),
@@ -279,7 +279,7 @@ class TestNames(unittest.TestCase):
 
 
 class TestTrial(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.lesser = s.with_field(s.host(), 'ID_AA64ISAR0_EL1.AES', 1)
 
@@ -288,7 +288,7 @@ class TestTrial(unittest.TestCase):
             compare(guest, host, options), guest, options=options, **trial
         )
 
-    def test_agreement(self):
+    def test_agreement(self) -> None:
         guest = guest_started_on(s.host())
         report, differ = self.judged(
             guest, self.lesser, refused={s.ISAR0: 'EINVAL'}
@@ -296,7 +296,7 @@ class TestTrial(unittest.TestCase):
         self.assertEqual((Verdict.INCOMPATIBLE, ()), (report.verdict, differ))
         self.assertEqual('ID_AA64ISAR0_EL1.AES', report.decisive[0].name)
 
-    def test_trial_accepts_what_the_rule_refuses(self):
+    def test_trial_accepts_what_the_rule_refuses(self) -> None:
         guest = guest_started_on(s.host())
         report, differ = self.judged(guest, self.lesser)
         self.assertEqual(Verdict.COMPATIBLE, report.verdict)
@@ -306,7 +306,7 @@ class TestTrial(unittest.TestCase):
             [(d.register, d.trial) for d in differ],
         )
 
-    def test_trial_refuses_what_the_rule_accepts(self):
+    def test_trial_refuses_what_the_rule_accepts(self) -> None:
         guest = guest_started_on(s.host())
         report, differ = self.judged(
             guest, s.host(), refused={s.ISAR0: 'EINVAL'}, missing=[s.TCR2]
@@ -318,7 +318,7 @@ class TestTrial(unittest.TestCase):
         )
         self.assertEqual({'EINVAL', 'missing'}, {d.trial for d in differ})
 
-    def test_trial_settles_the_unknown(self):
+    def test_trial_settles_the_unknown(self) -> None:
         guest = guest_started_on(
             s.with_field(s.host(), 'ID_AA64PFR0_EL1.MPAM', 1)
         )
@@ -329,12 +329,12 @@ class TestTrial(unittest.TestCase):
         )
         self.assertEqual((Verdict.INCOMPATIBLE, ()), (report.verdict, differ))
 
-    def test_what_the_trial_can_not_tell_stays(self):
+    def test_what_the_trial_can_not_tell_stays(self) -> None:
         guest = guest_started_on(s.host(listed=s.LISTED | {s.TCR2}))
         report, _ = self.judged(guest, s.host(qemu=None), unjudged=[s.TCR2])
         self.assertEqual(Verdict.UNKNOWN, report.verdict)
 
-    def test_registers_told_together_are_judged_one_by_one(self):
+    def test_registers_told_together_are_judged_one_by_one(self) -> None:
         codes = [s.sysreg(2, 0, 0, n, 4) for n in range(3)]
         guest = guest_started_on(s.host(listed=s.LISTED | set(codes)))
         report, differ = self.judged(
@@ -352,7 +352,9 @@ class TestTrial(unittest.TestCase):
         self.assertEqual(Verdict.COMPATIBLE, report.verdict)
         self.assertEqual(['DBGBVR0_EL1'], [d.register for d in differ])
 
-    def test_registers_that_only_the_trial_misses_are_told_together(self):
+    def test_registers_that_only_the_trial_misses_are_told_together(
+        self,
+    ) -> None:
         guest = guest_started_on(s.host())
         report, differ = with_trial(
             compare(guest, s.host()),
@@ -368,7 +370,7 @@ class TestTrial(unittest.TestCase):
             'arm64: SCTLR_EL1 (and 1 more): not on b', report.summary('b')
         )
 
-    def test_hazards_and_notes_stay(self):
+    def test_hazards_and_notes_stay(self) -> None:
         guest = guest_started_on(s.host(listed=s.LISTED | {s.TCR2}))
         report, _ = self.judged(guest, s.host(qemu='11.1', sve_lengths=(128,)))
         self.assertEqual(
@@ -376,13 +378,13 @@ class TestTrial(unittest.TestCase):
             [f.severity for f in report.findings],
         )
 
-    def test_overrides_hold_against_the_trial(self):
+    def test_overrides_hold_against_the_trial(self) -> None:
         options = Options(overrides=frozenset({'ID_AA64ISAR0_EL1.AES'}))
         guest = guest_started_on(s.host())
         report, _ = self.judged(guest, self.lesser, options)
         self.assertEqual(Verdict.COMPATIBLE, report.verdict)
 
-    def test_registers_of_one_feature_are_one_finding(self):
+    def test_registers_of_one_feature_are_one_finding(self) -> None:
         pmu = {s.sysreg(3, 3, 9, 12, op2) for op2 in range(4)}
         guest = guest_started_on(s.host(listed=s.LISTED | pmu))
         bare = s.host(listed=s.LISTED - pmu)
@@ -391,7 +393,7 @@ class TestTrial(unittest.TestCase):
 
 
 class TestReport(unittest.TestCase):
-    def test_summary_fits_and_leads_with_the_verdict(self):
+    def test_summary_fits_and_leads_with_the_verdict(self) -> None:
         guest = guest_started_on(s.host())
         lesser = s.with_field(s.host(), 'ID_AA64ISAR0_EL1.AES', 1)
         lesser = s.with_field(lesser, 'ID_AA64ISAR0_EL1.SHA2', 1)
@@ -408,7 +410,7 @@ class TestReport(unittest.TestCase):
             compare(guest, s.host(cntfrq=None)).summary('b'),
         )
 
-    def test_values_have_the_architectures_names(self):
+    def test_values_have_the_architectures_names(self) -> None:
         for name, value, limit, told in (
             (
                 'ID_AA64MMFR0_EL1.TGRAN4',
@@ -435,7 +437,7 @@ class TestReport(unittest.TestCase):
             compare(guest, s.host()).summary('b'),
         )
 
-    def test_names_are_of_fields_that_exist(self):
+    def test_names_are_of_fields_that_exist(self) -> None:
         by_name = {
             register.name: register
             for register in (*REGISTERS.values(), ICC_CTLR_EL1)
@@ -450,13 +452,13 @@ class TestReport(unittest.TestCase):
                 {found.of(found.into(0, value)) for value in values},
             )
 
-    def test_brief_without_values_or_detail(self):
+    def test_brief_without_values_or_detail(self) -> None:
         guest = guest_started_on(s.host(), inferred=True)
         self.assertEqual(
             'RECORD', compare(guest, s.host()).findings[0].brief('b')
         )
 
-    def test_json(self):
+    def test_json(self) -> None:
         guest = guest_started_on(s.host({s.MIDR: s.NEOVERSE_N1}))
         found = compare(guest, s.host(sve_lengths=(128,))).to_dict()
         self.assertEqual('incompatible', found['verdict'])
@@ -475,7 +477,7 @@ class TestReport(unittest.TestCase):
             ('128,256', 'silent hazard'), (second['guest'], second['severity'])
         )
 
-    def test_every_cause_has_a_sentence(self):
+    def test_every_cause_has_a_sentence(self) -> None:
         for cause in Cause:
             text = sentence(
                 Finding(

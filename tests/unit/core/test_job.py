@@ -41,7 +41,7 @@ class TestEveryObservation(unittest.TestCase):
     """Laws that hold for each of 115,200 observations."""
 
     @classmethod
-    def setUpClass(cls):
+    def setUpClass(cls) -> None:
         super().setUpClass()
         every = itertools.starmap(
             Observation,
@@ -60,7 +60,7 @@ class TestEveryObservation(unittest.TestCase):
         )
         cls.every = [(seen, next_step(seen)) for seen in every]
 
-    def check(self, condition, holds):
+    def check(self, condition, holds) -> None:
         """Check a law for the observations that it is about."""
         broken, count = [], 0
         for seen, decision in self.every:
@@ -71,19 +71,19 @@ class TestEveryObservation(unittest.TestCase):
         self.assertEqual([], broken[:3])
         self.assertGreater(count, 0)
 
-    def test_nobody_touches_the_domains_while_libvirt_works(self):
+    def test_nobody_touches_the_domains_while_libvirt_works(self) -> None:
         self.check(
             lambda seen, _: seen.thread is Thread.RUNNING,
             lambda _, decision: decision.step in (Step.WAIT, Step.ABORT),
         )
 
-    def test_post_copy_is_never_aborted(self):
+    def test_post_copy_is_never_aborted(self) -> None:
         self.check(
             lambda seen, _: seen.post_copy,
             lambda _, decision: decision.step is not Step.ABORT,
         )
 
-    def test_no_rollback_destroys_a_guest_that_runs_there(self):
+    def test_no_rollback_destroys_a_guest_that_runs_there(self) -> None:
         # libvirt's word that it was never asked to migrate is stronger.
         self.check(
             lambda seen, decision: (
@@ -94,7 +94,9 @@ class TestEveryObservation(unittest.TestCase):
             lambda seen, _: seen.destination not in ALIVE,
         )
 
-    def test_a_failed_job_is_finished_only_if_the_guest_has_arrived(self):
+    def test_a_failed_job_is_finished_only_if_the_guest_has_arrived(
+        self,
+    ) -> None:
         # With the stock driver, the destination does not say.
         self.check(
             lambda seen, decision: (
@@ -110,7 +112,9 @@ class TestEveryObservation(unittest.TestCase):
             ),
         )
 
-    def test_a_guest_that_runs_here_is_never_finished_after_a_failure(self):
+    def test_a_guest_that_runs_here_is_never_finished_after_a_failure(
+        self,
+    ) -> None:
         self.check(
             lambda seen, _: (
                 seen.thread is Thread.RAISED
@@ -119,7 +123,7 @@ class TestEveryObservation(unittest.TestCase):
             lambda _, decision: decision.step is not Step.FINISH,
         )
 
-    def test_a_job_that_never_began_has_never_left(self):
+    def test_a_job_that_never_began_has_never_left(self) -> None:
         self.check(
             lambda seen, _: (
                 not seen.begun and seen.thread is not Thread.RUNNING
@@ -127,7 +131,7 @@ class TestEveryObservation(unittest.TestCase):
             lambda _, decision: decision.step in (Step.ROLL_BACK, Step.WAIT),
         )
 
-    def test_broken_post_copy_is_continued_or_left_alone(self):
+    def test_broken_post_copy_is_continued_or_left_alone(self) -> None:
         self.check(
             lambda seen, _: (
                 seen.begun
@@ -146,7 +150,7 @@ class TestEveryObservation(unittest.TestCase):
             ),
         )
 
-    def test_it_comes_to_an_end(self):
+    def test_it_comes_to_an_end(self) -> None:
         self.check(
             lambda seen, _: (
                 seen.thread in ENDED
@@ -159,13 +163,13 @@ class TestEveryObservation(unittest.TestCase):
             ),
         )
 
-    def test_the_destination_is_asked_once(self):
+    def test_the_destination_is_asked_once(self) -> None:
         self.check(
             lambda seen, _: seen.destination is not None,
             lambda _, decision: decision.step is not Step.ASK,
         )
 
-    def test_who_leaves_it_says_why(self):
+    def test_who_leaves_it_says_why(self) -> None:
         self.check(
             lambda *_: True,
             lambda _, decision: (
@@ -173,7 +177,7 @@ class TestEveryObservation(unittest.TestCase):
             ),
         )
 
-    def test_finish_and_roll_back_say_where_the_guest_is(self):
+    def test_finish_and_roll_back_say_where_the_guest_is(self) -> None:
         self.check(
             lambda _, decision: decision.step is Step.FINISH,
             lambda _, decision: decision.guest is Place.DESTINATION,
@@ -189,7 +193,7 @@ class TestEveryObservation(unittest.TestCase):
 class TestCases(unittest.TestCase):
     """The cases that have been seen."""
 
-    def test_a_migration_that_works(self):
+    def test_a_migration_that_works(self) -> None:
         seen = Observation(Thread.RUNNING)
         self.assertIs(Step.WAIT, next_step(seen).step)
         for source in (Presence.ABSENT, Presence.MIGRATED, Presence.UNKNOWN):
@@ -198,7 +202,7 @@ class TestCases(unittest.TestCase):
                 next_step(Observation(Thread.RETURNED, source=source)).step,
             )
 
-    def test_a_migration_that_qemu_refuses(self):
+    def test_a_migration_that_qemu_refuses(self) -> None:
         self.assertIs(Step.ASK, failed(Presence.RUNNING).step)
         for there in (
             Presence.ABSENT,
@@ -211,17 +215,17 @@ class TestCases(unittest.TestCase):
                 (Step.ROLL_BACK, Place.SOURCE), (decision.step, decision.guest)
             )
 
-    def test_a_monitor_that_fails(self):
+    def test_a_monitor_that_fails(self) -> None:
         seen = Observation(Thread.RUNNING, monitored=False)
         self.assertIs(Step.ABORT, next_step(seen).step)
 
-    def test_the_call_fails_and_the_guest_has_landed(self):
+    def test_the_call_fails_and_the_guest_has_landed(self) -> None:
         # "internal error: client socket is closed", seen with libvirt 11.3.
         self.assertIs(
             Step.FINISH, failed(Presence.ABSENT, Presence.RUNNING).step
         )
 
-    def test_the_answer_of_the_destination_is_lost(self):
+    def test_the_answer_of_the_destination_is_lost(self) -> None:
         self.assertIs(
             Step.LEAVE, failed(Presence.RUNNING, Presence.RUNNING).step
         )
@@ -233,7 +237,7 @@ class TestCases(unittest.TestCase):
         )
         self.assertIs(Step.LEAVE, failed(Presence.HELD, Presence.UNKNOWN).step)
 
-    def test_the_domain_is_missing_before_the_job(self):
+    def test_the_domain_is_missing_before_the_job(self) -> None:
         for thread in (Thread.NOT_STARTED, Thread.RAISED):
             decision = next_step(
                 Observation(thread, begun=False, source=Presence.ABSENT)
@@ -243,12 +247,12 @@ class TestCases(unittest.TestCase):
                 (decision.step, decision.guest),
             )
 
-    def test_the_guest_powers_itself_off(self):
+    def test_the_guest_powers_itself_off(self) -> None:
         self.assertIs(
             Step.ROLL_BACK, failed(Presence.STOPPED, Presence.ABSENT).step
         )
 
-    def test_the_destination_ends_a_guest_in_post_copy(self):
+    def test_the_destination_ends_a_guest_in_post_copy(self) -> None:
         decision = failed(Presence.POST_COPY_FAILED, Presence.ABSENT)
         self.assertEqual(
             (Step.LEAVE, Place.NOWHERE), (decision.step, decision.guest)
@@ -257,18 +261,18 @@ class TestCases(unittest.TestCase):
         decision = failed(Presence.POST_COPY_FAILED, Presence.POST_COPY_FAILED)
         self.assertIn('--postcopy-resume', decision.why)
 
-    def test_a_paused_guest_lands(self):
+    def test_a_paused_guest_lands(self) -> None:
         self.assertIs(
             Step.FINISH, failed(Presence.ABSENT, Presence.PAUSED).step
         )
         self.assertIs(Step.FINISH, failed(Presence.HELD, Presence.PAUSED).step)
 
-    def test_a_guest_that_nova_has_paused_stays(self):
+    def test_a_guest_that_nova_has_paused_stays(self) -> None:
         self.assertIs(
             Step.ROLL_BACK, failed(Presence.PAUSED, Presence.ABSENT).step
         )
 
-    def test_the_server_is_deleted_meanwhile(self):
+    def test_the_server_is_deleted_meanwhile(self) -> None:
         self.assertIs(
             Step.LEAVE, failed(Presence.ABSENT, Presence.ABSENT).step
         )
@@ -277,14 +281,14 @@ class TestCases(unittest.TestCase):
             failed(Presence.ABSENT, Presence.ABSENT, deleting=True).step,
         )
 
-    def test_libvirt_restarts(self):
+    def test_libvirt_restarts(self) -> None:
         self.assertIs(Step.WAIT, failed(Presence.UNKNOWN, patient=True).step)
         self.assertIs(Step.LEAVE, failed(Presence.UNKNOWN).step)
 
-    def test_half_a_domain_there_and_none_here(self):
+    def test_half_a_domain_there_and_none_here(self) -> None:
         self.assertIs(Step.LEAVE, failed(Presence.ABSENT, Presence.HELD).step)
 
-    def test_libvirt_reports_a_failure_and_its_call_returns(self):
+    def test_libvirt_reports_a_failure_and_its_call_returns(self) -> None:
         for kind in (JobType.FAILED, JobType.CANCELLED):
             self.assertIs(
                 Step.ROLL_BACK,
@@ -298,7 +302,7 @@ class TestCases(unittest.TestCase):
                 ).step,
             )
 
-    def test_libvirt_says_that_it_moved_and_it_is_still_here(self):
+    def test_libvirt_says_that_it_moved_and_it_is_still_here(self) -> None:
         def step(source, there):
             return next_step(
                 Observation(Thread.RETURNED, source=source, destination=there)

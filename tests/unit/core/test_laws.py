@@ -210,12 +210,12 @@ class TestLaws(unittest.TestCase):
         like_hosts(),
         st.frozensets(st.sampled_from(sorted(DISABLED_NAMES)), max_size=2),
     )
-    def test_reflexive(self, host, disabled):
+    def test_reflexive(self, host, disabled) -> None:
         guest = guest_started_on(host, disabled=disabled)
         self.assertTrue(fits(guest, host), compare(guest, host).findings)
 
     @hypothesis.given(like_hosts(), st.data())
-    def test_transitive_down_a_chain(self, three, data):
+    def test_transitive_down_a_chain(self, three, data) -> None:
         """Hosts that are each weaker than the next, by any one field."""
         chain = [three]
         for _ in range(2):
@@ -237,14 +237,14 @@ class TestLaws(unittest.TestCase):
             self.assertFalse(fits(guest_started_on(greater), lesser))
 
     @hypothesis.given(like_hosts(), like_hosts(), like_hosts())
-    def test_transitive(self, one, two, three):
+    def test_transitive(self, one, two, three) -> None:
         if fits(guest_started_on(one), two) and fits(
             guest_started_on(two), three
         ):
             self.assertTrue(fits(guest_started_on(one), three))
 
     @hypothesis.given(like_hosts(), st.data())
-    def test_weaker_field_never_turns_compatible(self, host, data):
+    def test_weaker_field_never_turns_compatible(self, host, data) -> None:
         """A guest that fits still fits with a writable field made weaker."""
         guest = guest_started_on(host)
         name, least, value = data.draw(
@@ -256,14 +256,16 @@ class TestLaws(unittest.TestCase):
         self.assertTrue(fits(weaker, host), compare(weaker, host).findings)
 
     @hypothesis.given(st.lists(like_hosts(), min_size=1, max_size=4))
-    def test_baseline_is_below_every_member(self, members):
+    def test_baseline_is_below_every_member(self, members) -> None:
         found = baseline(members)
         conflicts = {conflict.host for conflict in found.conflicts}
         for place, member in enumerate(members):
             self.assertEqual(place not in conflicts, fits(found.guest, member))
 
     @hypothesis.given(like_hosts(), like_hosts())
-    def test_baseline_of_ordered_hosts_is_the_lesser(self, lesser, greater):
+    def test_baseline_of_ordered_hosts_is_the_lesser(
+        self, lesser, greater
+    ) -> None:
         if fits(guest_started_on(lesser), greater):
             found = baseline([greater, lesser])
             if not found.conflicts:
@@ -279,7 +281,7 @@ class TestLaws(unittest.TestCase):
     @hypothesis.given(
         hosts, st.frozensets(st.sampled_from(sorted(DISABLED_NAMES)))
     )
-    def test_switching_off_twice_is_once(self, host, disabled):
+    def test_switching_off_twice_is_once(self, host, disabled) -> None:
         once = with_features_off(host, disabled)
         self.assertEqual(once, with_features_off(once, disabled))
 
@@ -324,18 +326,18 @@ WRITTEN = [
 
 class TestRobust(unittest.TestCase):
     @hypothesis.given(hosts)
-    def test_host_round_trip(self, host):
+    def test_host_round_trip(self, host) -> None:
         text = record.dump_host(host)
         self.assertEqual(host, record.load_host(text))
         self.assertEqual(text, record.dump_host(record.load_host(text)))
 
     @hypothesis.given(guests)
-    def test_guest_round_trip(self, guest):
+    def test_guest_round_trip(self, guest) -> None:
         text = record.dump_guest(guest)
         self.assertEqual(guest, record.load_guest(text))
 
     @hypothesis.given(guests, hosts)
-    def test_compare_never_raises(self, guest, host):
+    def test_compare_never_raises(self, guest, host) -> None:
         report = compare(guest, host)
         json.dumps(report.to_dict())
         self.assertTrue(report.summary('host'))
@@ -344,11 +346,11 @@ class TestRobust(unittest.TestCase):
         )
 
     @hypothesis.given(st.lists(hosts, min_size=1, max_size=3))
-    def test_baseline_never_raises(self, members):
+    def test_baseline_never_raises(self, members) -> None:
         baseline(members)
 
     @hypothesis.given(hosts, st.data())
-    def test_damage_gives_the_one_error(self, host, data):
+    def test_damage_gives_the_one_error(self, host, data) -> None:
         raw = json.loads(record.dump_host(host))
         key = data.draw(st.sampled_from(sorted(raw)))
         junk = st.recursive(
@@ -371,7 +373,7 @@ class TestRobust(unittest.TestCase):
             record.dump_host(loaded)
 
     @hypothesis.given(st.data())
-    def test_what_is_taken_would_be_written_the_same(self, data):
+    def test_what_is_taken_would_be_written_the_same(self, data) -> None:
         """No part of a record can be read in two ways."""
         text = data.draw(st.sampled_from(WRITTEN))
         for _ in range(data.draw(st.integers(1, 3))):

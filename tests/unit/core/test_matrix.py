@@ -33,14 +33,14 @@ def of(options=Options(), **hosts):
 
 
 class TestMatrix(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.lesser = s.with_field(s.host(), 'ID_AA64ISAR0_EL1.AES', 1)
 
     def marks(self, found):
         return [[cell.mark for cell in row] for row in found.cells]
 
-    def test_direction(self):
+    def test_direction(self) -> None:
         found = of(greater=s.host(), lesser=self.lesser)
         self.assertEqual(
             [('greater',), ('lesser',)], [p.names for p in found.profiles]
@@ -58,7 +58,7 @@ class TestMatrix(unittest.TestCase):
         )
         self.assertIsNone(found.cells[0][0].finding)
 
-    def test_hazards_have_their_own_mark(self):
+    def test_hazards_have_their_own_mark(self) -> None:
         hosts = {'a': s.host(), 'b': s.host(cntfrq=1)}
         found = of(**hosts)
         self.assertEqual(
@@ -72,22 +72,22 @@ class TestMatrix(unittest.TestCase):
         )
         self.assertEqual('CNTFRQ_EL0', found.cells[0][1].finding.name)
 
-    def test_what_blocks_outweighs_hazards(self):
+    def test_what_blocks_outweighs_hazards(self) -> None:
         found = of(a=s.host(), b=dataclasses.replace(self.lesser, cntfrq=1))
         self.assertIs(Mark.INCOMPATIBLE, found.cells[0][1].mark)
 
-    def test_unknown(self):
+    def test_unknown(self) -> None:
         found = of(a=s.host(), b=s.host(cntfrq=None))
         self.assertEqual(
             [[Mark.COMPATIBLE, Mark.UNKNOWN], [Mark.UNKNOWN, Mark.UNKNOWN]],
             self.marks(found),
         )
 
-    def test_more(self):
+    def test_more(self) -> None:
         lesser = s.with_field(self.lesser, 'ID_AA64ISAR0_EL1.SHA2', 1)
         self.assertEqual(1, of(a=s.host(), b=lesser).cells[0][1].more)
 
-    def test_pools_of_one_core_are_neighbours(self):
+    def test_pools_of_one_core_are_neighbours(self) -> None:
         other = s.host(
             cores=(dataclasses.replace(s.host().cores[0], midr=s.NEOVERSE_N1),)
         )
@@ -108,7 +108,7 @@ class TestMatrix(unittest.TestCase):
         )
         self.assertEqual((0, 0, 2, 1), found.pools)
 
-    def test_first(self):
+    def test_first(self) -> None:
         found = of(a=s.host(), b=self.lesser)
         self.assertEqual(found, found.first(2))
         self.assertEqual(
@@ -116,7 +116,7 @@ class TestMatrix(unittest.TestCase):
             (lambda m: (m.profiles, m.pools, m.cells))(found.first(1)),
         )
 
-    def test_of_no_hosts(self):
+    def test_of_no_hosts(self) -> None:
         self.assertEqual(((), (), ()), (of().profiles, of().pools, of().cells))
 
 
@@ -139,7 +139,7 @@ def _hosts(draw):
 class TestLaws(unittest.TestCase):
     @hypothesis.settings(deadline=None, max_examples=50)
     @hypothesis.given(st.lists(_hosts(), min_size=1, max_size=6))
-    def test_agrees_with_the_pools(self, hosts):
+    def test_agrees_with_the_pools(self, hosts) -> None:
         found = fleet(
             [
                 (f'h{place}', record.dump_host(host))

@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 
 class TestMemoryMap(unittest.TestCase):
-    def test_memory(self):
+    def test_memory(self) -> None:
         # RAM begins at 1 GiB and is rounded up to whole GiB.
         for gib, bits in (
             (0.5, 31),
@@ -36,7 +36,7 @@ class TestMemoryMap(unittest.TestCase):
         ):
             self.assertEqual(bits, memmap.memory_bits(int(gib * GIB)), gib)
 
-    def test_windows_of_a_small_guest(self):
+    def test_windows_of_a_small_guest(self) -> None:
         """Redistributors at 256 GiB, ECAM behind, MMIO 512 GiB to 1 TiB."""
         for ipa_bits, bits in (
             (52, 40),
@@ -53,7 +53,7 @@ class TestMemoryMap(unittest.TestCase):
                 bits, memmap.map_bits(4 * GIB, ipa_bits), ipa_bits
             )
 
-    def test_windows_of_large_guests(self):
+    def test_windows_of_large_guests(self) -> None:
         """The MMIO window is aligned to 512 GiB, beyond the memory."""
         for gib, ipa_bits, bits in (
             # 1 + 510 GiB, ECAM to 511.5 GiB, MMIO from 512 GiB.

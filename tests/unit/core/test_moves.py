@@ -218,7 +218,7 @@ class TestMoves(unittest.TestCase):
             for these in sets
         ]
 
-    def test_each_difference_alone_and_by_twos(self):
+    def test_each_difference_alone_and_by_twos(self) -> None:
         moves = self.check(
             [s.host()] + [change(s.host()) for change in OTHERWISE]
         )
@@ -228,14 +228,14 @@ class TestMoves(unittest.TestCase):
             self.check([host] + [change(host) for change in OTHERWISE[::7]])
 
     @hypothesis.given(fleets(), OPTIONS)
-    def test_as_each_with_each(self, hosts, options):
+    def test_as_each_with_each(self, hosts, options) -> None:
         self.check(hosts, options)
 
     @hypothesis.given(st.lists(test_laws.hosts, max_size=4), OPTIONS)
-    def test_any_hosts(self, hosts, options):
+    def test_any_hosts(self, hosts, options) -> None:
         self.check(hosts, options)
 
-    def test_where_none_takes_its_own_guests(self):
+    def test_where_none_takes_its_own_guests(self) -> None:
         self.check(
             [
                 s.host(cntfrq=None),
@@ -251,12 +251,12 @@ class TestMoves(unittest.TestCase):
             ),
         )
 
-    def test_what_is_equal_everywhere_may_be_in_the_way(self):
+    def test_what_is_equal_everywhere_may_be_in_the_way(self) -> None:
         unknown = s.host(sve_lengths=None)
         self.assertEqual(
             0, self.check([unknown, dataclasses.replace(unknown, qemu='9.0')])
         )
 
-    def test_none(self):
+    def test_none(self) -> None:
         self.assertEqual([], Moves([]).to)
         self.check([Host(), Host()])

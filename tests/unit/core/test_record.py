@@ -28,7 +28,7 @@ from tests.unit.core import synthetic as s
 
 
 class TestRoundTrip(unittest.TestCase):
-    def test_host(self):
+    def test_host(self) -> None:
         for host in (
             s.host(),
             Host(),
@@ -45,7 +45,7 @@ class TestRoundTrip(unittest.TestCase):
             self.assertEqual(host, record.load(text))
             self.assertEqual(text, record.dump_host(record.load_host(text)))
 
-    def test_guest(self):
+    def test_guest(self) -> None:
         for guest in (
             Guest(),
             guest_started_on(
@@ -61,7 +61,7 @@ class TestRoundTrip(unittest.TestCase):
             self.assertEqual(guest, record.load_guest(text))
             self.assertEqual(guest, record.load(text))
 
-    def test_order_of_construction_does_not_show(self):
+    def test_order_of_construction_does_not_show(self) -> None:
         host = s.host()
         backwards = Values(dict(reversed(list(host.values.items()))))
         self.assertEqual(
@@ -69,18 +69,18 @@ class TestRoundTrip(unittest.TestCase):
             record.dump_host(dataclasses.replace(host, values=backwards)),
         )
 
-    def test_unknown_keys_are_passed_over(self):
+    def test_unknown_keys_are_passed_over(self) -> None:
         text = json.loads(record.dump_host(s.host()))
         self.assertEqual(s.host(), record.host_from(text | {'new': [1]}))
 
-    def test_runs(self):
+    def test_runs(self) -> None:
         codes = frozenset({1, 2, 3, 7, 0x140000})
         self.assertEqual('1+2 7 140000', record_forms.dump_codes(codes))
         self.assertEqual(codes, record_forms.load_codes('x', '1+2 7 140000'))
 
 
 class TestValues(unittest.TestCase):
-    def test_is_a_value(self):
+    def test_is_a_value(self) -> None:
         one, two = Values({2: 1, 1: 5}), Values({1: 5, 2: 1})
         self.assertEqual(one, two)
         self.assertEqual(hash(one), hash(two))
@@ -90,7 +90,7 @@ class TestValues(unittest.TestCase):
         self.assertEqual(5, one[1])
         self.assertEqual(0, one.read(9))
 
-    def test_version(self):
+    def test_version(self) -> None:
         for text, version in (
             ('6.12.41+deb13', (6, 12)),
             ('10.0', (10, 0)),
@@ -100,14 +100,14 @@ class TestValues(unittest.TestCase):
         ):
             self.assertEqual(version, version_of(text))
 
-    def test_why_absent(self):
+    def test_why_absent(self) -> None:
         host = Host(absent=(('gic', 'no device'),))
         self.assertEqual('no device', host.why_absent('gic'))
         self.assertEqual("not in the host's record", host.why_absent('ipa'))
 
 
 class TestBadRecords(unittest.TestCase):
-    def refused(self, text, words, load=record.load_host):
+    def refused(self, text, words, load=record.load_host) -> None:
         with self.assertRaises(ProfileError) as caught:
             load(text)
         message = str(caught.exception)
@@ -115,7 +115,7 @@ class TestBadRecords(unittest.TestCase):
         self.assertNotIn('\n', message)
         self.assertLess(len(message), 160)
 
-    def test_not_a_record(self):
+    def test_not_a_record(self) -> None:
         for text in ('', 'nonsense', '[' * 10000, '\x00', 'NaN,'):
             self.refused(text, 'not JSON')
         for text in (
@@ -130,7 +130,7 @@ class TestBadRecords(unittest.TestCase):
             with self.assertRaises(ProfileError):
                 record.host_from(thing)
 
-    def test_schema_and_kind(self):
+    def test_schema_and_kind(self) -> None:
         self.refused('{"schema":3,"kind":"host"}', 'has schema 3')
         self.refused('{"schema":true,"kind":"host"}', 'has schema True')
         self.refused('{"schema":1.0,"kind":"host"}', 'has schema 1.0')
@@ -143,7 +143,7 @@ class TestBadRecords(unittest.TestCase):
             record.load_guest,
         )
 
-    def test_a_key_that_is_there_twice(self):
+    def test_a_key_that_is_there_twice(self) -> None:
         text = record.dump_host(s.host())
         for old, new in (
             ('"gic":[2,3]', '"gic":[2,3],"gic":[2]'),
@@ -160,7 +160,7 @@ class TestBadRecords(unittest.TestCase):
             "'gic': the record has this key twice",
         )
 
-    def test_the_same_in_another_form(self):
+    def test_the_same_in_another_form(self) -> None:
         self.damaged("values: '0c000' is not allowed", values={'0c000': '5'})
         self.damaged("values: '05' is not allowed", values={'c000': '05'})
         self.damaged("writable: '0c000'", writable={'0c000': '5'})
@@ -188,7 +188,7 @@ class TestBadRecords(unittest.TestCase):
             'features: not in ascending order', features=['sve', 'pmu']
         )
 
-    def test_lists_of_cpus(self):
+    def test_lists_of_cpus(self) -> None:
         for cpus in (
             '0-1,,,---',
             '-',
@@ -221,7 +221,7 @@ class TestBadRecords(unittest.TestCase):
             cores=[['1', None, None, '0-1,3-4'], ['2', None, None, '2,4-5']],
         )
 
-    def test_sizes(self):
+    def test_sizes(self) -> None:
         for page in (4097, 8192, 0, 1 << 20):
             self.damaged(f'page: {page} bytes is not a page size', page=page)
         self.damaged('huge: 5000 bytes is not a page size', huge=[5000])
@@ -230,11 +230,11 @@ class TestBadRecords(unittest.TestCase):
         self.damaged('cntfrq: 4294967296 is not', cntfrq=1 << 32)
         self.damaged('gic: 1 is not a number', gic=[1])
 
-    def damaged(self, words, **changes):
+    def damaged(self, words, **changes) -> None:
         raw = json.loads(record.dump_host(s.host()))
         self.refused(json.dumps(raw | changes), words)
 
-    def test_every_part_is_checked(self):
+    def test_every_part_is_checked(self) -> None:
         self.damaged('is not a list', cores={})
         self.damaged('not [MIDR', cores=[['1', '2']])
         self.damaged('not [MIDR', cores=[7])
@@ -275,7 +275,7 @@ class TestBadRecords(unittest.TestCase):
         self.damaged('not allowed', kernel='6.1\n')
         self.damaged('not allowed', absent={'x': '\x1b[2J'})
 
-    def test_guest_parts(self):
+    def test_guest_parts(self) -> None:
         raw = json.loads(record.dump_guest(guest_started_on(s.host())))
         for words, changes in (
             ('unknown name', {'disabled': ['sve100']}),

@@ -20,7 +20,7 @@ from nova_arm_migrate.core import tables
 
 
 class TestCodes(unittest.TestCase):
-    def test_kvm_ids(self):
+    def test_kvm_ids(self) -> None:
         """Against the values that the kernel's uapi headers come out at."""
         for kvm_id, code in (
             (0x603000000013C020, registers.sysreg(3, 0, 0, 4, 0)),
@@ -32,7 +32,7 @@ class TestCodes(unittest.TestCase):
             self.assertEqual(code, registers.code_of(kvm_id))
             self.assertEqual(kvm_id, registers.kvm_id(code))
 
-    def test_cpu_state_has_no_code(self):
+    def test_cpu_state_has_no_code(self) -> None:
         for kvm_id in (
             0x6030000000100042,
             0x606000000015FFFF,
@@ -41,13 +41,13 @@ class TestCodes(unittest.TestCase):
         ):
             self.assertIsNone(registers.code_of(kvm_id))
 
-    def test_missing_field(self):
+    def test_missing_field(self) -> None:
         with self.assertRaisesRegex(KeyError, 'MIDR_EL1.Nope'):
             tables.REGISTERS[registers.sysreg(3, 0, 0, 0, 0)].field('Nope')
 
 
 class TestNames(unittest.TestCase):
-    def test_unknown_registers_are_named_by_number(self):
+    def test_unknown_registers_are_named_by_number(self) -> None:
         for code, name in (
             (registers.sysreg(3, 0, 2, 0, 3), 'TCR2_EL1'),
             (registers.sysreg(2, 0, 0, 3, 5), 'DBGBCR3_EL1'),
@@ -58,7 +58,7 @@ class TestNames(unittest.TestCase):
         ):
             self.assertEqual(name, tables.register_of(code).name)
 
-    def test_field_names_are_checked(self):
+    def test_field_names_are_checked(self) -> None:
         for name in ('ID_AA64PFR0_EL1.SVE', 'MIDR_EL1', 'CCSIDR_EL1[0]'):
             self.assertEqual(name, tables.check_field_name(name))
         for name, words in (
@@ -69,11 +69,11 @@ class TestNames(unittest.TestCase):
             with self.assertRaisesRegex(ValueError, words):
                 tables.check_field_name(name)
 
-    def test_overrides_are_checked(self):
+    def test_overrides_are_checked(self) -> None:
         for name in ('SVE_LENGTHS', 'PMCR_EL0.N', 'ID_AA64PFR0_EL1.SVE'):
             self.assertEqual(name, hazards.check_override(name))
         self.assertRaises(ValueError, hazards.check_override, 'SVE_LENGTH')
 
-    def test_which_values_are_kept(self):
+    def test_which_values_are_kept(self) -> None:
         self.assertTrue(tables.keeps_value(registers.firmware(77)))
         self.assertFalse(tables.keeps_value(registers.sysreg(3, 0, 1, 0, 0)))

@@ -531,7 +531,7 @@ class TestRemedies(unittest.TestCase):
             case _:
                 return guest, changed, None
 
-    def test_each_remedy_changes_the_verdict(self):
+    def test_each_remedy_changes_the_verdict(self) -> None:
         for number, case in enumerate(CASES):
             with self.subTest(f'{number} {case.cause.value}'):
                 guest = case.guest or case.start()
@@ -562,7 +562,7 @@ class TestRemedies(unittest.TestCase):
                             Verdict.COMPATIBLE, after.verdict, (remedy, causes)
                         )
 
-    def test_each_cause_has_a_case(self):
+    def test_each_cause_has_a_case(self) -> None:
         self.assertEqual(set(Cause) - NOTES, {case.cause for case in CASES})
         for cause, candidates in CANDIDATES.items():
             offered = {
@@ -574,7 +574,7 @@ class TestRemedies(unittest.TestCase):
             if cause not in NOTES | {Cause.TRIAL_MISSING}:
                 self.assertEqual(set(), offered - set(candidates))
 
-    def test_what_only_tells_needs_no_remedy(self):
+    def test_what_only_tells_needs_no_remedy(self) -> None:
         for cause in NOTES - {Cause.INFERRED}:
             text = sentence(
                 Finding(cause, Severity.NOTE, 'N', guest=1, host=2, detail='d')
@@ -584,13 +584,13 @@ class TestRemedies(unittest.TestCase):
         (note,) = compare(guest, s.host()).findings
         self.assertEqual((Remedy.RECORD_GUEST,), remedies(note))
 
-    def test_without_records_all_are_told(self):
+    def test_without_records_all_are_told(self) -> None:
         finding = Finding(Cause.MISSING, Severity.BLOCKS, 'N', code=s.TCR2)
         self.assertEqual(CANDIDATES[Cause.MISSING], remedies(finding))
         for remedy in Remedy:
             self.assertNotIn('{', remedy.text(finding))
 
-    def test_the_newest_masks_are_those_of_recorded_hosts(self):
+    def test_the_newest_masks_are_those_of_recorded_hosts(self) -> None:
         masks = {}
         for path in LAB.glob('*_forky*.json'):
             host = load_host(path.read_text())

@@ -39,36 +39,36 @@ def judge(code, value, host):
 
 
 class TestAccepts(unittest.TestCase):
-    def check(self, field, accepted, refused, limit):
+    def check(self, field, accepted, refused, limit) -> None:
         for value in accepted:
             self.assertTrue(accepts(field, value, limit), value)
         for value in refused:
             self.assertFalse(accepts(field, value, limit), value)
 
-    def test_lower_safe(self):
+    def test_lower_safe(self) -> None:
         self.check(Field('F', 0), range(4), range(4, 16), 3)
 
-    def test_lower_safe_signed(self):
+    def test_lower_safe_signed(self) -> None:
         field = Field('F', 0, signed=True)
         self.check(field, (-8, -1, 0), (1, 7), 0)
         self.check(field, (-1,), (0, 1), -1)
 
-    def test_higher_safe(self):
+    def test_higher_safe(self) -> None:
         self.check(Field('F', 0, rule=Rule.HIGHER_SAFE), (3, 15), (0, 2), 3)
 
-    def test_higher_or_zero_safe(self):
+    def test_higher_or_zero_safe(self) -> None:
         field = Field('F', 0, rule=Rule.HIGHER_OR_ZERO_SAFE)
         self.check(field, (0, 4, 5), (1, 3), 4)
         self.check(field, (0,), (1, 15), 0)
 
-    def test_exact(self):
+    def test_exact(self) -> None:
         field = Field('F', 0, rule=Rule.EXACT, safe=2)
         self.check(field, (2, 3), (0, 1), 3)
 
-    def test_equal(self):
+    def test_equal(self) -> None:
         self.check(Field('F', 0, rule=Rule.EQUAL), (3,), (0, 2, 4), 3)
 
-    def test_every_value_as_the_kernel_has_it(self):
+    def test_every_value_as_the_kernel_has_it(self) -> None:
         for rule, signed, least, or_zero in itertools.product(
             Rule, (False, True), (0, 1, 6), (False, True)
         ):
@@ -91,23 +91,23 @@ class TestAccepts(unittest.TestCase):
                     (field, value, limit),
                 )
 
-    def test_least(self):
+    def test_least(self) -> None:
         self.check(Field('F', 0, least=6), (6, 7, 8), (0, 5, 9), 8)
 
-    def test_least_or_zero(self):
+    def test_least_or_zero(self) -> None:
         field = Field('F', 0, least=3, or_zero=True)
         self.check(field, (0, 3, 4), (1, 2, 5), 4)
 
 
 class TestFields(unittest.TestCase):
-    def test_sign_extension(self):
+    def test_sign_extension(self) -> None:
         field = Field('F', 4, signed=True)
         self.assertEqual(-1, field.of(0xF0))
         self.assertEqual(7, field.of(0x70))
         self.assertEqual(0xFE, Field('F', 4).into(0x1E, 15))
         self.assertEqual(0xF0, field.into(0, -1))
 
-    def test_tables_are_well_formed(self):
+    def test_tables_are_well_formed(self) -> None:
         for register in REGISTERS.values():
             seen = 0
             for field in register.fields:
@@ -132,33 +132,33 @@ class TestIdRegisters(unittest.TestCase):
         self.assertEqual(name, finding.name)
         return finding
 
-    def test_weaker_writable_field_passes(self):
+    def test_weaker_writable_field_passes(self) -> None:
         self.assertEqual([], self.refusals('ID_AA64ISAR0_EL1.AES', 1))
 
-    def test_stronger_field_is_refused(self):
+    def test_stronger_field_is_refused(self) -> None:
         finding = self.one('ID_AA64ISAR0_EL1.AES', 3)
         self.assertEqual(
             (Cause.ABOVE, 3, 2, 'LOWER_SAFE'),
             (finding.cause, finding.guest, finding.host, finding.rule),
         )
 
-    def test_weaker_fixed_field_is_refused(self):
+    def test_weaker_fixed_field_is_refused(self) -> None:
         finding = self.one('ID_AA64PFR0_EL1.SVE', 0)
         self.assertEqual((Cause.FIXED, 'EQUAL'), (finding.cause, finding.rule))
 
-    def test_stronger_fixed_field_is_above_the_limit(self):
+    def test_stronger_fixed_field_is_above_the_limit(self) -> None:
         host = s.with_field(s.host(), 'ID_AA64PFR0_EL1.SVE', 0)
         self.assertEqual(
             Cause.ABOVE, self.one('ID_AA64PFR0_EL1.SVE', 1, host).cause
         )
 
-    def test_field_partly_writable_is_fixed(self):
+    def test_field_partly_writable_is_fixed(self) -> None:
         host = s.host(writable=Values({s.ISAR0: 0x30}))
         self.assertEqual(
             Cause.FIXED, self.one('ID_AA64ISAR0_EL1.AES', 1, host).cause
         )
 
-    def test_higher_safe(self):
+    def test_higher_safe(self) -> None:
         host = s.with_field(s.host(), 'ID_AA64MMFR1_EL1.SpecSEI', 1)
         self.assertEqual(
             Cause.BELOW, self.one('ID_AA64MMFR1_EL1.SpecSEI', 0, host).cause
@@ -167,56 +167,56 @@ class TestIdRegisters(unittest.TestCase):
             [], self.refusals('ID_AA64MMFR1_EL1.SpecSEI', 2, host)
         )
 
-    def test_exact(self):
+    def test_exact(self) -> None:
         self.assertEqual([], self.refusals('CTR_EL0.L1Ip', 2))
         self.assertEqual(Cause.NOT_ALLOWED, self.one('CTR_EL0.L1Ip', 1).cause)
 
-    def test_no_pmu_passes_where_it_is_writable(self):
+    def test_no_pmu_passes_where_it_is_writable(self) -> None:
         self.assertEqual([], self.refusals('ID_DFR0_EL1.PerfMon', 0))
         self.assertEqual(
             Cause.NOT_ALLOWED, self.one('ID_DFR0_EL1.PerfMon', 2).cause
         )
 
-    def test_implementation_defined_pmu_where_the_host_has_none(self):
+    def test_implementation_defined_pmu_where_the_host_has_none(self) -> None:
         host = s.with_field(
             s.host(writable=Values()), 'ID_AA64DFR0_EL1.PMUVer', 0
         )
         self.assertEqual([], self.refusals('ID_AA64DFR0_EL1.PMUVer', 15, host))
 
-    def test_debugver_below_the_least(self):
+    def test_debugver_below_the_least(self) -> None:
         self.assertEqual(
             Cause.NOT_ALLOWED, self.one('ID_AA64DFR0_EL1.DebugVer', 5).cause
         )
 
-    def test_implementation_defined_pmu_is_none(self):
+    def test_implementation_defined_pmu_is_none(self) -> None:
         self.assertEqual([], self.refusals('ID_AA64DFR0_EL1.PMUVer', 15))
 
-    def test_stale_mpam_is_not_judged(self):
+    def test_stale_mpam_is_not_judged(self) -> None:
         finding = self.one('ID_AA64PFR0_EL1.MPAM', 1)
         self.assertEqual(
             (Cause.STALE, Severity.UNKNOWN), (finding.cause, finding.severity)
         )
 
-    def test_mpam_that_the_host_shows_is_judged(self):
+    def test_mpam_that_the_host_shows_is_judged(self) -> None:
         host = s.with_field(s.host(), 'ID_AA64PFR0_EL1.MPAM', 2)
         self.assertEqual(
             Severity.BLOCKS, self.one('ID_AA64PFR0_EL1.MPAM', 1, host).severity
         )
 
-    def test_field_without_a_rule(self):
+    def test_field_without_a_rule(self) -> None:
         host = s.host(writable=Values({s.PFR0: s.ALL}))
         self.assertEqual(
             Cause.FIXED, self.one('ID_AA64PFR0_EL1.RME', 1, host).cause
         )
 
-    def test_bits_without_a_name(self):
+    def test_bits_without_a_name(self) -> None:
         value = s.host().values.read(s.ISAR0) ^ 0xE
         (finding,) = judge(s.ISAR0, value, s.host())
         self.assertEqual(
             (Cause.RESERVED, 'ID_AA64ISAR0_EL1'), (finding.cause, finding.name)
         )
 
-    def test_unallocated_register_must_be_zero(self):
+    def test_unallocated_register_must_be_zero(self) -> None:
         code = next(
             code
             for code, register in REGISTERS.items()
@@ -225,13 +225,13 @@ class TestIdRegisters(unittest.TestCase):
         (finding,) = judge(code, 1, s.host())
         self.assertEqual(Cause.RESERVED, finding.cause)
 
-    def test_all_refusals_are_collected(self):
+    def test_all_refusals_are_collected(self) -> None:
         names = [f.name for f in judge(s.PFR0, 0, s.host())]
         self.assertIn('ID_AA64PFR0_EL1.SVE', names)
         self.assertIn('ID_AA64PFR0_EL1.RAS', names)
         self.assertIn('ID_AA64PFR0_EL1.EL0', names)
 
-    def test_without_masks_what_might_pass_is_unknown(self):
+    def test_without_masks_what_might_pass_is_unknown(self) -> None:
         host = s.host(writable=None, absent=(('writable', 'no ioctl'),))
         finding = self.one('ID_AA64ISAR0_EL1.AES', 1, host)
         self.assertEqual(
@@ -241,23 +241,23 @@ class TestIdRegisters(unittest.TestCase):
             Severity.BLOCKS, self.one('ID_AA64ISAR0_EL1.AES', 3, host).severity
         )
 
-    def test_32bit_registers_are_ignored_without_32bit_el0(self):
+    def test_32bit_registers_are_ignored_without_32bit_el0(self) -> None:
         self.assertEqual(1, len(self.refusals('ID_DFR0_EL1.PerfMon', 6)))
         host = s.with_field(s.host(), 'ID_AA64PFR0_EL1.EL0', 1)
         self.assertEqual([], self.refusals('ID_DFR0_EL1.PerfMon', 6, host))
 
 
 class TestImplementation(unittest.TestCase):
-    def test_another_core(self):
+    def test_another_core(self) -> None:
         (finding,) = judge(s.MIDR, s.NEOVERSE_N1, s.host())
         self.assertIn('Neoverse-N1 r3p1', sentence(finding))
         self.assertIn('Neoverse-V1 r0p0', sentence(finding))
 
-    def test_another_revision(self):
+    def test_another_revision(self) -> None:
         (finding,) = judge(s.CODES['REVIDR_EL1'], 7, s.host())
         self.assertIn('another revision', sentence(finding))
 
-    def test_no_released_qemu_writes_it(self):
+    def test_no_released_qemu_writes_it(self) -> None:
         host = s.host(
             writable=Values({s.MIDR: 0xFFFFFFFF}),
             qemu='11.1.0',
@@ -265,7 +265,7 @@ class TestImplementation(unittest.TestCase):
         )
         self.assertEqual(1, len(judge(s.MIDR, s.NEOVERSE_N1, host)))
 
-    def test_a_qemu_that_writes_it(self):
+    def test_a_qemu_that_writes_it(self) -> None:
         mask = Values({s.MIDR: 0xFFFFFFFF})
         able = s.host(
             writable=mask,
@@ -295,13 +295,13 @@ class TestCaches(unittest.TestCase):
     def host(self, values=None, **changes):
         return s.host(values, **({'listed': self.made_up} | changes))
 
-    def check(self, code, value, host, cause):
+    def check(self, code, value, host, cause) -> None:
         causes = [finding.cause for finding in judge(code, value, host)]
         self.assertEqual(
             [] if cause is None else [cause], causes, (hex(code), hex(value))
         )
 
-    def test_clidr(self):
+    def test_clidr(self) -> None:
         coherent = 0x0100_0004  # LoC 1, LoUU and LoUIS 0
         idc = self.host({s.CTR: s.VALUES[s.CTR] | 1 << 28})
         for value, host, cause in (
@@ -313,7 +313,7 @@ class TestCaches(unittest.TestCase):
         ):
             self.check(s.CLIDR, value, host, cause)
 
-    def test_ccsidr(self):
+    def test_ccsidr(self) -> None:
         data, instruction = s.ccsidr(0), s.ccsidr(1)
         for code, value, cause in (
             (data, 3, None),
@@ -323,7 +323,7 @@ class TestCaches(unittest.TestCase):
         ):
             self.check(code, value, self.host(), cause)
 
-    def test_the_list_tells_whether_caches_are_made_up(self):
+    def test_the_list_tells_whether_caches_are_made_up(self) -> None:
         real, all_but_one = s.LISTED, self.made_up - {s.ccsidr(7)}
         for listed, cause in (
             (self.made_up, None),
@@ -336,12 +336,12 @@ class TestCaches(unittest.TestCase):
                 self.check(s.CLIDR, 0x0920_0023, host, cause)
                 self.check(s.ccsidr(0), 3, host, cause)
 
-    def test_what_no_kernel_takes_needs_no_list(self):
+    def test_what_no_kernel_takes_needs_no_list(self) -> None:
         self.check(s.ccsidr(0), 1, self.host(listed=None), Cause.CACHE)
 
 
 class TestFirmware(unittest.TestCase):
-    def check(self, name, host_value, accepted, refused):
+    def check(self, name, host_value, accepted, refused) -> None:
         code = s.CODES[name]
         host = s.host({code: host_value})
         for value in accepted:
@@ -349,11 +349,11 @@ class TestFirmware(unittest.TestCase):
         for value in refused:
             self.assertEqual(1, len(judge(code, value, host)), value)
 
-    def test_levels(self):
+    def test_levels(self) -> None:
         self.check('SMCCC_ARCH_WORKAROUND_1', 1, (0,), (2, 3))
         self.check('SMCCC_ARCH_WORKAROUND_3', 2, (0, 1), (3,))
 
-    def test_workaround_2(self):
+    def test_workaround_2(self) -> None:
         self.check(
             'SMCCC_ARCH_WORKAROUND_2',
             3,
@@ -362,18 +362,18 @@ class TestFirmware(unittest.TestCase):
         )
         self.check('SMCCC_ARCH_WORKAROUND_2', 1, (0,), (2, 3))
 
-    def test_bitmap(self):
+    def test_bitmap(self) -> None:
         self.check('VENDOR_HYP_BMAP', 0b1011, (0, 0b11), (0b100, 0b1111))
 
-    def test_psci(self):
+    def test_psci(self) -> None:
         self.check(
             'PSCI_VERSION', 0x10001, (2, 0x10000), (0, 1, 3, 0x10002, 0x10003)
         )
 
-    def test_bitmap_that_starts_at_zero(self):
+    def test_bitmap_that_starts_at_zero(self) -> None:
         self.check('VENDOR_HYP_BMAP_2', 0, (1, 2, 3), (4, 7))
 
-    def test_counters_are_a_silent_hazard(self):
+    def test_counters_are_a_silent_hazard(self) -> None:
         host = s.host()
         self.assertEqual([], judge(s.PMCR, 4 << 11, host))
         (finding,) = judge(s.PMCR, 8 << 11, host)
@@ -382,9 +382,9 @@ class TestFirmware(unittest.TestCase):
             (finding.severity, finding.guest, finding.host),
         )
 
-    def test_slots_are_none_or_the_hosts(self):
+    def test_slots_are_none_or_the_hosts(self) -> None:
         self.check('PMMIR_EL1', 8, (0,), (4, 9, 0x108))
 
-    def test_state_is_never_judged(self):
+    def test_state_is_never_judged(self) -> None:
         register = dataclasses.replace(REGISTERS[s.MIDR], judge=Judge.STATE)
         self.assertEqual([], JUDGES[register.judge](register, 5, s.host()))

@@ -33,7 +33,7 @@ def in_the_way(start, end):
 
 
 class TestSilicon(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.profiles = silicon.profiles()
         self.by_core = {
@@ -43,7 +43,7 @@ class TestSilicon(unittest.TestCase):
             )
         }
 
-    def test_there_are_three_fleets_with_two_kernels(self):
+    def test_there_are_three_fleets_with_two_kernels(self) -> None:
         self.assertEqual(
             {
                 core: ['6.1', '6.18']
@@ -55,7 +55,7 @@ class TestSilicon(unittest.TestCase):
             },
         )
 
-    def test_profiles_are_records_that_say_what_is_borrowed(self):
+    def test_profiles_are_records_that_say_what_is_borrowed(self) -> None:
         for one in self.profiles:
             text = record.dump_host(one.host)
             self.assertLess(len(text), 4096)
@@ -74,7 +74,9 @@ class TestSilicon(unittest.TestCase):
                 ),
             )
 
-    def test_a_newer_kernel_of_the_same_fleet_refuses_nothing_known(self):
+    def test_a_newer_kernel_of_the_same_fleet_refuses_nothing_known(
+        self,
+    ) -> None:
         """MPAM and NV are hidden by 6.18: what it takes of them is tried."""
         for core, (older, newer) in self.by_core.items():
             hidden = (
@@ -87,7 +89,7 @@ class TestSilicon(unittest.TestCase):
             )
             self.assertLessEqual(in_the_way(older, newer), hidden)
 
-    def test_nothing_goes_back_to_the_older_kernel(self):
+    def test_nothing_goes_back_to_the_older_kernel(self) -> None:
         for older, newer in self.by_core.values():
             self.assertIs(
                 Verdict.INCOMPATIBLE, silicon.judge(newer, older).verdict
@@ -97,7 +99,7 @@ class TestSilicon(unittest.TestCase):
                 in_the_way(newer, older),
             )
 
-    def test_cores_are_kept_apart(self):
+    def test_cores_are_kept_apart(self) -> None:
         """By what they are; and by more than an implementation's number."""
         for start, end in itertools.permutations(self.profiles, 2):
             if start.core != end.core:

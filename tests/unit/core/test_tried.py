@@ -65,7 +65,7 @@ class TriedTestCase(unittest.TestCase):
 
 
 class TestTried(unittest.TestCase):
-    def test_is_a_value(self):
+    def test_is_a_value(self) -> None:
         one = Tried({2: [Answer(4, 4, 1, 0), Answer(0, 4, 3, 2)], 1: []})
         two = Tried({1: [], 2: (Answer(0, 4, 3, 2), Answer(4, 4, 1, 0))})
         self.assertEqual(one, two)
@@ -78,14 +78,14 @@ class TestTried(unittest.TestCase):
         self.assertEqual('Tried({0x1: ()})', repr(Tried({1: []})))
         self.assertEqual((), one.of(3))
 
-    def test_answers_of_changed_fields_do_not_hold(self):
+    def test_answers_of_changed_fields_do_not_hold(self) -> None:
         low, high = Answer(0, 4, 3, 0), Answer(8, 4, 7, 0)
         tried = Tried({1: [low, high], 2: [low]})
         self.assertIs(tried, tried.without({3: 0xF}))
         self.assertEqual(Tried({1: [high], 2: [low]}), tried.without({1: 0x8}))
         self.assertEqual(Tried({1: [low, high]}), tried.without({2: 0xF}))
 
-    def test_features_that_are_off_take_theirs_along(self):
+    def test_features_that_are_off_take_theirs_along(self) -> None:
         host = s.host(
             tried=Tried({s.PFR0: [Answer(32, 4, 3, 0), Answer(40, 4, 3, 2)]})
         )
@@ -106,17 +106,17 @@ class TestRule(TriedTestCase):
             s.with_field(s.host(), 'ID_AA64MMFR2_EL1.NV', nv)
         )
 
-    def test_a_stale_value(self):
+    def test_a_stale_value(self) -> None:
         self.judge(self.guest(), s.host(), Verdict.UNKNOWN, Cause.STALE)
         self.compatible(self.guest(), s.host(tried=NV))
         self.incompatible(self.guest(1), s.host(tried=NV), Cause.ABOVE)
         self.incompatible(self.guest(), s.host(tried=Tried()), Cause.ABOVE)
 
-    def test_the_same_without_masks(self):
+    def test_the_same_without_masks(self) -> None:
         host = s.host(tried=NV, writable=None)
         self.compatible(self.guest(), host)
 
-    def test_a_value_below_the_least(self):
+    def test_a_value_below_the_least(self) -> None:
         """Linux 6.12 takes EL0 = 0."""
         guest = guest_started_on(
             s.with_field(s.host(), 'ID_AA64PFR0_EL1.EL0', 0)
@@ -126,7 +126,7 @@ class TestRule(TriedTestCase):
             guest, s.host(tried=Tried({s.PFR0: [Answer(0, 4, 0b111, 0)]}))
         )
 
-    def test_a_value_that_the_tables_have_kvm_take(self):
+    def test_a_value_that_the_tables_have_kvm_take(self) -> None:
         guest = guest_started_on(
             s.with_field(s.host(), 'ID_AA64PFR0_EL1.CSV3', 0)
         )
@@ -137,7 +137,7 @@ class TestRule(TriedTestCase):
             Cause.ABOVE,
         )
 
-    def test_an_answer_on_a_field_of_another_width(self):
+    def test_an_answer_on_a_field_of_another_width(self) -> None:
         """Of code with other tables: it says nothing here."""
         self.incompatible(
             self.guest(),
@@ -145,7 +145,7 @@ class TestRule(TriedTestCase):
             Cause.ABOVE,
         )
 
-    def test_hypercall_bits(self):
+    def test_hypercall_bits(self) -> None:
         code = bitmap(3)
         listed = s.LISTED | {code}
         guest = guest_started_on(s.host({code: 4}, listed=listed))
@@ -157,13 +157,13 @@ class TestRule(TriedTestCase):
             host = s.host(listed=listed, hypercalls=Values({code: bits}))
             self.judge(guest, host, verdict, *causes)
 
-    def test_a_stale_value_that_kvm_keeps(self):
+    def test_a_stale_value_that_kvm_keeps(self) -> None:
         """What KVM was seen to do goes before the tables, here too."""
         kept = Tried({MMFR2: [Answer(24, 4, 0b101, 0)]})
         there = after_migration(self.guest(), s.host(tried=kept))
         self.assertEqual(2, there.values.read(MMFR2) >> 24 & 15)
 
-    def test_caches(self):
+    def test_caches(self) -> None:
         guest = guest_started_on(s.host({ccsidr(0): 0xA}))
         for kernel in ('6.1.0', '6.12.41', None):
             self.compatible(guest, s.host(own_caches=True, kernel=kernel))
@@ -171,7 +171,7 @@ class TestRule(TriedTestCase):
                 guest, s.host(own_caches=False, kernel=kernel), Cause.CACHE
             )
 
-    def test_what_was_ignored_is_the_hosts_own_afterwards(self):
+    def test_what_was_ignored_is_the_hosts_own_afterwards(self) -> None:
         there = after_migration(self.guest(), s.host(tried=NV))
         self.assertEqual(0, there.values.read(MMFR2) >> 24 & 15)
         # A field that the tables do not know to be ignored.
@@ -188,12 +188,12 @@ class TestGic(TriedTestCase):
     def guest(self, **changes):
         return guest_started_on(s.host(vgics=(V3._replace(**changes),)), gic=3)
 
-    def test_equal(self):
+    def test_equal(self) -> None:
         guest = self.guest()
         self.assertEqual(V3._replace(revisions=None), guest.vgic)
         self.compatible(guest, s.host(vgics=(V3,)))
 
-    def test_the_interface(self):
+    def test_the_interface(self) -> None:
         """As set_gic_ctlr() has it."""
         for ctlr, field in (
             (0x8B00, None),
@@ -221,7 +221,7 @@ class TestGic(TriedTestCase):
                 options=Options(overrides=frozenset({name})),
             )
 
-    def test_the_trial_has_the_last_word(self):
+    def test_the_trial_has_the_last_word(self) -> None:
         code = ICC_CTLR_EL1.code
         guest, host = self.guest(ctlr=0x8D00), s.host(vgics=(V3,))
         static = compare(guest, host)
@@ -247,7 +247,7 @@ class TestGic(TriedTestCase):
                 (report.findings[0].name, report.findings[0].guest),
             )
 
-    def test_revisions_are_told_and_change_nothing(self):
+    def test_revisions_are_told_and_change_nothing(self) -> None:
         guest = self.guest(distributor=0x4B00243B)
         report = self.compatible(
             guest, s.host(vgics=(V3,)), Cause.GIC_REVISION
@@ -257,7 +257,7 @@ class TestGic(TriedTestCase):
         guest = self.guest(redistributor=0x4B00143B)
         self.compatible(guest, s.host(vgics=(V3,)), Cause.GIC_REVISION)
 
-    def test_a_guest_whose_interface_is_not_recorded(self):
+    def test_a_guest_whose_interface_is_not_recorded(self) -> None:
         """A note: no trial writes a value that nobody knows."""
         for guest in (
             guest_started_on(s.host(), gic=3),
@@ -275,7 +275,7 @@ class TestGic(TriedTestCase):
                 guest_started_on(s.host(), gic=gic), s.host(vgics=(V3,))
             )
 
-    def test_a_destination_whose_interface_is_not_recorded(self):
+    def test_a_destination_whose_interface_is_not_recorded(self) -> None:
         """Unknown until the trial writes the guest's value there."""
         guest, code = self.guest(), ICC_CTLR_EL1.code
         for host in (
@@ -311,10 +311,10 @@ class TestGic(TriedTestCase):
                 )
                 self.assertEqual((verdict, ()), (report.verdict, differ))
 
-    def test_a_gic_that_the_destination_lacks_is_one_finding(self):
+    def test_a_gic_that_the_destination_lacks_is_one_finding(self) -> None:
         self.incompatible(self.guest(), s.host(gic=(2,)), Cause.GIC)
 
-    def test_the_baseline_has_what_all_take(self):
+    def test_the_baseline_has_what_all_take(self) -> None:
         hosts = [
             s.host(vgics=(V3._replace(ctlr=ctlr),))
             for ctlr in (0x8C00, 0x9400, 0x8D00)
@@ -334,7 +334,7 @@ class TestGic(TriedTestCase):
         self.assertIsNone(found.guest.vgic.ctlr)
         self.assertIsNone(baseline([*hosts, s.host()]).guest.vgic)
 
-    def test_after_a_move(self):
+    def test_after_a_move(self) -> None:
         """The interface stays; the revisions are those of the new host."""
         guest = self.guest(ctlr=0x8400, distributor=0x4B00243B)
         there = after_migration(guest, s.host(vgics=(V3,)))
@@ -367,7 +367,7 @@ class TestRegistersOfTheGic(TriedTestCase):
             ),
         )
 
-    def test_a_guest_has_what_its_own_gic_shows(self):
+    def test_a_guest_has_what_its_own_gic_shows(self) -> None:
         host = self.both()
         # The record has no GICv5: a guest with one has no field of GICv3.
         for gic, field in ((2, 0), (3, 1), (None, 1), (5, 0)):
@@ -379,7 +379,7 @@ class TestRegistersOfTheGic(TriedTestCase):
                 )
                 self.assertEqual(field << 28 | 0x10000, guest.values[PFR1_32])
 
-    def test_what_the_record_has_is_not_in_doubt(self):
+    def test_what_the_record_has_is_not_in_doubt(self) -> None:
         """A GICv2 guest of a kernel that shows it a GICv3, and another."""
         name = 'ID_AA64PFR0_EL1.GIC'
         hidden = s.with_field(s.host(writable=Values()), name, 0)
@@ -392,7 +392,7 @@ class TestRegistersOfTheGic(TriedTestCase):
             Cause.GIC_FIELD,
         )
 
-    def test_a_guest_without_that_moves_to_a_host_with_it(self):
+    def test_a_guest_without_that_moves_to_a_host_with_it(self) -> None:
         """Schema 1 says GCIE, and the new host does not have it."""
         wrong = dataclasses.replace(
             guest_started_on(s.host(), gic=3),
@@ -400,7 +400,7 @@ class TestRegistersOfTheGic(TriedTestCase):
         )
         self.assertNotIn(PFR2, after_migration(wrong, self.both()).values)
 
-    def test_kvm_sets_them_where_the_guest_runs(self):
+    def test_kvm_sets_them_where_the_guest_runs(self) -> None:
         old = s.host(
             {PFR1_32: 0x10010000},
             writable=Values(s.WRITABLE | {PFR1_32: 0xFFFFFFFF}),
@@ -414,7 +414,7 @@ class TestRegistersOfTheGic(TriedTestCase):
         self.compatible(there, old)
         self.assertEqual(guest.values, after_migration(guest, old).values)
 
-    def test_no_running_guest_has_gcie_beside_an_older_gic(self):
+    def test_no_running_guest_has_gcie_beside_an_older_gic(self) -> None:
         """Schema 1: what a machine without a GIC shows on a GICv5."""
         five = s.host({PFR2: 0x1000})
         self.assertEqual(0x1000, guest_started_on(five).values[PFR2])
@@ -437,7 +437,7 @@ class TestRecord(unittest.TestCase):
             own_caches=True,
         )
 
-    def test_round_trip(self):
+    def test_round_trip(self) -> None:
         for host in (
             self.full(),
             s.host(tried=Tried()),
@@ -449,7 +449,7 @@ class TestRecord(unittest.TestCase):
             self.assertEqual(host, record.load_host(text))
             self.assertEqual(text, record.dump_host(record.load_host(text)))
 
-    def test_what_it_looks_like(self):
+    def test_what_it_looks_like(self) -> None:
         item = json.loads(record.dump_host(self.full()))
         self.assertEqual({'c020': '4+4:3 28+4:3:2'}, item['tried'])
         self.assertEqual(
@@ -467,13 +467,13 @@ class TestRecord(unittest.TestCase):
         self.assertEqual({'160003': '3'}, item['hvc'])
         self.assertIs(True, item['caches'])
 
-    def test_guests(self):
+    def test_guests(self) -> None:
         guest = guest_started_on(self.full(), gic=3)
         text = record.dump_guest(guest)
         self.assertEqual(2, json.loads(text)['schema'])
         self.assertEqual(guest, record.load_guest(text))
 
-    def test_what_was_not_tried_is_written_as_before(self):
+    def test_what_was_not_tried_is_written_as_before(self) -> None:
         """For code that reads schema 1 alone."""
         host = json.loads(record.dump_host(s.host()))
         self.assertEqual(1, host['schema'])
@@ -485,7 +485,7 @@ class TestRecord(unittest.TestCase):
             (None,) * 4, (old.vgics, old.tried, old.hypercalls, old.own_caches)
         )
 
-    def test_bad_ones(self):
+    def test_bad_ones(self) -> None:
         bad = (
             [
                 ('tried', value)
@@ -564,7 +564,7 @@ class TestRecord(unittest.TestCase):
                     f'{{"schema":2,"kind":"guest","gic":{gic},"vgic":{vgic}}}'
                 )
 
-    def test_a_key_that_is_there_twice(self):
+    def test_a_key_that_is_there_twice(self) -> None:
         for text in (
             '"tried":{"c020":"4+4:1","c020":"4+4:3"}',
             '"vgic":{"3":{},"3":{"ctlr":"8c00"}}',
@@ -573,7 +573,7 @@ class TestRecord(unittest.TestCase):
             with self.assertRaisesRegex(ProfileError, 'twice'):
                 record.load_host(f'{{"schema":2,"kind":"host",{text}}}')
 
-    def test_the_schema_is_that_of_what_is_in_the_record(self):
+    def test_the_schema_is_that_of_what_is_in_the_record(self) -> None:
         for kind, rest, words in (
             ('host', '"schema":1,"tried":{}', 'the key tried of schema 2'),
             (
@@ -595,7 +595,7 @@ class TestRecord(unittest.TestCase):
             self.assertEqual(2, json.loads(text)['schema'])
             self.assertEqual(host, record.load_host(text))
 
-    def test_the_largest_answers(self):
+    def test_the_largest_answers(self) -> None:
         tried = Tried({s.CTR: [Answer(32, 6, s.ALL, s.ALL - 1)]})
         host = Host(tried=tried)
         self.assertEqual(host, record.load_host(record.dump_host(host)))

@@ -28,7 +28,7 @@ from tests.unit.core import synthetic as s
 class TestLongerVectors(unittest.TestCase):
     """What is switched off in a guest, to keep it as it started."""
 
-    def test_all_beyond_the_longest(self):
+    def test_all_beyond_the_longest(self) -> None:
         names = longer_vectors(s.host(sve_lengths=(128, 256, 512)))
         self.assertEqual(('sve640', 'sve768'), names[:2])
         self.assertEqual((12, 'sve2048'), (len(names), names[-1]))
@@ -37,11 +37,11 @@ class TestLongerVectors(unittest.TestCase):
             longer_vectors(s.host(sve_lengths=tuple(range(128, 2049, 128)))),
         )
 
-    def test_no_sve_or_not_known(self):
+    def test_no_sve_or_not_known(self) -> None:
         for lengths in ((), None):
             self.assertEqual((), longer_vectors(s.host(sve_lengths=lengths)))
 
-    def test_a_guest_that_has_them_off_gains_nothing(self):
+    def test_a_guest_that_has_them_off_gains_nothing(self) -> None:
         old = s.host(sve_lengths=(128,))
         new = s.host(sve_lengths=(128, 256))
         off = frozenset(longer_vectors(old))
@@ -65,11 +65,11 @@ class TestOnTheWay(unittest.TestCase):
             listed=s.LISTED | {self.extra},
         )
 
-    def test_a_host_like_its_first_changes_nothing(self):
+    def test_a_host_like_its_first_changes_nothing(self) -> None:
         guest = guest_started_on(s.host())
         self.assertEqual(guest, after_migration(guest, s.host()))
 
-    def test_it_keeps_its_values_and_gains_registers(self):
+    def test_it_keeps_its_values_and_gains_registers(self) -> None:
         old = s.host(listed=s.LISTED - {s.ZCR, s.CODES['ID_AA64MMFR3_EL1']})
         guest = guest_started_on(old)
         there = after_migration(guest, self.newer())
@@ -80,7 +80,7 @@ class TestOnTheWay(unittest.TestCase):
         self.assertEqual(1, there.values.read(s.CODES['ID_AA64MMFR3_EL1']))
         self.assertEqual(there, after_migration(there, self.newer()))
 
-    def test_a_stale_value_is_taken_and_not_kept(self):
+    def test_a_stale_value_is_taken_and_not_kept(self) -> None:
         guest = guest_started_on(
             s.with_field(s.host(), 'ID_AA64PFR0_EL1.MPAM', 1)
         )
@@ -91,7 +91,7 @@ class TestOnTheWay(unittest.TestCase):
         same = s.with_field(s.host(), 'ID_AA64PFR0_EL1.MPAM', 1)
         self.assertEqual(guest, after_migration(guest, same))
 
-    def test_a_pmu_of_another_kind_becomes_none(self):
+    def test_a_pmu_of_another_kind_becomes_none(self) -> None:
         guest = guest_started_on(
             s.with_field(s.host(), 'ID_AA64DFR0_EL1.PMUVer', 15)
         )
@@ -99,7 +99,7 @@ class TestOnTheWay(unittest.TestCase):
             0, after_migration(guest, s.host()).values.read(s.DFR0) >> 8 & 0xF
         )
 
-    def test_registers_of_kernels_to_come_are_kept(self):
+    def test_registers_of_kernels_to_come_are_kept(self) -> None:
         host = s.host({bitmap(9): 5}, listed=s.LISTED | {bitmap(9)})
         guest = guest_started_on(host)
         there = after_migration(
@@ -107,7 +107,7 @@ class TestOnTheWay(unittest.TestCase):
         )
         self.assertEqual(5, there.values.read(bitmap(9)))
 
-    def test_mitigations_are_those_of_its_host(self):
+    def test_mitigations_are_those_of_its_host(self) -> None:
         code = firmware(3)
         old, new = (
             s.host({code: level}, listed=s.LISTED | {code}) for level in (0, 1)
@@ -122,15 +122,17 @@ class TestOnTheWay(unittest.TestCase):
         )
         self.assertNotIn(code, after_migration(there, without).values)
 
-    def test_a_register_that_is_dropped_is_gone(self):
+    def test_a_register_that_is_dropped_is_gone(self) -> None:
         guest = guest_started_on(s.host(listed=s.LISTED | {self.extra}))
         self.assertEqual(s.LISTED, after_migration(guest, s.host()).listed)
 
-    def test_what_the_guest_switched_off_does_not_come(self):
+    def test_what_the_guest_switched_off_does_not_come(self) -> None:
         guest = guest_started_on(s.host(), disabled=frozenset({'sve'}))
         self.assertEqual(guest, after_migration(guest, s.host()))
 
-    def test_a_length_that_the_host_lacks_takes_no_longer_ones_along(self):
+    def test_a_length_that_the_host_lacks_takes_no_longer_ones_along(
+        self,
+    ) -> None:
         """QEMU looks at supported lengths only (arm_cpu_sve_finalize)."""
         for off, left in (
             (('sve384',), (128, 256, 512)),
@@ -145,7 +147,7 @@ class TestOnTheWay(unittest.TestCase):
                 ).sve_lengths,
             )
 
-    def test_longer_vectors_of_visited_hosts_are_remembered(self):
+    def test_longer_vectors_of_visited_hosts_are_remembered(self) -> None:
         old, new = (
             s.host(sve_lengths=lengths) for lengths in ((128,), (128, 256))
         )
@@ -159,7 +161,7 @@ class TestOnTheWay(unittest.TestCase):
         longest = after_migration(there, s.host(sve_lengths=(128, 256, 512)))
         self.assertEqual((128, 256, 512), longest.sve_visited)
 
-    def test_longer_vectors_that_it_can_not_use_are_not(self):
+    def test_longer_vectors_that_it_can_not_use_are_not(self) -> None:
         new = s.host(sve_lengths=(128, 256))
         off = frozenset(longer_vectors(s.host(sve_lengths=(128,))))
         for guest in (
@@ -173,7 +175,7 @@ class TestOnTheWay(unittest.TestCase):
             after_migration(guest, s.host(sve_lengths=None)).sve_visited
         )
 
-    def test_without_lists_nothing_is_known(self):
+    def test_without_lists_nothing_is_known(self) -> None:
         guest = Guest(values=Values({s.MIDR: 1}), page_size=4096)
         there = after_migration(guest, s.host())
         self.assertEqual(

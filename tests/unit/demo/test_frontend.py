@@ -26,7 +26,7 @@ def call(app, path, method='GET', query='', **headers):
     """Call an application. :returns: (status line, headers, JSON)"""
     seen = {}
 
-    def start_response(status, response_headers):
+    def start_response(status, response_headers) -> None:
         seen['status'], seen['headers'] = status, dict(response_headers)
 
     body = b''.join(
@@ -48,10 +48,10 @@ def call(app, path, method='GET', query='', **headers):
 
 
 class TestIdentity(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         self.app = frontend.Identity({'compute': 'http://c', 'image': 'i'})
 
-    def test_discovery_leads_to_version_3(self):
+    def test_discovery_leads_to_version_3(self) -> None:
         status, _headers, body = call(self.app, '/')
         self.assertEqual('300 Multiple Choices', status)
         (version,) = body['versions']['values']
@@ -60,7 +60,7 @@ class TestIdentity(unittest.TestCase):
         )
         self.assertEqual(version, call(self.app, '/v3/')[2]['version'])
 
-    def test_token_names_every_service(self):
+    def test_token_names_every_service(self) -> None:
         status, headers, body = call(self.app, '/v3/auth/tokens', 'POST')
         self.assertEqual('201 Created', status)
         self.assertEqual(frontend.TOKEN, headers['X-Subject-Token'])
@@ -72,7 +72,7 @@ class TestIdentity(unittest.TestCase):
             },
         )
 
-    def test_its_own_token_is_valid_and_no_other(self):
+    def test_its_own_token_is_valid_and_no_other(self) -> None:
         for token, expected in (
             (frontend.TOKEN, '200 OK'),
             ('forged', '404 Not Found'),
@@ -87,34 +87,34 @@ class TestIdentity(unittest.TestCase):
 
 
 class TestCollection(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         self.glance = frontend.Collection('v2', 'images', None, lambda: IMAGES)
         self.neutron = frontend.Collection(
             'v2.0', 'networks', 'network', lambda: IMAGES
         )
 
-    def test_list(self):
+    def test_list(self) -> None:
         self.assertEqual(
             {'images': IMAGES}, call(self.glance, '/v2/images')[2]
         )
 
-    def test_list_by_name(self):
+    def test_list_by_name(self) -> None:
         self.assertEqual(
             {'images': IMAGES[1:]},
             call(self.glance, '/v2/images', query='name=fedora&limit=1')[2],
         )
 
-    def test_show_is_wrapped_as_the_service_does(self):
+    def test_show_is_wrapped_as_the_service_does(self) -> None:
         self.assertEqual(IMAGES[0], call(self.glance, '/v2/images/a-1')[2])
         self.assertEqual(
             {'network': IMAGES[0]}, call(self.neutron, '/v2.0/networks/a-1')[2]
         )
 
-    def test_discovery(self):
+    def test_discovery(self) -> None:
         (version,) = call(self.neutron, '/')[2]['versions']
         self.assertEqual('v2.0', version['id'])
 
-    def test_nothing_else(self):
+    def test_nothing_else(self) -> None:
         for path, method in (
             ('/v2/images/c-3', 'GET'),
             ('/v2/x', 'GET'),
@@ -127,7 +127,7 @@ class TestCollection(unittest.TestCase):
 
 
 class TestFrontend(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         self.frontend = frontend.Frontend()
         self.addCleanup(self.frontend.stop)
         self.opener = urllib.request.build_opener(
@@ -138,7 +138,7 @@ class TestFrontend(unittest.TestCase):
         with self.opener.open(url, timeout=30) as answer:
             return json.load(answer)
 
-    def test_services_share_a_port_by_their_prefixes(self):
+    def test_services_share_a_port_by_their_prefixes(self) -> None:
         def echo(environ, start_response):
             start_response('200 OK', [])
             return [
@@ -156,7 +156,7 @@ class TestFrontend(unittest.TestCase):
             self.get(f'{self.frontend.url}/three')
         self.assertEqual(404, raised.exception.code)
 
-    def test_a_port_in_use_is_said_in_one_line(self):
+    def test_a_port_in_use_is_said_in_one_line(self) -> None:
         with socket.socket() as taken:
             taken.bind(('127.0.0.1', 0))
             taken.listen()
@@ -168,5 +168,5 @@ class TestFrontend(unittest.TestCase):
             str(raised.exception),
         )
 
-    def test_it_listens_on_loopback_only(self):
+    def test_it_listens_on_loopback_only(self) -> None:
         self.assertTrue(self.frontend.url.startswith('http://127.0.0.1:'))

@@ -20,12 +20,12 @@ from demo import settings
 
 
 class TestSettings(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = pathlib.Path(directory.name)
 
-    def test_what_is_written_is_what_oslo_config_reads(self):
+    def test_what_is_written_is_what_oslo_config_reads(self) -> None:
         path = self.directory / 'nova.conf'
         settings.write(
             path,
@@ -42,7 +42,7 @@ class TestSettings(unittest.TestCase):
         self.assertIs(False, conf.flag)
         self.assertEqual(['one', 'two'], conf.filters.available)
 
-    def test_a_filter_is_made_available_and_enabled(self):
+    def test_a_filter_is_made_available_and_enabled(self) -> None:
         options = settings.nova_options(
             self.directory, 'http://x', 'some.Driver', ['my.module.MyFilter']
         )
@@ -53,7 +53,7 @@ class TestSettings(unittest.TestCase):
         )
         self.assertEqual('some.Driver', options['DEFAULT']['compute_driver'])
 
-    def test_everything_that_is_written_is_below_the_directory(self):
+    def test_everything_that_is_written_is_below_the_directory(self) -> None:
         for options in (
             settings.nova_options(self.directory, 'http://x', 'd', []),
             settings.placement_options(self.directory, 'http://x'),
@@ -69,5 +69,5 @@ class TestSettings(unittest.TestCase):
                     ):
                         self.assertIn(str(self.directory), str(value))
 
-    def test_api_paste_config_comes_with_nova(self):
+    def test_api_paste_config_comes_with_nova(self) -> None:
         self.assertIn('osapi_compute', settings.api_paste_config().read_text())

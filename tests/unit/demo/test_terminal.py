@@ -46,7 +46,7 @@ EVENTS = {
 
 
 class TestTerminal(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         client = pathlib.Path(directory.name) / 'openstack'
@@ -58,7 +58,7 @@ class TestTerminal(unittest.TestCase):
                 {'OS_TOKEN': 'x'}, self.out, str(client)
             )
 
-    def test_a_command_is_shown_as_typed_with_its_output(self):
+    def test_a_command_is_shown_as_typed_with_its_output(self) -> None:
         result = self.terminal.openstack('show "a b" c')
         self.assertEqual(0, result.status)
         self.assertEqual(
@@ -67,25 +67,27 @@ class TestTerminal(unittest.TestCase):
             self.out.getvalue(),
         )
 
-    def test_the_status_of_a_failure_is_kept_and_its_output_whole(self):
+    def test_the_status_of_a_failure_is_kept_and_its_output_whole(
+        self,
+    ) -> None:
         result = self.terminal.openstack('fail', trim=lambda output: 'trimmed')
         self.assertEqual(3, result.status)
         self.assertIn('told', self.out.getvalue())
         self.assertNotIn('trimmed', self.out.getvalue())
 
-    def test_output_is_trimmed_on_the_screen_only(self):
+    def test_output_is_trimmed_on_the_screen_only(self) -> None:
         result = self.terminal.openstack('ok', trim=lambda output: 'trimmed')
         self.assertIn('told', result.output)
         self.assertTrue(self.out.getvalue().endswith('\ntrimmed\n'))
 
-    def test_nothing_is_wider_than_the_screen(self):
+    def test_nothing_is_wider_than_the_screen(self) -> None:
         self.terminal.openstack('ok ' + 'word ' * 60)
         self.terminal.say('word ' * 60)
         command, *lines = self.out.getvalue().strip().splitlines()
         self.assertTrue(command.startswith('$ openstack ok'))
         self.assertLessEqual(max(map(len, lines)), terminal.WIDTH)
 
-    def test_a_missing_client_is_said_in_one_line(self):
+    def test_a_missing_client_is_said_in_one_line(self) -> None:
         with (
             mock.patch.object(terminal.sys, 'executable', '/none/python'),
             mock.patch.dict(os.environ, {'PATH': '/none'}),
@@ -95,7 +97,7 @@ class TestTerminal(unittest.TestCase):
 
 
 class TestEvents(unittest.TestCase):
-    def test_events_are_listed_in_the_order_they_happened(self):
+    def test_events_are_listed_in_the_order_they_happened(self) -> None:
         self.assertEqual(
             '- event:   first\n  host:    a\n  result:  Success\n'
             '  details:\n'
@@ -109,7 +111,7 @@ class TestEvents(unittest.TestCase):
 class FakeNova:
     """nova-api as a script: each server list is the next of its states."""
 
-    def __init__(self, *states, migrations=('completed',)):
+    def __init__(self, *states, migrations=('completed',)) -> None:
         self.states = list(states)
         self.migrations = list(migrations)
 
@@ -154,7 +156,7 @@ class TestApi(unittest.TestCase):
         self.addCleanup(sleep.stop)
         return terminal.Api(front.url, 'token', self.finished)
 
-    def test_a_server_is_settled_when_nothing_is_done_to_it(self):
+    def test_a_server_is_settled_when_nothing_is_done_to_it(self) -> None:
         api = self.api(
             FakeNova(
                 ('BUILD', 'spawning'),
@@ -166,7 +168,7 @@ class TestApi(unittest.TestCase):
         self.assertEqual('ACTIVE', api.settled('web')['status'])
         self.finished.assert_called_once_with()
 
-    def test_what_the_computes_do_last_is_seen(self):
+    def test_what_the_computes_do_last_is_seen(self) -> None:
         nova = FakeNova(('ACTIVE', None))
         api = self.api(nova)
         self.finished.side_effect = lambda: setattr(
@@ -174,17 +176,17 @@ class TestApi(unittest.TestCase):
         )
         self.assertEqual('ERROR', api.settled('web')['status'])
 
-    def test_a_server_that_does_not_settle_fails_the_scene(self):
+    def test_a_server_that_does_not_settle_fails_the_scene(self) -> None:
         api = self.api(FakeNova(('ACTIVE', 'migrating')))
         with self.assertRaisesRegex(
             terminal.SceneFailed, 'still ACTIVE .migrating.'
         ):
             api.settled('web', timeout=0)
 
-    def test_no_server_of_that_name_fails_the_scene(self):
+    def test_no_server_of_that_name_fails_the_scene(self) -> None:
         with self.assertRaisesRegex(terminal.SceneFailed, '0 servers'):
             self.api(FakeNova(('ACTIVE', None))).server('db')
 
-    def test_the_last_migration_is_the_youngest(self):
+    def test_the_last_migration_is_the_youngest(self) -> None:
         api = self.api(FakeNova(('ACTIVE', None)))
         self.assertEqual(10, api.last_migration({'id': 'u'})['id'])

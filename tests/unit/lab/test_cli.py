@@ -37,7 +37,7 @@ with mock.patch.object(cli, 'cmd_list', work):
 
 
 class EndTest(testtools.TestCase):
-    def test_a_second_signal_does_not_cut_the_end_short(self):
+    def test_a_second_signal_does_not_cut_the_end_short(self) -> None:
         for first in ('SIGTERM', 'SIGHUP'):
             done = subprocess.run(
                 [sys.executable, '-c', PROGRAM.format(first=first)],

@@ -27,31 +27,31 @@ from tests.lab.cloud import services
 
 
 class TrimmedTest(testtools.TestCase):
-    def test_short_text_stays(self):
+    def test_short_text_stays(self) -> None:
         self.assertEqual('a\nb', client.trimmed('a\nb\n'))
 
-    def test_what_was_left_out_is_said(self):
+    def test_what_was_left_out_is_said(self) -> None:
         text = client.trimmed('\n'.join('abcd'), limit=2)
         self.assertEqual('a\nb\n... (2 lines more)', text)
 
-    def test_wide_lines_are_cut(self):
+    def test_wide_lines_are_cut(self) -> None:
         self.assertEqual('abcd...', client.trimmed('abcdefghij', width=7))
 
 
 class AnswerTest(testtools.TestCase):
-    def test_the_last_line_of_the_error_is_what_went_wrong(self):
+    def test_the_last_line_of_the_error_is_what_went_wrong(self) -> None:
         answer = client.Answer(1, '', 'Traceback\n\nNo such server\n\n')
         self.assertEqual('No such server', answer.words)
         self.assertEqual('', client.Answer(0, '', '').words)
 
 
 class WaitTest(testtools.TestCase):
-    def test_returns_when_it_is_so(self):
+    def test_returns_when_it_is_so(self) -> None:
         answers = iter([False, '', 3])
         client.wait('it', lambda: next(answers), patience=60, pause=0)
         self.assertEqual([], list(answers))
 
-    def test_names_what_did_not_come(self):
+    def test_names_what_did_not_come(self) -> None:
         wrong = self.assertRaises(
             errors.LabError, client.wait, 'the server', lambda: False, 0, 0
         )
@@ -59,21 +59,21 @@ class WaitTest(testtools.TestCase):
 
 
 class ChosenTest(testtools.TestCase):
-    def test_none_means_all_in_order(self):
+    def test_none_means_all_in_order(self) -> None:
         self.assertEqual(list(scenarios.SCENARIOS), scenarios.chosen([]))
 
-    def test_as_named(self):
+    def test_as_named(self) -> None:
         names = ['newer', 'move']
         self.assertEqual(names, [one.name for one in scenarios.chosen(names)])
 
-    def test_an_unknown_name_is_told_with_the_known(self):
+    def test_an_unknown_name_is_told_with_the_known(self) -> None:
         wrong = self.assertRaises(errors.LabError, scenarios.chosen, ['mvoe'])
         self.assertIn('mvoe', str(wrong))
         self.assertIn('move', str(wrong))
 
 
 class LastWordsTest(testtools.TestCase):
-    def test_an_error_is_preferred(self):
+    def test_an_error_is_preferred(self) -> None:
         log = 'INFO a\nERROR b\nINFO c\n'
         self.assertEqual('INFO c', computes.last_words('INFO a\nINFO c\n\n'))
         self.assertIn(
@@ -81,14 +81,14 @@ class LastWordsTest(testtools.TestCase):
         )
         self.assertEqual('nothing', computes.last_words('\n'))
 
-    def test_a_log_that_is_not_there(self):
+    def test_a_log_that_is_not_there(self) -> None:
         self.assertEqual(
             'no log', services.last_words(pathlib.Path('/nonexistent/log'))
         )
 
 
 class ConfigureTest(testtools.TestCase):
-    def test_the_start_up_file_adds_both_site_folders(self):
+    def test_the_start_up_file_adds_both_site_folders(self) -> None:
         with tempfile.TemporaryDirectory() as name:
             root = pathlib.Path(name)
             image.configure(root)
@@ -105,24 +105,24 @@ class ConfigureTest(testtools.TestCase):
 
 
 class ParserTest(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.parser = argparse.ArgumentParser()
         cli.add_to(self.parser.add_subparsers())
 
-    def test_run_takes_scenarios(self):
+    def test_run_takes_scenarios(self) -> None:
         args = self.parser.parse_args(['cloud', 'run', 'move', '--keep'])
         self.assertEqual(
             (cli.cmd_run, ['move'], True),
             (args.function, args.scenario, args.keep),
         )
 
-    def test_the_clients_options_are_its_own(self):
+    def test_the_clients_options_are_its_own(self) -> None:
         args = self.parser.parse_args(
             ['cloud', 'client', 'server', 'show', '-f', 'json', 'x']
         )
         self.assertEqual(['server', 'show', '-f', 'json', 'x'], args.command)
 
-    def test_our_driver_is_the_default(self):
+    def test_our_driver_is_the_default(self) -> None:
         args = self.parser.parse_args(['cloud', 'up', 'neoverse-n1'])
         self.assertEqual('ours', args.driver)

@@ -49,7 +49,7 @@ BROKEN = dataclasses.replace(
 
 
 class PlaceTest(testtools.TestCase):
-    def test_a_running_guest_with_its_disk(self):
+    def test_a_running_guest_with_its_disk(self) -> None:
         found = trial.place('running (booted)\n--\nS\n--\nconsole.log\ndisk\n')
         self.assertEqual(
             trial.Place(
@@ -62,31 +62,31 @@ class PlaceTest(testtools.TestCase):
             'running (booted), QEMU process S, its disk', str(found)
         )
 
-    def test_nothing(self):
+    def test_nothing(self) -> None:
         found = trial.place('--\n--\n')
         self.assertEqual(trial.Place(), found)
         self.assertFalse(found.runs)
         self.assertEqual('no domain, no QEMU, no disk', str(found))
 
-    def test_files_without_a_domain(self):
+    def test_files_without_a_domain(self) -> None:
         found = trial.place('--\n--\ndisk\n')
         self.assertEqual('no domain, no QEMU, its disk', str(found))
 
-    def test_a_paused_guest_does_not_run(self):
+    def test_a_paused_guest_does_not_run(self) -> None:
         self.assertFalse(
             trial.place('paused (post-copy failed)\n--\nS\n--\n').runs
         )
 
-    def test_a_domain_that_lost_its_process_does_not_run(self):
+    def test_a_domain_that_lost_its_process_does_not_run(self) -> None:
         self.assertFalse(trial.place('running (booted)\n--\n--\n').runs)
 
 
 class OutcomeTest(testtools.TestCase):
-    def test_where_the_guest_runs(self):
+    def test_where_the_guest_runs(self) -> None:
         self.assertEqual(['h1'], STAYED.runs_on)
         self.assertEqual([], BROKEN.runs_on)
 
-    def test_says_what_is_wrong(self):
+    def test_says_what_is_wrong(self) -> None:
         self.assertIn('guest runs nowhere', str(BROKEN))
         self.assertIn('no guest runs', str(BROKEN))
         self.assertIn('the events give the reason', str(BROKEN))
@@ -97,7 +97,7 @@ class OutcomeTest(testtools.TestCase):
 class RightTest(testtools.TestCase):
     """What is right for each row, and that its opposite is not."""
 
-    def check(self, name, right, *wrong):
+    def check(self, name, right, *wrong) -> None:
         rows = {row.name: row for row in failures.ROWS}
         _words, judge = rows[name].right
         for seen in right:
@@ -105,7 +105,7 @@ class RightTest(testtools.TestCase):
         for seen in wrong:
             self.assertFalse(judge(TRIAL, seen), seen)
 
-    def test_a_refused_abort(self):
+    def test_a_refused_abort(self) -> None:
         self.check(
             'abort',
             [LANDED],
@@ -116,7 +116,7 @@ class RightTest(testtools.TestCase):
             dataclasses.replace(LANDED, ill='report 3 is followed by 5'),
         )
 
-    def test_broken_post_copy(self):
+    def test_broken_post_copy(self) -> None:
         self.check(
             'post-copy',
             [LANDED, BROKEN],
@@ -128,7 +128,7 @@ class RightTest(testtools.TestCase):
             ),
         )
 
-    def test_paused_and_not_watched(self):
+    def test_paused_and_not_watched(self) -> None:
         self.check(
             'paused',
             [STAYED],
@@ -139,7 +139,7 @@ class RightTest(testtools.TestCase):
             ),
         )
 
-    def test_a_rollback_without_neutron(self):
+    def test_a_rollback_without_neutron(self) -> None:
         self.check(
             'neutron',
             [STAYED, dataclasses.replace(STAYED, status='ERROR', bound='')],
@@ -148,7 +148,7 @@ class RightTest(testtools.TestCase):
             BROKEN,
         )
 
-    def test_a_guest_that_is_off(self):
+    def test_a_guest_that_is_off(self) -> None:
         self.check(
             'off',
             [OFF],
@@ -159,6 +159,6 @@ class RightTest(testtools.TestCase):
 
 
 class ScenarioTest(testtools.TestCase):
-    def test_it_is_one_of_those_that_run(self):
+    def test_it_is_one_of_those_that_run(self) -> None:
         (found,) = scenarios.chosen(['failures'])
         self.assertIs(failures.failures, found.play)

@@ -51,7 +51,7 @@ def nova(*cells):
 
 
 class TestLook(unittest.TestCase):
-    def test_what_the_kernel_has(self):
+    def test_what_the_kernel_has(self) -> None:
         self.assertEqual(FOUND, numa_look.live(PROC))
         self.assertEqual(numa_look.Layout(), numa_look.live(''))
         self.assertEqual(
@@ -60,7 +60,7 @@ class TestLook(unittest.TestCase):
             str(FOUND),
         )
 
-    def test_what_nova_has(self):
+    def test_what_nova_has(self) -> None:
         cells = (
             {'id': 2, 'cpu_pinning_raw': {'0': 2}, 'pagesize': 2048},
             {'id': 3, 'cpu_pinning_raw': {'1': 3}, 'pagesize': None},
@@ -79,7 +79,7 @@ class TestLook(unittest.TestCase):
             numa_look.Layout(), numa_look.claimed(nova({'id': 0}), 0)
         )
 
-    def test_what_differs(self):
+    def test_what_differs(self) -> None:
         self.assertEqual([], numa_look.differences(FOUND, FOUND))
         wanted = numa_look.claimed(
             nova(
@@ -97,7 +97,7 @@ class TestLook(unittest.TestCase):
             numa_look.differences(wanted, FOUND),
         )
 
-    def test_what_a_tracker_has(self):
+    def test_what_a_tracker_has(self) -> None:
         def pages(*used):
             return [
                 {'nova_object.data': {'size_kb': kib, 'used': count}}
@@ -114,7 +114,7 @@ class TestLook(unittest.TestCase):
             ),
         )
 
-    def test_how_long_it_took(self):
+    def test_how_long_it_took(self) -> None:
         log = ''.join(
             f'INFO x [-] NUMA layout: {text} s\n'
             for text in (

@@ -33,14 +33,14 @@ NEIGHBOUR = '10.77.0.100 dev br0 lladdr fa:16:3e:77:00:64 REACHABLE\n'
 
 
 class SilenceTest(testtools.TestCase):
-    def test_the_longest_pause_between_replies(self):
+    def test_the_longest_pause_between_replies(self) -> None:
         seen = ports.silence(PING, NEIGHBOUR)
         self.assertEqual((14, 4), (seen.sent, seen.answered))
         self.assertAlmostEqual(0.5, seen.longest, places=3)
         self.assertEqual('fa:16:3e:77:00:64', seen.mac)
         self.assertIn('longest silence 500 ms', str(seen))
 
-    def test_nobody_answers(self):
+    def test_nobody_answers(self) -> None:
         seen = ports.silence(
             '3 packets transmitted, 0 received\n',
             '10.77.0.100 dev br0 FAILED\n',
@@ -49,7 +49,7 @@ class SilenceTest(testtools.TestCase):
 
 
 class PortTest(testtools.TestCase):
-    def test_the_address_ends_in_the_macs_last_byte(self):
+    def test_the_address_ends_in_the_macs_last_byte(self) -> None:
         port = ports.Port('id', 171)
         self.assertEqual(
             ('fa:16:3e:77:00:ab', '10.77.0.171'), (port.mac, port.address)
@@ -57,7 +57,7 @@ class PortTest(testtools.TestCase):
 
 
 class MechanismTest(testtools.TestCase):
-    def test_neutron_finds_it_by_its_entry_point(self):
+    def test_neutron_finds_it_by_its_entry_point(self) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             install.mechanism(folder)

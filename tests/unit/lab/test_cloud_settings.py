@@ -25,13 +25,13 @@ def _read(sections: settings.Sections) -> configparser.ConfigParser:
 
 
 class IniTest(testtools.TestCase):
-    def test_a_list_is_given_repeatedly(self):
+    def test_a_list_is_given_repeatedly(self) -> None:
         self.assertEqual(
             '[a]\nx = 1\nx = 2\ny = True\n',
             settings.ini({'a': {'x': [1, 2], 'y': True}}),
         )
 
-    def test_the_later_sections_win_and_the_given_ones_stay(self):
+    def test_the_later_sections_win_and_the_given_ones_stay(self) -> None:
         first = {'a': {'x': 1, 'y': 2}}
         self.assertEqual(
             {'a': {'x': 3, 'y': 2}, 'b': {'z': 4}},
@@ -41,7 +41,7 @@ class IniTest(testtools.TestCase):
 
 
 class ComputeTest(testtools.TestCase):
-    def test_the_driver_and_the_workaround_are_as_asked(self):
+    def test_the_driver_and_the_workaround_are_as_asked(self) -> None:
         for driver in (settings.OUR_DRIVER, settings.STOCK_DRIVER):
             for skip in (True, False):
                 conf = _read(
@@ -53,7 +53,7 @@ class ComputeTest(testtools.TestCase):
                     conf.getboolean('workarounds', 'skip_cpu_compare_on_dest'),
                 )
 
-    def test_by_default_nothing_is_worked_around(self):
+    def test_by_default_nothing_is_worked_around(self) -> None:
         conf = _read(settings.nova_compute('h1', '10.77.0.1'))
         self.assertFalse(
             conf.getboolean('workarounds', 'skip_cpu_compare_on_dest')
@@ -62,7 +62,7 @@ class ComputeTest(testtools.TestCase):
             '10.77.0.1', conf['libvirt']['live_migration_inbound_addr']
         )
 
-    def test_more_options_win(self):
+    def test_more_options_win(self) -> None:
         conf = _read(
             settings.nova_compute(
                 'h1', '10.77.0.1', more={'DEFAULT': {'debug': True}}
@@ -70,21 +70,21 @@ class ComputeTest(testtools.TestCase):
         )
         self.assertTrue(conf.getboolean('DEFAULT', 'debug'))
 
-    def test_no_database_is_given_to_a_compute(self):
+    def test_no_database_is_given_to_a_compute(self) -> None:
         conf = _read(settings.nova_compute('h1', '10.77.0.1'))
         self.assertNotIn('database', conf)
         self.assertNotIn('api_database', conf)
 
 
 class ControlTest(testtools.TestCase):
-    def test_the_filter_is_last_or_absent(self):
+    def test_the_filter_is_last_or_absent(self) -> None:
         for wanted in (True, False):
             conf = _read(settings.nova_control('/state', wanted))
             names = conf['filter_scheduler']['enabled_filters'].split(',')
             self.assertEqual(wanted, names[-1] == 'ArmMigrateFilter')
             self.assertIn('ComputeFilter', names)
 
-    def test_every_service_speaks_as_its_own_user(self):
+    def test_every_service_speaks_as_its_own_user(self) -> None:
         for name, conf in (
             ('glance', settings.glance('/state', '/env')),
             ('placement', settings.placement('/state')),

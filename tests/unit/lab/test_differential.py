@@ -34,26 +34,26 @@ def host(isar0=0x20, writable=0xF0):
 
 
 class ValuesTest(testtools.TestCase):
-    def test_every_value_of_every_field(self):
+    def test_every_value_of_every_field(self) -> None:
         values = differential.boundary_values(0x20)
         for field in range(16):
             self.assertIn(field << 4, values)
             self.assertIn(0x20 | field << 60, values)
         self.assertIn(0x21, values)
 
-    def test_random_values_are_of_64_bits_and_mostly_near(self):
+    def test_random_values_are_of_64_bits_and_mostly_near(self) -> None:
         source = random.Random(1)
         values = [differential.random_value(0x20, source) for _ in range(1000)]
         self.assertTrue(all(0 <= value < 1 << 64 for value in values))
         self.assertGreater(sum(value < 0x100000000 for value in values), 10)
 
-    def test_as_many_as_asked_for_and_the_same_again(self):
+    def test_as_many_as_asked_for_and_the_same_again(self) -> None:
         one = differential.writes(host(), 1000, 7)
         self.assertEqual(1000, len(one))
         self.assertEqual(one, differential.writes(host(), 1000, 7))
         self.assertNotEqual(one, differential.writes(host(), 1000, 8))
 
-    def test_width(self):
+    def test_width(self) -> None:
         self.assertEqual(64, differential.width(ISAR0))
         self.assertEqual(32, differential.width(CCSIDR))
 
@@ -65,11 +65,11 @@ class CompareTest(testtools.TestCase):
         ).values()
         return tally
 
-    def test_agreement(self):
+    def test_agreement(self) -> None:
         for value, failure in ((0x20, 0), (0x10, 0), (0x30, 22), (0x21, 22)):
             self.assertEqual(0, self.tally(value, failure).differ)
 
-    def test_a_difference_is_counted_and_told(self):
+    def test_a_difference_is_counted_and_told(self) -> None:
         tally = self.tally(0x10, 22)
         self.assertEqual(
             (1, 0, 1), (tally.written, tally.accepted, tally.differ)
@@ -82,7 +82,7 @@ class CompareTest(testtools.TestCase):
             tally.examples,
         )
 
-    def test_the_report_sums_up(self):
+    def test_the_report_sums_up(self) -> None:
         lines = differential.report(
             differential.compare(
                 host(), [(ISAR0, 0x10), (ISAR0, 0x30)], [0, 0]
@@ -95,7 +95,7 @@ class CompareTest(testtools.TestCase):
         )
         self.assertIn('rule refuses, kernel accepts', lines[4])
 
-    def test_what_the_hosts_kernel_was_seen_to_take(self):
+    def test_what_the_hosts_kernel_was_seen_to_take(self) -> None:
         """Linux 6.12 takes EL0 = 0, and its record says so."""
         pfr0 = registers.code_of(0x603000000013C020)
         there = profile.Host(

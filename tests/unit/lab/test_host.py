@@ -39,7 +39,7 @@ class EmulatorTest(testtools.TestCase):
     def option(self, argv, name):
         return argv[argv.index(name) + 1]
 
-    def test_the_machine_has_el2(self):
+    def test_the_machine_has_el2(self) -> None:
         argv = arguments('neoverse-v1,sve=off+gic=2+mte=1')
         self.assertEqual(
             'virt,virtualization=on,gic-version=2,mte=on',
@@ -47,7 +47,7 @@ class EmulatorTest(testtools.TestCase):
         )
         self.assertEqual('neoverse-v1,sve=off', self.option(argv, '-cpu'))
 
-    def test_a_kernel_that_hides_aarch32(self):
+    def test_a_kernel_that_hides_aarch32(self) -> None:
         for text, there in (
             ('neoverse-n1', False),
             ('neoverse-n1+aarch32=0', True),
@@ -55,24 +55,24 @@ class EmulatorTest(testtools.TestCase):
             append = self.option(arguments(text), '-append').split()
             self.assertEqual(there, 'arm64.no32bit_el0' in append)
 
-    def test_two_hosts_have_different_uuids(self):
+    def test_two_hosts_have_different_uuids(self) -> None:
         one, other = (
             self.option(arguments('a64fx'), '-append') for _ in range(2)
         )
         self.assertNotEqual(one, other)
 
-    def test_numa_nodes_share_the_memory(self):
+    def test_numa_nodes_share_the_memory(self) -> None:
         argv = arguments('neoverse-n1+numa=2+ram=2048')
         self.assertEqual('2048', self.option(argv, '-m'))
         self.assertIn('memory-backend-ram,id=m1,size=1024M', argv)
         self.assertIn('node,nodeid=1,memdev=m1,cpus=2,cpus=3', argv)
 
-    def test_cpus_are_dealt_out_to_the_nodes(self):
+    def test_cpus_are_dealt_out_to_the_nodes(self) -> None:
         argv = arguments('neoverse-n1+numa=2+interleave=1')
         self.assertIn('node,nodeid=0,memdev=m0,cpus=0,cpus=2', argv)
         self.assertIn('node,nodeid=1,memdev=m1,cpus=1,cpus=3', argv)
 
-    def test_each_network_card_has_a_tap_and_an_address(self):
+    def test_each_network_card_has_a_tap_and_an_address(self) -> None:
         argv = arguments('neoverse-n1+nics=2')
         self.assertIn('tap,id=net0,ifname=tap7,script=no,downscript=no', argv)
         self.assertIn(
@@ -84,7 +84,7 @@ class EmulatorTest(testtools.TestCase):
 
 
 class DomainTest(testtools.TestCase):
-    def test_features_are_switched(self):
+    def test_features_are_switched(self) -> None:
         tree = xml.etree.ElementTree.fromstring(
             guest.domain_xml('g', {'sve': False, 'pmu': True}, 2)
         )
@@ -97,14 +97,14 @@ class DomainTest(testtools.TestCase):
         )
         self.assertEqual('2', tree.find('features/gic').get('version'))
 
-    def test_a_broken_guest_ends_unless_it_is_to_boot_again(self):
+    def test_a_broken_guest_ends_unless_it_is_to_boot_again(self) -> None:
         for reboots, action in ((False, 'destroy'), (True, 'restart')):
             tree = xml.etree.ElementTree.fromstring(
                 guest.domain_xml('g', {}, reboots=reboots)
             )
             self.assertEqual(action, tree.findtext('on_reboot'))
 
-    def test_a_busy_guest_is_told_so_by_its_command_line(self):
+    def test_a_busy_guest_is_told_so_by_its_command_line(self) -> None:
         for dirty, words in ((0, []), (24, ['dirty=24'])):
             tree = xml.etree.ElementTree.fromstring(
                 guest.domain_xml('g', {}, dirty=dirty)
@@ -116,7 +116,7 @@ class DomainTest(testtools.TestCase):
 
 
 class BuildTest(testtools.TestCase):
-    def test_the_line_that_a_user_can_act_on(self):
+    def test_the_line_that_a_user_can_act_on(self) -> None:
         refused = 'I: running\nE: Failed to fetch x\nE: apt failed\n'
         full = 'tar: a: Cannot mkdir: No space left on device\nE: tar: 512\n'
         for text, line in (
@@ -136,7 +136,7 @@ class ModulesTest(testtools.TestCase):
         'kernel/drivers/virtio-rng.ko.xz:\n'
     )
 
-    def test_what_is_needed_is_loaded_first(self):
+    def test_what_is_needed_is_loaded_first(self) -> None:
         self.assertEqual(
             [
                 'kernel/lib/crc16.ko',
@@ -146,7 +146,7 @@ class ModulesTest(testtools.TestCase):
             rootfs.dependencies(['ext4'], self.DEP),
         )
 
-    def test_dashes_suffixes_and_what_is_built_in(self):
+    def test_dashes_suffixes_and_what_is_built_in(self) -> None:
         self.assertEqual(
             ['kernel/drivers/virtio-rng.ko.xz'],
             rootfs.dependencies(['virtio_rng', 'built_in'], self.DEP),
@@ -163,26 +163,26 @@ class ProcessTest(testtools.TestCase):
         self.addCleanup(child.kill)
         return processes.Process.of(child.pid)
 
-    def test_a_running_process_is_ended(self):
+    def test_a_running_process_is_ended(self) -> None:
         process = self.child()
         self.assertTrue(process.alive())
         process.end()
         self.assertFalse(process.alive())
 
-    def test_the_pid_of_somebody_else_is_left_alone(self):
+    def test_the_pid_of_somebody_else_is_left_alone(self) -> None:
         process = self.child()
         processes.Process(process.pid, process.started - 1).end()
         self.assertTrue(process.alive())
 
-    def test_no_such_process(self):
+    def test_no_such_process(self) -> None:
         self.assertRaises(ProcessLookupError, processes.Process.of, 1 << 30)
 
-    def test_of_this_one(self):
+    def test_of_this_one(self) -> None:
         self.assertTrue(processes.Process.of(os.getpid()).alive())
 
 
 class SweepTest(testtools.TestCase):
-    def test_a_lab_of_another_version_is_ended_too(self):
+    def test_a_lab_of_another_version_is_ended_too(self) -> None:
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.useFixture(
             fixtures.EnvironmentVariable('NOVA_ARM_LAB_DIR', str(folder))

@@ -59,7 +59,7 @@ class SaidTest(testtools.TestCase):
             ipa_bits=48,
         )
 
-    def test_both_accept(self):
+    def test_both_accept(self) -> None:
         said = oracle.said(self.guest(5), self.host(5), answer())
         self.assertEqual(
             ('compatible', 'accepts', 'compatible', ''),
@@ -67,7 +67,7 @@ class SaidTest(testtools.TestCase):
         )
         self.assertEqual('passes', said.scheduler)
 
-    def test_both_refuse(self):
+    def test_both_refuse(self) -> None:
         said = oracle.said(
             self.guest(4), self.host(5), answer(refused=[[MIDR, 'EINVAL']])
         )
@@ -78,7 +78,7 @@ class SaidTest(testtools.TestCase):
         self.assertIn('MIDR_EL1', said.why)
         self.assertEqual('drops', said.scheduler)
 
-    def test_a_disagreement_names_the_register(self):
+    def test_a_disagreement_names_the_register(self) -> None:
         said = oracle.said(
             self.guest(5), self.host(5), answer(refused=[[MIDR, 'EINVAL']])
         )
@@ -88,18 +88,18 @@ class SaidTest(testtools.TestCase):
         )
         self.assertIn('MIDR_EL1: rule accepted, trial EINVAL', said.why)
 
-    def test_a_trial_that_was_not_made(self):
+    def test_a_trial_that_was_not_made(self) -> None:
         said = oracle.said(
             self.guest(5), self.host(5), answer(ran=False, why_not='no list')
         )
         self.assertEqual(('not run', 'no list'), (said.trial, said.why))
 
-    def test_the_guests_midr(self):
+    def test_the_guests_midr(self) -> None:
         self.assertEqual(0x411FD402, oracle.midr(self.guest(0x411FD402)))
 
 
 class LibvirtTest(testtools.TestCase):
-    def test_words(self):
+    def test_words(self) -> None:
         for output, failure, words in (
             (
                 'CPU described in /tmp/x is identical to host CPU\n',
@@ -131,7 +131,7 @@ class LibvirtTest(testtools.TestCase):
         ):
             self.assertEqual(words, oracle.libvirt_words(output, failure))
 
-    def test_the_hosts_cpu(self):
+    def test_the_hosts_cpu(self) -> None:
         self.assertEqual(
             '<cpu><arch>aarch64</arch></cpu>',
             oracle.cpu_xml(

@@ -38,7 +38,7 @@ def host_of(label):
 
 
 class NamesTest(testtools.TestCase):
-    def test_every_register_that_has_a_name(self):
+    def test_every_register_that_has_a_name(self) -> None:
         hosts = [
             record.load_host(path.read_text().strip())
             for path in PROFILES.glob('*.json')
@@ -58,7 +58,7 @@ class NamesTest(testtools.TestCase):
 
 
 class ReplayTest(testtools.TestCase):
-    def test_every_verdict_means_what_happened(self):
+    def test_every_verdict_means_what_happened(self) -> None:
         rows = [
             row for row in table.read(TABLE) if row.outcome != table.NOT_TRIED
         ]
@@ -86,7 +86,7 @@ class ReplayTest(testtools.TestCase):
                 expected, verdict, f'{row.source} -> {row.destination}'
             )
 
-    def test_every_row_agrees(self):
+    def test_every_row_agrees(self) -> None:
         for row in table.read(TABLE):
             self.assertEqual(
                 'yes', row.agreement, f'{row.source} -> {row.destination}'

@@ -28,7 +28,7 @@ class Guest:
 
     name = 'g'
 
-    def __init__(self, *looks, failure=''):
+    def __init__(self, *looks, failure='') -> None:
         self.looks = list(looks)
         self.failure = failure
         self.seen_all = threading.Event()
@@ -49,7 +49,7 @@ class Guest:
 
 
 class WatchTest(testtools.TestCase):
-    def test_what_was_seen_on_the_source(self):
+    def test_what_was_seen_on_the_source(self) -> None:
         guest = Guest(
             'Memory processed:   0.000 B\n',
             'ESTAB 0 0 10.77.0.1:4 10.77.0.2:49152\n'
@@ -60,11 +60,11 @@ class WatchTest(testtools.TestCase):
         self.assertEqual(scenarios.Move('', True, 30), move)
         self.assertEqual(('--bandwidth', '8'), guest.options)
 
-    def test_nothing_was_seen(self):
+    def test_nothing_was_seen(self) -> None:
         move = scenarios.watch(Guest('', failure='why'), mock.Mock())
         self.assertEqual(scenarios.Move('why', False, 0), move)
 
-    def test_midway_is_once_and_not_before_memory_is_sent(self):
+    def test_midway_is_once_and_not_before_memory_is_sent(self) -> None:
         midway = mock.Mock()
         guest = Guest('Memory processed:   0.000 B\n', '')
         scenarios.watch(guest, mock.Mock(), midway=midway)
@@ -75,20 +75,20 @@ class WatchTest(testtools.TestCase):
 
 
 class ContextTest(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.guest = guests.Guest('g', mock.Mock())
         self.client = self.enterContext(
             mock.patch.object(guests, 'client', autospec=True)
         )
 
-    def test_it_ends_whatever_happens(self):
+    def test_it_ends_whatever_happens(self) -> None:
         with testtools.ExpectedException(errors.LabError, 'too slow'):
             with self.guest:
                 raise errors.LabError('too slow')
         self.client.assert_called_once_with(self.guest.host, 'destroy', 'g')
 
-    def test_a_host_that_is_gone(self):
+    def test_a_host_that_is_gone(self) -> None:
         self.guest.host.channel.sh.side_effect = errors.LabError('gone')
         with testtools.ExpectedException(errors.LabError, 'too slow'):
             with self.guest:
@@ -105,7 +105,7 @@ class PerformTest(testtools.TestCase):
             lines = scenarios.perform(plays, mock.Mock(), mock.Mock())
         return lines, printed.getvalue()
 
-    def test_each_has_a_line_with_its_failures(self):
+    def test_each_has_a_line_with_its_failures(self) -> None:
         def good(one, other):
             """Goes well."""
             yield scenarios.Seen(True, 'moved')

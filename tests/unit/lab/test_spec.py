@@ -17,11 +17,11 @@ from tests.lab import spec
 
 
 class SpecTest(testtools.TestCase):
-    def test_a_cpu_alone_gets_the_default_generation(self):
+    def test_a_cpu_alone_gets_the_default_generation(self) -> None:
         one = spec.parse('neoverse-n1')
         self.assertEqual(('neoverse-n1', 'trixie'), (one.cpu, one.generation))
 
-    def test_every_part(self):
+    def test_every_part(self) -> None:
         one = spec.parse(
             'neoverse-v1,sve256=off@forky+gic=2+hugepages=64/guest:sve=off'
         )
@@ -31,7 +31,7 @@ class SpecTest(testtools.TestCase):
         self.assertEqual({'sve': False}, one.feature_states)
         self.assertEqual((), one.host.guest)
 
-    def test_text_and_back(self):
+    def test_text_and_back(self) -> None:
         for text in (
             'neoverse-n1',
             'max,pauth-impdef=on@forky+mte=1',
@@ -40,10 +40,10 @@ class SpecTest(testtools.TestCase):
         ):
             self.assertEqual(text, str(spec.parse(text)))
 
-    def test_numa_nodes_get_two_cpus_each(self):
+    def test_numa_nodes_get_two_cpus_each(self) -> None:
         self.assertEqual(8, spec.parse('neoverse-n1+numa=4').cpus)
 
-    def test_what_is_wrong_is_said_in_one_line(self):
+    def test_what_is_wrong_is_said_in_one_line(self) -> None:
         for text, words in (
             ('', "'' is not a CPU string"),
             ('-cpu', "'-cpu' is not a CPU string"),

@@ -32,7 +32,7 @@ def row(outcome=table.HEALTHY, static='compatible', **changes):
 
 
 class AgreementTest(testtools.TestCase):
-    def test_a_verdict_agrees_with_what_it_means(self):
+    def test_a_verdict_agrees_with_what_it_means(self) -> None:
         for outcome, static, agreement in (
             (table.HEALTHY, 'compatible', 'yes'),
             (table.HEALTHY, 'incompatible', 'no'),
@@ -44,16 +44,16 @@ class AgreementTest(testtools.TestCase):
         ):
             self.assertEqual(agreement, row(outcome, static).agreement)
 
-    def test_not_knowing_is_no_agreement(self):
+    def test_not_knowing_is_no_agreement(self) -> None:
         self.assertEqual('no', row(static='unknown').agreement)
         self.assertEqual('no', row(verdict='unknown').agreement)
 
-    def test_the_trial_settles_what_the_rule_can_not(self):
+    def test_the_trial_settles_what_the_rule_can_not(self) -> None:
         self.assertEqual(
             'yes', row(static='unknown', verdict='compatible').agreement
         )
 
-    def test_the_scheduler_must_not_drop_where_a_guest_moves(self):
+    def test_the_scheduler_must_not_drop_where_a_guest_moves(self) -> None:
         for outcome, verdict, scheduler, agreement in (
             (table.HEALTHY, 'compatible', table.DROPS, 'no'),
             (table.REFUSED, 'incompatible', table.DROPS, 'yes'),
@@ -63,29 +63,29 @@ class AgreementTest(testtools.TestCase):
                 agreement, row(outcome, verdict, scheduler=scheduler).agreement
             )
 
-    def test_rule_and_trial_must_both_agree(self):
+    def test_rule_and_trial_must_both_agree(self) -> None:
         self.assertEqual('no', row(verdict='incompatible').agreement)
 
 
 class FormTest(testtools.TestCase):
-    def test_tsv_and_back(self):
+    def test_tsv_and_back(self) -> None:
         rows = [row(), row(table.REFUSED, 'incompatible', why='a "c" \\d')]
         self.assertEqual(rows, table.from_tsv(table.to_tsv(rows)))
 
-    def test_each_row_is_one_line(self):
+    def test_each_row_is_one_line(self) -> None:
         text = table.to_tsv([row(detail='one\ntwo')])
         self.assertEqual(2, len(text.splitlines()))
 
-    def test_a_damaged_line_is_passed_over(self):
+    def test_a_damaged_line_is_passed_over(self) -> None:
         text = table.to_tsv([row()]) + 'neoverse-n1\n'
         self.assertEqual([row()], table.from_tsv(text))
 
-    def test_new_rows_take_the_place_of_old_ones(self):
+    def test_new_rows_take_the_place_of_old_ones(self) -> None:
         old = [row(), row(source='a64fx')]
         new = row(table.BROKEN)
         self.assertEqual([new, old[1]], table.merged(old, [new]))
 
-    def test_counts(self):
+    def test_counts(self) -> None:
         rows = [
             row(),
             row(table.REFUSED, 'compatible', midr='equal'),
@@ -105,12 +105,12 @@ class FormTest(testtools.TestCase):
             table.counts(rows),
         )
 
-    def test_text_has_a_line_for_each_row(self):
+    def test_text_has_a_line_for_each_row(self) -> None:
         text = table.to_text([row(), row(table.BROKEN)])
         self.assertEqual(3, len(text.splitlines()))
         self.assertIn('moved, broken', text.splitlines()[2])
 
-    def test_a_page_of_the_documentation(self):
+    def test_a_page_of_the_documentation(self) -> None:
         text = table.to_rst(
             [
                 row(detail='a*b'),

@@ -22,18 +22,18 @@ from nova_arm_migrate.nova import conf
 
 
 class TestOptions(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.conf = cfg.ConfigOpts()
         conf.register_opts(self.conf)
         self.conf([], default_config_files=[])
 
-    def override(self, name, value):
+    def override(self, name, value) -> None:
         # oslo.config keeps overrides with the group, not with the conf.
         self.addCleanup(self.conf.clear_override, name, group='arm_migrate')
         self.conf.set_override(name, value, group='arm_migrate')
 
-    def test_defaults_are_the_safe_side(self):
+    def test_defaults_are_the_safe_side(self) -> None:
         settings = conf.settings(self.conf)
         self.assertEqual(conf.Settings(), settings)
         self.assertIs(conf.Enforcement.ENFORCE, settings.enforcement)
@@ -41,7 +41,7 @@ class TestOptions(unittest.TestCase):
         self.assertTrue(settings.trial)
         self.assertEqual(Options(hazards_block=True), settings.options)
 
-    def test_every_option_arrives(self):
+    def test_every_option_arrives(self) -> None:
         self.override('enforcement', 'warn')
         self.override('unknown', 'allow')
         self.override('trial', False)
@@ -62,7 +62,7 @@ class TestOptions(unittest.TestCase):
             conf.settings(self.conf),
         )
 
-    def test_values_that_are_not_allowed(self):
+    def test_values_that_are_not_allowed(self) -> None:
         for name, value in (
             ('enforcement', 'maybe'),
             ('unknown', 'warn'),
@@ -73,15 +73,15 @@ class TestOptions(unittest.TestCase):
             with self.subTest(name, value=value):
                 self.assertRaises(ValueError, self.override, name, value)
 
-    def test_a_misspelt_override_is_named(self):
+    def test_a_misspelt_override_is_named(self) -> None:
         with self.assertRaisesRegex(ValueError, 'CTR_EL0 has no field'):
             conf.FieldName()('CTR_EL0.DIX')
 
-    def test_registering_twice_is_harmless(self):
+    def test_registering_twice_is_harmless(self) -> None:
         conf.register_opts(self.conf)
         self.assertEqual(conf.Settings(), conf.settings(self.conf))
 
-    def test_each_option_has_help_and_can_change_on_sighup(self):
+    def test_each_option_has_help_and_can_change_on_sighup(self) -> None:
         ((group, options),) = conf.list_opts()
         self.assertEqual('arm_migrate', group.name)
         for option in options:
@@ -90,7 +90,7 @@ class TestOptions(unittest.TestCase):
                 self.assertGreater(len(option.help), 80)
                 self.assertIsNotNone(option.default)
 
-    def test_the_type_of_a_name(self):
+    def test_the_type_of_a_name(self) -> None:
         self.assertEqual(conf.FieldName(), conf.FieldName())
         self.assertEqual('FieldName', repr(conf.FieldName()))
         self.assertNotEqual(conf.FieldName(), 'FieldName')
@@ -99,7 +99,7 @@ class TestOptions(unittest.TestCase):
 class TestWhileRunning(unittest.TestCase):
     """A file that is read again on SIGHUP, with a typo in it."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         file = tempfile.NamedTemporaryFile('w', suffix='.conf')
         self.file = self.enterContext(file)
@@ -108,17 +108,17 @@ class TestWhileRunning(unittest.TestCase):
         self.write('unknown = allow')
         self.conf([], default_config_files=[self.file.name])
 
-    def write(self, *lines):
+    def write(self, *lines) -> None:
         self.file.seek(0)
         self.file.truncate()
         self.file.write('\n'.join(['[arm_migrate]', *lines, '']))
         self.file.flush()
 
-    def sighup(self, *lines):
+    def sighup(self, *lines) -> None:
         self.write(*lines)
         self.conf.mutate_config_files()
 
-    def test_the_last_good_settings_stay(self):
+    def test_the_last_good_settings_stay(self) -> None:
         good = conf.current(self.conf)
         self.assertFalse(good.refuse_unknown)
         with self.assertLogs('nova_arm_migrate', 'ERROR') as logs:
@@ -134,7 +134,7 @@ class TestWhileRunning(unittest.TestCase):
             self.assertTrue(conf.current(self.conf).refuse_unknown)
         self.assertEqual(1, len(logs.output))
 
-    def test_each_change_is_looked_at(self):
+    def test_each_change_is_looked_at(self) -> None:
         conf.start(self.conf)
         self.sighup('unknown = refuse', 'trial = false')
         with self.assertLogs('nova_arm_migrate', 'ERROR'):
@@ -143,13 +143,13 @@ class TestWhileRunning(unittest.TestCase):
         self.assertTrue(now.refuse_unknown)
         self.assertFalse(now.trial)
 
-    def test_nothing_good_is_known(self):
+    def test_nothing_good_is_known(self) -> None:
         self.sighup('overrides = CTR_EL0.DIX')
         self.assertRaises(cfg.ConfigFileValueError, conf.current, self.conf)
 
 
 class TestConfigurationFile(unittest.TestCase):
-    def test_a_misspelt_override_is_an_error_in_the_file(self):
+    def test_a_misspelt_override_is_an_error_in_the_file(self) -> None:
         with tempfile.NamedTemporaryFile('w', suffix='.conf') as nova_conf:
             nova_conf.write('[arm_migrate]\noverrides = CTR_EL0.DIX\n')
             nova_conf.flush()

@@ -57,7 +57,7 @@ class DriverTestCase(logs.TestCase):
     arch = 'aarch64'
     virt_type = 'kvm'
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.option('virt_type', self.virt_type, 'libvirt')
         self.settings = conf.Settings()
@@ -75,7 +75,7 @@ class DriverTestCase(logs.TestCase):
         )
         self.patch(PARENT, '_check_emulation_arch', return_value=self.arch)
 
-    def option(self, name, value, group):
+    def option(self, name, value, group) -> None:
         CONF.set_override(name, value, group)
         self.addCleanup(CONF.clear_override, name, group)
 
@@ -102,7 +102,7 @@ class DriverTestCase(logs.TestCase):
 
 
 class TestVectorLengths(DriverTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.cpu = vconfig.LibvirtConfigGuestCPU()
         self.cpu.mode = 'host-passthrough'
@@ -115,39 +115,39 @@ class TestVectorLengths(DriverTestCase):
         cpu = self.driver._get_guest_cpu_config(None, None, None, None)
         return {one.name: one.policy for one in cpu.features}
 
-    def test_those_beyond_the_longest_are_off(self):
+    def test_those_beyond_the_longest_are_off(self) -> None:
         self.assertEqual(
             {f'sve{bits}': 'disable' for bits in range(384, 2049, 128)},
             self.features(),
         )
 
-    def test_what_the_operator_says_stays(self):
+    def test_what_the_operator_says_stays(self) -> None:
         self.cpu.add_feature(
             vconfig.LibvirtConfigGuestCPUFeature('sve384', policy='require')
         )
         self.assertEqual('require', self.features()['sve384'])
 
-    def test_a_guest_without_sve_is_left_alone(self):
+    def test_a_guest_without_sve_is_left_alone(self) -> None:
         self.cpu.add_feature(
             vconfig.LibvirtConfigGuestCPUFeature('sve', policy='disable')
         )
         self.assertEqual({'sve': 'disable'}, self.features())
 
-    def test_a_model_of_its_own_is_left_alone(self):
+    def test_a_model_of_its_own_is_left_alone(self) -> None:
         self.cpu.mode = 'custom'
         self.assertEqual({}, self.features())
 
-    def test_it_can_be_switched_off(self):
+    def test_it_can_be_switched_off(self) -> None:
         self.settings = conf.Settings(pin_sve_lengths=False)
         self.assertEqual({}, self.features())
 
-    def test_a_host_that_is_not_known(self):
+    def test_a_host_that_is_not_known(self) -> None:
         self.driver.probe_factory = mock.Mock(side_effect=ProbeError('no'))
         self.assertEqual({}, self.features())
 
 
 class TestReport(DriverTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.patch(
             PARENT,
@@ -170,12 +170,12 @@ class TestReport(DriverTestCase):
         self.driver.update_provider_tree(self.tree, 'node')
         return self.tree.data('node').traits
 
-    def test_cpu_info(self):
+    def test_cpu_info(self) -> None:
         resources = self.driver.get_available_resource('node')
         self.assertEqual(8, resources['vcpus'])
         self.assertEqual(s.host(), cpu_info.take_host(resources['cpu_info']))
 
-    def test_a_probe_that_fails_is_no_matter(self):
+    def test_a_probe_that_fails_is_no_matter(self) -> None:
         self.driver.probe_factory = mock.Mock(side_effect=ProbeError('no'))
         self.assertEqual(
             {'cpu_info': CPU_INFO, 'vcpus': 8},
@@ -184,7 +184,7 @@ class TestReport(DriverTestCase):
         self.tree.add_traits('node', 'HW_CPU_AARCH64_SVE', 'CUSTOM_FAST')
         self.assertEqual({'CUSTOM_FAST'}, self.update())
 
-    def test_traits(self):
+    def test_traits(self) -> None:
         self.tree.add_traits(
             'node',
             'CUSTOM_ARM64_SVE_512',
@@ -201,18 +201,18 @@ class TestReport(DriverTestCase):
         self.assertNotIn('HW_CPU_AARCH64_ASIMDRDM', traits)
         self.assertEqual(traits, self.update())
 
-    def test_x86_traits_are_taken_back(self):
+    def test_x86_traits_are_taken_back(self) -> None:
         self.assertEqual(
             {'HW_CPU_X86_AESNI': False, 'HW_CPU_X86_SHA': False},
             self.driver._get_cpu_feature_traits(),
         )
 
-    def test_the_real_probe_is_the_default(self):
+    def test_the_real_probe_is_the_default(self) -> None:
         del self.driver.probe_factory
         self.assertIsInstance(self.driver.probe_factory('host'), LocalHost)
         self.assertEqual(('10.0.2', '11.3.0'), self.driver._versions())
 
-    def test_the_start_of_the_service_reads_the_options(self):
+    def test_the_start_of_the_service_reads_the_options(self) -> None:
         parent = self.patch(PARENT, 'init_host')
         self.driver.virtapi = None
         self.driver.init_host('host-b')
@@ -221,7 +221,7 @@ class TestReport(DriverTestCase):
 
 
 class TestRecord(DriverTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.guest = mock.Mock(get_xml_desc=lambda: LIVE_XML)
         self.patch(PARENT, '_create_guest', side_effect=lambda *a: self.guest)
@@ -231,7 +231,7 @@ class TestRecord(DriverTestCase):
             s.host(), disabled=frozenset({'pmu'}), gic=3, memory=1 << 29
         )
 
-    def saved_state(self, there):
+    def saved_state(self, there) -> None:
         found = mock.Mock()
         found._domain.hasManagedSaveImage.return_value = there
         self.driver._host.get_guest.side_effect = (
@@ -247,28 +247,28 @@ class TestRecord(DriverTestCase):
         )
         return guest_record.take(instance.vcpu_model)
 
-    def test_written_at_a_start(self):
+    def test_written_at_a_start(self) -> None:
         for there in (None, 0):
             self.saved_state(there)
             self.assertEqual(self.started, self.create(self.instance()))
         self.assertEqual(2, self.save.call_count)
 
-    def test_written_for_a_start_that_waits_for_its_network(self):
+    def test_written_for_a_start_that_waits_for_its_network(self) -> None:
         self.assertEqual(
             self.started,
             self.create(self.instance(), power_on=False, pause=True),
         )
 
-    def test_left_alone_when_saved_state_is_restored(self):
+    def test_left_alone_when_saved_state_is_restored(self) -> None:
         self.saved_state(1)
         before = guest_started_on(s.host())
         self.assertEqual(before, self.create(self.instance(before)))
         self.save.assert_not_called()
 
-    def test_left_alone_when_nothing_starts(self):
+    def test_left_alone_when_nothing_starts(self) -> None:
         self.assertIsNone(self.create(self.instance(), power_on=False))
 
-    def test_the_old_one_goes_if_there_is_no_new_one(self):
+    def test_the_old_one_goes_if_there_is_no_new_one(self) -> None:
         old = guest_started_on(s.host())
         for failure in (ProbeError('no'), RuntimeError('what?')):
             with mock.patch.object(
@@ -281,11 +281,11 @@ class TestRecord(DriverTestCase):
         self.guest.get_xml_desc = lambda: 'not XML'
         self.assertIsNone(self.create(self.instance(old)))
 
-    def test_emulated_guests_have_none(self):
+    def test_emulated_guests_have_none(self) -> None:
         self.guest.get_xml_desc = lambda: XML.replace('kvm', 'qemu')
         self.assertIsNone(self.create(self.instance()))
 
-    def test_a_soft_reboot_is_a_start(self):
+    def test_a_soft_reboot_is_a_start(self) -> None:
         self.driver._host.get_guest.side_effect = [self.guest]
         instance = self.instance()
         with mock.patch.object(
@@ -298,7 +298,7 @@ class TestRecord(DriverTestCase):
             self.assertFalse(self.driver._soft_reboot(instance))
         self.assertEqual(1, self.save.call_count)
 
-    def test_libvirt_gets_none_of_it(self):
+    def test_libvirt_gets_none_of_it(self) -> None:
         parent = self.patch(PARENT, '_vcpu_model_to_cpu_config')
         model = self.instance(self.started).vcpu_model
         self.driver._vcpu_model_to_cpu_config(model)
@@ -313,7 +313,7 @@ class TestRecord(DriverTestCase):
 
 
 class TestCheck(DriverTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.save = self.patch(guest_record, 'save')
         self.data = objects.LibvirtLiveMigrateData()
@@ -336,7 +336,7 @@ class TestCheck(DriverTestCase):
             False,
         )
 
-    def refused(self, words, instance=None, cpu_info=None):
+    def refused(self, words, instance=None, cpu_info=None) -> None:
         with self.assertRaises(exception.MigrationPreCheckError) as caught:
             self.check(instance or self.instance(self.guest), cpu_info)
         self.assertTrue(
@@ -347,7 +347,7 @@ class TestCheck(DriverTestCase):
         )
         self.parent.assert_not_called()
 
-    def test_accepted(self):
+    def test_accepted(self) -> None:
         instance = self.instance(self.guest)
         self.assertIs(self.data, self.check(instance))
         self.assertTrue(handshake.is_marked(self.data))
@@ -362,11 +362,11 @@ class TestCheck(DriverTestCase):
         )
         self.save.assert_not_called()
 
-    def test_refused_before_the_parent_does_anything(self):
+    def test_refused_before_the_parent_does_anything(self) -> None:
         self.probe = RecordedHost(s.host(cntfrq=1))
         self.refused('CNTFRQ_EL0: guest 1000000000, ')
 
-    def test_what_was_inferred_is_kept(self):
+    def test_what_was_inferred_is_kept(self) -> None:
         instance = self.instance()
         self.check(instance)
         kept = guest_record.take(instance.vcpu_model)
@@ -374,7 +374,7 @@ class TestCheck(DriverTestCase):
         self.assertEqual({'sve'}, kept.disabled)
         self.save.assert_called_once_with(instance)
 
-    def test_longer_vectors_on_the_way(self):
+    def test_longer_vectors_on_the_way(self) -> None:
         old, new = (
             s.host(sve_lengths=lengths) for lengths in ((128,), (128, 256))
         )
@@ -385,7 +385,7 @@ class TestCheck(DriverTestCase):
             cpu_info.put_host(CPU_INFO, new),
         )
 
-    def test_unknown(self):
+    def test_unknown(self) -> None:
         self.refused('unknown: SOURCE', cpu_info=CPU_INFO)
         self.refused('unknown: GUEST', self.damaged())
         self.driver.probe_factory = mock.Mock(side_effect=ProbeError('no'))
@@ -399,7 +399,7 @@ class TestCheck(DriverTestCase):
         instance.vcpu_model.features[0].name = 'arm_migrate:{'
         return instance
 
-    def test_a_disagreement_and_an_override_are_logged(self):
+    def test_a_disagreement_and_an_override_are_logged(self) -> None:
         self.settings = conf.Settings(
             options=Options(overrides=frozenset({'CNTFRQ_EL0'}))
         )
@@ -412,7 +412,7 @@ class TestCheck(DriverTestCase):
         self.assertIn('overrides', text)
         self.assertEqual('CNTFRQ_EL0', values['name'])
 
-    def test_pmu_by_flavor(self):
+    def test_pmu_by_flavor(self) -> None:
         instance = self.instance()
         instance.flavor.extra_specs = {'hw:pmu': 'false'}
         self.check(instance)
@@ -420,7 +420,7 @@ class TestCheck(DriverTestCase):
             {'pmu', 'sve'}, guest_record.take(instance.vcpu_model).disabled
         )
 
-    def test_the_parents_comparison_is_left_out(self):
+    def test_the_parents_comparison_is_left_out(self) -> None:
         self.driver._compare_cpu(None, CPU_INFO, self.instance())
         self.compare.assert_not_called()
         self.driver._compare_cpu(mock.sentinel.cpu, CPU_INFO, None)
@@ -428,14 +428,14 @@ class TestCheck(DriverTestCase):
             self.driver, mock.sentinel.cpu, CPU_INFO, None
         )
 
-    def test_off(self):
+    def test_off(self) -> None:
         self.settings = conf.Settings(enforcement=conf.Enforcement.OFF)
         self.check(self.damaged(), 'rubbish')
         self.assertTrue(handshake.is_marked(self.data))
         self.driver._compare_cpu(None, CPU_INFO, self.instance())
         self.compare.assert_called_once()
 
-    def test_source(self):
+    def test_source(self) -> None:
         parent = self.patch(
             PARENT,
             'check_can_live_migrate_source',
@@ -464,7 +464,7 @@ class TestElsewhere(DriverTestCase):
 
     arch = 'x86_64'
 
-    def test_nothing_is_ours(self):
+    def test_nothing_is_ours(self) -> None:
         self.driver._arm = None  # whatever used it would fail
         image = types.SimpleNamespace()
         instance = mock.Mock(image_meta=image)

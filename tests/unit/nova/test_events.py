@@ -23,7 +23,7 @@ objects.register_all()
 
 
 class TestEvents(logs.TestCase):
-    def test_an_event_that_can_not_be_written(self):
+    def test_an_event_that_can_not_be_written(self) -> None:
         with (
             mock.patch.object(
                 events.objects.InstanceActionEvent,

@@ -58,7 +58,7 @@ def numbers(**kwargs):
 class LayoutDriverCase(logs.TestCase):
     arch = 'aarch64'
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         CONF.set_override('virt_type', 'kvm', 'libvirt')
         self.addCleanup(CONF.clear_override, 'virt_type', 'libvirt')
@@ -163,14 +163,14 @@ class TestDestination(LayoutDriverCase):
             CONTEXT, self.instance, self.data, claim
         )
 
-    def test_it_asks(self):
+    def test_it_asks(self) -> None:
         self.parent('check_can_live_migrate_destination', self.data)
         self.driver.check_can_live_migrate_destination(
             CONTEXT, self.instance, {}, {}
         )
         self.assertIsNotNone(channel.take(self.data, channel.ASK))
 
-    def test_the_layout_of_the_claim(self):
+    def test_the_layout_of_the_claim(self) -> None:
         self.assertEqual(
             self.layout,
             numa_migration.claimed_layout(
@@ -178,7 +178,7 @@ class TestDestination(LayoutDriverCase):
             ),
         )
 
-    def test_a_guest_that_fits(self):
+    def test_a_guest_that_fits(self) -> None:
         claim, post = self.claim()
         channel.put(self.data, channel.DOMAIN, channel.pack(self.xml))
         self.assertIs(self.data, post())
@@ -188,13 +188,13 @@ class TestDestination(LayoutDriverCase):
         self.assertIn('<vcpupin vcpu="1" cpuset="9"/>', tried)
         self.assertIsNone(channel.take(self.data, channel.DOMAIN))
 
-    def test_a_source_that_has_sent_nothing(self):
+    def test_a_source_that_has_sent_nothing(self) -> None:
         _claim, post = self.claim()
         with self.assertLogs('nova_arm_migrate', 'INFO'):
             post()
         self.connection.domainXMLToNative.assert_not_called()
 
-    def test_a_guest_that_does_not_fit(self):
+    def test_a_guest_that_does_not_fit(self) -> None:
         claim, post = self.claim()
         channel.put(self.data, channel.DOMAIN, channel.pack(self.xml))
         self.driver._host.get_online_cpus.return_value = {9}
@@ -209,7 +209,7 @@ class TestDestination(LayoutDriverCase):
             post()
         claim.abort.assert_called_once_with()
 
-    def test_the_layout_is_sent(self):
+    def test_the_layout_is_sent(self) -> None:
         self.parent('pre_live_migration', self.data)
         cells = self.topology.cells
         arguments = (CONTEXT, self.instance, None, None, None, self.data)
@@ -235,7 +235,7 @@ class TestDestination(LayoutDriverCase):
             )
         return '\n'.join(logs.output)
 
-    def test_where_it_has_landed(self):
+    def test_where_it_has_landed(self) -> None:
         self.assertIn(
             'memory of cell 0: node 4 wanted, 1 found', self.landed()
         )
@@ -246,11 +246,11 @@ class TestDestination(LayoutDriverCase):
         domain = self.driver._host.get_guest.return_value._domain
         domain.pinVcpuFlags.assert_any_call(0, (False,) * 8 + (True,), 0)
 
-    def test_nothing_harms_a_guest_that_has_landed(self):
+    def test_nothing_harms_a_guest_that_has_landed(self) -> None:
         self.driver._host.get_guest.side_effect = RuntimeError
         self.assertIn('Cannot compare the NUMA layout', self.landed())
 
-    def test_a_rollback(self):
+    def test_a_rollback(self) -> None:
         undo = self.parent('rollback_live_migration_at_destination')
         self.parent('pre_live_migration', self.data)
         self.instance.migration_context = None
@@ -280,7 +280,7 @@ class TestNative(LayoutDriverCase):
         connection.domainXMLToNative.side_effect = effects
         return dry_run.native_fault(connection, parse.parse_domain(self.xml))
 
-    def test_outcomes(self):
+    def test_outcomes(self) -> None:
         self.assertIsNone(self.fault(None))
         with self.assertLogs('nova_arm_migrate', 'INFO') as logs:
             self.assertIsNone(self.fault(LibvirtError('no disk'), None))
@@ -295,7 +295,7 @@ class TestNative(LayoutDriverCase):
 
 
 class TestSource(LayoutDriverCase):
-    def test_it_answers(self):
+    def test_it_answers(self) -> None:
         self.parent('check_can_live_migrate_source', self.data)
         with self.assertLogs('nova_arm_migrate', 'INFO'):
             self.driver.check_can_live_migrate_source(
@@ -314,7 +314,7 @@ class TestSource(LayoutDriverCase):
 class TestOtherHosts(LayoutDriverCase):
     arch = 'x86_64'
 
-    def test_each_is_the_parents_at_once(self):
+    def test_each_is_the_parents_at_once(self) -> None:
         for name, arguments in (
             ('check_can_live_migrate_destination', 4),
             ('check_can_live_migrate_source', 3),

@@ -20,30 +20,30 @@ from tests import logs
 
 
 class TestRelease(logs.TestCase):
-    def nova(self, number):
+    def nova(self, number) -> None:
         patch = mock.patch.object(
             release.version, 'version_string', lambda: number
         )
         self.addCleanup(patch.stop)
         patch.start()
 
-    def test_the_one_that_the_tests_run_with(self):
+    def test_the_one_that_the_tests_run_with(self) -> None:
         self.assertEqual('', release.complaint())
         release.check()
 
-    def test_a_newer_one_works_with_a_warning(self):
+    def test_a_newer_one_works_with_a_warning(self) -> None:
         self.nova('99.0.0')
         with self.assertLogs('nova_arm_migrate', 'WARNING') as seen:
             release.check()
         (line,) = seen.output
         self.assertIn('Nova 99', line)
 
-    def test_one_without_a_number(self):
+    def test_one_without_a_number(self) -> None:
         self.nova('unknown')
         self.assertIsNone(release.installed())
         self.assertIn('unknown', release.complaint())
 
-    def test_one_that_has_moved_is_refused(self):
+    def test_one_that_has_moved_is_refused(self) -> None:
         with (
             mock.patch.dict(
                 signatures.CALLED, {'nova.utils:gone': ('(one)',)}
@@ -67,17 +67,17 @@ class TestRelease(logs.TestCase):
             wrapped = release.off_thread(target)
         return wrapped is target, wrapped is proxy.return_value
 
-    def test_before_33(self):
+    def test_before_33(self) -> None:
         # An object on native threads is itself; eventlet calls it in a real
         # thread.
         self.assertEqual((True, False), self.off_thread(False))
         self.assertEqual((False, True), self.off_thread(True))
 
-    def test_since_33_nova_knows_how(self):
+    def test_since_33_nova_knows_how(self) -> None:
         nova = mock.Mock()
         with mock.patch.object(release, 'utils', nova):
             wrapped = release.off_thread('target')
         self.assertIs(nova.tpool_wrap.return_value, wrapped)
 
-    def test_no_iothreads_before_33(self):
+    def test_no_iothreads_before_33(self) -> None:
         self.assertEqual((), tuple(release.iothread_pins(object())))

@@ -46,10 +46,10 @@ OVERRIDDEN = {
 
 
 class TestSignatures(unittest.TestCase):
-    def test_nothing_has_moved(self):
+    def test_nothing_has_moved(self) -> None:
         self.assertEqual([], list(signatures.moved()))
 
-    def test_what_has_moved_is_named(self):
+    def test_what_has_moved_is_named(self) -> None:
         with mock.patch.dict(
             signatures.CALLED,
             {
@@ -68,20 +68,20 @@ class TestSignatures(unittest.TestCase):
                 list(signatures.moved()),
             )
 
-    def test_a_method_with_something_around_it_has_not_moved(self):
+    def test_a_method_with_something_around_it_has_not_moved(self) -> None:
         with mock.patch.object(
             PARENT, 'init_host', lambda *args, **kwargs: None
         ):
             self.assertEqual([], list(signatures.moved()))
 
-    def test_our_overrides_take_what_the_parent_takes(self):
+    def test_our_overrides_take_what_the_parent_takes(self) -> None:
         for name, known in OVERRIDDEN.items():
             with self.subTest(name):
                 self.assertEqual(
                     known[-1], signatures.signature(getattr(OURS, name))
                 )
 
-    def test_nothing_is_overridden_unawares(self):
+    def test_nothing_is_overridden_unawares(self) -> None:
         self.assertEqual(
             set(OVERRIDDEN),
             {
@@ -92,7 +92,7 @@ class TestSignatures(unittest.TestCase):
             },
         )
 
-    def test_nothing_is_called_unawares(self):
+    def test_nothing_is_called_unawares(self) -> None:
         called = set()
         for ours in CLASSES:
             tree = ast.parse(inspect.getsource(ours))
@@ -107,7 +107,7 @@ class TestSignatures(unittest.TestCase):
             called,
         )
 
-    def test_each_override_calls_its_parent_and_says_why_it_is(self):
+    def test_each_override_calls_its_parent_and_says_why_it_is(self) -> None:
         for function in [
             vars(ours)[name]
             for ours in CLASSES
@@ -119,7 +119,7 @@ class TestSignatures(unittest.TestCase):
                 self.assertIn(f'super().{name}(', inspect.getsource(function))
                 self.assertTrue(function.__doc__)
 
-    def test_the_field_that_carries_our_mark(self):
+    def test_the_field_that_carries_our_mark(self) -> None:
         self.assertIn(
             'supported_perf_events', objects.LibvirtLiveMigrateData.fields
         )
@@ -129,7 +129,7 @@ class TestSignatures(unittest.TestCase):
             'the destination no longer overwrites the field of our mark',
         )
 
-    def test_nothing_regenerates_the_model_after_a_migration(self):
+    def test_nothing_regenerates_the_model_after_a_migration(self) -> None:
         source = inspect.getsource(PARENT.post_live_migration_at_destination)
         self.assertNotIn('_get_guest_', source)
 

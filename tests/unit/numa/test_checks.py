@@ -48,7 +48,7 @@ class TestHost(unittest.TestCase):
             )
         ]
 
-    def test_a_layout_that_fits(self):
+    def test_a_layout_that_fits(self) -> None:
         self.assertEqual(
             [],
             self.faults(
@@ -65,7 +65,7 @@ class TestHost(unittest.TestCase):
             ),
         )
 
-    def test_cpus_that_are_not_online(self):
+    def test_cpus_that_are_not_online(self) -> None:
         offline = frozenset({1, 2, 3})
         self.assertEqual(
             [
@@ -87,7 +87,7 @@ class TestHost(unittest.TestCase):
             ),
         )
 
-    def test_cpus_that_another_guest_has(self):
+    def test_cpus_that_another_guest_has(self) -> None:
         host = dataclasses.replace(
             HOST, held={'two': frozenset({16}), 'one': frozenset({0})}
         )
@@ -98,7 +98,7 @@ class TestHost(unittest.TestCase):
             ),
         )
 
-    def test_nodes(self):
+    def test_nodes(self) -> None:
         self.assertEqual(
             [
                 '/domain/numatune/memnode[@cellid=0]: there is no node 1',
@@ -111,7 +111,7 @@ class TestHost(unittest.TestCase):
             ),
         )
 
-    def test_pages(self):
+    def test_pages(self) -> None:
         path = '/domain/memoryBacking/hugepages/page'
         for words, cells, memory in (
             (
@@ -149,7 +149,7 @@ class TestHost(unittest.TestCase):
                     self.faults(Layout(cells=tuple(cells)), memory=memory),
                 )
 
-    def test_what_the_host_could_not_say_is_no_fault(self):
+    def test_what_the_host_could_not_say_is_no_fault(self) -> None:
         host = HostNuma(None, {0: Node(frozenset(), 1)})
         self.assertEqual(
             [],
@@ -162,7 +162,7 @@ class TestHost(unittest.TestCase):
             ),
         )
 
-    def test_memory_of_cells(self):
+    def test_memory_of_cells(self) -> None:
         self.assertEqual(
             {0: 65536, 1: 65536},
             hostcheck.cell_memory_kib(
@@ -198,7 +198,7 @@ def process(name):
 
 
 class TestProof(unittest.TestCase):
-    def test_recorded_guests_are_where_their_xml_has_them(self):
+    def test_recorded_guests_are_where_their_xml_has_them(self) -> None:
         for name in ('one-cell-pinned', 'two-cells-hugepages'):
             with self.subTest(name):
                 layout, live = process(name)
@@ -211,7 +211,7 @@ class TestProof(unittest.TestCase):
                     (), proof.differences(layout, proof.live_of_layout(layout))
                 )
 
-    def test_every_part_can_differ(self):
+    def test_every_part_can_differ(self) -> None:
         layout, live = process('two-cells-hugepages')
         wanted = Layout(
             vcpus=dict(layout.vcpus) | {1: frozenset({0})},
@@ -232,7 +232,7 @@ class TestProof(unittest.TestCase):
             [str(found) for found in proof.differences(wanted, live)],
         )
 
-    def test_memory_in_part_elsewhere(self):
+    def test_memory_in_part_elsewhere(self) -> None:
         layout = Layout(cells=(Cell(0, frozenset({0})),))
         (mapping,) = procfs.mappings(
             'ffff0000 bind:0 file=/x/ram-node0.aa huge N0=31 N1=1'
@@ -244,7 +244,7 @@ class TestProof(unittest.TestCase):
         )
         self.assertEqual(frozenset({0, 1}), found.found)
 
-    def test_cells_of_one_size_without_a_file_are_not_guessed(self):
+    def test_cells_of_one_size_without_a_file_are_not_guessed(self) -> None:
         (mapping,) = procfs.mappings(
             '0 default N1=1 kernelpagesize_kB=4', '0-1000 rw-p\n'
         )
@@ -254,13 +254,13 @@ class TestProof(unittest.TestCase):
         live = proof.live_of_process(1, {}, [mapping], {0: 4, 1: 8})
         self.assertEqual({0: frozenset({1})}, live.nodes)
 
-    def test_text_of_another_form(self):
+    def test_text_of_another_form(self) -> None:
         with self.assertRaises(ValueError):
             procfs.allowed_cpus('Name:\tx\n')
         with self.assertRaises(ValueError):
             list(procfs.mappings('zz default N0=1 kernelpagesize_kB=4'))
 
-    def test_threads(self):
+    def test_threads(self) -> None:
         for name, vcpu, iothread in (
             ('CPU 63/KVM', 63, None),
             ('IO iothread12', None, 12),

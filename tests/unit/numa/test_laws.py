@@ -76,21 +76,21 @@ def outside(domain):
 class TestLaws(unittest.TestCase):
     @law
     @given(cases())
-    def test_twice_is_once(self, case):
+    def test_twice_is_once(self, case) -> None:
         xml, layout = case
         once = regenerate(xml, layout)
         self.assertEqual(once, regenerate(once, layout))
 
     @law
     @given(cases(2))
-    def test_there_and_back(self, case):
+    def test_there_and_back(self, case) -> None:
         xml, here, there = case
         before = regenerate(xml, here)
         self.assertEqual(before, regenerate(regenerate(before, there), here))
 
     @law
     @given(names, st.data())
-    def test_home_again_is_what_libvirt_had_written(self, name, data):
+    def test_home_again_is_what_libvirt_had_written(self, name, data) -> None:
         xml = domains.read(name)
         home = layout_of(parse.parse_domain(xml))
         there = data.draw(domains.layouts(name))
@@ -101,7 +101,7 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases())
-    def test_it_has_what_the_layout_says(self, case):
+    def test_it_has_what_the_layout_says(self, case) -> None:
         xml, layout = case
         domain = parse.parse_domain(regenerate(xml, layout))
         found = layout_of(domain)
@@ -118,7 +118,7 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases())
-    def test_nothing_is_outside_the_layout(self, case):
+    def test_nothing_is_outside_the_layout(self, case) -> None:
         xml, layout = case
         domain = parse.parse_domain(regenerate(xml, layout))
         for pin in domain.iterfind('cputune//*[@cpuset]'):
@@ -128,7 +128,7 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases())
-    def test_the_guard_never_fires_and_the_rest_stays(self, case):
+    def test_the_guard_never_fires_and_the_rest_stays(self, case) -> None:
         xml, layout = case
         before = parse.parse_domain(xml)
         after = parse.parse_domain(regenerate(xml, layout))
@@ -137,7 +137,7 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases())
-    def test_a_layout_survives_the_wire(self, case):
+    def test_a_layout_survives_the_wire(self, case) -> None:
         _xml, layout = case
         text = wire.dump(layout)
         self.assertEqual(layout, wire.load(text))
@@ -145,7 +145,7 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases(), st.data())
-    def test_a_damaged_layout_gives_the_typed_error(self, case, data):
+    def test_a_damaged_layout_gives_the_typed_error(self, case, data) -> None:
         text = wire.dump(case[1])
         at = data.draw(st.integers(0, len(text) - 1))
         junk = data.draw(st.text(max_size=4))
@@ -156,7 +156,7 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases(), st.data())
-    def test_a_damaged_domain_gives_the_typed_error(self, case, data):
+    def test_a_damaged_domain_gives_the_typed_error(self, case, data) -> None:
         xml, layout = case
         at = data.draw(st.integers(0, len(xml) - 1))
         junk = data.draw(st.text(max_size=4))
@@ -167,6 +167,6 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(st.text())
-    def test_no_text_gives_anything_but_the_typed_error(self, text):
+    def test_no_text_gives_anything_but_the_typed_error(self, text) -> None:
         with self.assertRaises(DomainXmlError):
             parse.parse_domain(text)

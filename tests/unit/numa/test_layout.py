@@ -27,7 +27,7 @@ ONE = frozenset({1})
 
 
 class TestLayout(unittest.TestCase):
-    def test_bad_values(self):
+    def test_bad_values(self) -> None:
         for path, make in (
             ('layout.vcpus[0]', lambda: Layout(vcpus={0: frozenset()})),
             ('layout.vcpus[0]', lambda: Layout(vcpus={0: frozenset({-1})})),
@@ -67,7 +67,7 @@ class TestLayout(unittest.TestCase):
                 make()
             self.assertEqual(path, e.exception.path)
 
-    def test_what_follows_from_it(self):
+    def test_what_follows_from_it(self) -> None:
         layout = Layout(
             vcpus={0: ONE, 1: frozenset({2, 3})},
             emulator=frozenset({4}),
@@ -83,7 +83,7 @@ class TestLayout(unittest.TestCase):
 
 
 class TestCpuset(unittest.TestCase):
-    def test_forms(self):
+    def test_forms(self) -> None:
         for text, numbers in (
             ('', set()),
             ('0', {0}),
@@ -93,18 +93,18 @@ class TestCpuset(unittest.TestCase):
         ):
             self.assertEqual(numbers, cpuset.parse(text))
 
-    def test_written_as_libvirt_does(self):
+    def test_written_as_libvirt_does(self) -> None:
         for text in ('', '0', '0-1', '0,2', '1-3,7,9-10'):
             self.assertEqual(text, cpuset.format(cpuset.parse(text)))
 
-    def test_others(self):
+    def test_others(self) -> None:
         for text in ('a', '1-', '-1', '2-1', '0-99999', '1,,2', '1.5'):
             with self.subTest(text), self.assertRaises(ValueError):
                 cpuset.parse(text)
 
 
 class TestWire(unittest.TestCase):
-    def test_damaged(self):
+    def test_damaged(self) -> None:
         good = json.loads(wire.dump(Layout()))
         for path, change in (
             ('layout.version', {'version': 2}),
@@ -136,7 +136,7 @@ class TestWire(unittest.TestCase):
                 wire.load(json.dumps(good | change))
             self.assertEqual(path, e.exception.path)
 
-    def test_not_a_record(self):
+    def test_not_a_record(self) -> None:
         for text in (
             '',
             '[]',

@@ -54,7 +54,7 @@ def order(xml):
 
 
 class TestRegenerate(unittest.TestCase):
-    def test_pins_follow_the_layout(self):
+    def test_pins_follow_the_layout(self) -> None:
         xml = regenerate(domains.read('one-cell-pinned'), PINNED)
         self.assertEqual(
             [
@@ -72,7 +72,9 @@ class TestRegenerate(unittest.TestCase):
             section(xml, 'numatune'),
         )
 
-    def test_sections_that_are_missing_come_where_libvirt_has_them(self):
+    def test_sections_that_are_missing_come_where_libvirt_has_them(
+        self,
+    ) -> None:
         layout = Layout(
             vcpus=PINNED.vcpus,
             emulator=PINNED.emulator,
@@ -99,7 +101,7 @@ class TestRegenerate(unittest.TestCase):
             section(xml, 'memoryBacking'),
         )
 
-    def test_a_section_at_the_end_keeps_the_white_space(self):
+    def test_a_section_at_the_end_keeps_the_white_space(self) -> None:
         xml = regenerate(
             '<domain>\n  <vcpu>2</vcpu>\n</domain>', Layout(vcpus=PINNED.vcpus)
         )
@@ -114,13 +116,13 @@ class TestRegenerate(unittest.TestCase):
             xml,
         )
 
-    def test_what_is_not_in_the_layout_goes(self):
+    def test_what_is_not_in_the_layout_goes(self) -> None:
         xml = regenerate(domains.read('two-cells-hugepages'), Layout())
         self.assertIsNone(section(xml, 'memoryBacking'))
         self.assertIsNone(section(xml, 'numatune'))
         self.assertEqual([('shares', {})], section(xml, 'cputune'))
 
-    def test_the_shared_set_of_a_guest_that_floats(self):
+    def test_the_shared_set_of_a_guest_that_floats(self) -> None:
         xml = regenerate(
             domains.read('floating'), Layout(shared=frozenset({2, 3, 5}))
         )
@@ -128,7 +130,7 @@ class TestRegenerate(unittest.TestCase):
         self.assertEqual('2-3,5', vcpu.get('cpuset'))
         self.assertEqual('static', vcpu.get('placement'))
 
-    def test_a_pinned_guest_has_no_shared_set(self):
+    def test_a_pinned_guest_has_no_shared_set(self) -> None:
         # Nova's own rewriting stamps one on it.
         stamped = domains.read('one-cell-pinned').replace(
             "<vcpu placement='static'>",
@@ -137,7 +139,7 @@ class TestRegenerate(unittest.TestCase):
         xml = regenerate(stamped, PINNED)
         self.assertIsNone(parse.parse_domain(xml).find('vcpu').get('cpuset'))
 
-    def test_every_iothread_is_pinned(self):
+    def test_every_iothread_is_pinned(self) -> None:
         xml = domains.read('eight-cells')
         layout = Layout(emulator=frozenset({7}), iothreads={2: frozenset({3})})
         pins = [
@@ -149,7 +151,7 @@ class TestRegenerate(unittest.TestCase):
             [('1', '7'), ('2', '3'), ('3', '7'), ('4', '7')], pins
         )
 
-    def test_iothreads_with_numbers_of_their_own(self):
+    def test_iothreads_with_numbers_of_their_own(self) -> None:
         xml = BARE.replace(
             '<os/>',
             '<iothreads>3</iothreads><iothreadids>'
@@ -165,7 +167,7 @@ class TestRegenerate(unittest.TestCase):
         ]
         self.assertEqual(['1', '2', '9'], pins)
 
-    def test_scheduler_of_another_policy(self):
+    def test_scheduler_of_another_policy(self) -> None:
         # Nova's own rewriting makes it fifo.
         layout = Layout(
             vcpus=PINNED.vcpus, scheduler=Scheduler(frozenset({1}), 'rr', 5)
@@ -182,7 +184,7 @@ class TestRegenerate(unittest.TestCase):
             section(regenerate(BARE, batch), 'cputune')[-1],
         )
 
-    def test_page_sizes_by_cell(self):
+    def test_page_sizes_by_cell(self) -> None:
         layout = Layout(
             cells=(
                 Cell(0, frozenset({1}), page_kib=524288),
@@ -198,7 +200,7 @@ class TestRegenerate(unittest.TestCase):
             section(xml, 'memoryBacking'),
         )
 
-    def test_memory_modes(self):
+    def test_memory_modes(self) -> None:
         cells = (
             Cell(0, frozenset({1}), 'preferred'),
             Cell(1, frozenset({2}), 'preferred'),
@@ -217,7 +219,7 @@ class TestRegenerate(unittest.TestCase):
             [attributes['mode'] for _, attributes in section(xml, 'numatune')],
         )
 
-    def test_what_was_never_seen_before_is_kept_in_its_place(self):
+    def test_what_was_never_seen_before_is_kept_in_its_place(self) -> None:
         xml = domains.read('one-cell-pinned').replace(
             '  </cputune>', "    <quantumtune qubits='3'/>\n  </cputune>"
         )
@@ -241,7 +243,7 @@ class TestRegenerate(unittest.TestCase):
         )
         self.assertIn('<!-- a note --><wormhole>in</wormhole>', after)
 
-    def test_a_source_without_pins_gets_them(self):
+    def test_a_source_without_pins_gets_them(self) -> None:
         # Nova's own rewriting raises AttributeError here.
         plain = regenerate(domains.read('one-cell-pinned'), Layout())
         self.assertIsNone(section(plain, 'cputune'))
@@ -252,15 +254,15 @@ class TestRegenerate(unittest.TestCase):
 
 
 class TestLayoutsOfAnotherGuest(unittest.TestCase):
-    def fails(self, path, layout, xml=BARE):
+    def fails(self, path, layout, xml=BARE) -> None:
         with self.assertRaises(LayoutError) as caught:
             regenerate(xml, layout)
         self.assertEqual(path, caught.exception.path)
 
-    def test_other_vcpus(self):
+    def test_other_vcpus(self) -> None:
         self.fails('/domain/vcpu', Layout(vcpus={0: frozenset({1})}))
 
-    def test_other_cells(self):
+    def test_other_cells(self) -> None:
         self.fails(
             '/domain/cpu/numa',
             Layout(cells=(Cell(0, frozenset({0})), Cell(1, frozenset({0})))),
@@ -271,14 +273,14 @@ class TestLayoutsOfAnotherGuest(unittest.TestCase):
             domains.read('floating'),
         )
 
-    def test_other_iothreads(self):
+    def test_other_iothreads(self) -> None:
         self.fails(
             '/domain/iothreads',
             Layout(iothreads={5: frozenset({1})}),
             domains.read('two-cells-hugepages'),
         )
 
-    def test_pins_for_iothreads_of_a_guest_that_has_none(self):
+    def test_pins_for_iothreads_of_a_guest_that_has_none(self) -> None:
         # A guest that started before Nova gave it any keeps none.
         self.assertIsNone(
             section(
@@ -289,7 +291,7 @@ class TestLayoutsOfAnotherGuest(unittest.TestCase):
 
 
 class TestGuard(unittest.TestCase):
-    def fires(self, old, new, path, name='two-cells-hugepages'):
+    def fires(self, old, new, path, name='two-cells-hugepages') -> None:
         xml = domains.read(name)
         self.assertIn(old, xml)
         with self.assertRaises(AbiError) as caught:
@@ -299,7 +301,7 @@ class TestGuard(unittest.TestCase):
             )
         self.assertEqual(path, caught.exception.path)
 
-    def test_what_the_guest_sees(self):
+    def test_what_the_guest_sees(self) -> None:
         for old, new, path in (
             ('>2</vcpu>', '>3</vcpu>', '/domain/vcpu[1]'),
             (
@@ -333,7 +335,7 @@ class TestGuard(unittest.TestCase):
             with self.subTest(path):
                 self.fires(old, new, path)
 
-    def test_distances(self):
+    def test_distances(self) -> None:
         self.fires(
             "<sibling id='1' value='21'/>",
             "<sibling id='1' value='20'/>",
@@ -341,7 +343,7 @@ class TestGuard(unittest.TestCase):
             'eight-cells',
         )
 
-    def test_what_never_seen_elements_say(self):
+    def test_what_never_seen_elements_say(self) -> None:
         xml = BARE.replace('<os/>', '<wormhole/>')
         with self.assertRaisesRegex(AbiError, '/domain/wormhole'):
             abi.check(
@@ -356,7 +358,7 @@ class TestGuard(unittest.TestCase):
                 ),
             )
 
-    def test_what_is_the_hosts(self):
+    def test_what_is_the_hosts(self) -> None:
         xml = domains.read('two-cells-hugepages')
         for old, new in (
             ("cpuset='1'", "cpuset='0'"),
@@ -372,13 +374,13 @@ class TestGuard(unittest.TestCase):
 
 
 class TestBadInput(unittest.TestCase):
-    def refused(self, xml, path, words='.'):
+    def refused(self, xml, path, words='.') -> None:
         with self.assertRaises(DomainXmlError) as caught:
             regenerate(xml, Layout())
         self.assertEqual(path, caught.exception.path)
         self.assertRegex(str(caught.exception), words)
 
-    def test_document_types(self):
+    def test_document_types(self) -> None:
         for prolog in (
             '',
             '\n',
@@ -393,27 +395,27 @@ class TestBadInput(unittest.TestCase):
             ):
                 self.refused(prolog + body + BARE, '/', 'document type')
 
-    def test_a_document_type_behind_many_comments(self):
+    def test_a_document_type_behind_many_comments(self) -> None:
         self.refused(
             '<!---->' * 200 + '<!DOCTYPE domain []>' + BARE,
             '/',
             'document type',
         )
 
-    def test_entities_that_nobody_has_defined(self):
+    def test_entities_that_nobody_has_defined(self) -> None:
         self.refused(BARE.replace('>2<', '>&bomb;<'), '/', 'not XML')
 
-    def test_not_xml(self):
+    def test_not_xml(self) -> None:
         for xml in ('', 'x', '<domain>', b'\xff\xfe<', '<domain/>x'):
             self.refused(xml, '/', 'is not XML')
 
-    def test_not_a_domain(self):
+    def test_not_a_domain(self) -> None:
         self.refused('<network/>', '/', 'not a libvirt domain')
 
-    def test_too_large(self):
+    def test_too_large(self) -> None:
         self.refused('<domain>' + ' ' * parse.LIMIT, '/', 'bytes')
 
-    def test_numbers(self):
+    def test_numbers(self) -> None:
         for old, new, path in (
             ('<vcpu>2</vcpu>', '', '/domain/vcpu'),
             ('<vcpu>2</vcpu>', '<vcpu>0</vcpu>', '/domain/vcpu'),
@@ -426,7 +428,7 @@ class TestBadInput(unittest.TestCase):
             with self.subTest(new):
                 self.refused(BARE.replace(old, new), path)
 
-    def test_layouts_that_can_not_be_read_back(self):
+    def test_layouts_that_can_not_be_read_back(self) -> None:
         for old, new, path in (
             (
                 "cpuset='2'",
@@ -468,7 +470,7 @@ class TestBadInput(unittest.TestCase):
                 )
             self.assertEqual(path, caught.exception.path)
 
-    def test_layouts_of_other_forms_can(self):
+    def test_layouts_of_other_forms_can(self) -> None:
         domain = parse.parse_domain("""<domain><vcpu>4</vcpu>
             <memoryBacking><hugepages><page size='1' unit='GiB'/>
               <page size='2' unit='MiB' nodeset='1'/></hugepages>

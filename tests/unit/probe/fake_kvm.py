@@ -59,7 +59,7 @@ class FakeKernel:
         returns an errno to fail it with, or 0
     """
 
-    def __init__(self, host, fails=None):
+    def __init__(self, host, fails=None) -> None:
         self.profile = host
         self.calls = []
         self.fails = fails or (lambda number: 0)
@@ -114,7 +114,7 @@ class FakeKernel:
         table[new] = state
         return new
 
-    def _enable_cap(self, vm, argument):
+    def _enable_cap(self, vm, argument) -> int:
         number, flags, *rest = struct.unpack('=II4Q64x', argument)
         if vm not in self._vms or flags or any(rest):
             raise OSError(errno.EINVAL, 'capability')
@@ -125,7 +125,7 @@ class FakeKernel:
         self._vms[vm]['vcpus'] += 1
         return self._give(vm, self._vcpus, {'vm': self._vms[vm], 'pmu': None})
 
-    def _create_device(self, vm, argument):
+    def _create_device(self, vm, argument) -> int:
         kind, _, flags = struct.unpack('=III', argument)
         if flags > 1 or kind not in (5, 7):
             raise OSError(errno.EINVAL, 'device')
@@ -162,7 +162,7 @@ class FakeKernel:
             self._vcpus[descriptor], what, group, attribute, address
         )
 
-    def _vcpu_attr(self, state, what, group, attribute, address):
+    def _vcpu_attr(self, state, what, group, attribute, address) -> int:
         """Source: kvm_arm_pmu_v3_set_attr, kvm_arm_pvtime_has_attr."""
         if group == 2 and attribute == 0 and what == 'has':
             if not self.steal_time:
@@ -187,11 +187,11 @@ class FakeKernel:
             raise OSError(errno.ENXIO, 'irq')
         return 0
 
-    def _preferred_target(self, vm, argument):
+    def _preferred_target(self, vm, argument) -> int:
         struct.pack_into('=I', argument, 0, 5)
         return 0
 
-    def _writable_masks(self, vm, argument):
+    def _writable_masks(self, vm, argument) -> int:
         if not self.profile.capability('SUPPORTED_REG_MASK_RANGES'):
             raise OSError(errno.ENOTTY, 'no such ioctl')
         address, kind, *reserved = struct.unpack('=QI13I', argument)
@@ -205,7 +205,7 @@ class FakeKernel:
                 masks[place] = self.profile.writable.read(code)
         return 0
 
-    def _vcpu_init(self, vcpu, argument):
+    def _vcpu_init(self, vcpu, argument) -> int:
         target, bits, *rest = struct.unpack('=II6I', argument)
         if target != 5 or any(rest) or not bits & 4:
             raise OSError(errno.EINVAL, 'init')
@@ -219,13 +219,13 @@ class FakeKernel:
         state['final'] = 'sve' not in on
         return 0
 
-    def _vcpu_finalize(self, vcpu, argument):
+    def _vcpu_finalize(self, vcpu, argument) -> int:
         if struct.unpack('=i', argument) != (4,):
             raise OSError(errno.EINVAL, 'finalize')
         self._vcpus[vcpu]['final'] = True
         return 0
 
-    def _reg_list(self, vcpu, argument):
+    def _reg_list(self, vcpu, argument) -> int:
         state = self._vcpus[vcpu]
         if not state['final']:
             raise OSError(errno.EPERM, 'not finalised')
@@ -239,7 +239,7 @@ class FakeKernel:
             argument[place + 1] = register
         return 0
 
-    def _get_one_reg(self, vcpu, argument):
+    def _get_one_reg(self, vcpu, argument) -> int:
         register, address = struct.unpack('=QQ', argument)
         state = self._vcpus[vcpu]
         if register == kvm.KVM_REG_ARM64_SVE_VLS:
@@ -290,7 +290,7 @@ class FakeKernel:
     def _version(self):
         return version_of(self.profile.kernel)
 
-    def _write(self, state, code, value):
+    def _write(self, state, code, value) -> int:
         values = state['seen'].values
         limit = values.read(code)
         rule = kvm_rule.Rule(
@@ -329,7 +329,7 @@ _NAMES = {
 }
 
 
-def write_tree(root, host, release_suffix='-arm64'):
+def write_tree(root, host, release_suffix='-arm64') -> None:
     """Write what /proc and /sys of a host say below a directory."""
     root = pathlib.Path(root)
     _write(
@@ -368,7 +368,7 @@ def write_tree(root, host, release_suffix='-arm64'):
                     )
 
 
-def _write(root, path, content):
+def _write(root, path, content) -> None:
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, str):

@@ -38,7 +38,7 @@ def _error(number):
 class FakeVgic:
     """One controller of one machine with one vCPU."""
 
-    def __init__(self, version, machine, interface):
+    def __init__(self, version, machine, interface) -> None:
         self.version = version
         self.machine = machine
         self.interface = kvm_rule.Interface(interface)
@@ -77,7 +77,7 @@ class FakeVgic:
     def _word(address):
         return ctypes.c_uint32.from_address(address)
 
-    def _set_irqs(self, number):
+    def _set_irqs(self, number) -> int:
         if not 64 <= number <= 1024 or number & 31:
             raise _error(errno.EINVAL)
         if self.irqs is not None or self.initialised:
@@ -85,7 +85,7 @@ class FakeVgic:
         self.irqs = number
         return 0
 
-    def _set_address(self, kind, address):
+    def _set_address(self, kind, address) -> int:
         if kind not in _ADDRESSES[self.version]:
             raise _error(errno.ENODEV)
         count = address >> 52
@@ -97,7 +97,7 @@ class FakeVgic:
         self.addresses[kind] = address
         return 0
 
-    def _distributor(self, what, word):
+    def _distributor(self, what, word) -> int:
         """GICD_IIDR: vgic_mmio_uaccess_write_v3_misc and _v2_misc."""
         iidr = _PRODUCT | self.revision << 12
         if what == 'get':
@@ -109,7 +109,7 @@ class FakeVgic:
         self.revision = revision
         return 0
 
-    def _interface(self, what, register):
+    def _interface(self, what, register) -> int:
         if what == 'get':
             register.value = self.interface.value
             return 0

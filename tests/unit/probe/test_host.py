@@ -30,7 +30,7 @@ from tests.unit.probe import base
 
 
 class TestProfile(base.ProbeTestCase):
-    def test_recorded_hosts_come_out_as_they_were(self):
+    def test_recorded_hosts_come_out_as_they_were(self) -> None:
         for name in base.recorded_names():
             recorded = base.recorded(name)
             kernel = self.play(recorded)
@@ -47,7 +47,7 @@ class TestProfile(base.ProbeTestCase):
                 )
             self.assertEqual(recorded, host, name)
 
-    def test_same_bytes_twice_and_at_most_4_kib(self):
+    def test_same_bytes_twice_and_at_most_4_kib(self) -> None:
         for name in (base.V1_612, base.MAX_72, base.N1_61):
             recorded = base.recorded(name)
             self.play(recorded)
@@ -56,7 +56,9 @@ class TestProfile(base.ProbeTestCase):
             self.assertEqual(text, dump_host(probe.host()))
             self.assertLessEqual(len(text), 4096)
 
-    def test_writable_fields_are_tried_where_the_kernel_does_not_tell(self):
+    def test_writable_fields_are_tried_where_the_kernel_does_not_tell(
+        self,
+    ) -> None:
         recorded = base.recorded(base.N1_61)
         self.assertEqual(0, recorded.capability('SUPPORTED_REG_MASK_RANGES'))
         kernel = self.play(recorded)
@@ -66,7 +68,7 @@ class TestProfile(base.ProbeTestCase):
         self.assertEqual(1, kernel.calls.count('create_vm'))
         self.assertNotIn('writable_masks', kernel.calls)
 
-    def test_a_field_that_is_0_is_not_tried(self):
+    def test_a_field_that_is_0_is_not_tried(self) -> None:
         recorded = base.recorded(base.N1_61)
         values = {
             code: value
@@ -81,7 +83,7 @@ class TestProfile(base.ProbeTestCase):
         host = self.probe(recorded).host()
         self.assertEqual(Values(), host.writable)
 
-    def test_several_kinds_of_cores(self):
+    def test_several_kinds_of_cores(self) -> None:
         little = Core(0x410FD034, 0, None, '0-1')
         big = Core(0x410FD082, 0, None, '2,4-5')
         recorded = dataclasses.replace(
@@ -92,7 +94,7 @@ class TestProfile(base.ProbeTestCase):
         self.assertEqual((little, big), self.probe(recorded).host().cores)
         self.assertEqual(cpus, os.sched_getaffinity(0))
 
-    def test_the_thread_stays_on_the_first_kind_of_core(self):
+    def test_the_thread_stays_on_the_first_kind_of_core(self) -> None:
         pinned = []
         self.useFixture(
             fixtures.MonkeyPatch(
@@ -109,7 +111,7 @@ class TestProfile(base.ProbeTestCase):
             self.assertEqual([{0, 1}], pinned)
         self.assertEqual([{0, 1}, {0, 1, 2, 3}], pinned)
 
-    def test_a_thread_that_may_not_go_there_stays(self):
+    def test_a_thread_that_may_not_go_there_stays(self) -> None:
         self.useFixture(
             fixtures.MonkeyPatch('os.sched_getaffinity', lambda pid: {7})
         )
@@ -117,8 +119,8 @@ class TestProfile(base.ProbeTestCase):
         with host_module.steady(cores):
             pass
 
-    def test_a_refused_affinity_is_an_error_of_the_probe(self):
-        def refuse(pid, cpus):
+    def test_a_refused_affinity_is_an_error_of_the_probe(self) -> None:
+        def refuse(pid, cpus) -> None:
             raise OSError(errno.EPERM, 'Operation not permitted')
 
         self.useFixture(
@@ -130,11 +132,11 @@ class TestProfile(base.ProbeTestCase):
             with host_module.steady(cores):
                 self.fail('not reached')
 
-    def test_no_ctypes_is_said(self):
+    def test_no_ctypes_is_said(self) -> None:
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
 
-        def read(instruction):
+        def read(instruction) -> None:
             raise errors.ProbeError('this Python has no ctypes')
 
         self.useFixture(
@@ -150,11 +152,11 @@ class TestProfile(base.ProbeTestCase):
             'this Python has no ctypes', host.why_absent('cntfrq')
         )
 
-    def test_timer_frequency_of_the_device_tree(self):
+    def test_timer_frequency_of_the_device_tree(self) -> None:
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
 
-        def read(instruction):
+        def read(instruction) -> None:
             raise errors.ProbeError('this Python has no ctypes')
 
         self.useFixture(
@@ -167,7 +169,7 @@ class TestProfile(base.ProbeTestCase):
         file.write_bytes((24000000).to_bytes(4, 'big'))
         self.assertEqual(24000000, self.probe(recorded).host().cntfrq)
 
-    def test_unreadable_parts_are_absent_with_the_reason(self):
+    def test_unreadable_parts_are_absent_with_the_reason(self) -> None:
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
         (self.root / 'proc/self/auxv').unlink()
@@ -182,7 +184,7 @@ class TestProfile(base.ProbeTestCase):
 
 
 class TestRefusals(base.ProbeTestCase):
-    def test_not_arm64(self):
+    def test_not_arm64(self) -> None:
         recorded = base.recorded(base.V1_612)
         kernel = self.play(recorded)
         probe = self.probe(recorded, machine='x86_64')
@@ -190,7 +192,7 @@ class TestRefusals(base.ProbeTestCase):
         self.assertRaises(errors.NotArm64, probe.guest_view, frozenset())
         self.assertEqual([], kernel.calls)
 
-    def test_not_arm64_degraded(self):
+    def test_not_arm64_degraded(self) -> None:
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
         host = self.probe(recorded, machine='x86_64', degraded=True).host()
@@ -200,7 +202,7 @@ class TestRefusals(base.ProbeTestCase):
         self.assertEqual(recorded.kernel, host.kernel)
         self.assertEqual(recorded.qemu, host.qemu)
 
-    def test_no_kvm(self):
+    def test_no_kvm(self) -> None:
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
         probe = self.probe(recorded, device=str(self.root / 'kvm'))
@@ -208,7 +210,7 @@ class TestRefusals(base.ProbeTestCase):
         self.assertIn('No such file or directory', str(error))
         self.assertIn('modprobe', str(error))
 
-    def test_no_kvm_degraded(self):
+    def test_no_kvm_degraded(self) -> None:
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
         probe = self.probe(
@@ -230,7 +232,7 @@ class TestRefusals(base.ProbeTestCase):
             self.assertIn('No such file', host.why_absent(name))
         self.assertLessEqual(len(host.why_absent('values')), 120)
 
-    def test_a_failing_ioctl_is_named(self):
+    def test_a_failing_ioctl_is_named(self) -> None:
         recorded = base.recorded(base.V1_612)
         kernel = self.play(recorded)
         kernel.fails = lambda number: (
@@ -244,7 +246,7 @@ class TestRefusals(base.ProbeTestCase):
 
 
 class TestGuestView(base.ProbeTestCase):
-    def test_features_that_are_off(self):
+    def test_features_that_are_off(self) -> None:
         recorded = base.recorded(base.MAX_72)
         self.play(recorded)
         probe = self.probe(recorded)
@@ -277,7 +279,7 @@ class TestGuestView(base.ProbeTestCase):
                 ),
             )
 
-    def test_lengths_are_cut_before_the_vcpu_is_final(self):
+    def test_lengths_are_cut_before_the_vcpu_is_final(self) -> None:
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
         probe = self.probe(recorded)
@@ -286,7 +288,7 @@ class TestGuestView(base.ProbeTestCase):
             (128,), probe.guest_view(frozenset({'sve256'})).sve_lengths
         )
 
-    def test_a_length_that_the_host_lacks_cuts_nothing(self):
+    def test_a_length_that_the_host_lacks_cuts_nothing(self) -> None:
         """As QEMU has it: A64FX has no vectors of 384 bits."""
         recorded = base.recorded('a64fx-linux-7.2')
         self.play(recorded)
@@ -302,14 +304,14 @@ class TestGuestView(base.ProbeTestCase):
                 left, with_features_off(recorded, disabled).sve_lengths
             )
 
-    def test_without_a_list_of_cores(self):
+    def test_without_a_list_of_cores(self) -> None:
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
         (self.root / 'sys/devices/system/cpu/online').unlink()
         view = self.probe(recorded).guest_view(frozenset())
         self.assertEqual(recorded.values, view.values)
 
-    def test_disagreements_are_told(self):
+    def test_disagreements_are_told(self) -> None:
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
         view = self.probe(recorded).guest_view(frozenset())

@@ -25,7 +25,7 @@ from tests.unit.probe.fake_kvm import CORE_REGISTER
 
 
 class TestNumbers(base.ProbeTestCase):
-    def test_requests_are_what_the_kernel_headers_say(self):
+    def test_requests_are_what_the_kernel_headers_say(self) -> None:
         """Source: _IO, _IOR, _IOW, _IOWR of <asm-generic/ioctl.h>."""
 
         def number(direction, nr, size):
@@ -56,29 +56,29 @@ class TestNumbers(base.ProbeTestCase):
 
 class TestOpening(base.ProbeTestCase):
     def _fails(self, number):
-        def refuse(path, flags):
+        def refuse(path, flags) -> None:
             raise OSError(number, os.strerror(number))
 
         self.useFixture(fixtures.MonkeyPatch('os.open', refuse))
         return self.assertRaises(errors.ProbeError, kvm.Kvm)
 
-    def test_no_device(self):
+    def test_no_device(self) -> None:
         for number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
             error = self._fails(number)
             self.assertIsInstance(error, errors.NoKvm)
             self.assertIn('/dev/kvm', str(error))
 
-    def test_no_permission_names_the_group(self):
+    def test_no_permission_names_the_group(self) -> None:
         error = self._fails(errno.EACCES)
         self.assertIsInstance(error, errors.NoPermission)
         self.assertIn('group kvm', str(error))
 
-    def test_out_of_descriptors_is_not_a_missing_device(self):
+    def test_out_of_descriptors_is_not_a_missing_device(self) -> None:
         error = self._fails(errno.EMFILE)
         self.assertIsInstance(error, errors.KvmFailed)
         self.assertIn('EMFILE', str(error))
 
-    def test_another_version_of_the_interface(self):
+    def test_another_version_of_the_interface(self) -> None:
         kernel = self.play(base.recorded(base.V1_612))
         kernel.version = 13
         before = base.open_descriptors()
@@ -86,7 +86,7 @@ class TestOpening(base.ProbeTestCase):
         self.assertIn('version 13', str(error))
         self.assertEqual(before, base.open_descriptors())
 
-    def test_every_error_is_one_line(self):
+    def test_every_error_is_one_line(self) -> None:
         for error in (
             errors.NotArm64('x86\n64'),
             errors.NoPermission('d'),
@@ -97,7 +97,7 @@ class TestOpening(base.ProbeTestCase):
 
 
 class TestScratch(base.ProbeTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.recorded = base.recorded(base.MAX_72)
         self.kernel = self.play(self.recorded)
@@ -109,11 +109,11 @@ class TestScratch(base.ProbeTestCase):
         self.addCleanup(machine.close)
         return machine
 
-    def test_capabilities(self):
+    def test_capabilities(self) -> None:
         self.assertEqual(self.recorded.features, self.device.features())
         self.assertEqual(52, self.device.ipa_bits())
 
-    def test_a_feature_needs_all_its_capabilities(self):
+    def test_a_feature_needs_all_its_capabilities(self) -> None:
         missing = (kvm.KVM_CAP_ARM_PTRAUTH_GENERIC, kvm.KVM_CAP_ARM_SVE)
         self.patch(
             self.kernel,
@@ -122,7 +122,7 @@ class TestScratch(base.ProbeTestCase):
         )
         self.assertEqual({'pmu'}, self.device.features())
 
-    def test_old_kernels_do_not_tell_the_ipa_size(self):
+    def test_old_kernels_do_not_tell_the_ipa_size(self) -> None:
         self.patch(
             self.kernel, '_check_extension', lambda descriptor, number: 0
         )
@@ -136,25 +136,25 @@ class TestScratch(base.ProbeTestCase):
         self.device.scratch_vm(self.device.ipa_bits()).close()
         self.assertEqual([0], asked)
 
-    def test_negative_answers_count_as_no(self):
+    def test_negative_answers_count_as_no(self) -> None:
         self.patch(
             self.kernel, '_check_extension', lambda descriptor, number: -22
         )
         self.assertEqual(0, self.device.capability(1))
 
-    def test_masks(self):
+    def test_masks(self) -> None:
         self.assertEqual(
             dict(self.recorded.writable), self.machine().writable_masks()
         )
 
-    def test_gic_versions(self):
+    def test_gic_versions(self) -> None:
         self.assertEqual((3,), self.machine().gic_versions())
 
-    def test_interrupted_calls_are_made_again(self):
+    def test_interrupted_calls_are_made_again(self) -> None:
         self.kernel.fails = lambda number: errno.EINTR if number % 3 else 0
         self.assertEqual(self.recorded.features, self.device.features())
 
-    def test_registers(self):
+    def test_registers(self) -> None:
         vcpu = self.machine().scratch_vcpu(self.recorded.features)
         self.addCleanup(vcpu.close)
         ids = vcpu.register_list()
@@ -165,7 +165,7 @@ class TestScratch(base.ProbeTestCase):
             self.recorded.values[0xC000], vcpu.read(0x603000000013C000)
         )
 
-    def test_more_registers_than_expected(self):
+    def test_more_registers_than_expected(self) -> None:
         self.patch(kvm, '_REGISTERS', 3)
         vcpu = self.machine().scratch_vcpu(self.recorded.features)
         self.addCleanup(vcpu.close)
@@ -174,8 +174,8 @@ class TestScratch(base.ProbeTestCase):
         )
         self.assertEqual(2, self.kernel.calls.count('reg_list'))
 
-    def test_a_kernel_that_never_has_enough_room(self):
-        def too_many(vcpu, argument):
+    def test_a_kernel_that_never_has_enough_room(self) -> None:
+        def too_many(vcpu, argument) -> None:
             raise OSError(errno.E2BIG, 'too many')
 
         vcpu = self.machine().scratch_vcpu(self.recorded.features)
@@ -183,7 +183,7 @@ class TestScratch(base.ProbeTestCase):
         self.patch(self.kernel, '_reg_list', too_many)
         self.assertRaises(errors.KvmFailed, vcpu.register_list)
 
-    def test_a_register_that_does_not_exist(self):
+    def test_a_register_that_does_not_exist(self) -> None:
         vcpu = self.machine().scratch_vcpu(self.recorded.features)
         self.addCleanup(vcpu.close)
         error = self.assertRaises(
@@ -193,7 +193,7 @@ class TestScratch(base.ProbeTestCase):
         self.assertIn('ENOENT', str(error))
         self.assertEqual(errno.ENOENT, vcpu.write(0x603000000013FFFF, 0))
 
-    def test_a_written_value_stays_in_its_machine_only(self):
+    def test_a_written_value_stays_in_its_machine_only(self) -> None:
         register = 0x603000000013C020
         value = self.recorded.values[0xC020]
         vcpu = self.machine().scratch_vcpu(self.recorded.features)
@@ -204,15 +204,15 @@ class TestScratch(base.ProbeTestCase):
         self.addCleanup(other.close)
         self.assertEqual(value, other.read(register))
 
-    def test_closing_twice(self):
+    def test_closing_twice(self) -> None:
         machine = self.machine()
         before = base.open_descriptors()
         machine.close()
         machine.close()
         self.assertEqual(before - 1, base.open_descriptors())
 
-    def test_a_vcpu_whose_making_is_interrupted_is_closed(self):
-        def interrupted(vcpu, argument):
+    def test_a_vcpu_whose_making_is_interrupted_is_closed(self) -> None:
+        def interrupted(vcpu, argument) -> None:
             raise KeyboardInterrupt
 
         machine = self.machine()
@@ -221,9 +221,9 @@ class TestScratch(base.ProbeTestCase):
         self.assertRaises(KeyboardInterrupt, machine.scratch_vcpu, frozenset())
         self.assertEqual(before, base.open_descriptors())
 
-    def test_errno_names(self):
+    def test_errno_names(self) -> None:
         self.assertEqual('EINVAL', descriptor.errno_name(errno.EINVAL))
         self.assertEqual('4711', descriptor.errno_name(4711))
 
-    def test_arrays_hold_64_bits(self):
+    def test_arrays_hold_64_bits(self) -> None:
         self.assertEqual(8, array.array('Q').itemsize)

@@ -33,7 +33,7 @@ def small(name):
 
 
 class TestLeaks(base.ProbeTestCase):
-    def test_10000_probes_leave_no_descriptor(self):
+    def test_10000_probes_leave_no_descriptor(self) -> None:
         """Good ones, and ones whose every k-th ioctl fails."""
         profile = small(base.N1_61)
         kernel = self.play(profile)
@@ -59,7 +59,7 @@ class TestLeaks(base.ProbeTestCase):
         # Both kinds did happen.
         self.assertGreater(min(outcomes.values()), 100)
 
-    def test_each_call_failing_once(self):
+    def test_each_call_failing_once(self) -> None:
         """Every single ioctl of a probe, a view and a trial fails once."""
         for name, gic in ((base.N1_61, (3,)), (base.MAX_72, (2, 3))):
             profile = dataclasses.replace(small(name), gic=gic)

@@ -33,7 +33,7 @@ def recorded_trials():
 class TestRecordedTrials(base.ProbeTestCase):
     """The rule against real kernels' answers."""
 
-    def test_the_twin_answers_as_the_kernel_did(self):
+    def test_the_twin_answers_as_the_kernel_did(self) -> None:
         trials = 0
         for host, guest, refused, missing in recorded_trials():
             trial = RecordedHost(host).trial(guest)
@@ -44,7 +44,7 @@ class TestRecordedTrials(base.ProbeTestCase):
             trials += 1
         self.assertEqual(506, trials)
 
-    def test_the_rule_never_disagrees_with_the_kernel(self):
+    def test_the_rule_never_disagrees_with_the_kernel(self) -> None:
         for host, guest, refused, missing in recorded_trials():
             _, differ = with_trial(
                 compare(guest, host),

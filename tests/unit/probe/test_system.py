@@ -33,17 +33,17 @@ from tests.unit.probe.fake_kvm import write_tree
 
 
 class TestSystem(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.recorded = base.recorded(base.V1_612)
         write_tree(self.root, self.recorded)
         self.system = System(self.root)
 
-    def write(self, path, content):
+    def write(self, path, content) -> None:
         (self.root / path).write_bytes(content)
 
-    def test_recorded_tree(self):
+    def test_recorded_tree(self) -> None:
         self.assertEqual(self.recorded.cores, self.system.cores())
         self.assertEqual(self.recorded.hwcap, self.system.hwcap())
         self.assertEqual(4096, self.system.page_size())
@@ -52,7 +52,7 @@ class TestSystem(testtools.TestCase):
         )
         self.assertEqual('6.12.117', self.system.kernel_release())
 
-    def test_kernel_releases(self):
+    def test_kernel_releases(self) -> None:
         for text, release in (
             (b'6.1.0-51-arm64\n', '6.1.0'),
             (b'7.2+deb', '7.2'),
@@ -61,7 +61,7 @@ class TestSystem(testtools.TestCase):
             self.write('proc/sys/kernel/osrelease', text)
             self.assertEqual(release, self.system.kernel_release())
 
-    def test_cores_are_grouped_by_all_three_registers(self):
+    def test_cores_are_grouped_by_all_three_registers(self) -> None:
         write_tree(
             self.root,
             dataclasses.replace(
@@ -82,7 +82,7 @@ class TestSystem(testtools.TestCase):
             self.system.cores(),
         )
 
-    def test_cores_without_midr(self):
+    def test_cores_without_midr(self) -> None:
         (
             self.root
             / 'sys/devices/system/cpu/cpu1/regs/identification'
@@ -91,7 +91,7 @@ class TestSystem(testtools.TestCase):
         error = self.assertRaises(ProbeError, self.system.cores)
         self.assertIn('CPU 1', str(error))
 
-    def test_nonsense_in_an_identification_file(self):
+    def test_nonsense_in_an_identification_file(self) -> None:
         self.write(
             'sys/devices/system/cpu/cpu0/regs/identification/revidr_el1',
             b'\xff\xfe',
@@ -104,14 +104,14 @@ class TestSystem(testtools.TestCase):
             self.system.cores(),
         )
 
-    def test_all_hwcaps(self):
+    def test_all_hwcaps(self) -> None:
         self.write(
             'proc/self/auxv',
             struct.pack('<10Q', 16, 1, 26, 0, 29, 3, 30, 0, 0, 0),
         )
         self.assertEqual((1, 0, 3), self.system.hwcap())
 
-    def test_a_truncated_vector(self):
+    def test_a_truncated_vector(self) -> None:
         self.write('proc/self/auxv', struct.pack('<2Q', 6, 4096) + b'123')
         self.assertEqual(4096, self.system.page_size())
         error = self.assertRaises(ProbeError, self.system.hwcap)
@@ -119,13 +119,13 @@ class TestSystem(testtools.TestCase):
         self.write('proc/self/auxv', b'')
         self.assertRaises(ProbeError, self.system.page_size)
 
-    def test_no_huge_pages(self):
+    def test_no_huge_pages(self) -> None:
         empty = System(self.useFixture(fixtures.TempDir()).path)
         error = self.assertRaises(ProbeError, empty.huge_page_sizes)
         self.assertIn('/sys/kernel/mm/hugepages', str(error))
         self.assertNotIn(str(self.root), str(error))
 
-    def test_device_tree_frequency(self):
+    def test_device_tree_frequency(self) -> None:
         directory = self.root / 'sys/firmware/devicetree/base/timer'
         directory.mkdir(parents=True)
         (directory / 'clock-frequency').write_bytes(b'\0\1\0\0')
@@ -133,7 +133,7 @@ class TestSystem(testtools.TestCase):
         (directory / 'clock-frequency').write_bytes(b'\0\1')
         self.assertRaises(ProbeError, self.system.device_tree_timer_frequency)
 
-    def test_lists(self):
+    def test_lists(self) -> None:
         for text, numbers in (
             ('', []),
             ('0', [0]),
@@ -152,7 +152,7 @@ class TestEl0(testtools.TestCase):
         'aarch64': struct.pack('<II', 0xD2800540, 0xD65F03C0),
     }
 
-    def test_instructions(self):
+    def test_instructions(self) -> None:
         """Source: Arm ARM, MRS: 0xd53 then o0, op1, CRn, CRm, op2, Rt."""
 
         def mrs(op0, op1, crn, crm, op2):
@@ -168,7 +168,7 @@ class TestEl0(testtools.TestCase):
         self.assertEqual(mrs(3, 3, 14, 0, 0), user_registers.CNTFRQ_EL0)
         self.assertEqual(mrs(3, 3, 0, 0, 7), user_registers.DCZID_EL0)
 
-    def test_code_is_run_and_nothing_is_left(self):
+    def test_code_is_run_and_nothing_is_left(self) -> None:
         code = self.FORTY_TWO.get(os.uname().machine)
         if code is None:
             self.skipTest('no code for this machine')
@@ -176,7 +176,7 @@ class TestEl0(testtools.TestCase):
         self.assertEqual(42, user_registers.run(code))
         self.assertEqual(before, base.open_descriptors())
 
-    def test_arm_code_is_run_on_arm_only(self):
+    def test_arm_code_is_run_on_arm_only(self) -> None:
         ran = []
         self.patch(user_registers, 'run', lambda code: ran.append(code) or 7)
         for machine, times in (('x86_64', 0), ('aarch64', 1)):
@@ -196,22 +196,22 @@ class TestEl0(testtools.TestCase):
             self.assertEqual(times, len(ran))
         self.assertEqual([struct.pack('<II', 0xD53B00E0, 0xD65F03C0)], ran)
 
-    def test_no_ctypes(self):
+    def test_no_ctypes(self) -> None:
         with mock.patch.dict(sys.modules, {'ctypes': None}):
             error = self.assertRaises(
                 ProbeError, user_registers.run, b'unused'
             )
         self.assertIn('no ctypes', str(error))
 
-    def test_no_memory_file(self):
-        def refuse(name, flags):
+    def test_no_memory_file(self) -> None:
+        def refuse(name, flags) -> None:
             raise OSError(1, 'Operation not permitted')
 
         self.patch(user_registers.os, 'memfd_create', refuse)
         error = self.assertRaises(ProbeError, user_registers.run, b'unused')
         self.assertIn('not permitted', str(error))
 
-    def test_a_machine_that_lets_no_code_be_mapped(self):
+    def test_a_machine_that_lets_no_code_be_mapped(self) -> None:
         # Mapping with a length of 0 fails as a refusal does.
         self.patch(user_registers.mmap, 'PAGESIZE', 0)
         before = base.open_descriptors()
@@ -221,7 +221,7 @@ class TestEl0(testtools.TestCase):
 
 
 class TestPrograms(testtools.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.useFixture(
@@ -236,7 +236,7 @@ class TestPrograms(testtools.TestCase):
         path.chmod(mode)
         return (name, '--version')
 
-    def test_versions(self):
+    def test_versions(self) -> None:
         for text, version in (
             ('QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)', '10.0.2'),
             ('libvirtd (libvirt) 11.3.0', '11.3.0'),
@@ -245,20 +245,20 @@ class TestPrograms(testtools.TestCase):
             command = self.program('a', f"echo '{text}'")
             self.assertEqual(version, programs.version((command,)))
 
-    def test_the_next_one_is_asked(self):
+    def test_the_next_one_is_asked(self) -> None:
         silent = self.program('silent', 'exit 3')
         good = self.program('good', 'echo version 1.2')
         self.assertEqual(
             '1.2', programs.version((('nova-no-such-program',), silent, good))
         )
 
-    def test_none_found(self):
+    def test_none_found(self) -> None:
         error = self.assertRaises(
             ProbeError, programs.version, (('nova-no-such-program', '-v'),)
         )
         self.assertEqual('no nova-no-such-program found', str(error))
 
-    def test_reasons(self):
+    def test_reasons(self) -> None:
         command = self.program('silent', 'exit 3')
         error = self.assertRaises(ProbeError, programs.version, (command,))
         self.assertEqual('silent: prints no version', str(error))
@@ -268,7 +268,7 @@ class TestPrograms(testtools.TestCase):
         error = self.assertRaises(ProbeError, programs.version, (command,))
         self.assertIn('broken: ', str(error))
 
-    def test_one_that_does_not_end(self):
+    def test_one_that_does_not_end(self) -> None:
         command = self.program('hangs', 'exec sleep 60')
         error = self.assertRaises(
             ProbeError, programs.version, (command,), timeout=0.05

@@ -36,7 +36,7 @@ NEW_QEMU = '{}.{}.0'.format(*TOLERANT_SINCE)
 
 
 class TrialTestCase(base.ProbeTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.recorded = base.recorded(base.V1_612)
         self.kernel = self.play(self.recorded)
@@ -53,7 +53,7 @@ class TrialTestCase(base.ProbeTestCase):
 
 
 class TestTrial(TrialTestCase):
-    def test_a_guest_of_this_host(self):
+    def test_a_guest_of_this_host(self) -> None:
         trial = self.trial(self.guest)
         self.assertEqual((), trial.refused)
         self.assertIs(True, trial.accepted)
@@ -61,7 +61,7 @@ class TestTrial(TrialTestCase):
             sum(map(keeps_value, self.guest.listed)), trial.written
         )
 
-    def test_writes_are_in_qemus_order_and_zeros_are_written(self):
+    def test_writes_are_in_qemus_order_and_zeros_are_written(self) -> None:
         self.trial(self.guest)
         codes = [code for code, _ in self.kernel.written]
         self.assertEqual(sorted(codes, key=kvm_id), codes)
@@ -71,7 +71,7 @@ class TestTrial(TrialTestCase):
         )
         self.assertIn((0xC022, 0), self.kernel.written)
 
-    def test_all_refusals_are_collected(self):
+    def test_all_refusals_are_collected(self) -> None:
         values = dict(self.guest.values)
         values[MIDR] += 1
         values[ID_AA64PFR0_EL1] += 1 << 60
@@ -83,7 +83,7 @@ class TestTrial(TrialTestCase):
         )
         self.assertIs(False, trial.accepted)
 
-    def test_a_lesser_guest_is_accepted(self):
+    def test_a_lesser_guest_is_accepted(self) -> None:
         values = dict(self.guest.values)
         values[ID_AA64PFR0_EL1] -= 1 << 60
         trial = self.trial(
@@ -91,7 +91,7 @@ class TestTrial(TrialTestCase):
         )
         self.assertIs(True, trial.accepted)
 
-    def test_the_vcpu_has_the_guests_own_features(self):
+    def test_the_vcpu_has_the_guests_own_features(self) -> None:
         guest = guest_started_on(
             self.recorded, disabled=frozenset({'sve', 'pmu'})
         )
@@ -101,7 +101,7 @@ class TestTrial(TrialTestCase):
         trial = self.trial(dataclasses.replace(guest, disabled=frozenset()))
         self.assertIn((ID_AA64PFR0_EL1, 'EINVAL'), trial.refused)
 
-    def test_a_missing_register(self):
+    def test_a_missing_register(self) -> None:
         guest = dataclasses.replace(
             self.guest, listed=self.guest.listed | {0xC3A1}
         )
@@ -109,7 +109,7 @@ class TestTrial(TrialTestCase):
         self.assertEqual((0xC3A1,), trial.missing)
         self.assertIs(False, trial.accepted)
 
-    def test_a_missing_register_that_qemu_drops(self):
+    def test_a_missing_register_that_qemu_drops(self) -> None:
         self.assertIn(TCR2, self.guest.listed)
         kernel_lacks = self.recorded.listed - {TCR2}
         self.recorded = dataclasses.replace(self.recorded, listed=kernel_lacks)
@@ -119,7 +119,7 @@ class TestTrial(TrialTestCase):
         self.assertEqual((), trial.missing)
         self.assertIs(True, trial.accepted)
 
-    def test_one_that_qemu_drops_only_if_it_is_zero(self):
+    def test_one_that_qemu_drops_only_if_it_is_zero(self) -> None:
         guest = dataclasses.replace(
             self.guest, listed=self.guest.listed | {BMAP2}
         )
@@ -129,8 +129,8 @@ class TestTrial(TrialTestCase):
         )
         self.assertEqual((BMAP2,), self.trial(guest, qemu=NEW_QEMU).missing)
 
-    def test_qemus_version_is_not_known(self):
-        def version(commands):
+    def test_qemus_version_is_not_known(self) -> None:
+        def version(commands) -> None:
             raise errors.ProbeError('no qemu-system-aarch64 found')
 
         self.patch(programs, 'version', version)
@@ -141,8 +141,8 @@ class TestTrial(TrialTestCase):
         self.assertEqual((BMAP2,), trial.unjudged)
         self.assertIsNone(trial.accepted)
 
-    def test_qemu_is_not_asked_for_nothing(self):
-        def version(commands):
+    def test_qemu_is_not_asked_for_nothing(self) -> None:
+        def version(commands) -> None:
             self.fail('asked')
 
         self.patch(programs, 'version', version)
@@ -151,7 +151,7 @@ class TestTrial(TrialTestCase):
             self.probe(self.recorded, qemu=None).trial(self.guest).accepted,
         )
 
-    def test_other_errnos_keep_their_name(self):
+    def test_other_errnos_keep_their_name(self) -> None:
         self.kernel.fails = lambda number: (
             errno.EBUSY * (self.kernel.calls[-1] == 'set_one_reg')
         )
@@ -161,24 +161,24 @@ class TestTrial(TrialTestCase):
 
 
 class TestNotMade(TrialTestCase):
-    def test_a_guest_without_a_register_list(self):
+    def test_a_guest_without_a_register_list(self) -> None:
         trial = self.trial(Guest(values=self.guest.values))
         self.assertFalse(trial.ran)
         self.assertIn('no list', trial.why_not)
         self.assertIsNone(trial.accepted)
 
-    def test_no_kvm(self):
+    def test_no_kvm(self) -> None:
         trial = self.probe(self.recorded, device='/nowhere/kvm').trial(
             self.guest
         )
         self.assertFalse(trial.ran)
         self.assertIn('/nowhere/kvm', trial.why_not)
 
-    def test_not_arm64(self):
+    def test_not_arm64(self) -> None:
         trial = self.probe(self.recorded, machine='x86_64').trial(self.guest)
         self.assertFalse(trial.ran)
 
-    def test_kvm_fails(self):
+    def test_kvm_fails(self) -> None:
         self.kernel.fails = lambda number: errno.ENOMEM
         trial = self.probe(self.recorded).trial(self.guest)
         self.assertFalse(trial.ran)
@@ -186,11 +186,11 @@ class TestNotMade(TrialTestCase):
 
 
 class TestRecordedHost(base.ProbeTestCase):
-    def test_host(self):
+    def test_host(self) -> None:
         recorded = base.recorded(base.N1_61)
         self.assertIs(recorded, RecordedHost(recorded).host())
 
-    def test_view_is_that_of_the_real_probe(self):
+    def test_view_is_that_of_the_real_probe(self) -> None:
         for name in (base.V1_612, base.MAX_72, base.N1_61):
             recorded = base.recorded(name)
             self.play(recorded)
@@ -200,7 +200,7 @@ class TestRecordedHost(base.ProbeTestCase):
                     RecordedHost(recorded).guest_view(frozenset(disabled)),
                 )
 
-    def test_without_registers(self):
+    def test_without_registers(self) -> None:
         empty = RecordedHost(Host(absent=(('listed', 'no KVM'),)))
         error = self.assertRaises(
             errors.ProbeError, empty.guest_view, frozenset()
@@ -211,7 +211,7 @@ class TestRecordedHost(base.ProbeTestCase):
             Trial(ran=False, why_not='no KVM'), empty.trial(guest)
         )
 
-    def test_what_the_rule_cannot_judge_is_refused(self):
+    def test_what_the_rule_cannot_judge_is_refused(self) -> None:
         # ID_AA64PFR0_EL1.MPAM may be a stale value of the hardware.
         recorded = base.recorded(base.V1_612)
         guest = guest_started_on(recorded)

@@ -57,7 +57,7 @@ class TriesTestCase(base.ProbeTestCase):
 
 
 class TestIgnored(TriesTestCase):
-    def test_what_the_hardware_has_and_guests_do_not_see(self):
+    def test_what_the_hardware_has_and_guests_do_not_see(self) -> None:
         host = self.host(V1_72, {PFR0: MPAM, PFR1: 1 << 16, MMFR2: 2 << 24})
         self.assertEqual(
             {
@@ -68,17 +68,17 @@ class TestIgnored(TriesTestCase):
             dict(host.tried),
         )
 
-    def test_nothing_where_the_hardware_has_none_of_it(self):
+    def test_nothing_where_the_hardware_has_none_of_it(self) -> None:
         self.assertEqual({}, dict(self.host(V1_72).tried))
 
-    def test_el0_and_el1_without_64_bits(self):
+    def test_el0_and_el1_without_64_bits(self) -> None:
         """Linux 6.12 takes 0, Linux 7.2 does not."""
         self.assertEqual(
             {PFR0: (Answer(0, 4, 0b111, 0), Answer(4, 4, 0b11, 0))},
             dict(self.host(base.V1_612).tried),
         )
 
-    def test_the_vcpu_is_left_as_it_was(self):
+    def test_the_vcpu_is_left_as_it_was(self) -> None:
         self.host(V1_72, {PFR0: MPAM, MMFR2: 2 << 24})
         (machine,) = (vm for vm in self.kernel.machines if vm['values'])
         for code, value in machine['values'].items():
@@ -86,7 +86,7 @@ class TestIgnored(TriesTestCase):
                 self.recorded.values.read(code), value, register_of(code).name
             )
 
-    def test_a_field_that_cannot_be_read_back_fails_the_probe(self):
+    def test_a_field_that_cannot_be_read_back_fails_the_probe(self) -> None:
         self.host(base.V1_612)
         taken = []
 
@@ -100,7 +100,7 @@ class TestIgnored(TriesTestCase):
         )
         self.assertIn('KVM_GET_ONE_REG', str(error))
 
-    def test_registers_for_32_bit_code_where_there_is_none(self):
+    def test_registers_for_32_bit_code_where_there_is_none(self) -> None:
         """KVM ignores all that is written to them, and nothing is tried."""
         recorded = base.recorded('a64fx-linux-7.2')
         self.assertEqual(1, recorded.values.read(PFR0) & 15)
@@ -108,7 +108,7 @@ class TestIgnored(TriesTestCase):
         self.assertEqual({}, dict(host.tried))
         self.assertNotIn(0xC008, {code for code, _ in self.kernel.written})
 
-    def test_few_tries_find_what_all_of_them_then_tell(self):
+    def test_few_tries_find_what_all_of_them_then_tell(self) -> None:
         """Of registers for 32-bit code, where the kernel tells no masks."""
         recorded = base.recorded(base.N1_61)
         code, shown = 0xC010, recorded.values[0xC010]
@@ -128,7 +128,9 @@ class TestIgnored(TriesTestCase):
             dict(self.probe(recorded).host().tried),
         )
 
-    def test_no_call_for_fields_that_the_kernel_says_are_writable(self):
+    def test_no_call_for_fields_that_the_kernel_says_are_writable(
+        self,
+    ) -> None:
         self.host(V1_72)
         codes = {code for code, _ in self.kernel.written}
         self.assertNotIn(0xC010, codes)
@@ -137,7 +139,7 @@ class TestIgnored(TriesTestCase):
             (PFR0, self.recorded.values[PFR0] & ~0xF), self.kernel.written
         )
 
-    def test_the_record_stays_small_and_comes_back(self):
+    def test_the_record_stays_small_and_comes_back(self) -> None:
         everything = dict.fromkeys((PFR0, PFR1, MMFR2), 18446744073709551615)
         for name in base.recorded_names():
             host = self.host(name, everything)
@@ -152,7 +154,7 @@ class TestKernelUpdate(TriesTestCase):
     def verdict(self, guest, host):
         return compare(guest, host).verdict
 
-    def test_recorded_hosts(self):
+    def test_recorded_hosts(self) -> None:
         for old, new in (
             ('neoverse-v1-linux-6.12', V1_72),
             ('neoverse-n1-linux-6.1', 'neoverse-n1-linux-6.12'),
@@ -172,7 +174,7 @@ class TestKernelUpdate(TriesTestCase):
                 self.verdict(after_migration(guest, there), there),
             )
 
-    def test_a_core_with_mpam(self):
+    def test_a_core_with_mpam(self) -> None:
         """Old kernels show it to guests; those of today hide it."""
         started = base.recorded(base.V1_612)
         guest = guest_started_on(
@@ -199,16 +201,18 @@ class TestKernelUpdate(TriesTestCase):
 
 
 class TestOthers(TriesTestCase):
-    def test_hypercall_bits(self):
+    def test_hypercall_bits(self) -> None:
         host = self.host(V1_72)
         self.assertEqual({VENDOR_HYP_BMAP_2: 3}, dict(host.hypercalls))
         self.assertEqual({}, dict(self.host(base.V1_612).hypercalls))
 
-    def test_caches(self):
+    def test_caches(self) -> None:
         self.assertIs(True, self.host(V1_72).own_caches)
         self.assertIs(False, self.host(base.N1_61).own_caches)
 
-    def test_caches_that_a_distribution_has_brought_to_an_old_kernel(self):
+    def test_caches_that_a_distribution_has_brought_to_an_old_kernel(
+        self,
+    ) -> None:
         """What counts is what KVM does, not what it is called."""
         listed = base.recorded(base.N1_61).listed
         host = self.host(
@@ -217,7 +221,7 @@ class TestOthers(TriesTestCase):
         self.assertEqual('6.1.0', host.kernel)
         self.assertIs(True, host.own_caches)
 
-    def test_no_caches_to_try(self):
+    def test_no_caches_to_try(self) -> None:
         listed = {
             code
             for code in base.recorded(V1_72).listed
@@ -227,7 +231,7 @@ class TestOthers(TriesTestCase):
             self.host(V1_72, listed=frozenset(listed)).own_caches
         )
 
-    def test_steal_time_needs_its_attribute_too(self):
+    def test_steal_time_needs_its_attribute_too(self) -> None:
         recorded = base.recorded(V1_72)
         kernel = self.play(recorded)
         self.assertEqual(
@@ -240,7 +244,7 @@ class TestOthers(TriesTestCase):
 
 
 class TestMachine(TriesTestCase):
-    def test_it_is_made_in_qemus_order(self):
+    def test_it_is_made_in_qemus_order(self) -> None:
         self.host(V1_72)
         first = self.kernel.calls[: self.kernel.calls.index('reg_list')]
         order = [
@@ -272,19 +276,19 @@ class TestMachine(TriesTestCase):
             order,
         )
 
-    def test_no_gic_at_all(self):
+    def test_no_gic_at_all(self) -> None:
         host = self.host(V1_72, gic=(), vgics=())
         self.assertEqual((), host.vgics)
         self.assertNotIn('set_device_attr', self.kernel.calls)
 
-    def test_no_pmu(self):
+    def test_no_pmu(self) -> None:
         host = self.host('neoverse-n1-no-pmu-linux-7.2')
         self.assertEqual(
             4 + 16 + 1, self.kernel.calls.count('set_device_attr')
         )
         self.assertNotIn('pmu', host.features)
 
-    def test_both_versions_of_the_gic(self):
+    def test_both_versions_of_the_gic(self) -> None:
         """Linux 7.2 shows a guest with a GICv2 no GICv3."""
         host = self.host('neoverse-n1-linux-7.2', gic=(2, 3), vgics=None)
         two, three = host.vgics
@@ -301,11 +305,11 @@ class TestMachine(TriesTestCase):
         self.assertIsNone(two.ctlr)
         self.assertEqual(0x4B00343B, two.distributor)
 
-    def test_both_versions_where_the_kernel_shows_one_thing(self):
+    def test_both_versions_where_the_kernel_shows_one_thing(self) -> None:
         host = self.host('neoverse-n1-linux-6.12', gic=(2, 3), vgics=None)
         self.assertEqual([(), ()], [vgic.shown for vgic in host.vgics])
 
-    def test_a_view_is_of_the_guests_own_gic(self):
+    def test_a_view_is_of_the_guests_own_gic(self) -> None:
         host = self.host('neoverse-n1-linux-7.2', gic=(2, 3), vgics=None)
         probe, twin = self.probe(self.recorded), RecordedHost(host)
         for gic in (None, 2, 3, 5):
@@ -321,7 +325,7 @@ class TestMachine(TriesTestCase):
                         ).values,
                     )
 
-    def test_a_controller_that_tells_nothing(self):
+    def test_a_controller_that_tells_nothing(self) -> None:
         recorded = base.recorded(V1_72)
         kernel = self.play(recorded)
         kernel.fails = lambda number: (
@@ -330,7 +334,7 @@ class TestMachine(TriesTestCase):
         (vgic,) = self.probe(recorded).host().vgics
         self.assertEqual((3, (), None, None, None, None), tuple(vgic))
 
-    def test_a_controller_that_kvm_does_not_make(self):
+    def test_a_controller_that_kvm_does_not_make(self) -> None:
         for call in ('create_device', 'set_device_attr'):
             recorded = base.recorded(V1_72)
             kernel = self.play(recorded)
@@ -343,7 +347,7 @@ class TestMachine(TriesTestCase):
             self.assertRaises(errors.KvmFailed, self.probe(recorded).host)
             self.assertEqual(before, base.open_descriptors())
 
-    def test_qemu_does_without_the_capability_that_kvm_refuses(self):
+    def test_qemu_does_without_the_capability_that_kvm_refuses(self) -> None:
         recorded = base.recorded(V1_72)
         kernel = self.play(recorded)
         kernel.fails = lambda number: (
@@ -359,7 +363,7 @@ class TestTrial(TriesTestCase):
         self.assertEqual(trial, RecordedHost(host).trial(guest))
         return trial
 
-    def test_a_stale_value(self):
+    def test_a_stale_value(self) -> None:
         host = self.host(V1_72, {MMFR2: 2 << 24})
         guest = guest_started_on(base.recorded(base.V1_612), gic=3)
         self.assertEqual(2, guest.values[MMFR2] >> 24 & 15)
@@ -368,7 +372,7 @@ class TestTrial(TriesTestCase):
         host = self.probe(self.recorded).host()
         self.assertEqual(((MMFR2, 'EINVAL'),), self.trial(guest, host).refused)
 
-    def test_the_gics_interface(self):
+    def test_the_gics_interface(self) -> None:
         host = self.host(V1_72)
         guest = guest_started_on(host, gic=3)
         for ctlr, accepted in (
@@ -392,7 +396,7 @@ class TestTrial(TriesTestCase):
                 () if accepted else ((ICC_CTLR, 'EINVAL'),), trial.refused
             )
 
-    def test_a_gic_that_the_host_has_not(self):
+    def test_a_gic_that_the_host_has_not(self) -> None:
         """Its interface is not tried: QEMU does not even start there."""
         guest = guest_started_on(self.host(V1_72), gic=3)
         host = self.host('neoverse-v1-linux-7.2', gic=(2,), vgics=None)
@@ -400,7 +404,7 @@ class TestTrial(TriesTestCase):
         self.assertEqual((ICC_CTLR,), trial.unjudged)
         self.assertIsNone(trial.accepted)
 
-    def test_a_gicv2_guest_of_a_kernel_that_shows_it_a_gicv3(self):
+    def test_a_gicv2_guest_of_a_kernel_that_shows_it_a_gicv3(self) -> None:
         there = 'neoverse-n1-linux-6.12'
         before = self.host(there, gic=(2, 3), vgics=None)
         guest = guest_started_on(before, gic=2)
@@ -410,7 +414,7 @@ class TestTrial(TriesTestCase):
         )
         self.assertIs(True, self.trial(guest, host).accepted)
 
-    def test_legacy_guest_of_a_host_with_gicv5(self):
+    def test_legacy_guest_of_a_host_with_gicv5(self) -> None:
         """Schema 1: GCIE as a machine without a GIC shows it."""
         started = schema_1(V1_72)
         started = dataclasses.replace(

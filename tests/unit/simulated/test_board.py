@@ -25,7 +25,7 @@ from tests.unit.probe import base as probe_base
 STEAL_TIME = (('STEAL_TIME', 1),)
 
 
-def domain(gib=2, disabled=()):
+def domain(gib=2, disabled=()) -> str:
     features = ''.join(
         f"<feature name='{name}' policy='disable'/>" for name in disabled
     )
@@ -40,7 +40,7 @@ def host(**changes):
 
 
 class TestBoard(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         # The product's rules know nothing of all this.
         for patch in (
@@ -63,13 +63,13 @@ class TestBoard(unittest.TestCase):
         self.assertEqual(not refused, loaded.state is not None)
         return loaded.state
 
-    def test_steal_time(self):
+    def test_steal_time(self) -> None:
         has, lacks = host(capabilities=STEAL_TIME), host(capabilities=())
         self.moved(has, has)
         self.moved(lacks, lacks)
         self.moved(has, lacks, refused=['pvtime: unknown RAM block'])
 
-    def test_steal_time_that_a_guest_gains_on_its_way(self):
+    def test_steal_time_that_a_guest_gains_on_its_way(self) -> None:
         has, lacks = host(capabilities=STEAL_TIME), host(capabilities=())
         gained = self.moved(lacks, has)
         self.assertEqual((), has.load(gained).refused)
@@ -77,7 +77,7 @@ class TestBoard(unittest.TestCase):
             ('pvtime: unknown RAM block',), lacks.load(gained).refused
         )
 
-    def test_memory_beyond_the_address_space(self):
+    def test_memory_beyond_the_address_space(self) -> None:
         """QEMU's RAM begins at 1 GiB; the guest ends beyond 64 GiB."""
         for gib, refused in (
             (63, []),
@@ -87,7 +87,7 @@ class TestBoard(unittest.TestCase):
                 host(ipa_bits=36), host(ipa_bits=36), gib=gib, refused=refused
             )
 
-    def test_windows_beyond_the_address_space(self):
+    def test_windows_beyond_the_address_space(self) -> None:
         for bits, missing in (
             (48, []),
             (40, []),
@@ -103,7 +103,7 @@ class TestBoard(unittest.TestCase):
         # Room that the guest does not use.
         self.moved(host(ipa_bits=38), host(ipa_bits=48), gib=4)
 
-    def test_windows_behind_much_memory(self):
+    def test_windows_behind_much_memory(self) -> None:
         """With 600 GiB the PCI memory is from 1 TiB on."""
         self.moved(
             host(ipa_bits=48),
@@ -113,12 +113,12 @@ class TestBoard(unittest.TestCase):
         )
         self.moved(host(ipa_bits=41), host(ipa_bits=41), gib=600)
 
-    def test_what_is_not_recorded_is_not_judged(self):
+    def test_what_is_not_recorded_is_not_judged(self) -> None:
         for name in ('ipa_bits', 'sve_lengths'):
             self.moved(host(), host(**{name: None}))
             self.moved(host(**{name: None}), host())
 
-    def test_vector_lengths(self):
+    def test_vector_lengths(self) -> None:
         others = ['SVE vector lengths: others here']
         for has, offers, disabled, broken in (
             ((128, 256), (128, 256), (), []),
@@ -139,7 +139,7 @@ class TestBoard(unittest.TestCase):
                 broken=broken,
             )
 
-    def test_vector_lengths_that_were_measured(self):
+    def test_vector_lengths_that_were_measured(self) -> None:
         """Real QEMU took this guest, and its processes were killed."""
         here = probe_base.recorded('neoverse-v1-no-sve256-linux-6.12')
         origin = probe_base.recorded('neoverse-v1-linux-6.12')

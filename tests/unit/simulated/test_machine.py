@@ -41,7 +41,7 @@ def recorded(name):
 
 
 class TestDomains(unittest.TestCase):
-    def test_what_a_domain_switches_off(self):
+    def test_what_a_domain_switches_off(self) -> None:
         self.assertEqual(
             frozenset({'pmu', 'sve'}),
             machine.disabled_features(
@@ -54,14 +54,14 @@ class TestDomains(unittest.TestCase):
             ),
         )
 
-    def test_a_plain_domain_switches_nothing_off(self):
+    def test_a_plain_domain_switches_nothing_off(self) -> None:
         self.assertEqual(
             frozenset(),
             machine.disabled_features(domain(pmu="<pmu state='on'/>")),
         )
         self.assertEqual(frozenset(), machine.disabled_features('<domain/>'))
 
-    def test_a_new_guest_shows_its_host_and_its_own_domain(self):
+    def test_a_new_guest_shows_its_host_and_its_own_domain(self) -> None:
         guest = recorded('neoverse-v1-linux-6.12').reset(
             domain(features="<feature name='sve' policy='disable'/>")
         )
@@ -72,7 +72,7 @@ class TestDomains(unittest.TestCase):
 
 
 class TestLoad(unittest.TestCase):
-    def test_the_profiles_that_come_with_it_are_canonical(self):
+    def test_the_profiles_that_come_with_it_are_canonical(self) -> None:
         paths = sorted(PROFILES.glob('*.json'))
         self.assertTrue(paths)
         for path in paths:
@@ -81,18 +81,18 @@ class TestLoad(unittest.TestCase):
                 self.assertIsInstance(host, Host)
                 self.assertEqual(path.read_text(), dump_host(host) + '\n')
 
-    def test_the_same_host_takes_it_unchanged(self):
+    def test_the_same_host_takes_it_unchanged(self) -> None:
         n1 = recorded('neoverse-n1-linux-6.12')
         guest = n1.reset(domain())
         self.assertEqual(machine.Loaded((), guest), n1.load(guest))
 
-    def test_a_refusal_names_the_register(self):
+    def test_a_refusal_names_the_register(self) -> None:
         guest = recorded('neoverse-v1-linux-6.12').reset(domain())
         loaded = recorded('neoverse-v1-no-sve-linux-6.12').load(guest)
         self.assertIn('ID_AA64PFR0_EL1: EINVAL', loaded.refused)
         self.assertIsNone(loaded.state)
 
-    def test_there_and_back(self):
+    def test_there_and_back(self) -> None:
         old = recorded('neoverse-n2-no-bti-linux-6.12')
         new = recorded('neoverse-n2-linux-6.12')
         guest = old.reset(domain())
@@ -106,7 +106,7 @@ class TestLoad(unittest.TestCase):
 
     def test_a_register_that_only_the_destination_has_stays_with_the_guest(
         self,
-    ):
+    ) -> None:
         full = synthetic.host()
         extra = 0x8123  # no register that a table knows
         newer = machine.RecordedMachine(

@@ -32,7 +32,7 @@ from tests.unit.probe import base as probe_base
 SAME_CORE = {'neoverse-v1-no-pauth-linux-7.2': 'neoverse-v1-linux-7.2'}
 
 
-def domain(disabled=(), gic=None):
+def domain(disabled=(), gic=None) -> str:
     features = ''.join(
         f"<feature name='{name}' policy='disable'/>"
         for name in sorted(disabled)
@@ -62,7 +62,7 @@ def changed(state, code, value):
 
 
 class TestRealKernels(unittest.TestCase):
-    def test_it_answers_trials_as_real_kernels_did(self):
+    def test_it_answers_trials_as_real_kernels_did(self) -> None:
         trials = refusals = 0
         for (
             name,
@@ -85,7 +85,7 @@ class TestRealKernels(unittest.TestCase):
         self.assertGreater(refusals, trials // 4)
         self.assertLess(refusals, trials)
 
-    def test_it_answers_tries_as_real_kernels_did(self):
+    def test_it_answers_tries_as_real_kernels_did(self) -> None:
         """The values that the probe wrote one by one to one field."""
         answers = 0
         for name in probe_base.recorded_names():
@@ -111,7 +111,7 @@ class TestRealKernels(unittest.TestCase):
 
     def test_its_list_of_registers_tells_whether_a_kernel_makes_up_caches(
         self,
-    ):
+    ) -> None:
         """As writing to real kernels has, where a record says so."""
         known = 0
         for name in probe_base.recorded_names():
@@ -125,7 +125,7 @@ class TestRealKernels(unittest.TestCase):
                 known += 1
         self.assertGreaterEqual(known, 8)
 
-    def test_a_kernel_with_a_backport_takes_other_caches(self):
+    def test_a_kernel_with_a_backport_takes_other_caches(self) -> None:
         """Its version says nothing; schema 1 has no answers."""
         host = dataclasses.replace(
             probe_base.recorded('cortex-a76-linux-6.12'),
@@ -149,7 +149,7 @@ class TestRealKernels(unittest.TestCase):
 class TestIndependence(unittest.TestCase):
     """The product's rule is broken: it accepts everything."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         accept = dict.fromkeys(rules.JUDGES, lambda *args: [])
         for patch in (
@@ -171,7 +171,7 @@ class TestIndependence(unittest.TestCase):
         self.assertIs(True, trial.accepted)
         return here.load(origin.reset(domain(gic=gic))).refused
 
-    def test_a_register_is_refused(self):
+    def test_a_register_is_refused(self) -> None:
         self.assertIn(
             'ID_AA64PFR0_EL1: EINVAL',
             self.refused(
@@ -180,7 +180,7 @@ class TestIndependence(unittest.TestCase):
             ),
         )
 
-    def test_a_missing_register_is_refused(self):
+    def test_a_missing_register_is_refused(self) -> None:
         self.assertIn(
             'TCR2_EL1: missing here',
             self.refused(
@@ -189,7 +189,7 @@ class TestIndependence(unittest.TestCase):
             ),
         )
 
-    def test_a_gic_is_refused(self):
+    def test_a_gic_is_refused(self) -> None:
         host = probe_base.recorded('neoverse-v1-linux-7.2')
         (vgic,) = host.vgics
         self.assertEqual(
@@ -225,18 +225,20 @@ class TestQemu(unittest.TestCase):
         ).load(guest)
         return set(loaded.refused)
 
-    def test_a_register_that_only_the_destination_has_fails_nothing(self):
+    def test_a_register_that_only_the_destination_has_fails_nothing(
+        self,
+    ) -> None:
         for qemu in ('7.2.22', '10.2.0', '11.1.2'):
             self.assertEqual(set(), self.fails(qemu, here=[self.TCR2]))
 
-    def test_a_register_that_the_destination_lacks(self):
+    def test_a_register_that_the_destination_lacks(self) -> None:
         for qemu in ('7.2.22', '10.2.0', '11.1.2', None):
             self.assertEqual(
                 texts([0x8123], 'missing here'),
                 self.fails(qemu, here=[self.LAST], there=[0x8123]),
             )
 
-    def test_one_behind_all_that_the_destination_has(self):
+    def test_one_behind_all_that_the_destination_has(self) -> None:
         """QEMU 10.2 never looks at it, unless its list is the longer one."""
         last = texts([self.LAST], 'missing here')
         for qemu, here, refused in (
@@ -249,7 +251,7 @@ class TestQemu(unittest.TestCase):
                 refused, self.fails(qemu, here=here, there=[self.LAST])
             )
 
-    def test_tolerances(self):
+    def test_tolerances(self) -> None:
         for code, value, qemu, refused in (
             (self.TCR2, 0, '11.1.2', False),
             (self.TCR2, 0, '11.0.0', True),
@@ -263,7 +265,7 @@ class TestQemu(unittest.TestCase):
                 f'{code:#x} {qemu}',
             )
 
-    def test_a_tolerated_register_clears_no_failure_of_another(self):
+    def test_a_tolerated_register_clears_no_failure_of_another(self) -> None:
         for code in (0x8123, self.LAST):
             self.assertEqual(
                 texts([code], 'missing here'),

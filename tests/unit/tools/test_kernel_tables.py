@@ -172,10 +172,10 @@ def made_up(**changes):
 
 
 class TestKernel(unittest.TestCase):
-    def test_version(self):
+    def test_version(self) -> None:
         self.assertEqual('7.3.0-rc2', made_up().version)
 
-    def test_fields(self):
+    def test_fields(self) -> None:
         register = made_up().register(ZOO)
         self.assertEqual(
             ('ID_ZOO_EL1', 'id', 'set_id_zoo_el1'),
@@ -192,7 +192,7 @@ class TestKernel(unittest.TestCase):
             register.fields,
         )
 
-    def test_registers(self):
+    def test_registers(self) -> None:
         found = {r.name: (r.code, r.shown) for r in made_up().registers}
         self.assertEqual(
             {
@@ -207,7 +207,7 @@ class TestKernel(unittest.TestCase):
             found,
         )
 
-    def test_functions(self):
+    def test_functions(self) -> None:
         """A body is another one if more than its white space is."""
         found = dict(made_up().functions)
         self.assertEqual(
@@ -221,7 +221,7 @@ class TestKernel(unittest.TestCase):
             changed = dict(made_up(sys_regs=change).functions)
             self.assertEqual(same, found == changed)
 
-    def test_invariant_registers_are_listed(self):
+    def test_invariant_registers_are_listed(self) -> None:
         found = made_up(
             sys_regs=lambda text: (
                 text
@@ -233,7 +233,7 @@ class TestKernel(unittest.TestCase):
         )
         self.assertIn('CAGEn_EL0(1)', [r.name for r in found.registers])
 
-    def test_older_sources_name_bits_in_the_header(self):
+    def test_older_sources_name_bits_in_the_header(self) -> None:
         found = made_up(
             sysreg=lambda text: (
                 text.replace(
@@ -263,7 +263,7 @@ class TestKernel(unittest.TestCase):
             [(f.name, f.signed) for f in found.register(ZOO).fields],
         )
 
-    def test_what_is_no_kernel(self):
+    def test_what_is_no_kernel(self) -> None:
         for changes, words in (
             ({'cpufeature': lambda _: ''}, 'cpufeature.c is missing'),
             (
@@ -297,7 +297,7 @@ class TestKernel(unittest.TestCase):
 
 
 class TestSource(unittest.TestCase):
-    def test_values(self):
+    def test_values(self) -> None:
         names = {'ZOO': 0xF0}
         for text, value in (
             ('0x10UL | BIT(0)', 0x11),
@@ -310,7 +310,7 @@ class TestSource(unittest.TestCase):
             with self.assertRaises(csource.SourceError):
                 csource.value_of(text, names)
 
-    def test_macros(self):
+    def test_macros(self) -> None:
         macros = csource.macros_of(
             '\n'.join(
                 (
@@ -329,20 +329,20 @@ class TestSource(unittest.TestCase):
         with self.assertRaisesRegex(csource.SourceError, 'not close'):
             csource.expanded('PAIR(x', macros)
 
-    def test_shared_fields(self):
+    def test_shared_fields(self) -> None:
         blocks = sysreg.parse(SYSREG)
         self.assertEqual([('LEN', 0, 4, False)], blocks['ZOO_LEN_EL1'].fields)
 
 
 class TestFacts(unittest.TestCase):
-    def test_round_trip(self):
+    def test_round_trip(self) -> None:
         found = made_up()
         self.assertEqual(found, facts.load(facts.dump(found)))
 
-    def test_other_files(self):
+    def test_other_files(self) -> None:
         self.assertRaises(ValueError, facts.load, 'register\tcode\n')
 
-    def test_versions_are_ordered(self):
+    def test_versions_are_ordered(self) -> None:
         versions = ['6.1.176', '6.12.1', '7.3.0-rc2', '7.3.0-rc10', '7.3.0']
         found = [facts.Facts(version, ()) for version in versions]
         self.assertEqual(found, sorted(found, key=lambda f: f.number))
@@ -392,10 +392,10 @@ class TestCheck(unittest.TestCase):
         self.assertEqual(expected, [(d.name, d.kind) for d in found])
         return [str(difference) for difference in found]
 
-    def test_agreement(self):
+    def test_agreement(self) -> None:
         self.assert_found([], table())
 
-    def test_fields(self):
+    def test_fields(self) -> None:
         kind = check.Kind
         for entries, expected, words in (
             (
@@ -435,7 +435,7 @@ class TestCheck(unittest.TestCase):
             )
             self.assertIn(words, line)
 
-    def test_safe_value(self):
+    def test_safe_value(self) -> None:
         exact = facts.Facts(
             '7.3',
             (
@@ -455,7 +455,7 @@ class TestCheck(unittest.TestCase):
             [exact],
         )
 
-    def test_hidden_fields_have_no_rule(self):
+    def test_hidden_fields_have_no_rule(self) -> None:
         hidden = facts.Facts(
             '7.3',
             (
@@ -470,7 +470,7 @@ class TestCheck(unittest.TestCase):
         )
         self.assert_found([], table(), [hidden])
 
-    def test_registers(self):
+    def test_registers(self) -> None:
         entries = table()
         del entries[OLD]
         self.assert_found([('OLD_EL1', check.Kind.MISSING_REGISTER)], entries)
@@ -495,7 +495,7 @@ class TestCheck(unittest.TestCase):
             [('CNTKCTL_EL1', check.Kind.NOT_JUDGED)], entries, [known]
         )
 
-    def test_functions_that_have_changed(self):
+    def test_functions_that_have_changed(self) -> None:
         now = made_up()
         read = dataclasses.replace(
             now,
@@ -513,7 +513,7 @@ class TestCheck(unittest.TestCase):
         )
         self.assertEqual([], check.differences([now], table(), now))
 
-    def test_older_kernels(self):
+    def test_older_kernels(self) -> None:
         """The newest decides; what others have besides is told once."""
         older = facts.Facts(
             '6.1.2',
@@ -562,7 +562,7 @@ class TestCommand(testtools.TestCase):
             file.write_text(text)
         return root
 
-    def test_a_directory_and_what_is_written_of_it(self):
+    def test_a_directory_and_what_is_written_of_it(self) -> None:
         target = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         code, out, _ = self.run_command(
             str(self.tree()), '--write', str(target)
@@ -574,11 +574,11 @@ class TestCommand(testtools.TestCase):
         self.assertEqual('linux-7.3.tsv', again.name)
         self.assertEqual((1, out, ''), self.run_command(str(again)))
 
-    def test_a_bare_repository(self):
+    def test_a_bare_repository(self) -> None:
         root = self.tree()
         bare = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'git'
 
-        def git(*arguments):
+        def git(*arguments) -> None:
             subprocess.run(
                 [
                     'git',
@@ -601,7 +601,7 @@ class TestCommand(testtools.TestCase):
         self.assertEqual((1, expected, ''), self.run_command(f'{bare}:HEAD'))
         self.assertEqual(2, self.run_command(f'{bare}:nothing')[0])
 
-    def test_no_tree(self):
+    def test_no_tree(self) -> None:
         root = self.tree()
         (root / 'file').write_text('hello\n')
         for place in ('/nowhere', str(root / 'file'), str(root / 'arch')):
@@ -613,20 +613,20 @@ class TestCommand(testtools.TestCase):
 class TestTables(unittest.TestCase):
     """The project's tables, by the facts of four kernels."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.kernels = [
             command.facts_of(str(path))
             for path in sorted(command.FACTS.iterdir())
         ]
 
-    def test_nothing_is_missing_or_wrong(self):
+    def test_nothing_is_missing_or_wrong(self) -> None:
         found = check.differences(self.kernels, REGISTERS)
         self.assertEqual(
             [], [str(d) for d in found if d.kind is not check.Kind.OLDER]
         )
 
-    def test_older_kernels_differ_where_the_documentation_says(self):
+    def test_older_kernels_differ_where_the_documentation_says(self) -> None:
         found = {d.name for d in check.differences(self.kernels, REGISTERS)}
         self.assertEqual(
             {
@@ -637,7 +637,7 @@ class TestTables(unittest.TestCase):
             found,
         )
 
-    def test_masks_are_those_that_kernels_told(self):
+    def test_masks_are_those_that_kernels_told(self) -> None:
         """Read from source here, asked of the running kernel there."""
         by_series = {one.series: one for one in self.kernels}
         compared = set()

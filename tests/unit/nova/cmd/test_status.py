@@ -35,7 +35,7 @@ STOCK = json.dumps({'arch': 'aarch64'})
 
 
 class StatusTestCase(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         objects.register_all()
         status.conf.register_opts(CONF)
         self.cpu_infos = mock.patch.object(
@@ -44,7 +44,7 @@ class StatusTestCase(unittest.TestCase):
         self.cpu_infos = self.cpu_infos.start()
         self.addCleanup(mock.patch.stopall)
 
-    def set(self, group=None, **options):
+    def set(self, group=None, **options) -> None:
         for name, value in options.items():
             CONF.set_override(name, value, group)
             self.addCleanup(CONF.clear_override, name, group)
@@ -70,7 +70,7 @@ class StatusTestCase(unittest.TestCase):
 
 
 class TestChecks(StatusTestCase):
-    def test_options(self):
+    def test_options(self) -> None:
         self.assertEqual(
             ('SUCCESS', 'enforcement is enforce.'), self.check('Options')
         )
@@ -80,7 +80,7 @@ class TestChecks(StatusTestCase):
             self.check('Options'),
         )
 
-    def test_a_misspelt_override(self):
+    def test_a_misspelt_override(self) -> None:
         failed = mock.patch.object(
             status.conf,
             'settings',
@@ -97,7 +97,7 @@ class TestChecks(StatusTestCase):
             self.check('Options'),
         )
 
-    def test_filter(self):
+    def test_filter(self) -> None:
         code, details = self.check('Scheduler filter')
         self.assertEqual('WARNING', code)
         self.assertIn('enabled_filters has no ArmMigrateFilter', details)
@@ -121,7 +121,7 @@ class TestChecks(StatusTestCase):
         self.assertEqual('FAILURE', code)
         self.assertIn('nova_arm', details)
 
-    def test_driver(self):
+    def test_driver(self) -> None:
         self.assertEqual('SUCCESS', self.check('Compute driver')[0])
         self.set(compute_driver='libvirt.LibvirtDriver')
         code, details = self.check('Compute driver')
@@ -141,12 +141,12 @@ class TestChecks(StatusTestCase):
         self.assertEqual('FAILURE', code)
         self.assertIn('start nova-compute-arm64 instead', details)
 
-    def test_workaround(self):
+    def test_workaround(self) -> None:
         self.assertEqual('SUCCESS', self.check('Workaround')[0])
         self.set('workarounds', skip_cpu_compare_on_dest=True)
         self.assertEqual('WARNING', self.check('Workaround')[0])
 
-    def test_records(self):
+    def test_records(self) -> None:
         ours = cpu_info.put_host(STOCK, s.host())
         newer = ours.replace('"schema":1,', '"schema":9,')
         x86 = json.dumps({'arch': 'x86_64'})
@@ -181,7 +181,7 @@ class TestChecks(StatusTestCase):
             self.cpu_infos.return_value = iter(rows.items())
             self.assertEqual(expected, self.check('Host records'))
 
-    def test_no_database(self):
+    def test_no_database(self) -> None:
         self.cpu_infos.side_effect = db_exception.DBConnectionError(
             'refused\n[SQL: ...]'
         )
@@ -205,13 +205,13 @@ class TestMain(StatusTestCase):
         ):
             return status.main(), errors.getvalue()
 
-    def test_the_exit_code_is_that_of_the_checks(self):
+    def test_the_exit_code_is_that_of_the_checks(self) -> None:
         code = upgradecheck.Code.WARNING
         self.assertEqual(
             (1, ''), self.main('upgrade', 'check', return_value=code)
         )
 
-    def test_a_damaged_file_is_one_line(self):
+    def test_a_damaged_file_is_one_line(self) -> None:
         self.assertEqual(
             (255, 'nova-arm-migrate-status: ValueError: bad file\n'),
             self.main(side_effect=ValueError('bad file\nat line 1')),
@@ -219,7 +219,7 @@ class TestMain(StatusTestCase):
 
 
 class TestCpuInfos(unittest.TestCase):
-    def test_every_cell_but_the_one_for_failed_boots(self):
+    def test_every_cell_but_the_one_for_failed_boots(self) -> None:
         objects.register_all()
         cells = [
             objects.CellMapping(uuid=uuid)

@@ -35,7 +35,7 @@ def floating(count, cpus=ALL):
 
 
 class TestNarrowed(logs.TestCase):
-    def test_table(self):
+    def test_table(self) -> None:
         for count, cpus, clusters, turn, wanted in (
             (2, ALL, PAIRS, 0, {0, 1}),
             (2, ALL, PAIRS, 1, {2, 3}),
@@ -59,7 +59,7 @@ class TestNarrowed(logs.TestCase):
                     narrowed(floating(count, cpus), clusters, turn),
                 )
 
-    def test_dedicated_cpus_and_all_else_stay(self):
+    def test_dedicated_cpus_and_all_else_stay(self) -> None:
         layout = Layout(
             vcpus={0: frozenset({7}), 1: ALL, 2: ALL}, emulator=ALL
         )
@@ -79,7 +79,7 @@ class TestNarrowed(logs.TestCase):
     )
     def test_subset_of_the_claim_in_the_fewest_clusters(
         self, count, cpus, places, turn
-    ):
+    ) -> None:
         clusters = {
             frozenset(cpu for cpu in range(16) if places[cpu] == number)
             for number in places
@@ -101,7 +101,7 @@ class TestNarrowed(logs.TestCase):
 
 
 class TestClustersOfAHost(logs.TestCase):
-    def test_as_linux_has_them(self):
+    def test_as_linux_has_them(self) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             self.assertEqual(frozenset(), numa_host.clusters(folder))

@@ -50,12 +50,12 @@ class LibvirtError(Exception):
 
 
 class NumaTestCase(logs.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         libvirt = types.SimpleNamespace(libvirtError=LibvirtError)
         self.patch(numa_host.libvirt_driver, 'libvirt', libvirt)
 
-    def patch(self, owner, name, value):
+    def patch(self, owner, name, value) -> None:
         patcher = mock.patch.object(owner, name, value)
         self.addCleanup(patcher.stop)
         patcher.start()
@@ -65,7 +65,7 @@ class NumaTestCase(logs.TestCase):
 
 
 class TestChannel(NumaTestCase):
-    def test_entries_beside_those_of_nova(self):
+    def test_entries_beside_those_of_nova(self) -> None:
         data = objects.LibvirtLiveMigrateData()
         self.assertIsNone(channel.take(data, channel.ASK))
         self.assertNotIn('old_vol_attachment_ids', data)
@@ -75,7 +75,7 @@ class TestChannel(NumaTestCase):
         self.assertEqual('text', channel.take(data, channel.LAYOUT))
         self.assertEqual({'volume': 'attachment'}, data.old_vol_attachment_ids)
 
-    def test_over_rpc_by_a_compute_that_does_not_know_of_it(self):
+    def test_over_rpc_by_a_compute_that_does_not_know_of_it(self) -> None:
         data = objects.LibvirtLiveMigrateData()
         channel.put(data, channel.LAYOUT, 'text')
         for version in (data.VERSION, '1.10', '1.4'):
@@ -84,13 +84,13 @@ class TestChannel(NumaTestCase):
             )
             self.assertEqual('text', channel.take(there, channel.LAYOUT))
 
-    def test_domains(self):
+    def test_domains(self) -> None:
         xml = domains.read('eight-cells')
         packed = channel.pack(xml)
         self.assertEqual(xml, channel.unpack(packed))
         self.assertLess(len(packed), len(xml) / 4)
 
-    def test_damaged_domains(self):
+    def test_damaged_domains(self) -> None:
         bomb = base64.b64encode(zlib.compress(bytes(parse.LIMIT + 1))).decode()
         good = channel.pack(domains.read('floating'))
         for text in (
@@ -107,7 +107,7 @@ class TestChannel(NumaTestCase):
 
 
 class TestSchema(NumaTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -118,22 +118,22 @@ class TestSchema(NumaTestCase):
         self.good = parse.parse_domain('<domain><vcpu>1</vcpu></domain>')
         self.bad = parse.parse_domain('<domain><vgpu>1</vgpu></domain>')
 
-    def test_what_it_allows(self):
+    def test_what_it_allows(self) -> None:
         schema = dry_run.Schema(self.path)
         self.assertIsNone(schema.fault(self.good, self.good))
 
-    def test_what_it_does_not(self):
+    def test_what_it_does_not(self) -> None:
         schema = dry_run.Schema(self.path)
         fault = schema.fault(self.bad, self.good)
         self.assertIn('vgpu', str(fault))
 
-    def test_what_was_so_before(self):
+    def test_what_was_so_before(self) -> None:
         schema = dry_run.Schema(self.path)
         with self.logged() as logs:
             self.assertIsNone(schema.fault(self.bad, self.bad))
         self.assertIn('schema fault too', logs.output[0])
 
-    def test_no_schema(self):
+    def test_no_schema(self) -> None:
         for text in (None, '<element'):
             if text is None:
                 self.path.unlink()
@@ -147,7 +147,7 @@ class TestSchema(NumaTestCase):
 
 
 class TestHost(NumaTestCase):
-    def test_free_pages(self):
+    def test_free_pages(self) -> None:
         def ask(sizes, node, count, flags):
             self.assertEqual(1, count)
             if node == 8:
@@ -186,7 +186,7 @@ class TestHost(NumaTestCase):
             {}, numa_host.host_numa(host, UUID, frozenset()).nodes
         )
 
-    def test_cpus_that_others_hold(self):
+    def test_cpus_that_others_hold(self) -> None:
         def guest(uuid, **kwargs):
             return mock.Mock(uuid=uuid, get_xml_desc=mock.Mock(**kwargs))
 
@@ -207,7 +207,7 @@ class TestHost(NumaTestCase):
 
 
 class TestProcess(NumaTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -238,7 +238,7 @@ class TestProcess(NumaTestCase):
         (self.proc / '2').mkdir()
         return folder
 
-    def test_a_recorded_guest(self):
+    def test_a_recorded_guest(self) -> None:
         self.play('one-cell-pinned')
         reports = list(numa_host.live(domains.read('one-cell-pinned'), UUID))
         self.assertEqual(
@@ -248,7 +248,7 @@ class TestProcess(NumaTestCase):
             self.assertEqual({0: {2}, 1: {3}}, live.vcpus)
             self.assertEqual({0: {1}}, live.nodes)
 
-    def test_more_memory_than_can_be_seen_in_a_short_time(self):
+    def test_more_memory_than_can_be_seen_in_a_short_time(self) -> None:
         folder = self.play('one-cell-pinned')
         (folder / 'statm').write_text(f'9 {(1 << 24) + 1} 0 0 0 0 0\n')
         with self.assertLogs('nova_arm_migrate', 'INFO') as logs:
@@ -258,7 +258,7 @@ class TestProcess(NumaTestCase):
         self.assertIn('is not compared', logs.output[0])
         self.assertEqual({0: {2}, 1: {3}}, reports[1].vcpus)
 
-    def test_memory_that_only_root_may_see(self):
+    def test_memory_that_only_root_may_see(self) -> None:
         folder = self.play('one-cell-pinned')
         read_text = pathlib.Path.read_text
 
@@ -274,7 +274,7 @@ class TestProcess(NumaTestCase):
         self.assertEqual({0: {2}, 1: {3}}, live.vcpus)
         self.assertEqual({}, live.nodes)
 
-    def test_no_process_and_a_strange_one(self):
+    def test_no_process_and_a_strange_one(self) -> None:
         with self.logged():
             self.assertEqual(
                 1,
@@ -300,14 +300,14 @@ class TestProcess(NumaTestCase):
 
 
 class TestMigration(NumaTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.driver = mock.Mock()
         self.numa = numa_migration.NumaMigration(self.driver)
         self.instance = mock.Mock(uuid=UUID)
         self.data = objects.LibvirtLiveMigrateData()
 
-    def test_the_source_sends_no_password(self):
+    def test_the_source_sends_no_password(self) -> None:
         xml = domains.read('one-cell-pinned').replace(
             '<devices>', "<devices><graphics type='vnc' passwd='secret'/>"
         )
@@ -319,7 +319,7 @@ class TestMigration(NumaTestCase):
         self.assertIn('<graphics type="vnc"/>', sent)
         self.assertIsNone(channel.take(self.data, channel.ASK))
 
-    def test_a_guest_without_topology(self):
+    def test_a_guest_without_topology(self) -> None:
         self.instance.numa_topology = None
         self.numa.ask(self.instance, self.data)
         channel.put(self.data, channel.ASK, '1')
@@ -330,14 +330,14 @@ class TestMigration(NumaTestCase):
             guest, self.numa.leaving(self.instance, self.data, guest)
         )
 
-    def test_a_guest_that_is_not_placed(self):
+    def test_a_guest_that_is_not_placed(self) -> None:
         self.instance.migration_context = None
         self.numa.send(self.instance, self.data)
         self.assertIsNone(channel.take(self.data, channel.LAYOUT))
         self.numa.post_migration(mock.Mock(), self.instance)
         self.driver._host.get_guest.assert_not_called()
 
-    def test_a_host_without_numa(self):
+    def test_a_host_without_numa(self) -> None:
         self.driver._get_guest_numa_config.return_value = (
             {1, 2},
             None,
@@ -349,7 +349,7 @@ class TestMigration(NumaTestCase):
             numa_migration.claimed_layout(self.driver, None, None, None),
         )
 
-    def test_the_claim_is_released(self):
+    def test_the_claim_is_released(self) -> None:
         for error in (
             NumaError('/domain', 'no'),
             KeyError('x'),
@@ -367,7 +367,7 @@ class TestMigration(NumaTestCase):
             pass
         claim.abort.assert_not_called()
 
-    def test_a_guest_that_would_see_a_difference(self):
+    def test_a_guest_that_would_see_a_difference(self) -> None:
         xml = domains.read('one-cell-pinned')
         guest = mock.Mock()
         guest.get_xml_desc.return_value = xml
@@ -390,7 +390,9 @@ class TestMigration(NumaTestCase):
         leaving.migrate('uri')
         self.assertEqual({}, guest.migrate.call_args.kwargs)
 
-    def test_nova_33_finds_the_pin_of_an_iothread_that_it_expects(self):
+    def test_nova_33_finds_the_pin_of_an_iothread_that_it_expects(
+        self,
+    ) -> None:
         """As its _update_numa_xml reads it, which other releases do not."""
         guest = mock.Mock()
         guest.get_xml_desc.return_value = domains.read('one-cell-pinned')
@@ -416,7 +418,7 @@ class TestRepair(NumaTestCase):
         )
         return domain.mock_calls
 
-    def test_pins(self):
+    def test_pins(self) -> None:
         cpus = False, False, True
         for part, number, call in (
             (proof.Part.VCPU, 4, mock.call.pinVcpuFlags(4, cpus, 0)),
@@ -425,7 +427,7 @@ class TestRepair(NumaTestCase):
         ):
             self.assertEqual([call], self.repair(part, number, mock.Mock()))
 
-    def test_what_libvirt_does_not_do(self):
+    def test_what_libvirt_does_not_do(self) -> None:
         domain = mock.Mock()
         domain.pinEmulator.side_effect = LibvirtError('busy')
         with self.logged('WARNING') as logs:

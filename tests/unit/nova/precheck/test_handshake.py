@@ -22,7 +22,7 @@ objects.register_all()
 
 
 class TestMark(unittest.TestCase):
-    def test_it_travels_as_nova_sends_it(self):
+    def test_it_travels_as_nova_sends_it(self) -> None:
         data = objects.LibvirtLiveMigrateData()
         self.assertFalse(handshake.is_marked(data))
         handshake.mark(data)
@@ -31,7 +31,7 @@ class TestMark(unittest.TestCase):
         )
         self.assertTrue(handshake.is_marked(arrived))
 
-    def test_events_of_a_stock_destination_are_no_mark(self):
+    def test_events_of_a_stock_destination_are_no_mark(self) -> None:
         data = objects.LibvirtLiveMigrateData(
             supported_perf_events=['cmt', 'mbml']
         )

@@ -29,7 +29,7 @@ from tests.unit.core import synthetic
 class Probe(RecordedHost):
     """A recorded host that counts, and fails when told to."""
 
-    def __init__(self, profile):
+    def __init__(self, profile) -> None:
         super().__init__(profile)
         self.probes = 0
         self.error = None
@@ -47,7 +47,7 @@ class Probe(RecordedHost):
 
 
 class TestThisHost(logs.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.probe = Probe(synthetic.host())
         self.versions = ('10.0.0', '11.3.0')
@@ -55,19 +55,19 @@ class TestThisHost(logs.TestCase):
             lambda: self.probe, lambda: self.versions
         )
 
-    def test_probed_once(self):
+    def test_probed_once(self) -> None:
         self.assertEqual(synthetic.host(), self.host.host())
         self.assertEqual(synthetic.host(), self.host.host_or_reason())
         self.host.trial(guest_started_on(synthetic.host()))
         self.assertEqual(1, self.probe.probes)
 
-    def test_probed_again_after_an_upgrade(self):
+    def test_probed_again_after_an_upgrade(self) -> None:
         self.host.host()
         self.versions = ('10.1.0', '11.3.0')
         self.host.host()
         self.assertEqual(2, self.probe.probes)
 
-    def test_a_failure_is_told_once_and_tried_again(self):
+    def test_a_failure_is_told_once_and_tried_again(self) -> None:
         self.probe.error = NoPermission('/dev/kvm')
         with mock.patch.object(
             host_state.LOG, 'warning', autospec=True
@@ -82,7 +82,7 @@ class TestThisHost(logs.TestCase):
         self.probe.error = None
         self.assertEqual(synthetic.host(), self.host.host_or_reason())
 
-    def test_a_failure_after_a_success_is_news(self):
+    def test_a_failure_after_a_success_is_news(self) -> None:
         self.probe.error = ProbeError('gone')
         with mock.patch.object(
             host_state.LOG, 'warning', autospec=True
@@ -94,13 +94,13 @@ class TestThisHost(logs.TestCase):
             self.host.host_or_reason()
         self.assertEqual(2, warning.call_count)
 
-    def test_no_trial_without_a_probe(self):
+    def test_no_trial_without_a_probe(self) -> None:
         self.probe.error = ProbeError('no such device')
         trial = self.host.trial(Guest())
         self.assertFalse(trial.ran)
         self.assertEqual('no such device', trial.why_not)
 
-    def test_the_probe_holds_up_no_other_thread(self):
+    def test_the_probe_holds_up_no_other_thread(self) -> None:
         self.host.host()
         entered, leave = threading.Event(), threading.Event()
 
@@ -123,7 +123,7 @@ class TestThisHost(logs.TestCase):
 
 
 class TestStarted(TestThisHost):
-    def test_the_guest_has_what_kvm_shows_it(self):
+    def test_the_guest_has_what_kvm_shows_it(self) -> None:
         domain = Domain(
             disabled=frozenset({'sve', 'pmu'}), gic=3, memory=1 << 30
         )
@@ -137,7 +137,7 @@ class TestStarted(TestThisHost):
             self.host.started(domain),
         )
 
-    def test_without_a_scratch_vcpu_it_follows_from_the_profile(self):
+    def test_without_a_scratch_vcpu_it_follows_from_the_profile(self) -> None:
         self.host.host()
         self.probe.error = ProbeError('out of file descriptors')
         domain = Domain(disabled=frozenset({'pauth'}))
@@ -146,6 +146,6 @@ class TestStarted(TestThisHost):
             self.host.started(domain),
         )
 
-    def test_without_a_profile_there_is_no_record(self):
+    def test_without_a_profile_there_is_no_record(self) -> None:
         self.probe.error = ProbeError('no such device')
         self.assertRaises(ProbeError, self.host.started, Domain())

@@ -47,12 +47,12 @@ def judge(recorded, source, destination, settings=Settings(), trial=None):
 
 
 class TestDeparting(unittest.TestCase):
-    def test_its_own_record_counts_and_not_its_host(self):
+    def test_its_own_record_counts_and_not_its_host(self) -> None:
         leaving = judgement.migrating_guest(started(LESSER), HOST, Domain())
         self.assertEqual(started(LESSER), leaving.guest)
         self.assertEqual((), leaving.unknown)
 
-    def test_without_a_record_its_host_counts(self):
+    def test_without_a_record_its_host_counts(self) -> None:
         leaving = judgement.migrating_guest(
             None, HOST, Domain(disabled=frozenset({'pmu'}), memory=1 << 30)
         )
@@ -63,45 +63,45 @@ class TestDeparting(unittest.TestCase):
             leaving.guest,
         )
 
-    def test_registers_gained_on_the_way_count(self):
+    def test_registers_gained_on_the_way_count(self) -> None:
         newer = s.host(listed=s.LISTED | {s.TCR2})
         leaving = judgement.migrating_guest(started(), newer, Domain())
         self.assertIn(s.TCR2, leaving.guest.listed)
 
-    def test_nothing_known_is_unknown(self):
+    def test_nothing_known_is_unknown(self) -> None:
         leaving = judgement.migrating_guest(None, 'it has no record', Domain())
         self.assertIsNone(leaving.guest)
         self.assertEqual(['SOURCE'], [f.name for f in leaving.unknown])
 
-    def test_a_host_that_keeps_no_records_leaves_doubt(self):
+    def test_a_host_that_keeps_no_records_leaves_doubt(self) -> None:
         leaving = judgement.migrating_guest(started(), 'it has none', Domain())
         self.assertEqual(started(), leaving.guest)
         self.assertEqual(['SOURCE'], [f.name for f in leaving.unknown])
 
-    def test_a_damaged_record_is_not_replaced_by_a_guess(self):
+    def test_a_damaged_record_is_not_replaced_by_a_guess(self) -> None:
         leaving = judgement.migrating_guest('not JSON', HOST, Domain())
         self.assertIsNone(leaving.guest)
         self.assertEqual(['GUEST'], [f.name for f in leaving.unknown])
 
 
 class TestVerdict(unittest.TestCase):
-    def test_accepted(self):
+    def test_accepted(self) -> None:
         outcome = judge(started(), HOST, HOST)
         self.assertIs(Action.ACCEPT, outcome.action)
         self.assertIs(Verdict.COMPATIBLE, outcome.report.verdict)
 
-    def test_directional(self):
+    def test_directional(self) -> None:
         self.assertIs(
             Action.ACCEPT, judge(started(LESSER), LESSER, HOST).action
         )
         self.assertIs(Action.REFUSE, judge(started(), HOST, LESSER).action)
 
-    def test_a_guest_goes_home(self):
+    def test_a_guest_goes_home(self) -> None:
         self.assertIs(
             Action.ACCEPT, judge(started(LESSER), HOST, LESSER).action
         )
 
-    def test_unknown(self):
+    def test_unknown(self) -> None:
         cases = (
             (None, 'no record', HOST),
             (started(), HOST, 'no probe'),
@@ -117,12 +117,12 @@ class TestVerdict(unittest.TestCase):
                 self.assertIs(Action.REFUSE, outcome.action)
                 self.assertIs(Action.WARN, judge(*case, settings=allow).action)
 
-    def test_doubt_does_not_soften_a_refusal(self):
+    def test_doubt_does_not_soften_a_refusal(self) -> None:
         allow = Settings(refuse_unknown=False)
         outcome = judge(started(), 'no record', LESSER, allow)
         self.assertIs(Action.REFUSE, outcome.action)
 
-    def test_warn_lets_everything_through(self):
+    def test_warn_lets_everything_through(self) -> None:
         warn = Settings(enforcement=Enforcement.WARN)
         for destination in (LESSER, OTHER_TIMER, 'no probe'):
             self.assertIs(
@@ -130,7 +130,7 @@ class TestVerdict(unittest.TestCase):
             )
         self.assertIs(Action.ACCEPT, judge(started(), HOST, HOST, warn).action)
 
-    def test_silent_hazards(self):
+    def test_silent_hazards(self) -> None:
         self.assertIs(
             Action.REFUSE, judge(started(), HOST, OTHER_TIMER).action
         )
@@ -139,7 +139,7 @@ class TestVerdict(unittest.TestCase):
             Action.ACCEPT, judge(started(), HOST, OTHER_TIMER, lax).action
         )
 
-    def test_overrides_are_told(self):
+    def test_overrides_are_told(self) -> None:
         settings = Settings(
             options=Options(overrides=frozenset({'CNTFRQ_EL0', 'CTR_EL0.DIC'}))
         )
@@ -148,7 +148,7 @@ class TestVerdict(unittest.TestCase):
         self.assertEqual(['CNTFRQ_EL0'], [f.name for f in outcome.overridden])
         self.assertEqual((), judge(started(), HOST, HOST).overridden)
 
-    def test_a_destination_without_the_extension(self):
+    def test_a_destination_without_the_extension(self) -> None:
         self.assertIs(
             Action.REFUSE, judgement.unjudged_destination(Settings()).action
         )
@@ -161,7 +161,7 @@ class TestVerdict(unittest.TestCase):
 
 
 class TestTrial(unittest.TestCase):
-    def test_agrees(self):
+    def test_agrees(self) -> None:
         outcome = judge(started(), HOST, HOST, trial=RecordedHost(HOST).trial)
         self.assertIs(Action.ACCEPT, outcome.action)
         self.assertRegex(outcome.trial, '^[0-9]+ accepted$')
@@ -172,7 +172,7 @@ class TestTrial(unittest.TestCase):
         self.assertRegex(outcome.trial, '^1 of [0-9]+ refused$')
         self.assertEqual((), outcome.disagreements)
 
-    def test_has_the_last_word_against_the_rule(self):
+    def test_has_the_last_word_against_the_rule(self) -> None:
         outcome = judge(
             started(),
             HOST,
@@ -187,7 +187,7 @@ class TestTrial(unittest.TestCase):
             (difference.register, difference.static, difference.trial),
         )
 
-    def test_has_the_last_word_for_the_guest(self):
+    def test_has_the_last_word_for_the_guest(self) -> None:
         outcome = judge(
             started(), HOST, LESSER, trial=lambda guest: Trial(written=9)
         )
@@ -196,19 +196,19 @@ class TestTrial(unittest.TestCase):
             ['ID_AA64ISAR0_EL1'], [d.register for d in outcome.disagreements]
         )
 
-    def test_says_nothing_about_silent_hazards(self):
+    def test_says_nothing_about_silent_hazards(self) -> None:
         outcome = judge(
             started(), HOST, OTHER_TIMER, trial=lambda guest: Trial(written=9)
         )
         self.assertIs(Action.REFUSE, outcome.action)
 
-    def test_does_not_take_away_doubt_about_the_guest(self):
+    def test_does_not_take_away_doubt_about_the_guest(self) -> None:
         outcome = judge(
             started(), 'no record', HOST, trial=lambda guest: Trial(written=9)
         )
         self.assertIs(Verdict.UNKNOWN, outcome.report.verdict)
 
-    def test_that_was_not_made_changes_nothing(self):
+    def test_that_was_not_made_changes_nothing(self) -> None:
         outcome = judge(
             started(),
             HOST,
@@ -218,7 +218,7 @@ class TestTrial(unittest.TestCase):
         self.assertIs(Action.REFUSE, outcome.action)
         self.assertEqual('not run: no memory', outcome.trial)
 
-    def test_is_an_option(self):
+    def test_is_an_option(self) -> None:
         outcome = judge(
             started(),
             HOST,
@@ -228,7 +228,7 @@ class TestTrial(unittest.TestCase):
         )
         self.assertEqual('', outcome.trial)
 
-    def test_needs_a_guest(self):
+    def test_needs_a_guest(self) -> None:
         judge(
             None,
             'no record',
@@ -250,21 +250,21 @@ class TestWords(unittest.TestCase):
         self.assertLessEqual(len(text.encode()), room)
         return text
 
-    def test_the_verdict_comes_first(self):
+    def test_the_verdict_comes_first(self) -> None:
         self.assertEqual(TOLD, self.text(started(), HOST, LESSER))
 
-    def test_how_many_more(self):
+    def test_how_many_more(self) -> None:
         worse = s.with_field(LESSER, 'ID_AA64ISAR0_EL1.RNDR', 0)
         self.assertRegex(
             self.text(started(), HOST, worse),
             r'guest 1, host-b 0 \(\+1 more\)$',
         )
 
-    def test_a_long_name_is_cut_to_its_first_label(self):
+    def test_a_long_name_is_cut_to_its_first_label(self) -> None:
         text = self.text(started(), HOST, LESSER, host='host-b.' + 'x' * 250)
         self.assertEqual(TOLD, text)
 
-    def test_what_is_still_too_long_keeps_its_end(self):
+    def test_what_is_still_too_long_keeps_its_end(self) -> None:
         worse = s.with_field(LESSER, 'ID_AA64ISAR0_EL1.RNDR', 0)
         text = self.text(started(), HOST, worse, host='ü' * 250)
         self.assertRegex(
@@ -273,20 +273,20 @@ class TestWords(unittest.TestCase):
             r'\.\.\. 0.* \(\+1 more\)$',
         )
 
-    def test_bytes_are_counted_and_not_characters(self):
+    def test_bytes_are_counted_and_not_characters(self) -> None:
         for room in range(40, 60):
             text = self.text(
                 started(), HOST, LESSER, host='ü' * 250, room=room
             )
             self.assertTrue(text.endswith('...'), text)
 
-    def test_unknown_says_why(self):
+    def test_unknown_says_why(self) -> None:
         self.assertEqual(
             'arm64: unknown: SOURCE: it has no record',
             self.text(started(), 'it has no record', HOST),
         )
 
-    def test_the_whole_is_json(self):
+    def test_the_whole_is_json(self) -> None:
         outcome = judge(
             started(), HOST, LESSER, trial=lambda guest: Trial(written=9)
         )

@@ -31,19 +31,19 @@ CPU_INFO = json.dumps(
 
 
 class TestPut(unittest.TestCase):
-    def test_round_trip(self):
+    def test_round_trip(self) -> None:
         host = synthetic.host()
         self.assertEqual(
             host, cpu_info.take_host(cpu_info.put_host(CPU_INFO, host))
         )
 
-    def test_what_nova_put_there_stays(self):
+    def test_what_nova_put_there_stays(self) -> None:
         before = json.loads(CPU_INFO)
         after = json.loads(cpu_info.put_host(CPU_INFO, synthetic.host()))
         del after['arm_migrate']
         self.assertEqual(before | {'features': ['aes', 'fp', 'sha2']}, after)
 
-    def test_the_same_host_gives_the_same_bytes(self):
+    def test_the_same_host_gives_the_same_bytes(self) -> None:
         other = json.loads(CPU_INFO)
         other['features'].reverse()
         self.assertEqual(
@@ -51,26 +51,26 @@ class TestPut(unittest.TestCase):
             cpu_info.put_host(json.dumps(other), synthetic.host()),
         )
 
-    def test_it_is_small(self):
+    def test_it_is_small(self) -> None:
         text = cpu_info.put_host(CPU_INFO, synthetic.host())
         self.assertLess(len(text), 4096 + len(CPU_INFO))
 
 
 class TestTake(unittest.TestCase):
-    def refused(self, text, words):
+    def refused(self, text, words) -> None:
         with self.assertRaisesRegex(cpu_info.NoHostRecord, words) as caught:
             cpu_info.take_host(text)
         self.assertNotIn('\n', str(caught.exception))
         self.assertLess(len(str(caught.exception)), 200)
 
-    def test_nothing_there(self):
+    def test_nothing_there(self) -> None:
         self.refused(None, 'nothing is known')
         self.refused('', 'nothing is known')
 
-    def test_stock_nova(self):
+    def test_stock_nova(self) -> None:
         self.refused(CPU_INFO, 'nova-arm-migrate does not run there')
 
-    def test_damaged(self):
+    def test_damaged(self) -> None:
         for text in ('{', '[1]', '"x"', '7', 'null', '[' * 100000):
             with self.subTest(text[:20]):
                 self.refused(text, 'not JSON|no record')
@@ -88,21 +88,21 @@ class TestTake(unittest.TestCase):
                     json.dumps({'arm_migrate': record}), 'can not be read'
                 )
 
-    def test_a_key_that_is_there_twice(self):
+    def test_a_key_that_is_there_twice(self) -> None:
         text = cpu_info.put_host(CPU_INFO, synthetic.host())
         self.refused(
             text.replace('"gic":', '"gic":[2],"gic":'),
             "read: 'gic': the record has this key twice",
         )
 
-    def test_another_schema(self):
+    def test_another_schema(self) -> None:
         for schema in (0, 3, 999, '1', None):
             record = json.loads(cpu_info.put_host(CPU_INFO, Host()))
             record['arm_migrate']['schema'] = schema
             with self.subTest(schema):
                 self.refused(json.dumps(record), 'schema .* this version')
 
-    def test_huge(self):
+    def test_huge(self) -> None:
         self.refused('[' * 10**6, '1000000 characters')
         self.refused(
             json.dumps({'arm_migrate': {'x' * 200000: 1}}), 'characters'

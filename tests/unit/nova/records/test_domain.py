@@ -32,7 +32,7 @@ XML = """\
 
 
 class TestReadDomain(unittest.TestCase):
-    def test_a_guest(self):
+    def test_a_guest(self) -> None:
         self.assertEqual(
             domain.Domain(
                 kvm=True,
@@ -43,7 +43,7 @@ class TestReadDomain(unittest.TestCase):
             domain.read_domain(XML),
         )
 
-    def test_as_little_as_nova_may_write(self):
+    def test_as_little_as_nova_may_write(self) -> None:
         self.assertEqual(
             domain.Domain(memory=512 << 20),
             domain.read_domain(
@@ -51,13 +51,13 @@ class TestReadDomain(unittest.TestCase):
             ),
         )
 
-    def test_hot_pluggable_memory_counts(self):
+    def test_hot_pluggable_memory_counts(self) -> None:
         xml = XML.replace(
             '<memory', "<maxMemory slots='4' unit='GiB'>8</maxMemory><memory"
         )
         self.assertEqual(8 << 30, domain.read_domain(xml).memory)
 
-    def test_units(self):
+    def test_units(self) -> None:
         for unit, value in (
             ('b', 1),
             ('bytes', 1),
@@ -75,7 +75,7 @@ class TestReadDomain(unittest.TestCase):
             xml = XML.replace("'KiB'>2097152", text)
             self.assertIsNone(domain.read_domain(xml).memory)
 
-    def test_emulated_and_32_bit_guests_are_not_ours(self):
+    def test_emulated_and_32_bit_guests_are_not_ours(self) -> None:
         self.assertFalse(
             domain.read_domain(XML.replace("type='kvm'", "type='qemu'")).kvm
         )
@@ -85,16 +85,16 @@ class TestReadDomain(unittest.TestCase):
             ).kvm
         )
 
-    def test_the_version_of_the_gic_may_be_left_to_libvirt(self):
+    def test_the_version_of_the_gic_may_be_left_to_libvirt(self) -> None:
         for gic in ('<gic/>', "<gic version='host'/>", ''):
             xml = XML.replace("<gic version='3'/>", gic)
             self.assertIsNone(domain.read_domain(xml).gic)
 
-    def test_not_xml(self):
+    def test_not_xml(self) -> None:
         with self.assertRaisesRegex(ValueError, 'not a domain XML'):
             domain.read_domain('<domain')
 
-    def test_entities_are_not_resolved(self):
+    def test_entities_are_not_resolved(self) -> None:
         xml = (
             "<!DOCTYPE d [<!ENTITY e SYSTEM 'file:///etc/hostname'>]>"
             "<domain type='kvm'><memory>&e;</memory></domain>"
@@ -103,7 +103,7 @@ class TestReadDomain(unittest.TestCase):
 
 
 class TestSwitchedOff(unittest.TestCase):
-    def test_policies(self):
+    def test_policies(self) -> None:
         self.assertEqual(
             frozenset({'sve', 'pauth'}),
             domain.switched_off(
@@ -119,7 +119,7 @@ class TestSwitchedOff(unittest.TestCase):
             ),
         )
 
-    def test_a_length_that_is_on_leaves_no_longer_one(self):
+    def test_a_length_that_is_on_leaves_no_longer_one(self) -> None:
         off = domain.switched_off({'sve128': 'require', 'sve256': 'require'})
         self.assertNotIn('sve256', off)
         self.assertIn('sve384', off)
@@ -130,7 +130,7 @@ class TestSwitchedOff(unittest.TestCase):
 
 
 class TestMerged(unittest.TestCase):
-    def test_libvirt_fills_in_what_nova_left_open(self):
+    def test_libvirt_fills_in_what_nova_left_open(self) -> None:
         written = domain.Domain(disabled=frozenset({'pmu'}), memory=1 << 30)
         live = domain.Domain(
             disabled=frozenset({'sve'}), gic=3, memory=2 << 30

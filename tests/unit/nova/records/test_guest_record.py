@@ -41,7 +41,7 @@ class TestKeeping(unittest.TestCase):
         s.host(), disabled=frozenset({'sve'}), gic=3, memory=1 << 31
     )
 
-    def test_round_trip_through_the_database(self):
+    def test_round_trip_through_the_database(self) -> None:
         model = guest_record.put(vcpu_model(), self.guest)
         stored = model.to_json()
         # instance_extra.vcpu_model is a Text: 65535 bytes with MySQL.
@@ -51,7 +51,7 @@ class TestKeeping(unittest.TestCase):
             guest_record.take(objects.VirtCPUModel.from_json(stored)),
         )
 
-    def test_what_nova_put_there_stays(self):
+    def test_what_nova_put_there_stays(self) -> None:
         model = guest_record.put(vcpu_model(), self.guest)
         self.assertEqual(
             [('sve', 'disable')],
@@ -60,24 +60,24 @@ class TestKeeping(unittest.TestCase):
         guest_record.put(model, None)
         self.assertEqual(vcpu_model().to_json(), model.to_json())
 
-    def test_there_is_never_more_than_one(self):
+    def test_there_is_never_more_than_one(self) -> None:
         model = guest_record.put(vcpu_model(), self.guest)
         other = guest_started_on(s.host())
         guest_record.put(model, other)
         self.assertEqual(2, len(model.features))
         self.assertEqual(other, guest_record.take(model))
 
-    def test_none_there(self):
+    def test_none_there(self) -> None:
         self.assertIsNone(guest_record.take(None))
         self.assertIsNone(guest_record.take(objects.VirtCPUModel()))
         self.assertIsNone(guest_record.take(vcpu_model()))
         self.assertEqual([], guest_record.cpu_features(None))
 
-    def test_an_instance_without_a_model_gets_one(self):
+    def test_an_instance_without_a_model_gets_one(self) -> None:
         model = guest_record.put(None, self.guest)
         self.assertEqual(self.guest, guest_record.take(model))
 
-    def test_damaged(self):
+    def test_damaged(self) -> None:
         for text in ('', '{', '{"schema":7}', 'x' * 20000):
             model = vcpu_model()
             model.features.append(
@@ -89,7 +89,7 @@ class TestKeeping(unittest.TestCase):
                 self.assertRaises(ProfileError, guest_record.take, model)
                 self.assertEqual(1, len(guest_record.cpu_features(model)))
 
-    def test_save_stores_the_model_and_nothing_else(self):
+    def test_save_stores_the_model_and_nothing_else(self) -> None:
         context = nova_context.RequestContext('user', is_admin=False)
         instance = objects.Instance(
             context=context,

@@ -30,7 +30,7 @@ class Failure(Exception):
 class TestPreparation(logs.TestCase):
     """What the campaign's functional tests do with Nova's own manager."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.failed = []
         self.patch(
@@ -66,7 +66,7 @@ class TestPreparation(logs.TestCase):
         self.addCleanup(patcher.stop)
         return patcher.start()
 
-    def fail(self):
+    def fail(self) -> None:
         """Play the manager's call: it raises what the manager raised."""
         with self.assertRaises(Failure):
             self.manager._do_live_migration(
@@ -78,7 +78,7 @@ class TestPreparation(logs.TestCase):
                 mock.Mock(),
             )
 
-    def test_it_is_settled(self):
+    def test_it_is_settled(self) -> None:
         self.fail()
         self.assertEqual(['preparation'], self.failed)
         self.assertEqual(['before'], self.made.call_args.args[-1])
@@ -88,14 +88,14 @@ class TestPreparation(logs.TestCase):
         self.settlement.end_at_source.assert_called_once_with()
         self.assertEqual({}, self.manager._waiting_live_migrations)
 
-    def test_a_part_that_stays_wrong(self):
+    def test_a_part_that_stays_wrong(self) -> None:
         self.settlement.at_source.return_value = [Problem('ports', 'two')]
         self.fail()
         self.assertEqual(['preparation', 'ports'], self.failed)
         self.settlement.end_at_source.assert_not_called()
         self.manager._set_instance_obj_error_state.assert_called_once()
 
-    def test_what_the_manager_has_settled_itself(self):
+    def test_what_the_manager_has_settled_itself(self) -> None:
         for name, value in (('task_state', None), ('host', 'there')):
             with mock.patch.object(self.now, name, value):
                 self.fail()
@@ -103,8 +103,8 @@ class TestPreparation(logs.TestCase):
         self.fail()
         self.made.assert_not_called()
 
-    def test_the_driver_has_been_called(self):
-        def call_the_driver(*args):
+    def test_the_driver_has_been_called(self) -> None:
+        def call_the_driver(*args) -> None:
             self.watched.over()
             raise Failure
 
@@ -113,19 +113,19 @@ class TestPreparation(logs.TestCase):
         self.made.assert_not_called()
         self.manager._set_instance_obj_error_state.assert_called_once()
 
-    def test_a_database_that_stays_away(self):
+    def test_a_database_that_stays_away(self) -> None:
         self.get.side_effect = OSError('away')
         with self.assertLogs('nova_arm_migrate', 'ERROR'):
             self.fail()
         self.made.assert_not_called()
 
-    def test_another_migration_waits(self):
+    def test_another_migration_waits(self) -> None:
         waiting = {UUID: (mock.Mock(id=8), None)}
         self.manager._waiting_live_migrations = waiting
         self.fail()
         self.assertIn(UUID, waiting)
 
-    def test_it_works(self):
+    def test_it_works(self) -> None:
         self.prepare.side_effect = None
         self.manager._do_live_migration(
             None, 'there', self.instance, False, self.migration, mock.Mock()

@@ -37,11 +37,11 @@ class TestLog(logs.TestCase):
     def last(self, text, since=SINCE):
         return qemu_log.last_message(text, since)
 
-    def test_the_last_that_qemu_said(self):
+    def test_the_last_that_qemu_said(self) -> None:
         for binary in ('qemu-system-aarch64', 'qemu-kvm'):
             self.assertEqual(REASON, self.last(LOG.format(binary=binary)))
 
-    def test_the_reason_and_not_how_libvirt_ended_it(self):
+    def test_the_reason_and_not_how_libvirt_ended_it(self) -> None:
         for reaper in (
             '(libvirtd)',
             '(/usr/sbin/virtqemud)',
@@ -56,7 +56,7 @@ class TestLog(logs.TestCase):
                 ),
             )
 
-    def test_nothing_of_an_earlier_qemu_of_this_stay(self):
+    def test_nothing_of_an_earlier_qemu_of_this_stay(self) -> None:
         self.assertIsNone(
             self.last(
                 LOG.format(binary='qemu-kvm')
@@ -68,17 +68,17 @@ class TestLog(logs.TestCase):
             )
         )
 
-    def test_nothing_of_before_this_job(self):
+    def test_nothing_of_before_this_job(self) -> None:
         later = SINCE + datetime.timedelta(seconds=6)
         self.assertIsNone(self.last(LOG.format(binary='qemu-kvm'), later))
 
-    def test_a_start_that_is_not_in_the_part_that_was_read(self):
+    def test_a_start_that_is_not_in_the_part_that_was_read(self) -> None:
         part = LOG.format(binary='qemu-kvm').split('\n', 4)[4]
         self.assertEqual(REASON, self.last(part))
         later = SINCE + datetime.timedelta(seconds=6)
         self.assertIsNone(self.last(part, later))
 
-    def test_lines_without_a_time(self):
+    def test_lines_without_a_time(self) -> None:
         # qemu.conf: log_timestamp = 0
         untimed = 'qemu-kvm: no memory\n'
         self.assertIsNone(self.last(untimed))
@@ -88,7 +88,7 @@ class TestLog(logs.TestCase):
         )
         self.assertIsNone(self.last(start.format('02:40:09.1') + untimed))
 
-    def test_nothing_that_qemu_said(self):
+    def test_nothing_that_qemu_said(self) -> None:
         for text in (
             '',
             LOG.format(binary='libvirt'),
@@ -99,7 +99,7 @@ class TestLog(logs.TestCase):
         ):
             self.assertIsNone(self.last(text), text)
 
-    def test_a_log_that_can_not_be_read(self):
+    def test_a_log_that_can_not_be_read(self) -> None:
         with mock.patch.object(
             nova.privsep.path, 'last_bytes', autospec=True, side_effect=OSError
         ):

@@ -52,7 +52,7 @@ RUNNING, PAUSED, SHUTOFF = 1, 3, 5
 
 
 class LibvirtError(Exception):
-    def __init__(self, text, code=0):
+    def __init__(self, text, code=0) -> None:
         super().__init__(text)
         self._code = code
 
@@ -61,7 +61,7 @@ class LibvirtError(Exception):
 
 
 class JobCase(logs.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         CONF.set_override('virt_type', 'kvm', 'libvirt')
         self.addCleanup(CONF.clear_override, 'virt_type', 'libvirt')
@@ -144,28 +144,28 @@ class JobCase(logs.TestCase):
             raise exception.InstanceNotFound(instance_id=uuid)
         return mock.Mock(task_state='migrating')
 
-    def state(self, number, reason=0):
+    def state(self, number, reason=0) -> None:
         """Have libvirt say how the guest is on this host."""
         self.guest._domain.state.side_effect = None
         self.guest._domain.state.return_value = [number, reason]
 
-    def absent(self):
+    def absent(self) -> None:
         self.driver._host.get_guest.side_effect = exception.InstanceNotFound(
             instance_id=UUID
         )
 
-    def leaves(self, *args, **kwargs):
+    def leaves(self, *args, **kwargs) -> None:
         """Have the guest leave while libvirt migrates it."""
         self.absent()
 
-    def silent(self):
+    def silent(self) -> None:
         self.guest._domain.state.side_effect = LibvirtError('restarts')
 
-    def play(self, play):
+    def play(self, play) -> None:
         """Have the parent's live_migration do something."""
         self.parent('live_migration', side_effect=play)
 
-    def migrate(self):
+    def migrate(self) -> None:
         self.driver.live_migration(
             CONTEXT,
             self.instance,
@@ -179,7 +179,7 @@ class JobCase(logs.TestCase):
     def job(self):
         return self.driver._jobs.in_this_thread()
 
-    def operate(self, fails=None):
+    def operate(self, fails=None) -> None:
         """Play the thread that calls libvirt, to its end."""
         self.driver.active_migrations[UUID] = object()
         self.guest.migrate.side_effect = fails or self.leaves
@@ -201,7 +201,7 @@ class JobCase(logs.TestCase):
         except LibvirtError:
             self.assertIsNotNone(fails)
 
-    def info(self, kind):
+    def info(self, kind) -> None:
         self.guest.get_job_info.return_value = types.SimpleNamespace(
             type=presence.number_of(kind)
         )
@@ -223,10 +223,12 @@ class JobCase(logs.TestCase):
         )
         return monitor.call_args.args[3]
 
-    def ends(self, kind, after=JobType.NONE, **how):
+    def ends(self, kind, after=JobType.NONE, **how) -> None:
         """Check what the monitor is told of a job that has ended."""
 
-        def play(driver, context, instance, dest, post, recover, *rest):
+        def play(
+            driver, context, instance, dest, post, recover, *rest
+        ) -> None:
             self.operate(**how)
             self.info(after)
             guest = self.watched()
@@ -243,7 +245,7 @@ class JobCase(logs.TestCase):
 
 
 class TestMonitor(JobCase):
-    def test_a_guest_that_has_left(self):
+    def test_a_guest_that_has_left(self) -> None:
         self.ends(JobType.COMPLETED)
         self.post.assert_called_once_with(
             CONTEXT, self.instance, 'dest', False, self.data
@@ -252,7 +254,7 @@ class TestMonitor(JobCase):
         self.asked.assert_not_called()
         self.assertEqual([], self.failed)
 
-    def test_a_guest_that_has_stayed(self):
+    def test_a_guest_that_has_stayed(self) -> None:
         self.ends(JobType.FAILED, fails=LibvirtError('no'))
         self.recover.assert_called_once_with(
             CONTEXT,
@@ -264,12 +266,12 @@ class TestMonitor(JobCase):
         self.settlement.at_source.assert_called_once_with(False, 'failed')
         self.assertEqual([('live_migration', 'no')], self.failed)
 
-    def test_libvirt_says_that_it_was_cancelled(self):
+    def test_libvirt_says_that_it_was_cancelled(self) -> None:
         self.ends(
             JobType.CANCELLED, JobType.CANCELLED, fails=LibvirtError('no')
         )
 
-    def test_the_call_has_failed_and_the_guest_has_landed(self):
+    def test_the_call_has_failed_and_the_guest_has_landed(self) -> None:
         self.guest._domain.state.side_effect = [[RUNNING, 0]] + [
             LibvirtError('gone', NO_DOMAIN)
         ] * 4
@@ -277,8 +279,8 @@ class TestMonitor(JobCase):
         self.ends(JobType.COMPLETED, fails=LibvirtError('socket is closed'))
         self.post.assert_called_once()
 
-    def test_nothing_ends_before_libvirts_call_has_ended(self):
-        def play(*args):
+    def test_nothing_ends_before_libvirts_call_has_ended(self) -> None:
+        def play(*args) -> None:
             guest = self.watched()
             for kind in JobType:
                 self.info(kind)
@@ -292,8 +294,8 @@ class TestMonitor(JobCase):
         self.play(play)
         self.migrate()
 
-    def test_libvirt_is_away_while_the_job_runs(self):
-        def play(*args):
+    def test_libvirt_is_away_while_the_job_runs(self) -> None:
+        def play(*args) -> None:
             self.job().spawned()
             self.guest.get_job_info.side_effect = LibvirtError('restarts')
             with self.assertLogs('nova_arm_migrate', 'WARNING'):
@@ -305,8 +307,8 @@ class TestMonitor(JobCase):
         self.play(play)
         self.migrate()
 
-    def test_libvirt_is_away_after_the_job(self):
-        def later(*args):
+    def test_libvirt_is_away_after_the_job(self) -> None:
+        def later(*args) -> None:
             self.now += 61
 
         jobs.time.sleep.side_effect = later
@@ -315,7 +317,7 @@ class TestMonitor(JobCase):
             self.assertLogs('nova_arm_migrate', 'WARNING'),
         ):
 
-            def play(*args):
+            def play(*args) -> None:
                 self.operate(fails=LibvirtError('no'))
                 self.silent()
                 self.info(JobType.NONE)
@@ -328,10 +330,12 @@ class TestMonitor(JobCase):
         self.assertEqual('guest', self.failed[-1][0])
         self.assertIn('does not answer', self.failed[-1][1])
 
-    def test_an_abort_that_a_user_asked_for(self):
+    def test_an_abort_that_a_user_asked_for(self) -> None:
         abort = self.parent('live_migration_abort')
 
-        def play(driver, context, instance, dest, post, recover, *rest):
+        def play(
+            driver, context, instance, dest, post, recover, *rest
+        ) -> None:
             self.job().spawned()
             here, self.driver._jobs._here.job = self.job(), None
             self.driver.live_migration_abort(instance)  # another thread
@@ -356,10 +360,10 @@ class TestMonitor(JobCase):
         self.migrate()
         abort.assert_called_once()
 
-    def test_the_entry_of_a_later_job_stays(self):
+    def test_the_entry_of_a_later_job_stays(self) -> None:
         clear = self.parent('_clear_empty_migration')
 
-        def play(*args):
+        def play(*args) -> None:
             self.operate()
             self.watched()
             self.driver._clear_empty_migration(self.instance)
@@ -380,7 +384,7 @@ class TestThread(JobCase):
         if layout:
             channel.put(self.data, channel.LAYOUT, wire.dump(Layout()))
 
-        def play(*args):
+        def play(*args) -> None:
             self.driver._live_migration_operation(
                 CONTEXT,
                 self.instance,
@@ -396,19 +400,21 @@ class TestThread(JobCase):
         self.migrate()
         return operation.call_args.args[6]._guest
 
-    def test_without_a_layout(self):
+    def test_without_a_layout(self) -> None:
         self.assertIs(self.guest, self.operated(False))
 
-    def test_with_a_layout(self):
+    def test_with_a_layout(self) -> None:
         self.assertIsInstance(
             self.operated(True), numa_migration.GuestWithLayout
         )
 
-    def test_a_domain_that_is_missing_before_the_job(self):
+    def test_a_domain_that_is_missing_before_the_job(self) -> None:
         self.absent()
         with self.assertRaises(jobs.Unsettled):
 
-            def play(driver, context, instance, dest, post, recover, *rest):
+            def play(
+                driver, context, instance, dest, post, recover, *rest
+            ) -> None:
                 self.operate(fails=LibvirtError('no domain', NO_DOMAIN))
                 self.assertFalse(self.job().has_left())
                 recover(context, instance, dest, self.data)
@@ -425,7 +431,7 @@ class TestThread(JobCase):
         self.state(PAUSED, 13)
         calls = []
 
-        def migrate(uri, flags):
+        def migrate(uri, flags) -> None:
             calls.append(flags)
             outcome = outcomes[len(calls) - 1]
             if outcome is not None:
@@ -434,7 +440,7 @@ class TestThread(JobCase):
 
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
 
-            def play(*args):
+            def play(*args) -> None:
                 self.operate(fails=migrate)
                 self.job().post() if self.job().has_left() else None
 
@@ -442,14 +448,14 @@ class TestThread(JobCase):
             self.migrate()
         return calls
 
-    def test_post_copy_breaks_and_is_continued(self):
+    def test_post_copy_breaks_and_is_continued(self) -> None:
         calls = self.post_copy(
             LibvirtError('broken'), LibvirtError('again'), None
         )
         self.assertEqual([1, 1 | RESUME, 1 | RESUME], calls)
         self.post.assert_called_once()
 
-    def test_post_copy_breaks_and_libvirt_can_not_continue(self):
+    def test_post_copy_breaks_and_libvirt_can_not_continue(self) -> None:
         self.there = Presence.POST_COPY_FAILED
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(
@@ -461,15 +467,17 @@ class TestThread(JobCase):
         self.post.assert_not_called()
         self.recover.assert_not_called()
 
-    def test_post_copy_breaks_and_the_destination_has_ended_the_guest(self):
+    def test_post_copy_breaks_and_the_destination_has_ended_the_guest(
+        self,
+    ) -> None:
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(
                 LibvirtError('broken'), LibvirtError('no domain', NO_DOMAIN)
             )
         self.assertIn('gone from the destination', dict(self.failed)['guest'])
 
-    def test_libvirt_there_restarts_when_it_is_asked_to_continue(self):
-        def crash(*args):
+    def test_libvirt_there_restarts_when_it_is_asked_to_continue(self) -> None:
+        def crash(*args) -> None:
             self.libvirt = 'second'
 
         self.there = Presence.POST_COPY_FAILED
@@ -479,13 +487,13 @@ class TestThread(JobCase):
             self.post_copy(LibvirtError('broken'), error)
         self.assertIn('--postcopy-resume', dict(self.failed)['guest'])
 
-    def test_a_stock_destination_is_tried_once(self):
+    def test_a_stock_destination_is_tried_once(self) -> None:
         self.there, self.libvirt = Presence.UNKNOWN, None
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(LibvirtError('broken'), LibvirtError('again'))
 
-    def test_no_attempt_while_the_destination_is_away(self):
-        def later(*args):
+    def test_no_attempt_while_the_destination_is_away(self) -> None:
+        def later(*args) -> None:
             self.now += 400
 
         jobs.time.sleep.side_effect = later
@@ -493,8 +501,8 @@ class TestThread(JobCase):
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(LibvirtError('broken'))
 
-    def test_post_copy_breaks_for_good(self):
-        def later(*args):
+    def test_post_copy_breaks_for_good(self) -> None:
+        def later(*args) -> None:
             self.now += 400
 
         jobs.time.sleep.side_effect = later
@@ -503,10 +511,10 @@ class TestThread(JobCase):
             self.post_copy(*[LibvirtError('broken')] * 3)
         self.recover.assert_not_called()
 
-    def test_no_abort_in_post_copy(self):
+    def test_no_abort_in_post_copy(self) -> None:
         abort = self.parent('live_migration_abort')
 
-        def play(*args):
+        def play(*args) -> None:
             self.driver.active_migrations[UUID] = object()
             guest = self.watched()
             self.driver.live_migration_abort(self.instance)
@@ -522,7 +530,7 @@ class TestThread(JobCase):
 
 
 class TestSettling(JobCase):
-    def test_before_there_is_a_thread(self):
+    def test_before_there_is_a_thread(self) -> None:
         self.driver.active_migrations[UUID] = 'of an earlier failure'
         self.play(ValueError('no such host'))
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
@@ -533,8 +541,8 @@ class TestSettling(JobCase):
         )
         self.asked.assert_not_called()
 
-    def test_the_monitor_fails_and_the_job_is_aborted(self):
-        def play(*args):
+    def test_the_monitor_fails_and_the_job_is_aborted(self) -> None:
+        def play(*args) -> None:
             self.driver.active_migrations[UUID] = object()
             self.guest.abort_job.side_effect = lambda: self.operate(
                 fails=LibvirtError('canceled')
@@ -553,16 +561,16 @@ class TestSettling(JobCase):
             self.failed,
         )
 
-    def test_the_monitor_fails_and_the_job_lands(self):
+    def test_the_monitor_fails_and_the_job_lands(self) -> None:
         refused = []
 
-        def abort():
+        def abort() -> None:
             refused.append(True)
             if len(refused) == 3:
                 self.operate()
             raise LibvirtError('not possible in finish phase')
 
-        def play(*args):
+        def play(*args) -> None:
             self.driver.active_migrations[UUID] = object()
             self.guest.abort_job.side_effect = abort
             raise OSError('database is away')
@@ -574,14 +582,14 @@ class TestSettling(JobCase):
         self.assertEqual(3, len(refused))
         self.assertEqual([], self.failed)
 
-    def test_a_rollback_that_fails_and_is_put_right(self):
+    def test_a_rollback_that_fails_and_is_put_right(self) -> None:
         self.recover.side_effect = LibvirtError('away')
         with self.assertLogs('nova_arm_migrate', 'ERROR'):
             self.ends(JobType.FAILED, fails=LibvirtError('no'))
         self.assertIn(('rollback', 'LibvirtError: away'), self.failed)
         self.settlement.at_source.assert_called_once_with(True, 'failed')
 
-    def test_a_rollback_that_can_not_be_put_right(self):
+    def test_a_rollback_that_can_not_be_put_right(self) -> None:
         self.settlement.at_source.return_value = [
             Problem('volumes', 'two attachments'),
             Problem('ports', 'a binding is left', fatal=False),
@@ -595,11 +603,11 @@ class TestSettling(JobCase):
         # The manager calls the server ERROR; it is never ACTIVE before.
         self.settlement.end_at_source.assert_not_called()
 
-    def test_a_rollback_that_ends(self):
+    def test_a_rollback_that_ends(self) -> None:
         saved = []
 
         class Instance(mock.Mock):
-            def save(self):
+            def save(self) -> None:
                 saved.append(self.task_state)
 
         self.instance = Instance(
@@ -610,7 +618,7 @@ class TestSettling(JobCase):
             **{'obj_what_changed.return_value': {'task_state'}},
         )
 
-        def roll_back(*args, **kwargs):
+        def roll_back(*args, **kwargs) -> None:
             self.instance.task_state = None
             self.instance.save()
             saved.append(self.instance.task_state)
@@ -620,15 +628,15 @@ class TestSettling(JobCase):
         self.assertEqual(['migrating', None], saved)
         self.settlement.end_at_source.assert_called_once_with()
 
-    def test_post_work_that_fails(self):
+    def test_post_work_that_fails(self) -> None:
         self.post.side_effect = RuntimeError('away')
         with self.assertLogs('nova_arm_migrate', 'ERROR'):
             self.ends(JobType.COMPLETED)
         self.assertEqual([('post', 'RuntimeError: away')], self.failed)
         self.settlement.at_destination.assert_called_once_with(True)
 
-    def test_a_server_that_is_deleted_meanwhile(self):
-        def deleted(*args, **kwargs):
+    def test_a_server_that_is_deleted_meanwhile(self) -> None:
+        def deleted(*args, **kwargs) -> None:
             self.absent()
             self.deleted = True
             raise LibvirtError('destroyed')
@@ -643,21 +651,23 @@ class TestGuestThatStays(JobCase):
         self.ends(JobType.FAILED, fails=LibvirtError('no'), **kwargs)
         return self.instance.vm_state, self.failed[1:]
 
-    def test_it_runs(self):
+    def test_it_runs(self) -> None:
         self.assertEqual(('active', []), self.stays())
         self.guest.resume.assert_not_called()
 
-    def test_a_user_has_paused_it(self):
+    def test_a_user_has_paused_it(self) -> None:
         self.instance.vm_state = 'paused'
         self.state(PAUSED, 1)
         self.assertEqual(('paused', []), self.stays())
         self.guest.resume.assert_not_called()
 
-    def test_nova_has_paused_it(self):
+    def test_nova_has_paused_it(self) -> None:
         self.state(PAUSED, 1)
         self.guest.resume.side_effect = lambda: self.state(RUNNING)
 
-        def play(driver, context, instance, dest, post, recover, *rest):
+        def play(
+            driver, context, instance, dest, post, recover, *rest
+        ) -> None:
             guest = self.watched()
             guest.pause()
             self.operate(fails=LibvirtError('no'))
@@ -668,7 +678,7 @@ class TestGuestThatStays(JobCase):
         self.guest.resume.assert_called_once()
         self.assertEqual('active', self.instance.vm_state)
 
-    def test_libvirt_has_not_resumed_it(self):
+    def test_libvirt_has_not_resumed_it(self) -> None:
         self.state(PAUSED, 2)
         self.guest.resume.side_effect = LibvirtError('no')
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
@@ -676,7 +686,7 @@ class TestGuestThatStays(JobCase):
         self.assertEqual('paused', state)
         self.assertIn('is paused', told[0][1])
 
-    def test_it_has_powered_itself_off(self):
+    def test_it_has_powered_itself_off(self) -> None:
         self.state(SHUTOFF, 1)
         state, told = self.stays()
         self.assertEqual('stopped', state)
@@ -691,17 +701,17 @@ class TestDestination(JobCase):
         )
         return parent
 
-    def test_a_guest_that_runs_here_is_not_destroyed(self):
+    def test_a_guest_that_runs_here_is_not_destroyed(self) -> None:
         with self.assertRaises(exception.MigrationError):
             self.roll_back()
         self.assertEqual('destination', self.failed[0][0])
 
-    def test_a_guest_that_was_arriving(self):
+    def test_a_guest_that_was_arriving(self) -> None:
         self.state(PAUSED, 2)
         self.roll_back().assert_called_once()
         self.assertEqual([], self.failed)
 
-    def test_it_answers(self):
+    def test_it_answers(self) -> None:
         def answer():
             return self.driver.check_instance_shared_storage_remote(
                 CONTEXT, {'filename': '/x', 'arm_migrate': {'uuid': UUID}}
@@ -724,7 +734,7 @@ class TestDestination(JobCase):
         )
         self.assertIs(False, answer()['arriving'])
 
-    def test_novas_own_question(self):
+    def test_novas_own_question(self) -> None:
         parent = self.parent('check_instance_shared_storage_remote')
         for data in (
             {'filename': '/x'},
@@ -743,7 +753,7 @@ class TestAsk(logs.TestCase):
         )
         return destination.ask(manager, CONTEXT, mock.Mock(uuid=UUID), 'b')
 
-    def test_answers(self):
+    def test_answers(self) -> None:
         said = destination.answer(mock.Mock(), Presence.RUNNING, True)
         self.assertEqual(
             destination.Answer(Presence.RUNNING, True, said['libvirt'], True),
@@ -760,7 +770,7 @@ class TestAsk(logs.TestCase):
                 destination.Answer(), self.ask(side_effect=OSError('away'))
             )
 
-    def test_arrivals_are_forgotten(self):
+    def test_arrivals_are_forgotten(self) -> None:
         arrivals = destination.Arrivals()
         arrivals.begin('first')
         self.assertIsNotNone(arrivals.end('first'))
@@ -771,7 +781,7 @@ class TestAsk(logs.TestCase):
 
 
 class TestDomainState(logs.TestCase):
-    def test_states(self):
+    def test_states(self) -> None:
         for (state, reason), expected in {
             (1, 1): Presence.RUNNING,
             (1, 2): Presence.RUNNING,
@@ -794,7 +804,7 @@ class TestDomainState(logs.TestCase):
         }.items():
             self.assertIs(expected, presence.classify(state, reason))
 
-    def test_job_types(self):
+    def test_job_types(self) -> None:
         for kind in JobType:
             self.assertIs(kind, presence.job_type(presence.number_of(kind)))
         self.assertIs(JobType.NONE, presence.job_type(17))

@@ -96,7 +96,7 @@ class Database:
         task_state='migrating',
         image=None,
         hv_type='kvm',
-    ):
+    ) -> None:
         model = objects.VirtCPUModel(features=[])
         if isinstance(guest, str):
             model.features = [
@@ -138,7 +138,7 @@ class Database:
         assert (ctxt, host, node) == (self.context, 'source', 'node')
         return self.node
 
-    def create_event(self, event, uuid, request_id):
+    def create_event(self, event, uuid, request_id) -> None:
         assert (uuid, request_id) == (UUID, self.context.request_id)
         self.queries.append(event)
 
@@ -148,7 +148,7 @@ class Database:
 
 
 class FilterTestCase(logs.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         objects.register_all()
         self.settings = conf.Settings()
@@ -192,7 +192,7 @@ class FilterTestCase(logs.TestCase):
 
 
 class TestWhichRequests(FilterTestCase):
-    def test_no_query_for_what_can_not_be_a_live_migration(self):
+    def test_no_query_for_what_can_not_be_a_live_migration(self) -> None:
         hosts = states(a=OTHER_CORE)
         for spec in (
             request(ignore=()),
@@ -206,23 +206,23 @@ class TestWhichRequests(FilterTestCase):
         self.assertEqual(['x'], self.names(states(x=X86)))
         self.assertEqual([], self.db.queries)
 
-    def test_one_query_for_what_shares_its_marks(self):
+    def test_one_query_for_what_shares_its_marks(self) -> None:
         for task_state in ('resize_prep', 'rebuilding', None):
             self.db = Database(task_state=task_state)
             self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
             self.assertEqual(['instance'], self.db.queries)
 
-    def test_two_queries_for_a_live_migration(self):
+    def test_two_queries_for_a_live_migration(self) -> None:
         self.assertEqual(['b'], self.names(states(a=OTHER_CORE, b=HOST)))
         self.assertEqual(['instance', 'node'], self.db.queries[:2])
         self.assertEqual(1, len(self.db.events))
         self.assertEqual(3, len(self.db.queries))
 
-    def test_a_guest_that_is_elsewhere_by_now(self):
+    def test_a_guest_that_is_elsewhere_by_now(self) -> None:
         self.db.instance.host = 'other'
         self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
 
-    def test_guests_that_are_not_for_us(self):
+    def test_guests_that_are_not_for_us(self) -> None:
         for database in (
             Database(source=X86),
             Database(image={'hw_emulation_architecture': 'ppc64le'}),
@@ -236,7 +236,7 @@ class TestWhichRequests(FilterTestCase):
             )
             self.assertEqual([], self.db.events)
 
-    def test_the_context_is_the_requests(self):
+    def test_the_context_is_the_requests(self) -> None:
         spec = request()
         self.names(states(a=HOST), spec)
         ctxt, cell = self.target_cell.call_args.args
@@ -244,17 +244,17 @@ class TestWhichRequests(FilterTestCase):
         self.assertEqual(spec._context.request_id, ctxt.request_id)
         self.assertTrue(ctxt.is_admin)
 
-    def test_one_host(self):
+    def test_one_host(self) -> None:
         a, b = states(a=OTHER_CORE, b=HOST)
         self.assertFalse(self.filter.host_passes(a, request()))
         self.assertTrue(self.filter.host_passes(b, request()))
 
-    def test_it_runs_once_a_request_and_not_for_a_rebuild(self):
+    def test_it_runs_once_a_request_and_not_for_a_rebuild(self) -> None:
         self.assertTrue(self.filter.run_filter_for_index(0))
         self.assertFalse(self.filter.run_filter_for_index(1))
         self.assertFalse(self.filter.RUN_ON_REBUILD)
 
-    def test_many_requests_at_once(self):
+    def test_many_requests_at_once(self) -> None:
         spec = request()
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             found = list(
@@ -272,22 +272,22 @@ class TestWhichRequests(FilterTestCase):
 
 
 class TestWhichHosts(FilterTestCase):
-    def test_the_guests_own_record_counts(self):
+    def test_the_guests_own_record_counts(self) -> None:
         self.db = Database(HOST, guest_started_on(LESSER))
         self.assertEqual(
             ['a', 'b'], self.names(states(a=HOST, b=LESSER, c=OTHER_CORE))
         )
 
-    def test_without_a_record_its_host_counts(self):
+    def test_without_a_record_its_host_counts(self) -> None:
         self.assertEqual(
             ['a'], self.names(states(a=HOST, b=LESSER, c=OTHER_CORE))
         )
 
-    def test_a_guest_whose_cpu_nova_did_not_note(self):
+    def test_a_guest_whose_cpu_nova_did_not_note(self) -> None:
         self.db.instance.vcpu_model = None
         self.assertEqual(['a'], self.names(states(a=HOST, b=LESSER)))
 
-    def test_a_switched_off_pmu_is_not_in_the_way(self):
+    def test_a_switched_off_pmu_is_not_in_the_way(self) -> None:
         fewer = s.with_field(
             s.host(
                 features=frozenset({'pauth', 'sve'}),
@@ -300,41 +300,41 @@ class TestWhichHosts(FilterTestCase):
         self.db.instance.flavor.extra_specs = {'hw:pmu': 'false'}
         self.assertEqual(['a'], self.names(states(a=fewer)))
 
-    def test_hosts_of_another_architecture(self):
+    def test_hosts_of_another_architecture(self) -> None:
         self.assertEqual(['a'], self.names(states(a=HOST, b=X86)))
         self.assertIn(
             'architecture: guest aarch64, host x86_64: b',
             self.db.events[0].details,
         )
 
-    def test_unknown_follows_the_option(self):
+    def test_unknown_follows_the_option(self) -> None:
         hosts = states(a=LESS_KNOWN, b=STOCK, c=None, d='{', e=HOST)
         self.db = Database(HOST, guest_started_on(LESSER))
         self.assertEqual(['e'], self.names(hosts))
         self.settings = conf.Settings(refuse_unknown=False)
         self.assertEqual(['a', 'b', 'c', 'd', 'e'], self.names(hosts))
 
-    def test_what_the_trial_settles_drops_no_host(self):
+    def test_what_the_trial_settles_drops_no_host(self) -> None:
         self.db = Database(HOST, guest_started_on(LESSER))
         self.assertEqual(['a', 'b'], self.names(states(a=NO_MASKS, b=HOST)))
         self.db = Database(STALE, guest_started_on(STALE))
         self.assertEqual(['a', 'b'], self.names(states(a=HOST, b=STALE)))
         self.assertEqual([], self.db.events)
 
-    def test_without_the_trial_the_rule_is_alone(self):
+    def test_without_the_trial_the_rule_is_alone(self) -> None:
         self.settings = conf.Settings(trial=False)
         self.db = Database(HOST, guest_started_on(LESSER))
         self.assertEqual(['b'], self.names(states(a=NO_MASKS, b=HOST)))
         self.settings = conf.Settings(trial=False, refuse_unknown=False)
         self.assertEqual(['a', 'b'], self.names(states(a=NO_MASKS, b=HOST)))
 
-    def test_what_no_trial_settles_drops_beside_what_one_does(self):
+    def test_what_no_trial_settles_drops_beside_what_one_does(self) -> None:
         self.db = Database(HOST, guest_started_on(LESSER))
         timer = s.host(writable=None, cntfrq=25000000)
         self.assertEqual([], self.names(states(a=timer)))
         self.assertIn('CNTFRQ_EL0: guest', self.db.events[0].details)
 
-    def test_a_source_without_a_record_follows_the_option(self):
+    def test_a_source_without_a_record_follows_the_option(self) -> None:
         for guest in (None, guest_started_on(HOST), 'damaged'):
             self.db = Database(STOCK, guest)
             self.settings = conf.Settings()
@@ -342,7 +342,7 @@ class TestWhichHosts(FilterTestCase):
             self.settings = conf.Settings(refuse_unknown=False)
             self.assertEqual(['a'], self.names(states(a=HOST)))
 
-    def test_overrides_and_hazards_follow_the_options(self):
+    def test_overrides_and_hazards_follow_the_options(self) -> None:
         hosts = states(a=LESSER, b=s.host(cntfrq=1))
         self.assertEqual([], self.names(hosts))
         self.settings = conf.Settings(
@@ -353,12 +353,12 @@ class TestWhichHosts(FilterTestCase):
         )
         self.assertEqual(['a', 'b'], self.names(hosts))
 
-    def test_enforcement_off_asks_nothing(self):
+    def test_enforcement_off_asks_nothing(self) -> None:
         self.settings = conf.Settings(conf.Enforcement.OFF)
         self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
         self.assertEqual([], self.db.queries)
 
-    def test_enforcement_warn_drops_nothing_and_says_so(self):
+    def test_enforcement_warn_drops_nothing_and_says_so(self) -> None:
         self.settings = conf.Settings(conf.Enforcement.WARN)
         with self.assertLogs(LOG, 'INFO') as logs:
             self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
@@ -367,7 +367,7 @@ class TestWhichHosts(FilterTestCase):
         self.assertIn('enforcement is warn', line)
         self.assertEqual([], self.db.events)
 
-    def test_one_verdict_a_distinct_record(self):
+    def test_one_verdict_a_distinct_record(self) -> None:
         judge = self.patch(
             arm_filter.judgement, 'judge', arm_filter.judgement.judge
         )
@@ -385,7 +385,7 @@ class TestWhichHosts(FilterTestCase):
 
 
 class TestWhatIsSaid(FilterTestCase):
-    def test_one_line_a_request_grouped_by_reason(self):
+    def test_one_line_a_request_grouped_by_reason(self) -> None:
         with self.assertLogs(LOG, 'INFO') as logs:
             self.names(states(a=OTHER_CORE, b=LESSER, c=LESSER, d=HOST))
         (line,) = logs.output
@@ -396,12 +396,12 @@ class TestWhatIsSaid(FilterTestCase):
             line,
         )
 
-    def test_nothing_dropped_nothing_said(self):
+    def test_nothing_dropped_nothing_said(self) -> None:
         with self.assertNoLogs(LOG, 'INFO'):
             self.names(states(a=HOST))
         self.assertEqual([], self.db.events)
 
-    def test_the_event(self):
+    def test_the_event(self) -> None:
         self.names(states(a=OTHER_CORE, b=HOST))
         (event,) = self.db.events
         self.assertEqual(
@@ -413,15 +413,15 @@ class TestWhatIsSaid(FilterTestCase):
         )
         self.assertEqual(event.start_time, event.finish_time)
 
-    def test_the_event_when_no_host_is_left(self):
+    def test_the_event_when_no_host_is_left(self) -> None:
         self.names(states(a=OTHER_CORE))
         self.assertEqual(['Error'], [e.result for e in self.db.events])
 
-    def test_a_retry_adds_no_event(self):
+    def test_a_retry_adds_no_event(self) -> None:
         self.names(states(a=OTHER_CORE), request(ignore=['source', 'b']))
         self.assertEqual([], self.db.events)
 
-    def test_no_action_to_add_the_event_to(self):
+    def test_no_action_to_add_the_event_to(self) -> None:
         self.create_event.side_effect = exception.InstanceActionNotFound(
             request_id='req-1', instance_uuid=UUID
         )
@@ -429,7 +429,7 @@ class TestWhatIsSaid(FilterTestCase):
             self.assertEqual([], self.names(states(a=OTHER_CORE)))
         self.assertEqual(1, len(logs.output))
 
-    def test_what_breaks_lets_all_hosts_pass(self):
+    def test_what_breaks_lets_all_hosts_pass(self) -> None:
         for error in (
             db_exception.DBConnectionError('lost\nconnection'),
             exception.InstanceNotFound(instance_id=UUID),
@@ -443,14 +443,14 @@ class TestWhatIsSaid(FilterTestCase):
             self.assertNotIn('\n', line)
             self.assertLess(len(line), 500)
 
-    def test_a_misspelt_option_stops_the_scheduler(self):
+    def test_a_misspelt_option_stops_the_scheduler(self) -> None:
         conf.settings.side_effect = ValueError('TS2')
         with self.assertRaisesRegex(ValueError, 'TS2'):
             arm_filter.ArmMigrateFilter()
 
 
 class TestDropped(logs.TestCase):
-    def test_lines_are_bounded(self):
+    def test_lines_are_bounded(self) -> None:
         names = [f'{"rack." * 50}{n:05}' for n in range(10000)]
         found = filter_events.Dropped.of(
             UUID,
@@ -466,7 +466,7 @@ class TestDropped(logs.TestCase):
             found.details().startswith('arm64: 10000 of 10000 hosts dropped: ')
         )
 
-    def test_details_are_cut_between_characters(self):
+    def test_details_are_cut_between_characters(self) -> None:
         for more in range(4):
             found = filter_events.Dropped.of(
                 UUID, ['a' * more + '\N{SNOWMAN}' * 100], ['r' * 150]

@@ -32,13 +32,13 @@ def text_of(host=HOST, **nova):
 
 
 class TestRead(unittest.TestCase):
-    def test_a_host_with_a_record(self):
+    def test_a_host_with_a_record(self) -> None:
         info = host_cache.read(text_of())
         self.assertEqual(
             (HOST, 'aarch64', False), (info.host, info.arch, info.foreign)
         )
 
-    def test_hosts_without_a_record(self):
+    def test_hosts_without_a_record(self) -> None:
         for text, arch, foreign in (
             (STOCK, 'aarch64', False),
             ('{"arch": "x86_64"}', 'x86_64', True),
@@ -58,14 +58,14 @@ class TestRead(unittest.TestCase):
 
 
 class TestHostCache(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         patched = mock.patch.object(
             host_cache, 'read', autospec=True, side_effect=host_cache.read
         )
         self.read = patched.start()
         self.addCleanup(patched.stop)
 
-    def test_one_reading_a_distinct_text(self):
+    def test_one_reading_a_distinct_text(self) -> None:
         cache = host_cache.HostCache()
         hosts = [s.host(kernel=f'6.12.{n}') for n in range(40)]
         for _ in range(2):
@@ -78,7 +78,7 @@ class TestHostCache(unittest.TestCase):
         self.assertEqual(40, self.read.call_count)
         self.assertEqual(40, len(set(found)))
 
-    def test_texts_that_differ_in_any_one_character(self):
+    def test_texts_that_differ_in_any_one_character(self) -> None:
         text = text_of()
         texts = [
             text[:place] + '~' + text[place + 1 :]
@@ -90,12 +90,12 @@ class TestHostCache(unittest.TestCase):
                 self.assertIs(info, cache.read(text))
         self.assertEqual(len(texts), self.read.call_count)
 
-    def test_nothing_counts_as_empty(self):
+    def test_nothing_counts_as_empty(self) -> None:
         one, two = host_cache.HostCache().read_all([None, ''])
         self.assertIs(one, two)
         self.assertIn('nothing is known', one.host)
 
-    def test_the_least_recently_used_goes(self):
+    def test_the_least_recently_used_goes(self) -> None:
         cache = host_cache.HostCache(2)
         a, b, c = (text_of(model=name) for name in 'abc')
         for text in (a, b, a, c):
@@ -106,13 +106,13 @@ class TestHostCache(unittest.TestCase):
         cache.read(b)
         self.assertEqual(4, self.read.call_count)
 
-    def test_what_is_too_long_is_not_kept(self):
+    def test_what_is_too_long_is_not_kept(self) -> None:
         cache = host_cache.HostCache()
         text = text_of(model='m' * (1 << 15))
         self.assertEqual(HOST, cache.read(text).host)
         self.assertEqual(0, len(cache))
 
-    def test_threads_that_meet_a_text_together_get_one_result(self):
+    def test_threads_that_meet_a_text_together_get_one_result(self) -> None:
         cache = host_cache.HostCache()
         meeting = threading.Barrier(4)
         real = host_cache.CpuInfo

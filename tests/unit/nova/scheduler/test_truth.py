@@ -21,7 +21,7 @@ from tests.unit.nova.scheduler import test_arm_filter as base
 class TestTruth(base.FilterTestCase):
     """Guests as Nova starts them by default: with SVE lengths pinned."""
 
-    def test_the_filter_does_what_the_table_says(self):
+    def test_the_filter_does_what_the_table_says(self) -> None:
         rows = table.read(test_replay.TABLE)
         self.assertGreater(len(rows), 200)
         for row in rows:

@@ -18,6 +18,7 @@ on its findings: a host with itself, hosts with the same core, and hosts with
 different cores.
 """
 
+from collections.abc import Callable
 import statistics
 import time
 
@@ -25,6 +26,8 @@ import measured_hosts
 import pyperf
 
 from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.vcpu import guest_started_on
 
 PAIRS = {
@@ -36,7 +39,7 @@ PAIRS = {
 }
 
 
-def pairs(wanted):
+def pairs(wanted: Callable[[Host, Host], bool]) -> list[tuple[Guest, Host]]:
     """Return the pairs (guest, host) of a group."""
     hosts = measured_hosts.recorded()
     return [
@@ -47,7 +50,7 @@ def pairs(wanted):
     ]
 
 
-def measure(loops, found):
+def measure(loops: int, found: list[tuple[Guest, Host]]) -> float:
     """Return the seconds for so many loops over all pairs."""
     start = time.thread_time()
     for _ in range(loops):
@@ -56,7 +59,7 @@ def measure(loops, found):
     return time.thread_time() - start
 
 
-def slowest(found):
+def slowest(found: list[tuple[Guest, Host]]) -> tuple[float, int]:
     """Return the slowest pair's seconds (median of 15), and its findings."""
     worst = (0.0, 0)
     for guest, host in found:

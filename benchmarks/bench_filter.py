@@ -18,16 +18,20 @@ There are 10,000 HostStates of 40 different hosts, each with its own
 request. CPU time is measured, so other processes do not count.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 import functools
 import json
 import logging
 import time
+from typing import Any
 from unittest import mock
 
 import measured_hosts
 from nova import context
 from nova import objects
+from nova.scheduler import filters
 from nova.scheduler import host_manager
 from nova.scheduler.filters import compute_capabilities_filter
 from nova.scheduler.filters import io_ops_filter
@@ -46,7 +50,7 @@ SPEC = {'capabilities:cpu_info:arch': 'aarch64'}
 
 
 @functools.cache
-def texts(length):
+def texts(length: int) -> list[str]:
     """Return the distinct texts. :param length: of each, at least"""
     return [
         measured_hosts.cpu_info(host, length)
@@ -55,7 +59,7 @@ def texts(length):
 
 
 @functools.cache
-def states():
+def states() -> list[host_manager.HostState]:
     """Return the hosts."""
     found = []
     for number in range(HOSTS):
@@ -66,7 +70,7 @@ def states():
     return found
 
 
-def renewed(length):
+def renewed(length: int) -> list[host_manager.HostState]:
     """Return the hosts, with new strings as the database gives them."""
     for state, text in zip(
         states(), measured_hosts.fresh(texts(length), HOSTS)
@@ -75,7 +79,9 @@ def renewed(length):
     return states()
 
 
-def request(extra_specs=None, **changes):
+def request(
+    extra_specs: dict[str, str] | None = None, **changes: Any
+) -> objects.RequestSpec:
     """Return a live migration's request."""
     destination = objects.Destination()
     destination.cell = objects.CellMapping(uuid=CELL)
@@ -92,21 +98,21 @@ def request(extra_specs=None, **changes):
     )
 
 
-def warm(length):
+def warm(length: int) -> arm_filter.ArmMigrateFilter:
     """Return our filter after a request for an equal guest."""
     arm = arm_filter.ArmMigrateFilter()
     arm.filter_all(renewed(length), request())
     return arm
 
 
-def warm_hosts():
+def warm_hosts() -> arm_filter.ArmMigrateFilter:
     """Return our filter after a request for another guest."""
     arm = warm(0)
     arm_filter._reason.cache_clear()
     return arm
 
 
-def cold():
+def cold() -> arm_filter.ArmMigrateFilter:
     """Return our filter before its first request."""
     arm_filter._reason.cache_clear()
     return arm_filter.ArmMigrateFilter()
@@ -144,7 +150,7 @@ BENCHMARKS = {
 
 
 @contextlib.contextmanager
-def database():
+def database() -> Iterator[None]:
     """Simulate the two database rows that the filter reads."""
     instance = mock.Mock(
         task_state='migrating',
@@ -163,7 +169,7 @@ def database():
             (objects.ComputeNode, 'get_by_host_and_nodename', node),
             (objects.InstanceActionEvent, 'create', None),
             (
-                arm_filter.nova_context,
+                context,
                 'target_cell',
                 contextlib.nullcontext(mock.Mock(request_id='req-1')),
             ),
@@ -176,7 +182,12 @@ def database():
         yield
 
 
-def measure(loops, make, asked, length):
+def measure(
+    loops: int,
+    make: Callable[[], filters.BaseHostFilter],
+    asked: dict[str, Any],
+    length: int,
+) -> float:
     """Return the seconds that a filter takes for all hosts, per loop."""
     seconds = 0.0
     spec = request(**asked)
@@ -189,7 +200,7 @@ def measure(loops, make, asked, length):
     return seconds
 
 
-def count_parses():
+def count_parses() -> int:
     """Return how many texts a cold filter parses for all hosts."""
     with (
         database(),
@@ -201,7 +212,7 @@ def count_parses():
         return read.call_count
 
 
-def parse_seconds(text):
+def parse_seconds(text: str) -> float:
     """Return the seconds that json.loads takes for a text."""
     start = time.thread_time()
     for _ in range(1000):

@@ -17,6 +17,7 @@ Times are measured without tracemalloc, which slows everything down. Memory is
 measured in one more run, and excludes the distinct texts of the records.
 """
 
+from collections.abc import Iterator
 import resource
 import time
 import tracemalloc
@@ -24,7 +25,9 @@ import tracemalloc
 import measured_hosts
 import pyperf
 
+from nova_arm_migrate.core.baseline import Baseline
 from nova_arm_migrate.core.baseline import baseline
+from nova_arm_migrate.core.pools import Fleet
 from nova_arm_migrate.core.pools import fleet as pools
 from nova_arm_migrate.core.record import dump_host
 
@@ -42,7 +45,7 @@ SIZES = [
 KINDS = {'versions': measured_hosts.distinct, 'fields': measured_hosts.varied}
 
 
-def records(hosts, distinct, kind):
+def records(hosts: int, distinct: int, kind: str) -> Iterator[tuple[str, str]]:
     """Yield (name, record) of so many hosts; each text is a new object."""
     texts = [dump_host(host) for host in KINDS[kind](distinct)]
     for number in range(hosts):
@@ -50,7 +53,7 @@ def records(hosts, distinct, kind):
         yield f'compute-{number:06}', text[:-1] + '}'
 
 
-def work(hosts, distinct, kind):
+def work(hosts: int, distinct: int, kind: str) -> tuple[Fleet, Baseline]:
     """Do the work of ``nova-arm-migrate baseline`` after reading the files."""
     found = pools(records(hosts, distinct, kind))
     common = baseline(
@@ -59,7 +62,7 @@ def work(hosts, distinct, kind):
     return found, common
 
 
-def measure(loops, hosts, distinct, kind):
+def measure(loops: int, hosts: int, distinct: int, kind: str) -> float:
     """Return the seconds for so many runs."""
     start = time.thread_time()
     for _ in range(loops):
@@ -67,7 +70,7 @@ def measure(loops, hosts, distinct, kind):
     return time.thread_time() - start
 
 
-def peak(hosts, distinct, kind):
+def peak(hosts: int, distinct: int, kind: str) -> tuple[int, Fleet, Baseline]:
     """Return the peak memory of Python objects in bytes, and the result."""
     tracemalloc.start()
     found, common = work(hosts, distinct, kind)

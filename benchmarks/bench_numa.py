@@ -17,6 +17,7 @@ It is measured from text to text, including the comparison of everything that
 the guest can see. CPU time is measured, so other processes do not count.
 """
 
+from collections.abc import Callable
 import pathlib
 import time
 
@@ -50,10 +51,10 @@ LAYOUT = Layout(
 )
 
 
-def measured(function):
+def measured(function: Callable[[], object]) -> Callable[[int], float]:
     """Return a function that measures the CPU seconds of calls, for pyperf."""
 
-    def run(loops):
+    def run(loops: int) -> float:
         before = time.process_time()
         for _ in range(loops):
             function()

@@ -19,6 +19,7 @@ are read from a real file system. The versions of QEMU and libvirt are passed
 in, as the driver does.
 """
 
+from collections.abc import Callable
 import dataclasses
 import fcntl
 import os
@@ -26,6 +27,7 @@ import pathlib
 import sys
 import tempfile
 import time
+from typing import Any
 
 import pyperf
 
@@ -52,7 +54,7 @@ class TimedKernel(FakeKernel):
 
     spent = 0.0
 
-    def ioctl(self, *arguments):
+    def ioctl(self, *arguments: Any) -> Any:
         start = time.thread_time()
         try:
             return super().ioctl(*arguments)
@@ -60,7 +62,9 @@ class TimedKernel(FakeKernel):
             self.spent += time.thread_time() - start
 
 
-def measure(loops, ask, kernel):
+def measure(
+    loops: int, ask: Callable[[], object], kernel: TimedKernel
+) -> float:
     """Return the seconds of so many calls, without the kernel's time."""
     kernel.calls.clear()
     before = kernel.spent
@@ -80,10 +84,11 @@ def main() -> None:
         )
         kernel = TimedKernel(host)
         fcntl.ioctl = kernel.ioctl
-        user_registers.read = {
+        known = {
             user_registers.CNTFRQ_EL0: host.cntfrq,
             user_registers.DCZID_EL0: host.dczid,
-        }.__getitem__
+        }
+        setattr(user_registers, 'read', known.__getitem__)
         guest = guest_started_on(host)
         with tempfile.TemporaryDirectory() as root:
             write_tree(root, host)

@@ -13,12 +13,13 @@
 
 """Hosts for the benchmarks: recorded ones, and synthetic variants."""
 
-import argparse
 import dataclasses
 import itertools
 import json
 import pathlib
 import random
+
+import pyperf
 
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
@@ -131,7 +132,8 @@ def varied(count: int) -> list[Host]:
         if register.judge in (Judge.FEATURES, Judge.FEATURES_32BIT)
         for field in register.fields
     ]
-    bases, hosts = recorded(), {}
+    bases = recorded()
+    hosts: dict[tuple[Values, str | None, str | None], Host] = {}
     while len(hosts) < count:
         host = bases[len(hosts) % len(bases)]
         values = dict(host.values)
@@ -175,7 +177,6 @@ def fresh(texts: list[str], count: int) -> list[str]:
     ]
 
 
-def few_runs(runner: object) -> None:
+def few_runs(runner: pyperf.Runner) -> None:
     """Measure briefly, unless the command line says otherwise."""
-    arguments: argparse.ArgumentParser = runner.argparser  # type: ignore
-    arguments.set_defaults(processes=3, values=3, warmups=1, loops=1)
+    runner.argparser.set_defaults(processes=3, values=3, warmups=1, loops=1)

@@ -34,6 +34,7 @@ class Watchdog(fixtures.Fixture):
 
     def _setUp(self) -> None:
         # Nova's fixtures put something else in the place of sys.stderr.
+        assert sys.__stderr__
         faulthandler.dump_traceback_later(
             LIMIT, exit=True, file=sys.__stderr__
         )

@@ -18,15 +18,20 @@ and refuses an incoming guest as KVM does, independently of our driver's
 verdict.
 """
 
+from collections.abc import Iterable
 import json
 import re
 import time
+from typing import Any
 
 from nova import context as nova_context
 from nova import objects
 from nova.tests.functional.libvirt import base
+from nova.virt.libvirt import driver as libvirt_driver
 
 from nova_arm_migrate import finder
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova import driver
 from nova_arm_migrate.nova.records import guest_record
 from simulated import hosts
@@ -60,7 +65,13 @@ class ArmServersTestBase(base.ServersTestBase):
         self.arm = self.useFixture(hosts.ArmHostsFixture())
         self.threads = self.useFixture(threads.MigrationThreads())
 
-    def host(self, name, profile, compute_driver=OURS, **kwargs):
+    def host(
+        self,
+        name: str,
+        profile: Host,
+        compute_driver: str = OURS,
+        **kwargs: Any,
+    ) -> str:
         """Start a compute on a host that is simulated from a profile."""
         self.arm.add(name, profile, **kwargs)
         self.flags(compute_driver=compute_driver)
@@ -68,12 +79,12 @@ class ArmServersTestBase(base.ServersTestBase):
         expected = (
             driver.ArmLibvirtDriver
             if compute_driver == OURS
-            else driver.layout_driver.libvirt_driver.LibvirtDriver
+            else libvirt_driver.LibvirtDriver
         )
         self.assertIs(expected, type(self.computes[name].driver))
         return name
 
-    def image(self, **properties):
+    def image(self, **properties: str) -> str:
         """Make an image. :returns: its id"""
         return self.glance.create(
             None,
@@ -97,12 +108,12 @@ class ArmServersTestBase(base.ServersTestBase):
 
     def boot(
         self,
-        host=None,
-        properties=None,
-        extra_specs=None,
-        networks='none',
-        **kwargs,
-    ):
+        host: str | None = None,
+        properties: dict[str, str] | None = None,
+        extra_specs: dict[str, str] | None = None,
+        networks: str = 'none',
+        **kwargs: Any,
+    ) -> dict[str, Any]:
         """Boot a server and wait until it is ACTIVE.
 
         :param properties: of its image
@@ -120,8 +131,13 @@ class ArmServersTestBase(base.ServersTestBase):
         )
 
     def migrate(
-        self, server, host=None, state='completed', broken=(), **kwargs
-    ):
+        self,
+        server: dict[str, Any],
+        host: str | None = None,
+        state: str = 'completed',
+        broken: Iterable[str] = (),
+        **kwargs: Any,
+    ) -> str:
         """Live-migrate, and wait for its end, with success or failure.
 
         :param state: the final state of the migration
@@ -154,7 +170,7 @@ class ArmServersTestBase(base.ServersTestBase):
         )
         return server['OS-EXT-SRV-ATTR:host']
 
-    def broken(self):
+    def broken(self) -> list[str]:
         """Return what guests have lost since the last call."""
         found = []
         for host in self.arm.hosts.values():
@@ -164,7 +180,7 @@ class ArmServersTestBase(base.ServersTestBase):
             host.connection.broken.clear()
         return found
 
-    def migrations(self, server):
+    def migrations(self, server: dict[str, Any]) -> list[dict[str, Any]]:
         """The server's migrations, the oldest first."""
         return sorted(
             self.api.api_get(
@@ -173,7 +189,7 @@ class ArmServersTestBase(base.ServersTestBase):
             key=lambda migration: migration['id'],
         )
 
-    def refused(self, server, host, words) -> None:
+    def refused(self, server: dict[str, Any], host: str, words: str) -> None:
         """Check that the pre-check refuses a migration.
 
         :param words: in the server's event
@@ -184,7 +200,7 @@ class ArmServersTestBase(base.ServersTestBase):
         self.assertIn(words, event['details'])
         self.assertEqual([], self.arm.hosts[host].connection.refusals)
 
-    def prechecks(self):
+    def prechecks(self) -> list[tuple[str, dict[str, Any]]]:
         """Return our driver's log entries as (destination, outcome)."""
         return [
             (match[1], json.loads(match[2]))
@@ -195,7 +211,9 @@ class ArmServersTestBase(base.ServersTestBase):
             )
         ]
 
-    def events(self, server, name=CHECK):
+    def events(
+        self, server: dict[str, Any], name: str = CHECK
+    ) -> list[dict[str, Any]]:
         """Return the last action's events of a name, the newest first."""
         action = self.api.get_instance_actions(server['id'])[0]
         details = self.api.api_get(
@@ -204,7 +222,7 @@ class ArmServersTestBase(base.ServersTestBase):
         ).body['instanceAction']
         return [event for event in details['events'] if event['event'] == name]
 
-    def instance(self, server):
+    def instance(self, server: dict[str, Any]) -> objects.Instance:
         """Return the instance from the database."""
         return objects.Instance.get_by_uuid(
             nova_context.get_admin_context(),
@@ -212,16 +230,23 @@ class ArmServersTestBase(base.ServersTestBase):
             expected_attrs=['vcpu_model', 'flavor'],
         )
 
-    def record(self, server):
-        """The guest's record in the database."""
-        return guest_record.take(self.instance(server).vcpu_model)
+    def has_record(self, server: dict[str, Any]) -> bool:
+        """Whether the database has a record of the guest."""
+        record = guest_record.take(self.instance(server).vcpu_model)
+        return record is not None
 
-    def seen(self, server):
+    def record(self, server: dict[str, Any]) -> Guest:
+        """The guest's record in the database, which has to be there."""
+        record = guest_record.take(self.instance(server).vcpu_model)
+        assert record is not None
+        return record
+
+    def seen(self, server: dict[str, Any]) -> Guest:
         """Return what the guest's vCPUs show, from the simulated QEMU."""
         host = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         return self.arm.hosts[host].connection.domain(server['id']).vcpu
 
-    def shows_its_record(self, server) -> None:
+    def shows_its_record(self, server: dict[str, Any]) -> None:
         """Check that a guest's record matches its vCPUs."""
         seen, record = self.seen(server), self.record(server)
         for attribute in ('values', 'listed', 'disabled', 'gic'):
@@ -229,7 +254,7 @@ class ArmServersTestBase(base.ServersTestBase):
                 getattr(seen, attribute), getattr(record, attribute), attribute
             )
 
-    def cpu_info(self, host):
+    def cpu_info(self, host: str) -> str:
         """Return what the compute has reported to the database."""
         return objects.ComputeNode.get_first_node_by_host_for_old_compat(
             nova_context.get_admin_context(), host

@@ -22,6 +22,9 @@ server are compared (see `truth`). The result is one of `OUTCOMES`.
 
 import argparse
 import collections
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import functools
@@ -33,6 +36,8 @@ import subprocess
 import sys
 import threading
 import time
+import types
+from typing import Any
 import unittest
 from unittest import mock
 
@@ -49,6 +54,7 @@ from simulated import job as jobs
 from tests.functional import base
 from tests.functional import campaign_points
 from tests.functional import failures_base
+from tests.functional.truth import Truth
 
 #: The guest does not run exactly once.
 LOST = 'lost'
@@ -111,7 +117,7 @@ class Result:
     said: str = ''
     seconds: float = 0.0
 
-    def broken(self, point) -> bool:
+    def broken(self, point: campaign_points.Point) -> bool:
         """Whether the invariant is broken.
 
         A fault that lasts until the end may leave a disagreement, if an event
@@ -125,7 +131,7 @@ class Result:
 class Fault:
     """Makes the call of one point fail."""
 
-    def __init__(self, point) -> None:
+    def __init__(self, point: campaign_points.Point) -> None:
         self.hits = 0
         self._point = point
         self._calls = 0
@@ -138,7 +144,7 @@ class Fault:
         self._over = True
 
     @contextlib.contextmanager
-    def at_work(self):
+    def at_work(self) -> Iterator[None]:
         owner, name = _resolve(self._point.target)
         raw = inspect.getattr_static(owner, name)
         with contextlib.ExitStack() as stack:
@@ -157,18 +163,28 @@ class Fault:
                 )
             yield
 
-    def _begin(self, call, args, kwargs):
+    def _begin(
+        self,
+        call: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
         self._begun = True
         return call(*args, **kwargs)
 
-    def _call(self, call, args, kwargs):
+    def _call(
+        self,
+        call: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
         if not self._is_it(sys._getframe(2)):
             return call(*args, **kwargs)
         if self._point.lost:
             call(*args, **kwargs)
         raise ERRORS[self._point.error]
 
-    def _is_it(self, frame):
+    def _is_it(self, frame: types.FrameType | None) -> bool:
         if self._over:
             return False
         if self._point.after:
@@ -189,7 +205,7 @@ class Fault:
         return hit
 
 
-def _passes_on(filename):
+def _passes_on(filename: str) -> bool:
     """Whether a file's code may be between a method and what it calls.
 
     That is true for our overrides, and for wrappers that tests add.
@@ -201,7 +217,7 @@ def _passes_on(filename):
     )
 
 
-def _resolve(dotted):
+def _resolve(dotted: str) -> tuple[Any, str]:
     """Find (owner, name) of a dotted name."""
     parts = dotted.split('.')
     for count in range(len(parts) - 1, 0, -1):
@@ -217,11 +233,13 @@ def _resolve(dotted):
 
 
 @contextlib.contextmanager
-def _replaced(owner, name, raw, around):
+def _replaced(
+    owner: Any, name: str, raw: Any, around: Callable[..., Any]
+) -> Iterator[None]:
     """Wrap a function around a method, with any kind of attribute."""
     if isinstance(raw, mock.NonCallableMock):
         # A fixture's, called without its owner.
-        def side_effect(*args, **kwargs):
+        def side_effect(*args: Any, **kwargs: Any) -> Any:
             return around(raw, args, kwargs)
 
         with mock.patch.object(
@@ -233,7 +251,7 @@ def _replaced(owner, name, raw, around):
     function = raw.__func__ if kind else raw
 
     @functools.wraps(function)
-    def wrapper(*args, **kwargs):
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         return around(function, args, kwargs)
 
     with mock.patch.object(owner, name, kind(wrapper) if kind else wrapper):
@@ -249,8 +267,9 @@ class Campaign(failures_base.FailuresTestBase):
 
     volumes = ports = block = True
     driver = base.OURS
-    todo = results = None
-    tell = staticmethod(lambda result: None)
+    todo: collections.deque[campaign_points.Point]
+    results: list[Result]
+    tell: Callable[[Result], None]
 
     def play(self) -> None:
         self.cloud(self.driver, names='ab')
@@ -268,7 +287,7 @@ class Campaign(failures_base.FailuresTestBase):
                 self.clock.stop()
                 return
 
-    def play_one(self, point):
+    def play_one(self, point: campaign_points.Point) -> Result:
         """Migrate the server while one call fails."""
         # Its present host.
         here = self.instance(self.server).host
@@ -295,7 +314,7 @@ class Campaign(failures_base.FailuresTestBase):
             )
         return result
 
-    def _migrate(self, job, there) -> None:
+    def _migrate(self, job: jobs.Job, there: str) -> None:
         self.request(there)
         try:
             self.threads.wait(PATIENCE / 6)
@@ -305,7 +324,9 @@ class Campaign(failures_base.FailuresTestBase):
             self.threads.wait(PATIENCE)
 
     @contextlib.contextmanager
-    def _release_when_looked_at(self, job, host):
+    def _release_when_looked_at(
+        self, job: jobs.Job, host: str
+    ) -> Iterator[None]:
         """Let the job continue when the monitor has seen it.
 
         The monitor saves statistics and sets the downtime when it has seen
@@ -315,14 +336,14 @@ class Campaign(failures_base.FailuresTestBase):
         domain = self.domain_on(host)
         stats, abort, looks = domain.jobStats, domain.abortJob, []
 
-        def look(*args):
+        def look(flags: int = 0) -> dict[str, Any]:
             if job.point == jobs.COPYING:
                 looks.append(1)
                 if len(looks) >= 4:
                     job.go()
-            return stats(*args)
+            return stats(flags)
 
-        def and_go(*args) -> None:
+        def and_go(*args: Any) -> None:
             try:
                 abort(*args)
             finally:
@@ -332,7 +353,7 @@ class Campaign(failures_base.FailuresTestBase):
         monitor = nova.virt.libvirt.driver.LibvirtDriver._live_migration
 
         @functools.wraps(monitor)
-        def watched(*args, **kwargs):
+        def watched(*args: Any, **kwargs: Any) -> Any:
             try:
                 return monitor(*args, **kwargs)
             finally:
@@ -344,7 +365,7 @@ class Campaign(failures_base.FailuresTestBase):
         ):
             yield
 
-    def _judge(self, point, now):
+    def _judge(self, point: campaign_points.Point, now: Truth) -> Result:
         faults = [f'{part}: {text}' for part, text in now.faults]
         said = '; '.join(
             event['details'] for event in self.all_events() if event['details']
@@ -363,14 +384,18 @@ class Campaign(failures_base.FailuresTestBase):
         return Result(point.name, outcome, faults, now.status, said)
 
 
-def run(points, driver, tell=lambda result: None):
+def run(
+    points: Iterable[campaign_points.Point],
+    driver: str,
+    tell: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
     """Run points, in as many clouds as needed.
 
     :param tell: is called with each `Result` when it is known
     :returns: the results
     """
     todo = collections.deque(points)
-    results = []
+    results: list[Result] = []
     while todo:
         case = Campaign('play')
         case.driver = driver
@@ -387,7 +412,7 @@ def run(points, driver, tell=lambda result: None):
     return results
 
 
-def _run_group(name, driver):
+def _run_group(name: str, driver: str) -> dict[campaign_points.Point, Result]:
     """Run one group in a separate process, which may hang."""
     command = [
         sys.executable,
@@ -423,9 +448,9 @@ def _run_group(name, driver):
     }
 
 
-def _table(groups) -> None:
+def _table(groups: Iterable[str]) -> None:
     """Print the results of stock and ours for the points, and counts."""
-    counts = {
+    counts: dict[str, collections.Counter[str]] = {
         driver: collections.Counter() for driver in (base.STOCK, base.OURS)
     }
     broken = worse = lost_by_stock = tried = 0
@@ -462,7 +487,7 @@ def _table(groups) -> None:
     print(f'worse than stock: {worse}; better than stock: {lost_by_stock}')
 
 
-def main(arguments=None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--group', choices=list(campaign_points.GROUPS))
     parser.add_argument('--driver', default=None)

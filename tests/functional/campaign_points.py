@@ -17,6 +17,8 @@ call, with which error it fails, and whether it fails once or during the whole
 migration. Methods that run only in a rollback need a libvirt job that fails.
 """
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
 
 #: The error of a call, see `campaign.ERRORS`.
@@ -84,7 +86,7 @@ class Point:
     stock: bool = False
 
     @property
-    def target(self):
+    def target(self) -> str:
         short, _, rest = self.callee.partition('.')
         return f'{_SHORT[short]}.{rest}' if short in _SHORT else self.callee
 
@@ -107,7 +109,9 @@ class Point:
         return f'{self.method}: {self.callee}{how}'
 
 
-def _points(method, role, *sites, fails=False):
+def _points(
+    method: str, role: str, *sites: str, fails: bool = False
+) -> Iterator[Point]:
     for site in sites:
         callee, error, *rest = site.split()
         name, _, number = callee.partition('#')
@@ -125,8 +129,7 @@ def _points(method, role, *sites, fails=False):
         )
 
 
-#: By group: one cloud, and one test, each.
-GROUPS = {
+_GROUPS: dict[str, Iterable[Point]] = {
     'begin': (
         *_points(
             '_do_live_migration',
@@ -426,5 +429,6 @@ GROUPS = {
     ),
 }
 
-GROUPS = {name: tuple(points) for name, points in GROUPS.items()}
+#: By group: one cloud, and one test, each.
+GROUPS = {name: tuple(points) for name, points in _GROUPS.items()}
 POINTS = tuple(point for points in GROUPS.values() for point in points)

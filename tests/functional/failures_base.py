@@ -12,10 +12,13 @@
 
 """Three hosts, a NUMA guest with a volume and a port, and failures."""
 
+from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 import functools
 import threading
 import time
+from typing import Any
 from unittest import mock
 
 from nova.tests.fixtures import libvirt as fakelibvirt
@@ -23,10 +26,14 @@ from nova.virt.libvirt import driver as libvirt_driver
 
 from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa.domain import layout_of
+from nova_arm_migrate.numa.layout import Layout
+from simulated import hypervisor
+from simulated import job as jobs
 from tests.functional import base
 from tests.functional import numa_base
 from tests.functional import test_numa
 from tests.functional import truth
+from tests.functional.truth import Truth
 
 #: The first libvirt that continues a broken post-copy.
 RECOVERS = 8005000
@@ -44,10 +51,10 @@ class Clock:
         self._ahead = 0.0
         self._stopped = False
 
-    def time(self):
+    def time(self) -> float:
         return time.time() + self._ahead
 
-    def sleep(self, seconds) -> None:
+    def sleep(self, seconds: float) -> None:
         if self._stopped:
             raise SystemExit('the clock has been stopped')
         time.sleep(min(seconds, 0.01))
@@ -56,12 +63,23 @@ class Clock:
         """End all loops that still wait for something."""
         self._stopped = True
 
-    def forward(self, seconds) -> None:
+    def forward(self, seconds: float) -> None:
         """Let time pass."""
         self._ahead += seconds
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
+
+
+class MonitorFailure(threading.Event):
+    """Set it to make a monitor fail.
+
+    :ivar seen: is set when the monitor has failed
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = threading.Event()
 
 
 class FailuresTestBase(numa_base.NumaServersTestBase):
@@ -87,7 +105,12 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         if self.block:
             truth.block_storage(self)
 
-    def cloud(self, driver=base.OURS, version=RECOVERS, names='abc') -> None:
+    def cloud(
+        self,
+        driver: str = base.OURS,
+        version: int | None = RECOVERS,
+        names: str = 'abc',
+    ) -> None:
         """Start the hosts and boot the guests.
 
         A plain copy of the first guest's pins would conflict with the second
@@ -105,7 +128,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         self.server = self.guest('a')
         self.pins_before = self.pins(self.server)
 
-    def guest(self, host):
+    def guest(self, host: str) -> dict[str, Any]:
         """Boot a guest with the volume and port that the class sets."""
         server = self.pinned(host, networks='auto' if self.ports else 'none')
         self.disks.made(server['id'], host)
@@ -118,21 +141,21 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
             self._wait_for_volume_attach(server['id'], server['id'])
         return server
 
-    def job(self, host='a'):
+    def job(self, host: str = 'a') -> jobs.Job:
         """The next migration job of the server on a host."""
         return self.arm.hosts[host].connection.job(self.server['id'])
 
-    def domain_on(self, host):
+    def domain_on(self, host: str) -> hypervisor.ArmDomain:
         return self.arm.hosts[host].connection.domain(self.server['id'])
 
-    def layout_on(self, host, uuid):
+    def layout_on(self, host: str, uuid: str) -> Layout:
         return layout_of(
             parse.parse_domain(
                 self.arm.hosts[host].connection.domain(uuid).XMLDesc(0)
             )
         )
 
-    def request(self, host='b', **kwargs) -> None:
+    def request(self, host: str = 'b', **kwargs: Any) -> None:
         """Request the migration, and do not wait for it."""
         self.api.post_server_action(
             self.server['id'],
@@ -142,7 +165,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
             },
         )
 
-    def migrate_server(self, host='b'):
+    def migrate_server(self, host: str = 'b') -> str:
         """Migrate, and wait until all work for it is done.
 
         :returns: the status of the migration
@@ -151,11 +174,11 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         self.threads.wait()
         return self.migration()['status']
 
-    def migration(self):
+    def migration(self) -> dict[str, Any]:
         """The server's last migration."""
         return self.migrations(self.server)[-1]
 
-    def act(self, action) -> None:
+    def act(self, action: str) -> None:
         """Do something to the server's running migration."""
         path = (
             f'/servers/{self.server["id"]}/migrations/{self.migration()["id"]}'
@@ -165,7 +188,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         else:
             self.api.api_post(f'{path}/action', {'force_complete': None})
 
-    def expect(self, condition, what) -> None:
+    def expect(self, condition: Callable[[], object], what: str) -> None:
         """Wait for something that another thread is doing."""
         for _ in range(_PATIENCE * 20):
             if condition():
@@ -180,29 +203,31 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         self.flags(live_migration_completion_timeout=1, group='libvirt')
 
     @contextlib.contextmanager
-    def monitor_fails(self, host='a', error=OSError('database is away')):
+    def monitor_fails(
+        self, host: str = 'a', error: Exception = OSError('database is away')
+    ) -> Iterator[MonitorFailure]:
         """Make the monitor of a job fail when `fail` is set.
 
-        :returns: the event to set; its ``seen`` is set when it has failed
+        :returns: what to set
         """
         driver = self.computes[host].driver
-        fail = threading.Event()
-        fail.seen = threading.Event()
+        fail = MonitorFailure()
         get = libvirt_driver.libvirt_guest.Guest.get_job_info
         ours = threading.local()
 
-        def monitor(*args, **kwargs):
+        real = driver._live_migration_monitor
+
+        def monitor(*args: Any, **kwargs: Any) -> Any:
             ours.here = True
             return real(*args, **kwargs)
 
-        def info(guest):
+        def info(guest: Any) -> Any:
             if getattr(ours, 'here', False) and fail.is_set():
                 ours.here = False
                 fail.seen.set()
                 raise error
             return get(guest)
 
-        real = driver._live_migration_monitor
         with (
             mock.patch.object(driver, '_live_migration_monitor', monitor),
             mock.patch.object(
@@ -213,7 +238,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
 
     # The actual state
 
-    def truth(self):
+    def truth(self) -> Truth:
         """Return the actual state, after the periodic tasks."""
         self._run_periodics()
         now = truth.look(self, self.server)
@@ -222,7 +247,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
             now = truth.look(self, self.server)
         return now
 
-    def assert_settled(self, host, status='ACTIVE', server=None):
+    def assert_settled(self, host: str, status: str = 'ACTIVE') -> Truth:
         """Check that all agree that the guest runs there, once.
 
         :returns: the `Truth`
@@ -239,12 +264,12 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
             self.assertIsNotNone(event['result'], event)
         return now
 
-    def assert_moves_on(self, host='c') -> None:
+    def assert_moves_on(self, host: str = 'c') -> None:
         """Check that the next migration is possible."""
         self.assertEqual('completed', self.migrate_server(host))
         self.assert_settled(host)
 
-    def all_events(self):
+    def all_events(self) -> list[dict[str, Any]]:
         """The events of the server's last live migration, oldest first."""
         actions = [
             action
@@ -260,7 +285,7 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         ).body['instanceAction']['events']
         return list(reversed(found))
 
-    def said(self):
+    def said(self) -> str:
         """Return the texts of our driver's events, as one text."""
         return '\n'.join(
             f'{event["event"]}: {event["details"]}'
@@ -269,7 +294,12 @@ class FailuresTestBase(numa_base.NumaServersTestBase):
         )
 
 
-def failing(method, error, times=None, when=lambda *args: True):
+def failing(
+    method: Callable[..., Any],
+    error: BaseException | type[BaseException],
+    times: int | None = None,
+    when: Callable[..., bool] = lambda *args: True,
+) -> Callable[..., Any]:
     """Return a version of a method that fails.
 
     :param times: how often; None: always
@@ -278,7 +308,7 @@ def failing(method, error, times=None, when=lambda *args: True):
     left = [times]
 
     @functools.wraps(method)
-    def wrapper(*args, **kwargs):
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         if left[0] != 0 and when(*args):
             if left[0] is not None:
                 left[0] -= 1
@@ -288,7 +318,7 @@ def failing(method, error, times=None, when=lambda *args: True):
     return wrapper
 
 
-def libvirt_error(text='libvirt is away'):
+def libvirt_error(text: str = 'libvirt is away') -> fakelibvirt.libvirtError:
     return fakelibvirt.make_libvirtError(
         fakelibvirt.libvirtError,
         text,

@@ -13,7 +13,11 @@
 
 """Arm64 computes with NUMA nodes, and guests that are placed on them."""
 
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
 import time
+from typing import Any
 
 from nova import context as nova_context
 from nova import objects
@@ -22,6 +26,8 @@ from nova.virt.libvirt import config as vconfig
 
 from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa.domain import layout_of
+from nova_arm_migrate.numa.layout import Layout
+from simulated import hypervisor
 from tests.functional import base
 from tests.unit.core import synthetic as s
 
@@ -29,7 +35,11 @@ GIB_KIB = 1 << 20
 HOST = s.host()
 
 
-def host_info(nodes, memory_kib=4 * GIB_KIB, pages=((4, None),)):
+def host_info(
+    nodes: Mapping[int, Collection[int]],
+    memory_kib: int = 4 * GIB_KIB,
+    pages: Iterable[tuple[int, int | None]] = ((4, None),),
+) -> fakelibvirt.HostInfo:
     """Return a host with these nodes: {number: CPUs}.
 
     :param memory_kib: of each node
@@ -76,16 +86,25 @@ class NumaServersTestBase(base.ArmServersTestBase):
         self.flags(group='workarounds', skip_cpu_compare_on_dest=True)
 
     def _wait_for_server_parameter(
-        self, server, expected_params, max_retries=10, **kwargs
-    ):
+        self,
+        server: dict[str, Any],
+        expected_params: dict[str, Any],
+        max_retries: int = 10,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
         # Nova's ten polls are too few on a busy machine.
         return super()._wait_for_server_parameter(
             server, expected_params, max(max_retries, 120), **kwargs
         )
 
     def numa_host(
-        self, name, nodes, compute_driver=base.OURS, version=None, **kwargs
-    ):
+        self,
+        name: str,
+        nodes: Mapping[int, Collection[int]],
+        compute_driver: str = base.OURS,
+        version: int | None = None,
+        **kwargs: Any,
+    ) -> str:
         """Start a compute on a host with these nodes.
 
         :param version: of libvirt, in its own form: 9001002
@@ -101,13 +120,13 @@ class NumaServersTestBase(base.ArmServersTestBase):
 
     def pinned(
         self,
-        host,
-        vcpu=2,
-        memory_mb=512,
-        properties=None,
-        networks='none',
-        **specs,
-    ):
+        host: str,
+        vcpu: int = 2,
+        memory_mb: int = 512,
+        properties: dict[str, str] | None = None,
+        networks: str = 'none',
+        **specs: str,
+    ) -> dict[str, Any]:
         """Boot a guest with dedicated CPUs.
 
         :param specs: extra specs, ``__`` for ``:``
@@ -122,7 +141,9 @@ class NumaServersTestBase(base.ArmServersTestBase):
             host, flavor_id=flavor, properties=properties, networks=networks
         )
 
-    def start_migration(self, server, host):
+    def start_migration(
+        self, server: dict[str, Any], host: str
+    ) -> tuple[str, dict[str, Any]]:
         """Request a migration, and wait until it has ended.
 
         :returns: (status of the migration, the server at the end)
@@ -137,7 +158,9 @@ class NumaServersTestBase(base.ArmServersTestBase):
         # Both may have changed since then.
         return self._ended(server, known)
 
-    def _ended(self, server, known):
+    def _ended(
+        self, server: dict[str, Any], known: Collection[int]
+    ) -> tuple[str, dict[str, Any]]:
         status = None
         for _ in range(600):
             status = [
@@ -155,13 +178,13 @@ class NumaServersTestBase(base.ArmServersTestBase):
             time.sleep(0.3)
         raise AssertionError(f'the migration does not end: {status}')
 
-    def migrations_of(self, server):
+    def migrations_of(self, server: dict[str, Any]) -> list[dict[str, Any]]:
         found = self.api.api_get(
             f'/os-migrations?instance_uuid={server["id"]}'
         )
         return found.body['migrations']
 
-    def moves(self, server, host) -> None:
+    def moves(self, server: dict[str, Any], host: str) -> None:
         """Check that a migration completes."""
         status, now = self.start_migration(server, host)
         self.assertEqual(
@@ -169,7 +192,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
             (status, now['status'], now['OS-EXT-SRV-ATTR:host']),
         )
 
-    def stays(self, server, host, status) -> None:
+    def stays(self, server: dict[str, Any], host: str, status: str) -> None:
         """Check that a migration leaves the guest ACTIVE on the source."""
         before = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         ended, now = self.start_migration(server, host)
@@ -178,16 +201,16 @@ class NumaServersTestBase(base.ArmServersTestBase):
             (ended, now['status'], now['OS-EXT-SRV-ATTR:host']),
         )
 
-    def domain(self, server):
+    def domain(self, server: dict[str, Any]) -> hypervisor.ArmDomain:
         """Return the libvirt domain of a server, on the host in Nova."""
         host = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         return self.arm.hosts[host].connection.domain(server['id'])
 
-    def layout(self, server):
+    def layout(self, server: dict[str, Any]) -> Layout:
         """The layout that the server's domain has."""
         return layout_of(parse.parse_domain(self.domain(server).XMLDesc(0)))
 
-    def with_context(self, server):
+    def with_context(self, server: dict[str, Any]) -> objects.Instance:
         """The instance in the database, its topology and context."""
         return objects.Instance.get_by_uuid(
             nova_context.get_admin_context(),
@@ -195,7 +218,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
             expected_attrs=['numa_topology', 'migration_context', 'flavor'],
         )
 
-    def pins(self, server):
+    def pins(self, server: dict[str, Any]) -> dict[int, int]:
         """Return the CPU of each vCPU, from Nova's database."""
         return {
             vcpu: cpu
@@ -203,7 +226,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
             for vcpu, cpu in (cell.cpu_pinning or {}).items()
         }
 
-    def as_claimed(self, server):
+    def as_claimed(self, server: dict[str, Any]) -> Layout:
         """Check the domain against Nova's database."""
         instance = self.with_context(server)
         self.assertIsNone(instance.migration_context)
@@ -226,7 +249,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
         self.assertIsNone(layout.shared)
         return layout
 
-    def used_cpus(self, host):
+    def used_cpus(self, host: str) -> set[int]:
         """Dedicated CPUs in use, by the host's resource tracker."""
         topology = objects.NUMATopology.obj_from_db_obj(
             objects.ComputeNode.get_by_nodename(
@@ -235,6 +258,6 @@ class NumaServersTestBase(base.ArmServersTestBase):
         )
         return {cpu for cell in topology.cells for cpu in cell.pinned_cpus}
 
-    def details(self, server, name):
+    def details(self, server: dict[str, Any], name: str) -> list[str]:
         """Details of the last action's events of that name."""
         return [event['details'] for event in self.events(server, name)]

@@ -45,7 +45,7 @@ class PasteFixture(fixtures.Fixture):
     def _setUp(self) -> None:
         path, original = find(), paths.state_path_def
 
-        def state_path_def(*args):
+        def state_path_def(*args: str) -> str:
             return path if args == (_NAME,) else original(*args)
 
         self.useFixture(

@@ -15,6 +15,8 @@
 See `campaign` for the method, and for a comparison with the stock driver.
 """
 
+from collections.abc import Sequence
+from collections.abc import Callable
 import unittest
 
 from tests.functional import base
@@ -29,8 +31,10 @@ class TestCampaign(unittest.TestCase):
         self.assertEqual(len(names), len({*names}))
 
 
-def _test(points):
-    def test(self) -> None:
+def _test(
+    points: Sequence[campaign_points.Point],
+) -> Callable[[unittest.TestCase], None]:
+    def test(self: unittest.TestCase) -> None:
         broken, not_reached = [], []
         for point, result in zip(points, campaign.run(points, base.OURS)):
             if result.broken(point):

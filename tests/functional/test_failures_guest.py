@@ -16,6 +16,8 @@ Each failure is played with our driver and with the stock one, in tests of
 the same name.
 """
 
+from typing import Any
+
 from nova.tests.fixtures import libvirt as fakelibvirt
 
 from simulated import job as jobs
@@ -28,7 +30,7 @@ class TestAbort(failures_base.FailuresTestBase):
 
     volumes = ports = block = True
 
-    def abort_at(self, point):
+    def abort_at(self, point: str) -> jobs.Job:
         self.flags(live_migration_completion_timeout=1, group='libvirt')
         job = self.job().hold(point)
         self.request()
@@ -106,7 +108,7 @@ class TestLockedAbort(failures_base.FailuresTestBase):
     volumes = ports = True
     abort_at = TestAbort.abort_at
 
-    def refused_by_the_lock(self):
+    def refused_by_the_lock(self) -> jobs.Job:
         self.job().abort_answer = jobs.LOCKED
         job = self.abort_at(jobs.COPYING)
         job.go()
@@ -145,7 +147,7 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         destination = self.computes['b'].driver
         pre = destination.pre_live_migration
 
-        def and_then(*args, **kwargs):
+        def and_then(*args: Any, **kwargs: Any) -> Any:
             data = pre(*args, **kwargs)
             self.lose_the_domain()
             return data
@@ -157,7 +159,7 @@ class TestMissingDomain(failures_base.FailuresTestBase):
         domain = self.domain_on('a')
         migrate = domain.migrateToURI3
 
-        def gone(*args, **kwargs):
+        def gone(*args: Any, **kwargs: Any) -> Any:
             self.lose_the_domain()
             return migrate(*args, **kwargs)
 
@@ -222,7 +224,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         # Once or twice.
         self.flags(post_copy_recovery=15, group='arm_migrate')
 
-    def in_post_copy(self):
+    def in_post_copy(self) -> jobs.Job:
         job = self.job().hold(jobs.COPYING, jobs.POST_COPY)
         self.request()
         job.wait(jobs.COPYING)
@@ -248,7 +250,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.assertLessEqual(1, job.recoveries)
         self.assert_moves_on()
 
-    def broken(self, **domains) -> None:
+    def assert_left_broken(self, **domains: tuple[str, str]) -> None:
         """Check that nothing was changed, and that an event says so."""
         now = self.truth()
         self.assertEqual('ERROR', now.status, now)
@@ -262,14 +264,14 @@ class TestPostCopy(failures_base.FailuresTestBase):
         job.recovers = 'unable to connect to server'
         job.break_post_copy()
         self.threads.wait()
-        self.broken()
+        self.assert_left_broken()
         self.assertLessEqual(1, job.recoveries)
 
     def test_it_breaks_with_an_older_libvirt(self) -> None:
         self.cloud(version=None)
         self.in_post_copy().break_post_copy()
         self.threads.wait()
-        self.broken(b=('PAUSED', 'POSTCOPY_FAILED'))
+        self.assert_left_broken(b=('PAUSED', 'POSTCOPY_FAILED'))
 
     def test_stock_it_breaks(self) -> None:
         self.cloud(base.STOCK)
@@ -288,11 +290,16 @@ class TestPostCopy(failures_base.FailuresTestBase):
         self.assertEqual(('ERROR', self.left_alone), (now.status, now.domains))
         self.assertEqual(0, job.recoveries)
 
-    def looks(self, times) -> None:
+    def looks(self, times: int) -> None:
         """Return when the monitor has read the job so many times."""
         domain = self.domain_on('a')
-        stats, count = domain.jobStats, []
-        domain.jobStats = lambda *args: count.append(1) or stats(*args)
+        stats, count = domain.jobStats, list[int]()
+
+        def look(flags: int = 0) -> dict[str, Any]:
+            count.append(1)
+            return stats(flags)
+
+        domain.jobStats = look
         self.expect(lambda: len(count) >= times, 'the monitor looking')
 
     def test_stock_it_breaks_with_an_older_libvirt(self) -> None:
@@ -337,7 +344,7 @@ class TestPaused(failures_base.FailuresTestBase):
 
     volumes = ports = block = True
 
-    def paused_by_nova(self, restarts) -> None:
+    def paused_by_nova(self, restarts: bool) -> None:
         job = self.job().hold(jobs.COPYING)
         job.restarts = restarts
         with self.monitor_fails() as fail:
@@ -404,7 +411,7 @@ class TestPowerOff(failures_base.FailuresTestBase):
 
     volumes = ports = block = True
 
-    def off(self, how, point) -> None:
+    def off(self, how: str, point: str) -> None:
         job = self.job().hold(point)
         self.request()
         job.wait(point)

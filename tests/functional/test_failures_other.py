@@ -13,6 +13,7 @@
 """Events that must not harm a guest, its disks or operator settings."""
 
 import pathlib
+from typing import Any
 from unittest import mock
 
 import fixtures
@@ -42,7 +43,7 @@ class TestTypo(base.ArmServersTestBase):
             setattr, CONF, 'default_config_files', CONF.default_config_files
         )
 
-    def sighup(self, **options) -> None:
+    def sighup(self, **options: str) -> None:
         """Do what oslo.service does on SIGHUP."""
         self.file.write_text(
             '[arm_migrate]\n'
@@ -86,7 +87,7 @@ class TestOtherArchitecture(base.ArmServersTestBase):
         'hw_machine_type': 'malta',
     }
 
-    def boots(self, driver) -> None:
+    def boots(self, driver: str) -> None:
         self.host('host-a', HOST, driver)
         capabilities = self.arm.hosts['host-a'].connection
         real = capabilities.getDomainCapabilities
@@ -117,10 +118,10 @@ class TestOtherArchitecture(base.ArmServersTestBase):
 class TestRecordNotSaved(base.ArmServersTestBase):
     """The database is away when a guest's record is saved."""
 
-    def reboot(self, server):
+    def reboot(self, server: dict[str, Any]) -> dict[str, Any]:
         save = objects.Instance.save
 
-        def away(instance, *args, **kwargs):
+        def away(instance: objects.Instance, *args: Any, **kwargs: Any) -> Any:
             # Nova's own saves also have other changes.
             if instance.obj_what_changed() == {'vcpu_model'}:
                 raise oslo_messaging.MessagingTimeout('no answer')
@@ -167,7 +168,7 @@ class TestOwnTraits(base.ArmServersTestBase):
     own = 'CUSTOM_ARM64_RACK_7'
     stale = 'CUSTOM_ARM64_SVE_2048'
 
-    def traits(self, driver):
+    def traits(self, driver: str) -> set[str]:
         self.host('host-a', HOST, driver)
         provider = self.compute_rp_uuids['host-a']
         for trait in (self.own, self.stale):

@@ -16,7 +16,9 @@ Each runs with our driver and with the stock driver, in tests of the same name.
 """
 
 import collections
+from collections.abc import Iterator
 import contextlib
+from typing import Any
 from unittest import mock
 
 from cinderclient import exceptions as cinder_exceptions
@@ -39,7 +41,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
     volumes = ports = block = True
 
     @contextlib.contextmanager
-    def cinder_away(self, times=None):
+    def cinder_away(self, times: int | None = None) -> Iterator[None]:
         delete = mock.Mock(
             side_effect=failures_base.failing(
                 self.cinder.fake_attachment_delete, AWAY, times
@@ -49,7 +51,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
             yield
 
     @contextlib.contextmanager
-    def neutron_away(self, times=None):
+    def neutron_away(self, times: int | None = None) -> Iterator[None]:
         delete = failures_base.failing(
             self.neutron.delete_port_binding, NO_NEUTRON, times
         )
@@ -57,12 +59,12 @@ class TestHalfWay(failures_base.FailuresTestBase):
             yield
 
     @contextlib.contextmanager
-    def database_away(self, times=None):
+    def database_away(self, times: int | None = None) -> Iterator[None]:
         """Make the rollback unable to save block device mappings."""
         roll_back = manager.ComputeManager._rollback_volume_bdms
         save = manager.objects.BlockDeviceMapping.save
 
-        def with_failures(*args, **kwargs):
+        def with_failures(*args: Any, **kwargs: Any) -> Any:
             with mock.patch.object(
                 manager.objects.BlockDeviceMapping,
                 'save',
@@ -77,12 +79,14 @@ class TestHalfWay(failures_base.FailuresTestBase):
         ):
             yield
 
-    def fail_with(self, fault) -> None:
+    def fail_with(
+        self, fault: contextlib.AbstractContextManager[None]
+    ) -> None:
         self.job().fail(jobs.SWITCH_OVER)
         with fault:
             self.migrate_server()
 
-    def attachment(self, server):
+    def attachment(self, server: dict[str, Any]) -> str:
         """Return the host of the attachment that Nova uses."""
         mappings = manager.objects.BlockDeviceMappingList
         (bdm,) = [
@@ -95,7 +99,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
         known = self.cinder.volume_to_attachment[bdm.volume_id]
         return known[bdm.attachment_id]['connector']['host']
 
-    def in_error(self, part, word) -> None:
+    def in_error(self, part: str, word: str) -> None:
         """Check that only one part is wrong, and that an event names it."""
         now = self.truth()
         self.assertEqual(
@@ -144,7 +148,7 @@ class TestHalfWay(failures_base.FailuresTestBase):
             self.neutron.delete_port_binding, NO_NEUTRON
         )
 
-        def look(*args, **kwargs):
+        def look(*args: Any, **kwargs: Any) -> Any:
             now = self.instance(self.server)
             seen.add((now.vm_state, now.task_state))
             return delete(*args, **kwargs)
@@ -213,7 +217,7 @@ class TestDeleted(failures_base.FailuresTestBase):
 
     volumes = ports = block = True
 
-    def delete_meanwhile(self):
+    def delete_meanwhile(self) -> mock.Mock:
         """Delete it as soon as the rollback has begun.
 
         The request waits in the queue of a busy compute, as it would
@@ -226,10 +230,10 @@ class TestDeleted(failures_base.FailuresTestBase):
         cast = manager.ComputeManager.terminate_instance
         go_on = mock.Mock(waiting=[])
 
-        def wait(*args, **kwargs) -> None:
+        def wait(*args: Any, **kwargs: Any) -> None:
             go_on.waiting.append((args, kwargs))
 
-        def and_delete(*args, **kwargs):
+        def and_delete(*args: Any, **kwargs: Any) -> Any:
             self.api.delete_server(self.server['id'])
             return roll_back(*args, **kwargs)
 

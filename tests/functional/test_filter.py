@@ -16,11 +16,14 @@
 The profiles are synthetic: see tests/unit/core/synthetic.py.
 """
 
+from collections.abc import Iterator
 import contextlib
 import io
+from typing import Any
 
 import fixtures
 from nova import context as nova_context
+from nova import objects
 
 from nova_arm_migrate.nova.cmd import status
 from nova_arm_migrate.nova.scheduler import arm_filter
@@ -63,24 +66,30 @@ class FilterTestBase(base.ArmServersTestBase):
     get_admin_context = staticmethod(nova_context.get_admin_context)
 
     @contextlib.contextmanager
-    def target_cell(self, context, cell):
+    def target_cell(
+        self, context: nova_context.RequestContext, cell: objects.CellMapping
+    ) -> Iterator[nova_context.RequestContext]:
         self.visits += 1
         with nova_context.target_cell(context, cell) as cell_context:
             yield cell_context
 
     def _wait_for_server_parameter(
-        self, server, expected_params, max_retries=10, **kwargs
-    ):
+        self,
+        server: dict[str, Any],
+        expected_params: dict[str, Any],
+        max_retries: int = 10,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
         """Wait as long as a busy machine takes."""
         return super()._wait_for_server_parameter(
             server, expected_params, max(max_retries, 120), **kwargs
         )
 
-    def on(self, server):
+    def on(self, server: dict[str, Any]) -> str:
         """Return the name of a server's host."""
         return self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
 
-    def lines(self):
+    def lines(self) -> list[str]:
         """What the filter has logged."""
         return self.logger.output.splitlines()
 

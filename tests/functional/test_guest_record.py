@@ -18,6 +18,7 @@ it with what the simulated QEMU shows to the guest.
 
 import dataclasses
 import pathlib
+from typing import Any
 from unittest import mock
 
 from nova import objects
@@ -44,14 +45,14 @@ class TestStarts(base.ArmServersTestBase):
         self.host('old', LESSER)
         self.host('new', HOST)
 
-    def moved(self):
+    def moved(self) -> dict[str, Any]:
         """Return a guest that started on the old host and runs on the new."""
         server = self.boot('old')
         self.migrate(server, 'new')
         self.assertEqual(0, self.ts(server))
         return server
 
-    def ts(self, server):
+    def ts(self, server: dict[str, Any]) -> int:
         """Return the field that differs between hosts, from the record."""
         record = self.record(server)
         self.assertEqual(self.seen(server).values, record.values)
@@ -196,11 +197,13 @@ class TestContents(base.ArmServersTestBase):
         self.host('host-a', HOST)
 
     def test_no_pmu_by_flavor_and_by_image(self) -> None:
-        for kwargs in (
-            {'extra_specs': {'hw:pmu': 'false'}},
-            {'properties': {'hw_pmu': 'false'}},
+        for specs, properties in (
+            ({'hw:pmu': 'false'}, {}),
+            ({}, {'hw_pmu': 'false'}),
         ):
-            server = self.boot('host-a', **kwargs)
+            server = self.boot(
+                'host-a', extra_specs=specs, properties=properties
+            )
             self.assertEqual({'pmu'} | PINNED, self.record(server).disabled)
             self.shows_its_record(server)
 
@@ -252,7 +255,7 @@ class TestContents(base.ArmServersTestBase):
     def test_the_gic_that_libvirt_chose(self) -> None:
         original = hypervisor.ArmDomain.XMLDesc
 
-        def with_gic(domain, flags):
+        def with_gic(domain: hypervisor.ArmDomain, flags: int) -> str:
             return original(domain, flags).replace(
                 '<features>', '<features><gic version="3"/>'
             )
@@ -262,7 +265,7 @@ class TestContents(base.ArmServersTestBase):
 
     def test_the_api_shows_nothing_of_it(self) -> None:
         server = self.boot('host-a')
-        self.assertIsNotNone(self.record(server))
+        self.assertTrue(self.has_record(server))
         for path in ('', '/topology', '/diagnostics'):
             text = str(self.api.api_get(f'/servers/{server["id"]}{path}').body)
             self.assertNotIn('arm_migrate', text)
@@ -275,17 +278,17 @@ class TestContents(base.ArmServersTestBase):
                 'hw_machine_type': 'pc',
             },
         )
-        self.assertIsNone(self.record(server))
+        self.assertFalse(self.has_record(server))
 
     def test_a_probe_that_fails_costs_the_record_only(self) -> None:
         server = self.boot('host-a')
-        self.assertIsNotNone(self.record(server))
+        self.assertTrue(self.has_record(server))
         self.stub_out(
             'nova_arm_migrate.nova.precheck.host_state.HostProbeCache.started',
             mock.Mock(side_effect=RuntimeError),
         )
         self._reboot_server(server, hard=True)
-        self.assertIsNone(self.record(server))
+        self.assertFalse(self.has_record(server))
 
     def test_what_is_stored_survives_nova(self) -> None:
         server = self.boot('host-a')

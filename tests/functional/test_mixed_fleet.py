@@ -16,6 +16,7 @@ What can't be judged is unknown; an option decides what happens then.
 """
 
 import json
+from typing import Any
 
 from nova import context as nova_context
 from nova import objects
@@ -37,7 +38,7 @@ class MixedFleetBase(base.ArmServersTestBase):
     def allow(self) -> None:
         self.flags(unknown='allow', group='arm_migrate')
 
-    def unknown(self, server, host, words) -> None:
+    def unknown(self, server: dict[str, Any], host: str, words: str) -> None:
         """Check that it is refused by default, and accepted if allowed."""
         was_on = self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']
         self.assertEqual(was_on, self.migrate(server, host, state='error'))
@@ -56,7 +57,7 @@ class MixedFleetBase(base.ArmServersTestBase):
 
 
 class TestStockPeers(MixedFleetBase):
-    def upgrade(self, name, compute_driver=base.OURS) -> None:
+    def upgrade(self, name: str, compute_driver: str = base.OURS) -> None:
         """Restart a compute with another driver while its guests run."""
         self.flags(compute_driver=compute_driver)
         self.restart_compute_service(name)
@@ -88,7 +89,7 @@ class TestStockPeers(MixedFleetBase):
         self.host('host-b', HOST)
         self.host('host-c', LESSER)
         server = self.boot('host-a', extra_specs={'hw:pmu': 'false'})
-        self.assertIsNone(self.record(server))
+        self.assertFalse(self.has_record(server))
         self.upgrade('host-a')
         self.refused(server, 'host-c', 'ID_AA64ISAR0_EL1.TS')
         self.assertEqual('host-b', self.migrate(server, 'host-b'))
@@ -118,10 +119,10 @@ class TestStockPeers(MixedFleetBase):
         server = self.boot('host-b')
         self.migrate(server, 'host-a')
         self._reboot_server(server, hard=True)
-        self.assertIsNotNone(self.record(server))
+        self.assertTrue(self.has_record(server))
         self.upgrade('host-a', base.STOCK)
         self._reboot_server(server, hard=True)
-        self.assertIsNone(self.record(server))
+        self.assertFalse(self.has_record(server))
 
     def test_a_rolling_upgrade_both_ways(self) -> None:
         self.host('host-a', HOST, base.STOCK)
@@ -138,9 +139,9 @@ class TestStockPeers(MixedFleetBase):
         self.upgrade('host-b', base.STOCK)
         self.upgrade('host-a', base.STOCK)
         self.migrate(server, 'host-b')
-        self.assertIsNotNone(self.record(server))
+        self.assertTrue(self.has_record(server))
         self._reboot_server(server, hard=True)
-        self.assertIsNone(self.record(server))
+        self.assertFalse(self.has_record(server))
 
 
 class TestBadRecords(MixedFleetBase):
@@ -149,7 +150,7 @@ class TestBadRecords(MixedFleetBase):
         self.host('host-a', HOST)
         self.host('host-b', HOST)
 
-    def damage_host(self, **changes) -> None:
+    def damage_host(self, **changes: Any) -> None:
         """Change the record that host-a has reported."""
         node = objects.ComputeNode.get_first_node_by_host_for_old_compat(
             nova_context.get_admin_context(), 'host-a'
@@ -162,7 +163,7 @@ class TestBadRecords(MixedFleetBase):
         node.cpu_info = json.dumps(info)
         node.save()
 
-    def damage_guest(self, server, text) -> None:
+    def damage_guest(self, server: dict[str, Any], text: str) -> None:
         instance = self.instance(server)
         *_others, record = instance.vcpu_model.features
         record.name = 'arm_migrate:' + text

@@ -22,7 +22,10 @@ driver does the same as Nova's there.
 import importlib
 import importlib.util
 import re
+from typing import Any
 import unittest
+
+from nova import test
 
 from nova_arm_migrate.nova import driver
 from tests import logs
@@ -50,7 +53,7 @@ MODULES = (
 LIVE_MIGRATION = re.compile(r'live_?migr|regressions', re.IGNORECASE)
 
 
-class OurDriver:
+class OurDriver(test.TestCase):
     """A mixin that precedes one of Nova's test classes."""
 
     def setUp(self) -> None:
@@ -63,7 +66,7 @@ class OurDriver:
         )
         super().setUp()
 
-    def start_service(self, name, *args, **kwargs):
+    def start_service(self, name: str, *args: Any, **kwargs: Any) -> Any:
         service = super().start_service(name, *args, **kwargs)
         if name == 'compute':
             self.assertIsInstance(
@@ -75,7 +78,7 @@ class OurDriver:
 class Absent(unittest.TestCase):
     """Stands for a module that an older Nova does not have."""
 
-    def __init__(self, path) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__('skip')
         self._path = path
 
@@ -86,7 +89,9 @@ class Absent(unittest.TestCase):
         self.skipTest(f'{self._path} is not in this Nova')
 
 
-def load_tests(loader, tests, pattern):
+def load_tests(
+    loader: unittest.TestLoader, tests: unittest.TestSuite, pattern: str | None
+) -> unittest.TestSuite:
     """Load Nova's tests; this module has none of its own."""
     suite = unittest.TestSuite()
     for name in MODULES:
@@ -110,8 +115,8 @@ def load_tests(loader, tests, pattern):
                     },
                 )
                 suite.addTests(
-                    test
-                    for test in loader.loadTestsFromTestCase(ours)
-                    if LIVE_MIGRATION.search(test.id())
+                    one
+                    for one in loader.loadTestsFromTestCase(ours)
+                    if LIVE_MIGRATION.search(one.id())
                 )
     return suite

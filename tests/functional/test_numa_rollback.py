@@ -13,9 +13,12 @@
 
 """Live migrations that fail, compared with the stock driver."""
 
+import contextlib
+from typing import Any
 from unittest import mock
 
 from nova import exception
+from nova import objects
 import oslo_messaging
 from oslo_utils import timeutils
 
@@ -33,7 +36,7 @@ QEMU_LOG = """\
 """
 
 
-def qemu_log(path, count):
+def qemu_log(path: str, count: int) -> tuple[bytes, int]:
     """Return libvirt's log of a QEMU that has just started."""
     now = timeutils.utcnow()
     return QEMU_LOG.format(
@@ -54,7 +57,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         )
         self.stub_out('nova.privsep.path.last_bytes', qemu_log)
 
-    def hosts(self, driver=base.OURS) -> None:
+    def hosts(self, driver: str = base.OURS) -> None:
         """Start two hosts; a plain copy of the pins would conflict on b."""
         self.numa_host('a', test_numa.CONTIGUOUS, driver)
         self.numa_host('b', test_numa.INTERLEAVED, driver)
@@ -62,7 +65,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         self.server = self.pinned('a')
         self.before = self.pins(self.server)
 
-    def refused_by_qemu(self):
+    def refused_by_qemu(self) -> contextlib.AbstractContextManager[object]:
         """Make QEMU on the second host refuse guests during a block."""
         machine = self.arm.hosts['b'].machine
         load = machine.load
@@ -190,7 +193,7 @@ class TestRollback(RollbackTestBase):
         destination = self.computes['b'].driver
         send = destination._numa.send
 
-        def cut(instance, data) -> None:
+        def cut(instance: objects.Instance, data: Any) -> None:
             send(instance, data)
             data.old_vol_attachment_ids = {
                 key: text[:-3]
@@ -210,7 +213,7 @@ class TestRollback(RollbackTestBase):
         domain = self.domain(self.server)
         pre = self.computes['b'].driver.pre_live_migration
 
-        def changed(*args, **kwargs):
+        def changed(*args: Any, **kwargs: Any) -> Any:
             domain._xml = domain._xml.replace('>2</vcpu>', '>3</vcpu>')
             return pre(*args, **kwargs)
 

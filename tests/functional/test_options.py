@@ -12,10 +12,14 @@
 
 """The effect of each option of [arm_migrate]."""
 
+from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 from oslo_config import cfg
 
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.nova import conf
 from tests.functional import base
@@ -28,10 +32,10 @@ SHORTER_SVE = s.host(sve_lengths=(128,))
 
 
 class TestOptions(base.ArmServersTestBase):
-    def option(self, **options) -> None:
+    def option(self, **options: Any) -> None:
         self.flags(group='arm_migrate', **options)
 
-    def hosts(self, source, destination):
+    def hosts(self, source: Host, destination: Host) -> dict[str, Any]:
         self.host('host-a', source)
         self.host('host-b', destination)
         return self.boot('host-a')
@@ -58,7 +62,7 @@ class TestOptions(base.ArmServersTestBase):
         self.flags(skip_cpu_compare_on_dest=True, group='workarounds')
         self.assertEqual('host-b', self.migrate(server, 'host-b'))
         self.assertEqual([], self.prechecks())
-        self.assertIsNotNone(self.record(server))
+        self.assertTrue(self.has_record(server))
 
     def test_the_workaround_of_nova_changes_nothing(self) -> None:
         server = self.hosts(HOST, LESSER)
@@ -118,7 +122,9 @@ class TestOptions(base.ArmServersTestBase):
 
 
 class TestTrial(base.ArmServersTestBase):
-    def hosts(self, destination, trial):
+    def hosts(
+        self, destination: Host, trial: Callable[[Guest], Trial] | None
+    ) -> dict[str, Any]:
         self.host('host-a', HOST)
         self.host('host-b', destination)
         # Only the driver is changed: the simulated QEMU still uses the rule.
@@ -126,10 +132,13 @@ class TestTrial(base.ArmServersTestBase):
         return self.boot('host-a')
 
     def test_it_is_made_with_the_guests_registers(self) -> None:
-        tried = []
-        server = self.hosts(
-            HOST, lambda guest: tried.append(guest) or Trial(written=1)
-        )
+        tried: list[Guest] = []
+
+        def trial(guest: Guest) -> Trial:
+            tried.append(guest)
+            return Trial(written=1)
+
+        server = self.hosts(HOST, trial)
         self.migrate(server, 'host-b')
         self.assertEqual([self.record(server)], tried)
 

@@ -53,7 +53,7 @@ MEASURED = (
 
 
 class TestRecordedHosts(base.ArmServersTestBase):
-    def start(self, *profiles):
+    def start(self, *profiles: str) -> list[str]:
         """Start a compute on each. :returns: their host names"""
         names = [profile.replace('.', '-') for profile in profiles]
         for name, profile in zip(names, profiles):

@@ -20,6 +20,8 @@ is read from its own store, never from a driver's report.
 import collections
 import dataclasses
 import os
+from typing import Any
+from typing import TYPE_CHECKING
 
 from nova import context as nova_context
 from nova import objects
@@ -28,6 +30,9 @@ from nova.tests.fixtures import libvirt as fakelibvirt
 from nova.virt.libvirt import driver as libvirt_driver
 
 from simulated.libvirt_names import number
+
+if TYPE_CHECKING:
+    from tests.functional.failures_base import FailuresTestBase
 
 _STATES = {
     number(f'VIR_DOMAIN_{name}'): name
@@ -57,7 +62,7 @@ class Truth:
     faults: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
     @property
-    def runs_on(self):
+    def runs_on(self) -> list[str]:
         """Return the hosts on which the guest's CPUs can run."""
         return [
             host
@@ -66,7 +71,7 @@ class Truth:
         ]
 
     @property
-    def processes_on(self):
+    def processes_on(self) -> list[str]:
         """Return the hosts that have a QEMU process of the guest."""
         return [
             host
@@ -75,11 +80,11 @@ class Truth:
         ]
 
     @property
-    def parts(self):
+    def parts(self) -> list[str]:
         """The parts that disagree."""
         return sorted({part for part, _ in self.faults})
 
-    def wrong(self, part, text) -> None:
+    def wrong(self, part: str, text: str) -> None:
         self.faults.append((part, text))
 
 
@@ -90,23 +95,23 @@ class Disks:
     there is one set for all hosts.
     """
 
-    def __init__(self, test) -> None:
+    def __init__(self, test: 'FailuresTestBase') -> None:
         self.shared = True
-        self.destroyed = []
-        self._hosts = collections.defaultdict(set)
+        self.destroyed: list[tuple[str, str]] = []
+        self._hosts: dict[str, set[str]] = collections.defaultdict(set)
         cleanup = libvirt_driver.LibvirtDriver.cleanup
         prepare = libvirt_driver.LibvirtDriver.pre_live_migration
 
         def clean(
-            driver,
-            context,
-            instance,
-            network_info,
-            block_device_info=None,
-            destroy_disks=True,
-            *args,
-            **kwargs,
-        ):
+            driver: libvirt_driver.LibvirtDriver,
+            context: nova_context.RequestContext,
+            instance: objects.Instance,
+            network_info: Any,
+            block_device_info: Any = None,
+            destroy_disks: bool = True,
+            *args: Any,
+            **kwargs: Any,
+        ) -> Any:
             if destroy_disks:
                 self.lose(instance.uuid, self._host(driver))
             return cleanup(
@@ -120,7 +125,13 @@ class Disks:
                 **kwargs,
             )
 
-        def pre(driver, context, instance, *args, **kwargs):
+        def pre(
+            driver: libvirt_driver.LibvirtDriver,
+            context: nova_context.RequestContext,
+            instance: objects.Instance,
+            *args: Any,
+            **kwargs: Any,
+        ) -> Any:
             self._hosts[instance.uuid].add(self._host(driver))
             return prepare(driver, context, instance, *args, **kwargs)
 
@@ -129,11 +140,11 @@ class Disks:
             'nova.virt.libvirt.driver.LibvirtDriver.pre_live_migration', pre
         )
 
-    def made(self, uuid, host) -> None:
+    def made(self, uuid: str, host: str) -> None:
         """Note that a server was booted on a host."""
         self._hosts[uuid].add(host)
 
-    def lose(self, uuid, host) -> None:
+    def lose(self, uuid: str, host: str) -> None:
         """Note that a server's disks were destroyed on a host."""
         self.destroyed.append((uuid, host))
         if self.shared:
@@ -141,7 +152,7 @@ class Disks:
         else:
             self._hosts[uuid].discard(host)
 
-    def has(self, uuid, host):
+    def has(self, uuid: str, host: str) -> bool:
         """Whether a guest can be (re)started on a host with its disks."""
         return (
             bool(self._hosts[uuid])
@@ -150,11 +161,11 @@ class Disks:
         )
 
     @staticmethod
-    def _host(driver):
+    def _host(driver: libvirt_driver.LibvirtDriver) -> str:
         return driver._host.get_connection().hostname
 
 
-def block_storage(test) -> None:
+def block_storage(test: 'FailuresTestBase') -> None:
     """Give each host its own storage, so that disks are copied.
 
     In one process all hosts share one file system; this answers Nova's
@@ -185,7 +196,7 @@ def block_storage(test) -> None:
     )
 
 
-def look(test, server):
+def look(test: 'FailuresTestBase', server: dict[str, Any]) -> Truth:
     """Read all data about a server, and compare them.
 
     :param test: a test case of `failures_base`, or a similar one
@@ -221,7 +232,9 @@ def look(test, server):
     return truth
 
 
-def _domains(test, uuid):
+def _domains(
+    test: 'FailuresTestBase', uuid: str
+) -> dict[str, tuple[str, str]]:
     found = {}
     for name, host in test.arm.hosts.items():
         try:
@@ -232,7 +245,7 @@ def _domains(test, uuid):
     return found
 
 
-def _reason(state, wanted):
+def _reason(state: str, wanted: int) -> str:
     for reason in (
         'BOOTED',
         'MIGRATED',
@@ -259,7 +272,7 @@ def _reason(state, wanted):
     return str(wanted)
 
 
-def _guest(truth, instance) -> None:
+def _guest(truth: Truth, instance: objects.Instance) -> None:
     if len(truth.processes_on) > 1 or len(truth.runs_on) > 1:
         truth.wrong('guest', f'more than one QEMU: {truth.domains}')
     there = truth.domains.get(instance.host)
@@ -295,7 +308,9 @@ def _guest(truth, instance) -> None:
             )
 
 
-def _database(test, truth, instance) -> None:
+def _database(
+    test: 'FailuresTestBase', truth: Truth, instance: objects.Instance
+) -> None:
     if instance.node != instance.host:
         truth.wrong('database', f'host {instance.host}, node {instance.node}')
     if instance.task_state is not None:
@@ -312,7 +327,7 @@ def _database(test, truth, instance) -> None:
             truth.wrong('database', f'a migration is {migration["status"]}')
 
 
-def _pins(instance):
+def _pins(instance: objects.Instance) -> set[int]:
     return {
         cpu
         for cell in (
@@ -322,8 +337,10 @@ def _pins(instance):
     }
 
 
-def _claims(test, truth, instance) -> None:
-    pinned = collections.defaultdict(set)
+def _claims(
+    test: 'FailuresTestBase', truth: Truth, instance: objects.Instance
+) -> None:
+    pinned: dict[str, set[int]] = collections.defaultdict(set)
     for other in objects.InstanceList.get_by_filters(
         nova_context.get_admin_context(),
         {'deleted': False},
@@ -351,10 +368,10 @@ def _claims(test, truth, instance) -> None:
             )
 
 
-def _placement(test, truth) -> None:
+def _placement(test: 'FailuresTestBase', truth: Truth) -> None:
     names = {uuid: name for name, uuid in test.compute_rp_uuids.items()}
 
-    def held(consumer):
+    def held(consumer: str) -> list[str]:
         return sorted(
             names.get(provider, provider)
             for provider in test.placement.get(
@@ -371,7 +388,7 @@ def _placement(test, truth) -> None:
             )
 
 
-def _volumes(test, truth) -> None:
+def _volumes(test: 'FailuresTestBase', truth: Truth) -> None:
     bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(
         nova_context.get_admin_context(), truth.server
     )
@@ -404,7 +421,7 @@ def _volumes(test, truth) -> None:
             )
 
 
-def _ports(test, truth) -> None:
+def _ports(test: 'FailuresTestBase', truth: Truth) -> None:
     for port in test.api.get_port_interfaces(truth.server):
         bindings = {
             host: binding['status']

@@ -21,7 +21,7 @@ from tests.lab.cloud import services
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def named(*profiles):
+def named(*profiles: str) -> set[str]:
     lines = (ROOT / 'bindep.txt').read_text().splitlines()
     matches = (
         re.fullmatch(r'(\S+) \[platform:dpkg (.*)\]', line) for line in lines

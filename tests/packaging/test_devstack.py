@@ -17,6 +17,7 @@ what the plugin leaves in it can be read; that nothing was installed is said
 in the first line of the output.
 """
 
+from collections.abc import Iterable
 import os
 import pathlib
 import subprocess
@@ -48,20 +49,22 @@ class DevstackDryRunTest(testtools.TestCase):
         self._write([STOCK_DRIVER, (*ENABLED, 'ComputeFilter,MyFilter')])
         (self.state / 'tempest.conf').touch()
 
-    def _write(self, options) -> None:
+    def _write(self, options: Iterable[tuple[str, ...]]) -> None:
         (self.state / 'nova.conf').write_text(
             ''.join('\t'.join(option) + '\n' for option in options)
         )
 
-    def _options(self, name='nova.conf'):
+    def _options(self, name: str = 'nova.conf') -> list[tuple[str, ...]]:
         lines = (self.state / name).read_text().splitlines()
         return sorted(tuple(line.split('\t')) for line in lines)
 
-    def _calls(self):
+    def _calls(self) -> list[str]:
         calls = self.state / 'calls'
         return calls.read_text().splitlines() if calls.exists() else []
 
-    def _run(self, services, *stages, status=0, **environment):
+    def _run(
+        self, services: str, *stages: str, status: int = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [SCRIPT, self.state, services, *stages],
             env={'PATH': os.environ['PATH'], **environment},

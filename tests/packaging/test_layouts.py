@@ -18,6 +18,7 @@ dependencies are links into the environment that runs the tests, so that pip
 installs and uninstalls two packages for real and nothing else.
 """
 
+from collections.abc import Iterable
 import json
 import os
 import pathlib
@@ -28,6 +29,7 @@ import sysconfig
 import tarfile
 import tempfile
 import textwrap
+from typing import Any
 
 import testtools
 
@@ -84,7 +86,9 @@ print(json.dumps({
 """
 
 
-def _run(*command, **kwargs):
+def _run(
+    *command: str | pathlib.Path, **kwargs: Any
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [str(part) for part in command],
         capture_output=True,
@@ -100,7 +104,7 @@ def _run(*command, **kwargs):
     return done
 
 
-def _copy_of_the_project(target):
+def _copy_of_the_project(target: pathlib.Path) -> pathlib.Path:
     """A clone with what is uncommitted on top, for builds that leave files."""
     _run('git', 'clone', '--quiet', ROOT, target)
     listed = _run(
@@ -126,7 +130,7 @@ def _copy_of_the_project(target):
 class Environment:
     """A virtual environment with Nova's dependencies and without Nova."""
 
-    def __init__(self, path) -> None:
+    def __init__(self, path: pathlib.Path) -> None:
         self.path = path
         _run(sys.executable, '-m', 'venv', '--without-pip', path)
         self.python = path / 'bin' / 'python'
@@ -136,12 +140,14 @@ class Environment:
             if not entry.name.startswith(OURS):
                 (self.site / entry.name).symlink_to(entry)
 
-    def pip(self, *arguments):
+    def pip(
+        self, *arguments: str | pathlib.Path
+    ) -> subprocess.CompletedProcess[str]:
         return _run(
             sys.executable, '-m', 'pip', '--python', self.python, *arguments
         )
 
-    def install(self, *arguments) -> None:
+    def install(self, *arguments: str | pathlib.Path) -> None:
         self.pip(
             'install',
             '--quiet',
@@ -152,15 +158,17 @@ class Environment:
             *arguments,
         )
 
-    def python_prints(self, code):
+    def python_prints(self, code: str) -> Any:
         # Not from the root of the project, which is importable there.
         done = _run(self.python, '-c', textwrap.dedent(code), cwd=self.path)
         return json.loads(done.stdout.splitlines()[-1])
 
-    def script(self, name, *arguments):
+    def script(
+        self, name: str, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
         return _run(self.path / 'bin' / name, *arguments, cwd=self.path)
 
-    def files(self):
+    def files(self) -> set[tuple[str, int]]:
         """Everything installed, links into the outer environment aside."""
         return {
             (str(path.relative_to(self.path)), path.stat().st_size)
@@ -172,6 +180,12 @@ class Environment:
 
 
 class LayoutTest(testtools.TestCase):
+    scratch: pathlib.Path
+    project: pathlib.Path
+    wheel: pathlib.Path
+    nova_wheel: pathlib.Path
+    nova_sources: pathlib.Path
+
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
@@ -212,7 +226,11 @@ class LayoutTest(testtools.TestCase):
             sources.extractall(cls.scratch, filter='data')
         (cls.nova_sources,) = cls.scratch.glob('nova-*')
 
-    def _check(self, nova, ours):
+    def _check(
+        self,
+        nova: Iterable[str | pathlib.Path],
+        ours: Iterable[str | pathlib.Path],
+    ) -> Any:
         environment = Environment(self.scratch / self.id().rpartition('.')[2])
         environment.install(*nova)
         before = environment.files()
@@ -250,7 +268,7 @@ class LayoutTest(testtools.TestCase):
         )
         return loaded
 
-    def _assert_under(self, directory, path) -> None:
+    def _assert_under(self, directory: pathlib.Path, path: str) -> None:
         self.assertTrue(
             pathlib.Path(path).is_relative_to(directory),
             f'{path} is not under {directory}',

@@ -31,14 +31,14 @@ class ZipappTest(testtools.TestCase):
         self.file = self.scratch / 'nova-arm-migrate.pyz'
         self._build(ROOT, self.file)
 
-    def _build(self, root, target) -> None:
+    def _build(self, root: pathlib.Path, target: pathlib.Path) -> None:
         subprocess.run(
             [sys.executable, root / 'tools/build_zipapp.py', target],
             check=True,
             capture_output=True,
         )
 
-    def _run(self, *arguments):
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         # -S: no site-packages, as on a host that has none.
         return subprocess.run(
             [sys.executable, '-I', '-S', self.file, *arguments],

@@ -21,11 +21,14 @@
 """
 
 import argparse
+from collections.abc import Iterable
+from collections.abc import Sequence
 import os
 import pathlib
 
 from docutils import nodes
 from docutils.parsers import rst
+from sphinx.application import Sphinx
 
 from nova_arm_migrate.cli import main
 from nova_arm_migrate.core import finding
@@ -47,8 +50,13 @@ _KERNELS = (
 )
 _BY_FIELD = (registers.Judge.FEATURES, registers.Judge.FEATURES_32BIT)
 
+#: The content of each cell.
+Row = tuple[list[nodes.Node], ...]
 
-def _table(headings, widths, rows):
+
+def _table(
+    headings: Sequence[str], widths: Sequence[int], rows: Iterable[Row]
+) -> nodes.table:
     table = nodes.table(classes=['colwidths-given'])
     group = nodes.tgroup(cols=len(widths))
     table += group
@@ -63,7 +71,7 @@ def _table(headings, widths, rows):
     return table
 
 
-def _row(cells):
+def _row(cells: Iterable[list[nodes.Node]]) -> nodes.row:
     row = nodes.row()
     for content in cells:
         paragraph = nodes.paragraph()
@@ -74,16 +82,16 @@ def _row(cells):
     return row
 
 
-def _plain(text):
+def _plain(text: str) -> list[nodes.Node]:
     return [nodes.Text(text)]
 
 
-def _literal(text):
+def _literal(text: str) -> list[nodes.Node]:
     return [nodes.literal(text, text)]
 
 
 class Findings(rst.Directive):
-    def run(self):
+    def run(self) -> list[nodes.Node]:
         return [
             _table(
                 ('Finding', 'What it says', 'What may help'),
@@ -93,7 +101,7 @@ class Findings(rst.Directive):
         ]
 
     @staticmethod
-    def _row(cause):
+    def _row(cause: Cause) -> Row:
         # Its register has no entry in the tables, and no pair of records
         # says which of the remedies helps.
         found = finding.Finding(
@@ -117,7 +125,7 @@ class Findings(rst.Directive):
 
 
 class Registers(rst.Directive):
-    def run(self):
+    def run(self) -> list[nodes.Node]:
         self.kernels = sorted(
             (
                 facts.load(path.read_text('ascii'))
@@ -132,7 +140,7 @@ class Registers(rst.Directive):
                     self._field(register, field) for field in register.fields
                 ]
             elif not register.name.startswith('S3_'):
-                judge = rules.JUDGES[register.judge].__doc__
+                judge = rules.JUDGES[register.judge].__doc__ or ''
                 rows.append(
                     (
                         _literal(register.name),
@@ -156,7 +164,9 @@ class Registers(rst.Directive):
             )
         ]
 
-    def _field(self, register, field):
+    def _field(
+        self, register: registers.Register, field: registers.Field
+    ) -> Row:
         there = [
             (kernel.series, self._facts(kernel, register, field))
             for kernel in self.kernels
@@ -189,7 +199,11 @@ class Registers(rst.Directive):
         )
 
     @staticmethod
-    def _facts(kernel, register, field):
+    def _facts(
+        kernel: facts.Facts,
+        register: registers.Register,
+        field: registers.Field,
+    ) -> facts.Field | None:
         found = kernel.register(register.code)
         return (
             next(
@@ -205,12 +219,12 @@ class Registers(rst.Directive):
         )
 
     @staticmethod
-    def _bits(field) -> str:
+    def _bits(field: registers.Field) -> str:
         top = field.shift + field.width - 1
         return f'{top}:{field.shift}' if field.width > 1 else f'{top}'
 
     @staticmethod
-    def _rule(field):
+    def _rule(field: registers.Field) -> str:
         rule = field.rule.value
         if field.signed:
             rule = f'signed {rule}'
@@ -220,7 +234,7 @@ class Registers(rst.Directive):
 
 
 class Job(rst.Directive):
-    def run(self):
+    def run(self) -> list[nodes.Node]:
         there = [
             state
             for state in job.Presence
@@ -241,7 +255,7 @@ class Job(rst.Directive):
         ]
 
     @staticmethod
-    def _step(here, there):
+    def _step(here: job.Presence, there: job.Presence) -> str:
         return job.next_step(
             job.Observation(job.Thread.RAISED, source=here, destination=there)
         ).step.value
@@ -251,7 +265,7 @@ class Command(rst.Directive):
     required_arguments = 0
     optional_arguments = 1
 
-    def run(self):
+    def run(self) -> list[nodes.Node]:
         parser = main.parser()
         if self.arguments:
             (commands,) = (
@@ -269,7 +283,7 @@ class Command(rst.Directive):
 class Silicon(rst.Directive):
     required_arguments = 1
 
-    def run(self):
+    def run(self) -> list[nodes.Node]:
         profiles = silicon.profiles()
         match self.arguments[0]:
             case 'profiles':
@@ -280,7 +294,7 @@ class Silicon(rst.Directive):
                         [
                             (
                                 _plain(one.core),
-                                _plain(one.host.kernel),
+                                _plain(one.host.kernel or ''),
                                 _plain(one.host.why_absent('writable')),
                             )
                             for one in profiles
@@ -315,7 +329,9 @@ class Silicon(rst.Directive):
             )
         ]
 
-    def _move(self, start, end, *names):
+    def _move(
+        self, start: silicon.Silicon, end: silicon.Silicon, *names: str
+    ) -> Row:
         report = silicon.judge(start, end)
         found = [
             finding
@@ -339,7 +355,7 @@ class Silicon(rst.Directive):
         )
 
 
-def setup(app):
+def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive('arm-findings', Findings)
     app.add_directive('arm-registers', Registers)
     app.add_directive('arm-job', Job)

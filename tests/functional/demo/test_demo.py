@@ -29,7 +29,7 @@ COMMAND = [sys.executable, '-m', 'demo']
 LONGEST = 1200
 
 
-def environment():
+def environment() -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -39,7 +39,7 @@ def environment():
     return kept | {'PYTHONPATH': path, 'OS_CLOUD': 'somebody-elses'}
 
 
-def run(*arguments):
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments],
         env=environment(),
@@ -56,8 +56,10 @@ def interruptible() -> None:
 
 
 class TestDemo(unittest.TestCase):
-    def remove_log(self, output) -> None:
-        log = pathlib.Path(re.search(r'Log of the services: (\S+)', output)[1])
+    def remove_log(self, output: str) -> None:
+        found = re.search(r'Log of the services: (\S+)', output)
+        assert found
+        log = pathlib.Path(found[1])
         self.assertTrue(log.is_file())
         self.assertEqual([log], list(log.parent.iterdir()))
         log.unlink()
@@ -107,6 +109,7 @@ class TestDemo(unittest.TestCase):
             preexec_fn=interruptible,
         )
         with process:
+            assert process.stdout
             lines = []
             for line in process.stdout:
                 lines.append(line)

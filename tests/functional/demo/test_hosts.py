@@ -12,12 +12,14 @@
 
 import os
 import pathlib
+from typing import Any
 import uuid
 
 from nova.tests.fixtures import libvirt as fakelibvirt
 import testtools
 
 from simulated import hosts
+from simulated import hypervisor
 from simulated import machine
 
 PROFILES = pathlib.Path(machine.__file__).parent / 'profiles'
@@ -44,12 +46,16 @@ class HostsTestBase(testtools.TestCase):
         super().setUp()
         self.arm = self.useFixture(hosts.ArmHostsFixture())
 
-    def host(self, name, profile='neoverse-n2-linux-6.12', **kwargs):
+    def host(
+        self, name: str, profile: str = 'neoverse-n2-linux-6.12', **kwargs: Any
+    ) -> hypervisor.ArmConnection:
         return self.arm.add(
             name, machine.read_host(PROFILES / f'{profile}.json'), **kwargs
         ).connection
 
-    def start(self, connection):
+    def start(
+        self, connection: hypervisor.ArmConnection
+    ) -> hypervisor.ArmDomain:
         domain = connection.defineXML(DOMAIN)
         domain.createWithFlags(0)
         return domain

@@ -15,10 +15,12 @@
 The expected results come from libvirt's source, not from Nova's behaviour.
 """
 
+from collections.abc import Callable
 import threading
 
 from nova.tests.fixtures import libvirt as fakelibvirt
 
+from simulated import hypervisor
 from simulated import job as jobs
 from simulated.libvirt_names import number
 from tests.functional.demo import test_hosts
@@ -36,7 +38,7 @@ class TestJobs(test_hosts.HostsTestBase):
         self.job = self.a.job(test_hosts.UUID)
         self.error = None
 
-    def begin(self, flags=0) -> None:
+    def begin(self, flags: int = 0) -> None:
         def run() -> None:
             try:
                 self.domain.migrateToURI3(URI, {}, flags)
@@ -48,11 +50,13 @@ class TestJobs(test_hosts.HostsTestBase):
         self.addCleanup(thread.join)
         self.addCleanup(self.job.go)
 
-    def end(self, *points) -> None:
+    def end(self, *points: str) -> None:
         self.job.go(*points)
         self.job.wait_end()
 
-    def state(self, connection, state, reason) -> None:
+    def state(
+        self, connection: hypervisor.ArmConnection, state: str, reason: str
+    ) -> None:
         self.assertEqual(
             [
                 number(f'VIR_DOMAIN_{state}'),
@@ -65,15 +69,17 @@ class TestJobs(test_hosts.HostsTestBase):
             connection.domain(test_hosts.UUID).info()[0],
         )
 
-    def nowhere(self, connection) -> None:
+    def nowhere(self, connection: hypervisor.ArmConnection) -> None:
         self.raises('VIR_ERR_NO_DOMAIN', connection.domain, test_hosts.UUID)
 
-    def raises(self, code, call, *args):
+    def raises(
+        self, code: str, call: Callable[..., object], *args: object
+    ) -> str:
         error = self.assertRaises(fakelibvirt.libvirtError, call, *args)
         self.assertEqual(number(code), error.get_error_code())
         return str(error)
 
-    def job_type(self):
+    def job_type(self) -> int:
         return self.domain.jobStats()['type']
 
     def test_the_points_of_a_job(self) -> None:

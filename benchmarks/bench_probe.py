@@ -88,7 +88,7 @@ def main() -> None:
             user_registers.CNTFRQ_EL0: host.cntfrq,
             user_registers.DCZID_EL0: host.dczid,
         }
-        setattr(user_registers, 'read', known.__getitem__)
+        user_registers.read = known.__getitem__
         guest = guest_started_on(host)
         with tempfile.TemporaryDirectory() as root:
             write_tree(root, host)

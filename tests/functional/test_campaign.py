@@ -15,8 +15,8 @@
 See `campaign` for the method, and for a comparison with the stock driver.
 """
 
-from collections.abc import Sequence
 from collections.abc import Callable
+from collections.abc import Sequence
 import unittest
 
 from tests.functional import base

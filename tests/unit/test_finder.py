@@ -119,12 +119,12 @@ class InterpreterTest(testtools.TestCase):
             'class ArmLibvirtDriver:\n    pass\n',
         )
 
-    def _write(self, name, text) -> None:
+    def _write(self, name: str, text: str) -> None:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def _run(self, code):
+    def _run(self, code: str) -> subprocess.CompletedProcess[str]:
         """Run *code* without site-packages; return what it printed."""
         prelude = f'import sys; sys.path.insert(0, {str(self.path)!r})\n'
         return subprocess.run(
@@ -140,7 +140,7 @@ class InterpreterTest(testtools.TestCase):
             text=True,
         )
 
-    def _start_up_line(self):
+    def _start_up_line(self) -> str:
         return (ROOT / 'nova_arm_migrate' / 'nova_arm_migrate.pth').read_text()
 
     def test_one_module_under_both_names(self) -> None:

@@ -32,7 +32,9 @@ class Example(logs.TestCase):
         self.fail('as it should')
 
 
-def load_tests(loader, tests, pattern):
+def load_tests(
+    loader: unittest.TestLoader, tests: unittest.TestSuite, pattern: str | None
+) -> unittest.TestSuite:
     """Load none of the example."""
     return loader.loadTestsFromTestCase(TestLogs)
 

@@ -35,7 +35,7 @@ class CommandTestCase(testtools.TestCase):
         # Tables are as wide as the terminal.
         self.useFixture(fixtures.EnvironmentVariable('COLUMNS', '100'))
 
-    def file(self, name, content):
+    def file(self, name: str, content: str | bytes) -> str:
         """Write a file; return its path."""
         path = self.directory / name
         if isinstance(content, str):
@@ -43,7 +43,9 @@ class CommandTestCase(testtools.TestCase):
         path.write_bytes(content)
         return str(path)
 
-    def run_command(self, *arguments):
+    def run_command(
+        self, *arguments: str
+    ) -> tuple[str | int | None, str, str]:
         """Return the exit code and what went to the two outputs."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -53,7 +55,7 @@ class CommandTestCase(testtools.TestCase):
                 code = end.code
         return code, out.getvalue(), err.getvalue()
 
-    def assert_refused(self, *arguments):
+    def assert_refused(self, *arguments: str) -> str:
         """The command ends with 2 and one line; return the line."""
         code, out, err = self.run_command(*arguments)
         self.assertEqual((2, ''), (code, out))

@@ -13,6 +13,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import guest_from
@@ -26,7 +27,7 @@ class TestBaseline(base.CommandTestCase):
         with open(base.V1_612) as file:
             self.host = load_host(file.read().strip())
 
-    def host_file(self, name, **changes):
+    def host_file(self, name: str, **changes: Any) -> str:
         return self.file(
             f'{name}.json',
             dump_host(dataclasses.replace(self.host, **changes)),

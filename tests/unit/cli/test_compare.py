@@ -18,6 +18,7 @@ import os
 import sys
 from unittest import mock
 
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_guest
 from nova_arm_migrate.core.record import dump_host
@@ -26,7 +27,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from tests.unit.cli import base
 
 
-def read(path):
+def read(path: str) -> Host:
     with open(path) as file:
         return load_host(file.read().strip())
 
@@ -138,7 +139,7 @@ class TestVerdicts(base.CommandTestCase):
 
 
 class TestBadInput(base.CommandTestCase):
-    def refuse(self, path):
+    def refuse(self, path: str) -> str:
         self.assert_refused('compare', base.V1_612, path)
         return self.assert_refused('compare', path, base.V1_612)
 

@@ -11,11 +11,14 @@
 # under the License.
 
 
+from collections.abc import Iterable
+from collections.abc import Sequence
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+from typing import Any
 from unittest import mock
 
 import fixtures
@@ -52,7 +55,7 @@ class TestMain(base.CommandTestCase):
             self.assertIn('usage: nova-arm-migrate', out)
 
     def test_interrupt(self) -> None:
-        def interrupted(arguments) -> None:
+        def interrupted(arguments: Sequence[str]) -> None:
             raise KeyboardInterrupt
 
         self.useFixture(
@@ -75,7 +78,9 @@ class TestMain(base.CommandTestCase):
 class TestProcess(base.CommandTestCase):
     """What only a process of its own shows."""
 
-    def start(self, *arguments, options=(), **settings):
+    def start(
+        self, *arguments: str, options: Iterable[str] = (), **settings: Any
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *options, *arguments],
             cwd=ROOT,

@@ -23,6 +23,7 @@ from unittest import mock
 import testtools
 
 from nova_arm_migrate.cli import picture
+from nova_arm_migrate.core.matrix import Matrix
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import load_host
 from tests.unit.cli import base
@@ -127,11 +128,11 @@ class TestPictureFile(base.CommandTestCase):
             patch.start()
             self.addCleanup(patch.stop)
 
-    def draw(self, matrix, form, note='') -> bytes:
+    def draw(self, matrix: Matrix, form: str, note: str = '') -> bytes:
         self.drawn.append((matrix, form, note))
         return b'picture'
 
-    def files(self):
+    def files(self) -> list[str]:
         return sorted(os.listdir(self.directory))
 
     def test_written_beside_what_is_printed(self) -> None:
@@ -209,7 +210,7 @@ class TestWithoutMatplotlib(base.CommandTestCase):
 
 @testtools.skipIf(matplotlib is None, 'matplotlib is not installed')
 class TestDrawing(base.CommandTestCase):
-    def draw(self, name, *hosts):
+    def draw(self, name: str, *hosts: str) -> bytes:
         target = self.directory / name
         _, _, err = self.run_command(
             'baseline', *hosts, '--picture', str(target)

@@ -17,6 +17,7 @@ import os
 
 import fixtures
 
+from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_guest
@@ -29,27 +30,27 @@ from nova_arm_migrate.probe.recorded import RecordedHost
 from tests.unit.cli import base
 
 
-def read(path):
+def read(path: str) -> Host:
     with open(path) as file:
         return load_host(file.read().strip())
 
 
 class HostCommandTestCase(base.CommandTestCase):
-    def play(self, host, trial=None) -> None:
+    def play(self, host: Host | Exception, trial: Trial | None = None) -> None:
         """Let the commands find a recorded host where they run."""
         case = self
 
         class Twin(RecordedHost):
-            def __init__(self, degraded=False) -> None:
+            def __init__(self, degraded: bool = False) -> None:
                 super().__init__(host)
                 case.degraded = degraded
 
-            def host(self):
+            def host(self) -> Host:
                 if isinstance(host, Exception):
                     raise host
                 return host
 
-            def trial(self, guest):
+            def trial(self, guest: Guest) -> Trial:
                 return trial or super().trial(guest)
 
         for command in ('probe', 'trial'):

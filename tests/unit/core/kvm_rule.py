@@ -18,10 +18,11 @@ shares the tables with them, not the code. Source, Linux 7.2:
 ``arm64_ftr_safe_value`` in ``arch/arm64/kernel/cpufeature.c``.
 """
 
+from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Rule
 
 
-def safe_value(field, new, cur):
+def safe_value(field: Field, new: int, cur: int) -> int:
     """What is safe where one CPU has ``new`` and another one ``cur``."""
     if field.rule is Rule.EXACT:
         return field.safe
@@ -34,7 +35,9 @@ def safe_value(field, new, cur):
     return cur  # no entry in the kernel's table: it must not differ
 
 
-def takes(field, value, limit, mask=(1 << 64) - 1):
+def takes(
+    field: Field, value: int, limit: int, mask: int = (1 << 64) - 1
+) -> bool:
     """Whether a write of the field succeeds.
 
     The least values are those of ``set_id_aa64pfr0_el1``,
@@ -51,7 +54,7 @@ def takes(field, value, limit, mask=(1 << 64) - 1):
     return value >= field.least
 
 
-def every_value(field):
+def every_value(field: Field) -> list[int]:
     """All values that a field can have, sign extended."""
     return sorted(
         {field.of(raw << field.shift) for raw in range(1 << field.width)}

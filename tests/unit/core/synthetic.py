@@ -15,9 +15,13 @@
 Real ones, recorded in the lab, are in tests/fixtures/profiles.
 """
 
+from collections.abc import Mapping
 import dataclasses
+from typing import Any
+from typing import TypeVar
 
 from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
@@ -26,6 +30,9 @@ from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.tables import REGISTERS
+
+#: A host, or a guest.
+Profile = TypeVar('Profile', Host, Guest)
 
 ALL = (1 << 64) - 1
 NEOVERSE_N1 = 0x413FD0C1
@@ -92,7 +99,7 @@ WRITABLE = {
 }
 
 
-def host(values=None, **changes):
+def host(values: Mapping[int, int] | None = None, **changes: Any) -> Host:
     """A synthetic host, changed by register code and by attribute."""
     kept = {
         code: value
@@ -121,7 +128,7 @@ def host(values=None, **changes):
     return dataclasses.replace(base, **changes)
 
 
-def with_field(host_or_guest, name, value):
+def with_field(host_or_guest: Profile, name: str, value: int) -> Profile:
     """A copy of a profile with ``REGISTER.FIELD`` set."""
     register, field = check_field_name(name).split('.')
     code = CODES[register]

@@ -16,6 +16,8 @@ A baseline is accepted by every member as soon as any guest is, and of all
 such guests it has the most. What no two members have in common is named.
 """
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import unittest
 
@@ -24,8 +26,12 @@ from hypothesis import strategies as st
 
 from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
+from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -51,11 +57,13 @@ FIELDS = {
 }
 
 
-def fits(guest, host):
+def fits(guest: Guest, host: Host) -> bool:
     return compare(guest, host).verdict is Verdict.COMPATIBLE
 
 
-def with_values(host_or_guest, values):
+def with_values(
+    host_or_guest: s.Profile, values: Mapping[int, int]
+) -> s.Profile:
     kept = dict(host_or_guest.values) | values
     return dataclasses.replace(
         host_or_guest,
@@ -64,7 +72,7 @@ def with_values(host_or_guest, values):
 
 
 @st.composite
-def fleets(draw):
+def fleets(draw: st.DrawFn) -> tuple[list[Host], list[tuple[Register, Field]]]:
     """Hosts that differ in a few fields, each with masks of its own.
 
     :returns: the hosts, and which fields: pairs of register and field
@@ -94,7 +102,7 @@ def fleets(draw):
     return members, chosen
 
 
-def values_of(field):
+def values_of(field: Field) -> st.SearchStrategy[int]:
     """A field's values: any, but more often one where a rule turns."""
     values = [
         value
@@ -105,7 +113,9 @@ def values_of(field):
     return st.sampled_from(sorted(turns)) | st.sampled_from(values)
 
 
-def common(register, field, members):
+def common(
+    register: Register, field: Field, members: Sequence[Host]
+) -> set[int] | None:
     """The values of a field that KVM takes on every member.
 
     None where no member looks at the register.
@@ -132,7 +142,9 @@ def common(register, field, members):
 
 class TestFields(unittest.TestCase):
     @hypothesis.given(fleets())
-    def test_the_most_that_every_member_takes(self, fleet) -> None:
+    def test_the_most_that_every_member_takes(
+        self, fleet: tuple[list[Host], list[tuple[Register, Field]]]
+    ) -> None:
         members, differing = fleet
         found = baseline(members)
         apart = set()
@@ -205,7 +217,9 @@ class TestRegisters(unittest.TestCase):
             max_size=4,
         )
     )
-    def test_accepted_by_all_if_any_value_is(self, fleet) -> None:
+    def test_accepted_by_all_if_any_value_is(
+        self, fleet: list[dict[str, int]]
+    ) -> None:
         members = []
         for drawn in fleet:
             host = s.host(writable=Values(s.WRITABLE | {s.CTR: s.ALL}))
@@ -224,7 +238,7 @@ class TestRegisters(unittest.TestCase):
             self.assertEqual(some, self.all_take(name, most, members), name)
             self.assertEqual(some, name not in conflicts, name)
 
-    def all_take(self, name, value, members) -> bool:
+    def all_take(self, name: str, value: int, members: Sequence[Host]) -> bool:
         """Whether each of the hosts takes this value of one register."""
         for host in members:
             guest = with_values(guest_started_on(host), {s.CODES[name]: value})

@@ -18,8 +18,10 @@ import unittest
 
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.remedies import remedies
 from nova_arm_migrate.core.remedies import Remedy
@@ -28,16 +30,17 @@ from nova_arm_migrate.core.tables.special import CLIDR_EL1
 from nova_arm_migrate.core.trial import before_trial
 from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Verdict
 
 CASES = pathlib.Path(__file__).parents[2] / 'fixtures/cases'
 
 
-def read(name):
+def read(name: str) -> Host | Guest:
     return record.load((CASES / f'{name}.json').read_text())
 
 
-def pair(name):
+def pair(name: str) -> tuple[Guest, Host | None, Host]:
     """The guest, its first host (None if not at hand), the destination."""
     first, host = read(f'{name}.guest'), read(f'{name}.host')
     if isinstance(first, Guest):
@@ -46,14 +49,16 @@ def pair(name):
 
 
 class TestCases(unittest.TestCase):
-    def judged(self, verdict, guest, host):
+    def judged(self, verdict: Verdict, guest: Guest, host: Host) -> Report:
         report = compare(guest, host)
         self.assertIs(
             verdict, report.verdict, [sentence(f) for f in report.findings]
         )
         return report
 
-    def found(self, name, verdict, finding, *helps):
+    def found(
+        self, name: str, verdict: Verdict, finding: str, *helps: Remedy
+    ) -> Finding:
         """The one finding, and what helps against it."""
         guest, _, host = pair(name)
         report = self.judged(verdict, guest, host)

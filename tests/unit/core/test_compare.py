@@ -13,10 +13,12 @@
 """Whole guests against whole hosts."""
 
 import dataclasses
+from typing import Any
 import unittest
 
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Guest
@@ -29,26 +31,29 @@ from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
+from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
 
 
 class CompareCase(unittest.TestCase):
-    def verdict(self, expected, guest, host, **options):
+    def verdict(
+        self, expected: Verdict, guest: Guest, host: Host, **options: Any
+    ) -> Report:
         report = compare(guest, host, Options(**options))
         self.assertEqual(
             expected, report.verdict, [sentence(f) for f in report.findings]
         )
         return report
 
-    def compatible(self, guest, host, **options):
+    def compatible(self, guest: Guest, host: Host, **options: Any) -> Report:
         return self.verdict(Verdict.COMPATIBLE, guest, host, **options)
 
-    def incompatible(self, guest, host, **options):
+    def incompatible(self, guest: Guest, host: Host, **options: Any) -> Report:
         return self.verdict(Verdict.INCOMPATIBLE, guest, host, **options)
 
-    def unknown(self, guest, host, **options):
+    def unknown(self, guest: Guest, host: Host, **options: Any) -> Report:
         return self.verdict(Verdict.UNKNOWN, guest, host, **options)
 
 
@@ -98,7 +103,7 @@ class TestDirection(CompareCase):
 
 
 class TestFeatures(CompareCase):
-    def without_sve(self):
+    def without_sve(self) -> Host:
         host = s.with_field(s.host(), 'ID_AA64PFR0_EL1.SVE', 0)
         host = dataclasses.replace(
             host,
@@ -155,7 +160,7 @@ class TestMissing(CompareCase):
         ):
             self.verdict(verdict, guest, s.host(qemu=qemu))
 
-    def behind_all(self, *codes):
+    def behind_all(self, *codes: int) -> tuple[Guest, frozenset[int]]:
         """A guest with these, on a host with as many it has not."""
         host = s.host(listed=s.LISTED - {s.TCR2} | set(codes))
         return guest_started_on(host), s.LISTED | {
@@ -263,7 +268,7 @@ class TestOwnGic(CompareCase):
 
     gic, gcie = 'ID_AA64PFR0_EL1.GIC', 'ID_AA64PFR2_EL1.GCIE'
 
-    def fixed(self, name, value):
+    def fixed(self, name: str, value: int) -> Host:
         """A host that lets this field not differ."""
         return s.with_field(
             s.host(writable=Values(), gic=(2, 3, 5)), name, value
@@ -379,7 +384,7 @@ class TestUnknown(CompareCase):
 
 
 class TestHazards(CompareCase):
-    def hazard(self, name, guest, host):
+    def hazard(self, name: str, guest: Guest, host: Host) -> Finding:
         report = self.incompatible(guest, host)
         self.assertEqual(
             [(name, Severity.HAZARD)],

@@ -12,14 +12,17 @@
 
 """Profiles from dumps of registers, in the form of other tools."""
 
+from collections.abc import Collection
 import dataclasses
 import json
 import pathlib
+from typing import Any
 import unittest
 
 from nova_arm_migrate.core.dump import host_of_dump
 from nova_arm_migrate.core.dump import LONGEST
 from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import load_host
@@ -33,11 +36,11 @@ CNTPCT = sysreg(3, 3, 14, 0, 1)
 MIDR_ID = '0x603000000013c000'
 
 
-def dump(registers, **more):
+def dump(registers: Any, **more: Any) -> str:
     return json.dumps(more | {'registers': registers})
 
 
-def dump_of(host, leave_out=()):
+def dump_of(host: Host, leave_out: Collection[int] = ()) -> str:
     """What another tool would have dumped on this host."""
     return dump(
         {
@@ -49,7 +52,7 @@ def dump_of(host, leave_out=()):
     )
 
 
-def recorded(name):
+def recorded(name: str) -> Host:
     return load_host((PROFILES / f'{name}.json').read_text().strip())
 
 

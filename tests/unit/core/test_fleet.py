@@ -13,9 +13,11 @@
 """Baselines, pools, traits, names, and the trial's word."""
 
 import dataclasses
+from typing import Any
 import unittest
 
 from nova_arm_migrate.core import record
+from nova_arm_migrate.core.baseline import Baseline
 from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
@@ -24,6 +26,7 @@ from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.pools import fleet
 from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
@@ -33,16 +36,18 @@ from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables.values import NAMES
 from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import is_generated
+from nova_arm_migrate.core.trial import Disagreement
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
+from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
 
 
 class TestBaseline(unittest.TestCase):
-    def of(self, *hosts):
+    def of(self, *hosts: Host) -> Baseline:
         found = baseline(hosts)
         for place, host in enumerate(hosts):
             compatible = (
@@ -283,7 +288,13 @@ class TestTrial(unittest.TestCase):
         super().setUp()
         self.lesser = s.with_field(s.host(), 'ID_AA64ISAR0_EL1.AES', 1)
 
-    def judged(self, guest, host, options=Options(), **trial):
+    def judged(
+        self,
+        guest: Guest,
+        host: Host,
+        options: Options = Options(),
+        **trial: Any,
+    ) -> tuple[Report, tuple[Disagreement, ...]]:
         return with_trial(
             compare(guest, host, options), guest, options=options, **trial
         )

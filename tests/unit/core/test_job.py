@@ -12,9 +12,12 @@
 
 """What follows from what is seen of a migration job: every combination."""
 
+from collections.abc import Callable
 import itertools
+from typing import Any
 import unittest
 
+from nova_arm_migrate.core.job import Decision
 from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.core.job import next_step
 from nova_arm_migrate.core.job import Observation
@@ -28,7 +31,9 @@ ENDED = (Thread.RETURNED, Thread.RAISED)
 ALIVE = (Presence.RUNNING, Presence.POST_COPY, Presence.POST_COPY_FAILED)
 
 
-def failed(source, destination=None, **kwargs):
+def failed(
+    source: Presence, destination: Presence | None = None, **kwargs: Any
+) -> Decision:
     """A job that libvirt has begun, and that has raised."""
     return next_step(
         Observation(
@@ -60,7 +65,11 @@ class TestEveryObservation(unittest.TestCase):
         )
         cls.every = [(seen, next_step(seen)) for seen in every]
 
-    def check(self, condition, holds) -> None:
+    def check(
+        self,
+        condition: Callable[[Observation, Decision], object],
+        holds: Callable[[Observation, Decision], object],
+    ) -> None:
         """Check a law for the observations that it is about."""
         broken, count = [], 0
         for seen, decision in self.every:
@@ -303,7 +312,7 @@ class TestCases(unittest.TestCase):
             )
 
     def test_libvirt_says_that_it_moved_and_it_is_still_here(self) -> None:
-        def step(source, there):
+        def step(source: Presence, there: Presence) -> Step:
             return next_step(
                 Observation(Thread.RETURNED, source=source, destination=there)
             ).step

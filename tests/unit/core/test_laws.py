@@ -12,13 +12,16 @@
 
 """The laws the rule keeps, over profiles that hypothesis makes up."""
 
+from collections.abc import Iterator
 import dataclasses
 import json
+from typing import Any
 import unittest
 
 import hypothesis
 from hypothesis import strategies as st
 
+from nova_arm_migrate.core import forms
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core import record_forms
 from nova_arm_migrate.core import record_tried
@@ -65,7 +68,7 @@ _vgics = st.builds(
 
 
 @st.composite
-def _answers(draw):
+def _answers(draw: st.DrawFn) -> list[Answer]:
     """Fields beside each other; what is ignored is accepted."""
     answers = []
     for place in sorted(
@@ -84,7 +87,7 @@ def _answers(draw):
     return answers
 
 
-def _strategy(form):
+def _strategy(form: forms.Form) -> st.SearchStrategy[Any]:
     """Any value of a form of a record's."""
     match form:
         case record_forms.VectorLengths():
@@ -139,7 +142,9 @@ _FORMS = {
 }
 
 
-def _profiles(profile, **given):
+def _profiles(
+    profile: type[s.Profile], **given: st.SearchStrategy[Any]
+) -> st.SearchStrategy[s.Profile]:
     """Any profile: each attribute has its default, or a value of its form."""
     return st.builds(
         profile,
@@ -179,7 +184,7 @@ _ORDERED = sorted(
 
 
 @st.composite
-def like_hosts(draw):
+def like_hosts(draw: st.DrawFn) -> Host:
     """Hosts that differ from the synthetic one in a few fields only."""
     host = s.host()
     for code, name in draw(st.lists(st.sampled_from(_ORDERED), max_size=4)):
@@ -190,11 +195,11 @@ def like_hosts(draw):
     return dataclasses.replace(host, sve_lengths=lengths)
 
 
-def fits(guest, host):
+def fits(guest: Guest, host: Host) -> bool:
     return compare(guest, host).verdict is Verdict.COMPATIBLE
 
 
-def _can_be_weaker(guest, host):
+def _can_be_weaker(guest: Guest, host: Host) -> Iterator[tuple[str, int, int]]:
     """Fields of a guest that KVM lets be lower: name, least, value."""
     for code, name in _ORDERED:
         field = REGISTERS[code].field(name)
@@ -210,12 +215,14 @@ class TestLaws(unittest.TestCase):
         like_hosts(),
         st.frozensets(st.sampled_from(sorted(DISABLED_NAMES)), max_size=2),
     )
-    def test_reflexive(self, host, disabled) -> None:
+    def test_reflexive(self, host: Host, disabled: frozenset[str]) -> None:
         guest = guest_started_on(host, disabled=disabled)
         self.assertTrue(fits(guest, host), compare(guest, host).findings)
 
     @hypothesis.given(like_hosts(), st.data())
-    def test_transitive_down_a_chain(self, three, data) -> None:
+    def test_transitive_down_a_chain(
+        self, three: Host, data: st.DataObject
+    ) -> None:
         """Hosts that are each weaker than the next, by any one field."""
         chain = [three]
         for _ in range(2):
@@ -237,14 +244,16 @@ class TestLaws(unittest.TestCase):
             self.assertFalse(fits(guest_started_on(greater), lesser))
 
     @hypothesis.given(like_hosts(), like_hosts(), like_hosts())
-    def test_transitive(self, one, two, three) -> None:
+    def test_transitive(self, one: Host, two: Host, three: Host) -> None:
         if fits(guest_started_on(one), two) and fits(
             guest_started_on(two), three
         ):
             self.assertTrue(fits(guest_started_on(one), three))
 
     @hypothesis.given(like_hosts(), st.data())
-    def test_weaker_field_never_turns_compatible(self, host, data) -> None:
+    def test_weaker_field_never_turns_compatible(
+        self, host: Host, data: st.DataObject
+    ) -> None:
         """A guest that fits still fits with a writable field made weaker."""
         guest = guest_started_on(host)
         name, least, value = data.draw(
@@ -256,7 +265,7 @@ class TestLaws(unittest.TestCase):
         self.assertTrue(fits(weaker, host), compare(weaker, host).findings)
 
     @hypothesis.given(st.lists(like_hosts(), min_size=1, max_size=4))
-    def test_baseline_is_below_every_member(self, members) -> None:
+    def test_baseline_is_below_every_member(self, members: list[Host]) -> None:
         found = baseline(members)
         conflicts = {conflict.host for conflict in found.conflicts}
         for place, member in enumerate(members):
@@ -264,7 +273,7 @@ class TestLaws(unittest.TestCase):
 
     @hypothesis.given(like_hosts(), like_hosts())
     def test_baseline_of_ordered_hosts_is_the_lesser(
-        self, lesser, greater
+        self, lesser: Host, greater: Host
     ) -> None:
         if fits(guest_started_on(lesser), greater):
             found = baseline([greater, lesser])
@@ -281,7 +290,9 @@ class TestLaws(unittest.TestCase):
     @hypothesis.given(
         hosts, st.frozensets(st.sampled_from(sorted(DISABLED_NAMES)))
     )
-    def test_switching_off_twice_is_once(self, host, disabled) -> None:
+    def test_switching_off_twice_is_once(
+        self, host: Host, disabled: frozenset[str]
+    ) -> None:
         once = with_features_off(host, disabled)
         self.assertEqual(once, with_features_off(once, disabled))
 
@@ -326,18 +337,18 @@ WRITTEN = [
 
 class TestRobust(unittest.TestCase):
     @hypothesis.given(hosts)
-    def test_host_round_trip(self, host) -> None:
+    def test_host_round_trip(self, host: Host) -> None:
         text = record.dump_host(host)
         self.assertEqual(host, record.load_host(text))
         self.assertEqual(text, record.dump_host(record.load_host(text)))
 
     @hypothesis.given(guests)
-    def test_guest_round_trip(self, guest) -> None:
+    def test_guest_round_trip(self, guest: Guest) -> None:
         text = record.dump_guest(guest)
         self.assertEqual(guest, record.load_guest(text))
 
     @hypothesis.given(guests, hosts)
-    def test_compare_never_raises(self, guest, host) -> None:
+    def test_compare_never_raises(self, guest: Guest, host: Host) -> None:
         report = compare(guest, host)
         json.dumps(report.to_dict())
         self.assertTrue(report.summary('host'))
@@ -346,11 +357,13 @@ class TestRobust(unittest.TestCase):
         )
 
     @hypothesis.given(st.lists(hosts, min_size=1, max_size=3))
-    def test_baseline_never_raises(self, members) -> None:
+    def test_baseline_never_raises(self, members: list[Host]) -> None:
         baseline(members)
 
     @hypothesis.given(hosts, st.data())
-    def test_damage_gives_the_one_error(self, host, data) -> None:
+    def test_damage_gives_the_one_error(
+        self, host: Host, data: st.DataObject
+    ) -> None:
         raw = json.loads(record.dump_host(host))
         key = data.draw(st.sampled_from(sorted(raw)))
         junk = st.recursive(
@@ -373,7 +386,9 @@ class TestRobust(unittest.TestCase):
             record.dump_host(loaded)
 
     @hypothesis.given(st.data())
-    def test_what_is_taken_would_be_written_the_same(self, data) -> None:
+    def test_what_is_taken_would_be_written_the_same(
+        self, data: st.DataObject
+    ) -> None:
         """No part of a record can be read in two ways."""
         text = data.draw(st.sampled_from(WRITTEN))
         for _ in range(data.draw(st.integers(1, 3))):

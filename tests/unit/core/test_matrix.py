@@ -20,14 +20,16 @@ from hypothesis import strategies as st
 
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core.matrix import Mark
+from nova_arm_migrate.core.matrix import Matrix
 from nova_arm_migrate.core.matrix import matrix
 from nova_arm_migrate.core.pools import fleet
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
 
 
-def of(options=Options(), **hosts):
+def of(options: Options = Options(), **hosts: Host) -> Matrix:
     records = [(name, record.dump_host(host)) for name, host in hosts.items()]
     return matrix(fleet(records, options), options)
 
@@ -37,7 +39,7 @@ class TestMatrix(unittest.TestCase):
         super().setUp()
         self.lesser = s.with_field(s.host(), 'ID_AA64ISAR0_EL1.AES', 1)
 
-    def marks(self, found):
+    def marks(self, found: Matrix) -> list[list[Mark]]:
         return [[cell.mark for cell in row] for row in found.cells]
 
     def test_direction(self) -> None:
@@ -128,7 +130,7 @@ _FIELDS = (
 
 
 @st.composite
-def _hosts(draw):
+def _hosts(draw: st.DrawFn) -> Host:
     """Complete profiles that differ in a few fields."""
     host = s.host(cntfrq=draw(st.sampled_from((1, 2))))
     for name in _FIELDS:
@@ -139,7 +141,7 @@ def _hosts(draw):
 class TestLaws(unittest.TestCase):
     @hypothesis.settings(deadline=None, max_examples=50)
     @hypothesis.given(st.lists(_hosts(), min_size=1, max_size=6))
-    def test_agrees_with_the_pools(self, hosts) -> None:
+    def test_agrees_with_the_pools(self, hosts: list[Host]) -> None:
         found = fleet(
             [
                 (f'h{place}', record.dump_host(host))

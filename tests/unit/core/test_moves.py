@@ -12,7 +12,11 @@
 
 """Moves between many profiles, held against comparing each with each."""
 
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
 import dataclasses
+from typing import Any
 import unittest
 
 import hypothesis
@@ -33,11 +37,11 @@ from tests.unit.core import test_laws
 CACHES = frozenset(s.ccsidr(place) for place in range(14))
 
 
-def field(name, value):
+def field(name: str, value: int) -> Callable[[Host], Host]:
     return lambda host: s.with_field(host, name, value)
 
 
-def register(code, value):
+def register(code: int, value: int) -> Callable[[Host], Host]:
     return lambda host: dataclasses.replace(
         host,
         values=Values(
@@ -46,13 +50,15 @@ def register(code, value):
     )
 
 
-def mask(code, bits):
+def mask(code: int, bits: int) -> Callable[[Host], Host]:
     return lambda host: dataclasses.replace(
         host, writable=Values(dict(host.writable or {}) | {code: bits})
     )
 
 
-def listed(add=(), remove=()):
+def listed(
+    add: Iterable[int] = (), remove: Iterable[int] = ()
+) -> Callable[[Host], Host]:
     return lambda host: dataclasses.replace(
         host,
         listed=None
@@ -61,7 +67,7 @@ def listed(add=(), remove=()):
     )
 
 
-def attributes(**changes):
+def attributes(**changes: Any) -> Callable[[Host], Host]:
     return lambda host: dataclasses.replace(host, **changes)
 
 
@@ -175,7 +181,7 @@ OPTIONS = st.builds(
 
 
 @st.composite
-def fleets(draw):
+def fleets(draw: st.DrawFn) -> list[Host]:
     """Hosts that share most of what each has otherwise."""
     some = draw(st.lists(st.sampled_from(OTHERWISE), min_size=1, max_size=6))
     members = []
@@ -188,7 +194,9 @@ def fleets(draw):
 
 
 class TestMoves(unittest.TestCase):
-    def check(self, hosts, options=Options()):
+    def check(
+        self, hosts: Sequence[Host], options: Options = Options()
+    ) -> int:
         """Compare each with each.
 
         :returns: how many moves there are
@@ -212,7 +220,7 @@ class TestMoves(unittest.TestCase):
         )
         return sum(map(sum, moves))
 
-    def as_lists(self, sets):
+    def as_lists(self, sets: Sequence[int]) -> list[list[bool]]:
         return [
             [bool(these >> place & 1) for place in range(len(sets))]
             for these in sets
@@ -228,11 +236,13 @@ class TestMoves(unittest.TestCase):
             self.check([host] + [change(host) for change in OTHERWISE[::7]])
 
     @hypothesis.given(fleets(), OPTIONS)
-    def test_as_each_with_each(self, hosts, options) -> None:
+    def test_as_each_with_each(
+        self, hosts: list[Host], options: Options
+    ) -> None:
         self.check(hosts, options)
 
     @hypothesis.given(st.lists(test_laws.hosts, max_size=4), OPTIONS)
-    def test_any_hosts(self, hosts, options) -> None:
+    def test_any_hosts(self, hosts: list[Host], options: Options) -> None:
         self.check(hosts, options)
 
     def test_where_none_takes_its_own_guests(self) -> None:

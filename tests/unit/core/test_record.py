@@ -12,8 +12,10 @@
 
 """The JSON form: canonical, compact, and suspicious of what it reads."""
 
+from collections.abc import Callable
 import dataclasses
 import json
+from typing import Any
 import unittest
 
 from nova_arm_migrate.core import record
@@ -107,7 +109,12 @@ class TestValues(unittest.TestCase):
 
 
 class TestBadRecords(unittest.TestCase):
-    def refused(self, text, words, load=record.load_host) -> None:
+    def refused(
+        self,
+        text: str,
+        words: str,
+        load: Callable[[str], object] = record.load_host,
+    ) -> None:
         with self.assertRaises(ProfileError) as caught:
             load(text)
         message = str(caught.exception)
@@ -230,7 +237,7 @@ class TestBadRecords(unittest.TestCase):
         self.damaged('cntfrq: 4294967296 is not', cntfrq=1 << 32)
         self.damaged('gic: 1 is not a number', gic=[1])
 
-    def damaged(self, words, **changes) -> None:
+    def damaged(self, words: str, **changes: Any) -> None:
         raw = json.loads(record.dump_host(s.host()))
         self.refused(json.dumps(raw | changes), words)
 

@@ -20,6 +20,7 @@ recorded one of the lab if there is one.
 import dataclasses
 import pathlib
 import re
+from typing import Any
 import unittest
 
 from nova_arm_migrate.core.causes import Cause
@@ -44,6 +45,7 @@ from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
 
@@ -51,7 +53,7 @@ LAB = pathlib.Path(__file__).parents[2] / 'fixtures/lab'
 GIB = 1 << 30
 
 
-def lab(name):
+def lab(name: str) -> Host:
     return load_host((LAB / f'{name}.json').read_text())
 
 
@@ -93,26 +95,30 @@ class Case:
     gic: int | None = None
     trial: dict | None = None
 
-    def start(self, host=None, **changes):
+    def start(self, host: Host | None = None, **changes: Any) -> Guest:
         return guest_started_on(
             host or self.first,
             **({'memory': self.memory, 'gic': self.gic} | changes),
         )
 
-    def judged(self, guest, host, trial=None):
+    def judged(
+        self, guest: Guest, host: Host, trial: dict[str, Any] | None = None
+    ) -> Report:
         report = compare(guest, host)
         if trial is None:
             return report
         return with_trial(report, guest, host=host, **trial)[0]
 
 
-def field(name, value, host=None, **changes):
+def field(
+    name: str, value: int, host: Host | None = None, **changes: Any
+) -> Host:
     return dataclasses.replace(
         s.with_field(host or s.host(), name, value), **changes
     )
 
 
-def gicv3(ctlr):
+def gicv3(ctlr: int) -> Host:
     """A host with this ICC_CTLR_EL1."""
     return s.host(vgics=(Vgic(3, (), ctlr),))
 
@@ -493,7 +499,9 @@ NOTES = {
 
 
 class TestRemedies(unittest.TestCase):
-    def apply(self, case, remedy, finding, guest):
+    def apply(
+        self, case: Case, remedy: Remedy, finding: Finding, guest: Guest
+    ) -> tuple[Guest, Host, dict[str, Any] | None]:
         """The guest, the destination and the trial after a remedy."""
         text = remedy.text(finding)
         changed = case.expected[remedy]

@@ -12,13 +12,17 @@
 
 """The rule, field by field: tables of (what, guest, host, refused)."""
 
+from collections.abc import Iterable
 import dataclasses
 import itertools
+from typing import Any
 import unittest
 from unittest import mock
 
 from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.messages import sentence
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
@@ -33,13 +37,19 @@ from tests.unit.core import kvm_rule
 from tests.unit.core import synthetic as s
 
 
-def judge(code, value, host):
+def judge(code: int, value: int, host: Host) -> list[Finding]:
     register = REGISTERS[code]
     return JUDGES[register.judge](register, value, host)
 
 
 class TestAccepts(unittest.TestCase):
-    def check(self, field, accepted, refused, limit) -> None:
+    def check(
+        self,
+        field: Field,
+        accepted: Iterable[int],
+        refused: Iterable[int],
+        limit: int,
+    ) -> None:
         for value in accepted:
             self.assertTrue(accepts(field, value, limit), value)
         for value in refused:
@@ -121,13 +131,15 @@ class TestFields(unittest.TestCase):
 
 
 class TestIdRegisters(unittest.TestCase):
-    def refusals(self, name, value, host=None):
+    def refusals(
+        self, name: str, value: int, host: Host | None = None
+    ) -> list[Finding]:
         host = host or s.host()
         guest = s.with_field(host, name, value)
         code = s.CODES[name.split('.')[0]]
         return judge(code, guest.values.read(code), host)
 
-    def one(self, name, value, host=None):
+    def one(self, name: str, value: int, host: Host | None = None) -> Finding:
         (finding,) = self.refusals(name, value, host)
         self.assertEqual(name, finding.name)
         return finding
@@ -292,10 +304,14 @@ class TestCaches(unittest.TestCase):
     #: A KVM that makes caches up lists all of them.
     made_up = s.LISTED | ALL_CCSIDR
 
-    def host(self, values=None, **changes):
+    def host(
+        self, values: dict[int, int] | None = None, **changes: Any
+    ) -> Host:
         return s.host(values, **({'listed': self.made_up} | changes))
 
-    def check(self, code, value, host, cause) -> None:
+    def check(
+        self, code: int, value: int, host: Host, cause: Cause | None
+    ) -> None:
         causes = [finding.cause for finding in judge(code, value, host)]
         self.assertEqual(
             [] if cause is None else [cause], causes, (hex(code), hex(value))
@@ -341,7 +357,13 @@ class TestCaches(unittest.TestCase):
 
 
 class TestFirmware(unittest.TestCase):
-    def check(self, name, host_value, accepted, refused) -> None:
+    def check(
+        self,
+        name: str,
+        host_value: int,
+        accepted: Iterable[int],
+        refused: Iterable[int],
+    ) -> None:
         code = s.CODES[name]
         host = s.host({code: host_value})
         for value in accepted:

@@ -24,7 +24,7 @@ from nova_arm_migrate.core.verdict import Verdict
 from tests import silicon
 
 
-def in_the_way(start, end):
+def in_the_way(start: silicon.Silicon, end: silicon.Silicon) -> set[str]:
     return {
         finding.name
         for finding in silicon.judge(start, end).findings

@@ -13,6 +13,7 @@
 
 import dataclasses
 import json
+from typing import Any
 import unittest
 
 from nova_arm_migrate.core import hazards
@@ -22,6 +23,7 @@ from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.messages import sentence
+from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
@@ -36,6 +38,7 @@ from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Options
+from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
@@ -49,7 +52,14 @@ V3 = Vgic(3, (), 0x8C00, 0x4B00343B, 0x4B00043B, 0b1100)
 
 
 class TriedTestCase(unittest.TestCase):
-    def judge(self, guest, host, verdict, *causes, options=Options()):
+    def judge(
+        self,
+        guest: Guest,
+        host: Host,
+        verdict: Verdict,
+        *causes: Cause,
+        options: Options = Options(),
+    ) -> Report:
         report = compare(guest, host, options)
         self.assertIs(verdict, report.verdict, report.findings)
         self.assertEqual(
@@ -57,10 +67,12 @@ class TriedTestCase(unittest.TestCase):
         )
         return report
 
-    def compatible(self, guest, host, *causes, **kwargs):
+    def compatible(
+        self, guest: Guest, host: Host, *causes: Cause, **kwargs: Any
+    ) -> Report:
         return self.judge(guest, host, Verdict.COMPATIBLE, *causes, **kwargs)
 
-    def incompatible(self, guest, host, *causes):
+    def incompatible(self, guest: Guest, host: Host, *causes: Cause) -> Report:
         return self.judge(guest, host, Verdict.INCOMPATIBLE, *causes)
 
 
@@ -101,7 +113,7 @@ class TestTried(unittest.TestCase):
 class TestRule(TriedTestCase):
     """What KVM has answered goes before what the tables say."""
 
-    def guest(self, nv=2):
+    def guest(self, nv: int = 2) -> Guest:
         return guest_started_on(
             s.with_field(s.host(), 'ID_AA64MMFR2_EL1.NV', nv)
         )
@@ -185,7 +197,7 @@ class TestRule(TriedTestCase):
 
 
 class TestGic(TriedTestCase):
-    def guest(self, **changes):
+    def guest(self, **changes: Any) -> Guest:
         return guest_started_on(s.host(vgics=(V3._replace(**changes),)), gic=3)
 
     def test_equal(self) -> None:
@@ -350,7 +362,7 @@ class TestGic(TriedTestCase):
 class TestRegistersOfTheGic(TriedTestCase):
     """Fields of ID registers that tell of the GIC."""
 
-    def both(self):
+    def both(self) -> Host:
         """A host that shows a guest with a GICv2 no GICv3 (Linux 7.2)."""
         values = dict(s.host({PFR1_32: 0x10010000}).values)
         return s.host(
@@ -429,7 +441,7 @@ class TestRegistersOfTheGic(TriedTestCase):
 
 
 class TestRecord(unittest.TestCase):
-    def full(self):
+    def full(self) -> Host:
         return s.host(
             vgics=(Vgic(2, ((s.PFR0, 0x11),), None, 0x4B00243B), V3),
             tried=Tried({s.PFR0: [Answer(40, 4, 3, 2), Answer(4, 4, 3, 0)]}),

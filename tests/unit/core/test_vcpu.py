@@ -15,6 +15,7 @@
 import unittest
 
 from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import firmware
@@ -59,7 +60,7 @@ class TestOnTheWay(unittest.TestCase):
 
     extra = s.TCR2
 
-    def newer(self):
+    def newer(self) -> Host:
         return s.host(
             {s.CODES['ID_AA64MMFR3_EL1']: 0x1, s.ISAR0: 0x1},
             listed=s.LISTED | {self.extra},

@@ -10,9 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from collections.abc import Callable
 import io
 import json
 import socket
+from typing import Any
 import unittest
 import urllib.error
 import urllib.request
@@ -22,11 +24,19 @@ from demo import frontend
 IMAGES = [{'id': 'a-1', 'name': 'debian'}, {'id': 'b-2', 'name': 'fedora'}]
 
 
-def call(app, path, method='GET', query='', **headers):
+def call(
+    app: Callable[..., Any],
+    path: str,
+    method: str = 'GET',
+    query: str = '',
+    **headers: str,
+) -> tuple[str, dict[str, str], Any]:
     """Call an application. :returns: (status line, headers, JSON)"""
     seen = {}
 
-    def start_response(status, response_headers) -> None:
+    def start_response(
+        status: str, response_headers: list[tuple[str, str]]
+    ) -> None:
         seen['status'], seen['headers'] = status, dict(response_headers)
 
     body = b''.join(
@@ -134,12 +144,14 @@ class TestFrontend(unittest.TestCase):
             urllib.request.ProxyHandler({})
         )
 
-    def get(self, url):
+    def get(self, url: str) -> Any:
         with self.opener.open(url, timeout=30) as answer:
             return json.load(answer)
 
     def test_services_share_a_port_by_their_prefixes(self) -> None:
-        def echo(environ, start_response):
+        def echo(
+            environ: dict[str, Any], start_response: Callable[..., Any]
+        ) -> list[bytes]:
             start_response('200 OK', [])
             return [
                 json.dumps(

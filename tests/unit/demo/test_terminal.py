@@ -10,12 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from collections.abc import Callable
+from collections.abc import Iterable
 import io
 import json
 import os
 import pathlib
 import stat
 import tempfile
+from typing import Any
 import unittest
 from unittest import mock
 
@@ -111,11 +114,15 @@ class TestEvents(unittest.TestCase):
 class FakeNova:
     """nova-api as a script: each server list is the next of its states."""
 
-    def __init__(self, *states, migrations=('completed',)) -> None:
+    def __init__(
+        self, *states: str | None, migrations: Iterable[str] = ('completed',)
+    ) -> None:
         self.states = list(states)
         self.migrations = list(migrations)
 
-    def __call__(self, environ, start_response):
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> list[bytes]:
         start_response('200 OK', [])
         if 'os-migrations' in environ['PATH_INFO']:
             status = self.migrations[0]
@@ -145,7 +152,7 @@ class FakeNova:
 
 
 class TestApi(unittest.TestCase):
-    def api(self, nova):
+    def api(self, nova: FakeNova) -> terminal.Api:
         front = frontend.Frontend()
         self.addCleanup(front.stop)
         front.mount('compute', nova)

@@ -11,8 +11,10 @@
 # under the License.
 
 
+from collections.abc import Iterable
 import dataclasses
 import types
+from typing import Any
 
 import testtools
 
@@ -97,7 +99,7 @@ class OutcomeTest(testtools.TestCase):
 class RightTest(testtools.TestCase):
     """What is right for each row, and that its opposite is not."""
 
-    def check(self, name, right, *wrong) -> None:
+    def check(self, name: str, right: Iterable[Any], *wrong: Any) -> None:
         rows = {row.name: row for row in failures.ROWS}
         _words, judge = rows[name].right
         for seen in right:

@@ -14,6 +14,7 @@
 """What the NUMA run reads off a host and off Nova's database."""
 
 import json
+from typing import Any
 import unittest
 
 from tests.lab.cloud import numa_look
@@ -40,7 +41,7 @@ FOUND = numa_look.Layout(
 )
 
 
-def nova(*cells):
+def nova(*cells: dict[str, Any]) -> str:
     return json.dumps(
         {
             'nova_object.data': {
@@ -98,7 +99,7 @@ class TestLook(unittest.TestCase):
         )
 
     def test_what_a_tracker_has(self) -> None:
-        def pages(*used):
+        def pages(*used: int) -> list[dict[str, Any]]:
             return [
                 {'nova_object.data': {'size_kb': kib, 'used': count}}
                 for kib, count in zip((4, 2048), used)

@@ -24,7 +24,7 @@ ISAR0 = registers.code_of(0x603000000013C030)
 CCSIDR = registers.code_of(0x6020000000110000)
 
 
-def host(isar0=0x20, writable=0xF0):
+def host(isar0: int = 0x20, writable: int = 0xF0) -> profile.Host:
     return profile.Host(
         values=profile.Values({ISAR0: isar0}),
         listed=frozenset([ISAR0]),
@@ -59,7 +59,7 @@ class ValuesTest(testtools.TestCase):
 
 
 class CompareTest(testtools.TestCase):
-    def tally(self, value, failure):
+    def tally(self, value: int, failure: str | None) -> differential.Tally:
         (tally,) = differential.compare(
             host(), [(ISAR0, value)], [failure]
         ).values()

@@ -28,7 +28,7 @@ from tests.lab import rootfs
 from tests.lab import spec
 
 
-def arguments(text):
+def arguments(text: str) -> list[str]:
     image = build.Image('trixie', pathlib.Path('/images/trixie'))
     return host.emulator_arguments(
         spec.parse(text), image, pathlib.Path('/run/h7'), 'h7', 7
@@ -36,7 +36,7 @@ def arguments(text):
 
 
 class EmulatorTest(testtools.TestCase):
-    def option(self, argv, name):
+    def option(self, argv: list[str], name: str) -> str:
         return argv[argv.index(name) + 1]
 
     def test_the_machine_has_el2(self) -> None:
@@ -154,7 +154,7 @@ class ModulesTest(testtools.TestCase):
 
 
 class ProcessTest(testtools.TestCase):
-    def child(self):
+    def child(self) -> processes.Process:
         child = subprocess.Popen(
             [sys.executable, '-c', 'input()'], stdin=subprocess.PIPE
         )

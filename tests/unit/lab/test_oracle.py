@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from typing import Any
+
 import testtools
 
 from nova_arm_migrate.core import profile
@@ -20,7 +22,7 @@ MIDR = registers.code_of(0x603000000013C000)
 PFR0 = registers.code_of(0x603000000013C020)
 
 
-def answer(**changes):
+def answer(**changes: Any) -> dict[str, Any]:
     return {
         'ran': True,
         'why_not': '',
@@ -34,7 +36,7 @@ def answer(**changes):
 class SaidTest(testtools.TestCase):
     """A guest and hosts that differ in one register."""
 
-    def guest(self, midr):
+    def guest(self, midr: int) -> profile.Guest:
         return profile.Guest(
             values=profile.Values({MIDR: midr}),
             listed=frozenset([MIDR, PFR0]),
@@ -45,7 +47,7 @@ class SaidTest(testtools.TestCase):
             steal_time=False,
         )
 
-    def host(self, midr):
+    def host(self, midr: int) -> profile.Host:
         return profile.Host(
             cores=(profile.Core(midr, 0, None, '0'),),
             values=profile.Values({MIDR: midr}),

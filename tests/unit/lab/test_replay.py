@@ -31,7 +31,7 @@ TABLE = ROOT / 'doc/source/lab-truth.tsv'
 MEMORY = 128 << 20
 
 
-def host_of(label):
+def host_of(label: str) -> tuple[spec.Spec, profile.Host]:
     one = spec.parse(label.partition(' #')[0])
     path = PROFILES / f'{truth.profile_name(one)}.json'
     return one, record.load_host(path.read_text().strip())

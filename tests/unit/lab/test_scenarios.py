@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 import io
 import threading
@@ -28,7 +30,7 @@ class Guest:
 
     name = 'g'
 
-    def __init__(self, *looks, failure='') -> None:
+    def __init__(self, *looks: str, failure: str = '') -> None:
         self.looks = list(looks)
         self.failure = failure
         self.seen_all = threading.Event()
@@ -36,13 +38,13 @@ class Guest:
         self.host = mock.Mock()
         self.host.channel.sh.side_effect = self.look
 
-    def look(self, command):
+    def look(self, command: str) -> channel.Result:
         text = self.looks.pop(0) if self.looks else ''
         if not self.looks:
             self.seen_all.set()
         return channel.Result(0, text, '')
 
-    def migrate(self, target, *options):
+    def migrate(self, target: object, *options: str) -> str:
         self.options = options
         self.seen_all.wait(30)
         return self.failure
@@ -99,24 +101,26 @@ class ContextTest(testtools.TestCase):
 
 
 class PerformTest(testtools.TestCase):
-    def perform(self, *plays):
+    def perform(
+        self, *plays: Callable[..., scenarios.Play]
+    ) -> tuple[list[str], str]:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             lines = scenarios.perform(plays, mock.Mock(), mock.Mock())
         return lines, printed.getvalue()
 
     def test_each_has_a_line_with_its_failures(self) -> None:
-        def good(one, other):
+        def good(one: object, other: object) -> Iterator[scenarios.Seen]:
             """Goes well."""
             yield scenarios.Seen(True, 'moved')
 
-        def bad(one, other):
+        def bad(one: object, other: object) -> Iterator[scenarios.Seen]:
             """Goes badly."""
             yield scenarios.Seen(False, 'moved')
             yield scenarios.Seen(True, 'well')
             raise errors.LabError('no guest')
 
-        def slow(one, other):
+        def slow(one: object, other: object) -> Iterator[scenarios.Seen]:
             """Does not come to its end."""
             yield scenarios.Seen(True, 'moved')
             raise errors.LabError('too slow')

@@ -10,12 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from typing import Any
+
 import testtools
 
 from tests.lab import table
 
 
-def row(outcome=table.HEALTHY, static='compatible', **changes):
+def row(
+    outcome: str = table.HEALTHY, static: str = 'compatible', **changes: Any
+) -> table.Row:
     values = {
         'source': 'neoverse-n1',
         'destination': 'neoverse-v1',

@@ -17,7 +17,7 @@ from tests.lab import spec
 from tests.lab import truth
 
 
-def specs(*texts):
+def specs(*texts: str) -> list[spec.Spec]:
     return [spec.parse(text) for text in texts]
 
 

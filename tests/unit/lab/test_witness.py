@@ -15,11 +15,11 @@ import testtools
 from tests.lab import witness
 
 
-def line(number, rounds, wrong=0, more='') -> str:
+def line(number: int, rounds: int, wrong: int = 0, more: str = '') -> str:
     return f'witness {number} fp={rounds}/{wrong} timer={rounds}/0{more}\r\n'
 
 
-def lines(first, last):
+def lines(first: int, last: int) -> str:
     return ''.join(line(n, 10 * n + 10) for n in range(first, last + 1))
 
 
@@ -43,7 +43,7 @@ class ReportsTest(testtools.TestCase):
 
 
 class JudgeTest(testtools.TestCase):
-    def assertReason(self, words, before, after='') -> None:
+    def assertReason(self, words: str, before: str, after: str = '') -> None:
         self.assertIn(words, witness.judge(before, after).reason)
 
     def test_a_guest_that_goes_on_is_well(self) -> None:

@@ -28,7 +28,7 @@ class TestOptions(unittest.TestCase):
         conf.register_opts(self.conf)
         self.conf([], default_config_files=[])
 
-    def override(self, name, value) -> None:
+    def override(self, name: str, value: object) -> None:
         # oslo.config keeps overrides with the group, not with the conf.
         self.addCleanup(self.conf.clear_override, name, group='arm_migrate')
         self.conf.set_override(name, value, group='arm_migrate')
@@ -108,13 +108,13 @@ class TestWhileRunning(unittest.TestCase):
         self.write('unknown = allow')
         self.conf([], default_config_files=[self.file.name])
 
-    def write(self, *lines) -> None:
+    def write(self, *lines: str) -> None:
         self.file.seek(0)
         self.file.truncate()
         self.file.write('\n'.join(['[arm_migrate]', *lines, '']))
         self.file.flush()
 
-    def sighup(self, *lines) -> None:
+    def sighup(self, *lines: str) -> None:
         self.write(*lines)
         self.conf.mutate_config_files()
 

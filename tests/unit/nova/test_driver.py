@@ -18,6 +18,7 @@ What they do inside Nova is in tests/functional.
 import contextlib
 import json
 import types
+from typing import Any
 from unittest import mock
 
 from nova import exception
@@ -27,6 +28,7 @@ import nova.conf
 from nova.virt.libvirt import config as vconfig
 from nova.virt.libvirt import driver as libvirt_driver
 
+from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
@@ -75,16 +77,16 @@ class DriverTestCase(logs.TestCase):
         )
         self.patch(PARENT, '_check_emulation_arch', return_value=self.arch)
 
-    def option(self, name, value, group) -> None:
+    def option(self, name: str, value: object, group: str) -> None:
         CONF.set_override(name, value, group)
         self.addCleanup(CONF.clear_override, name, group)
 
-    def patch(self, owner, name, **kwargs):
+    def patch(self, owner: object, name: str, **kwargs: Any) -> Any:
         patcher = mock.patch.object(owner, name, autospec=True, **kwargs)
         self.addCleanup(patcher.stop)
         return patcher.start()
 
-    def instance(self, record=None):
+    def instance(self, record: Guest | None = None) -> objects.Instance:
         model = objects.VirtCPUModel(
             features=[objects.VirtCPUFeature(name='sve', policy='disable')]
         )
@@ -111,7 +113,7 @@ class TestVectorLengths(DriverTestCase):
         )
         self.probe = RecordedHost(s.host(sve_lengths=(128, 256)))
 
-    def features(self):
+    def features(self) -> dict[str, str]:
         cpu = self.driver._get_guest_cpu_config(None, None, None, None)
         return {one.name: one.policy for one in cpu.features}
 
@@ -166,7 +168,7 @@ class TestReport(DriverTestCase):
         self.tree = provider_tree.ProviderTree()
         self.tree.new_root('node', UUID)
 
-    def update(self):
+    def update(self) -> set[str]:
         self.driver.update_provider_tree(self.tree, 'node')
         return self.tree.data('node').traits
 
@@ -231,7 +233,7 @@ class TestRecord(DriverTestCase):
             s.host(), disabled=frozenset({'pmu'}), gic=3, memory=1 << 29
         )
 
-    def saved_state(self, there) -> None:
+    def saved_state(self, there: bool) -> None:
         found = mock.Mock()
         found._domain.hasManagedSaveImage.return_value = there
         self.driver._host.get_guest.side_effect = (
@@ -240,7 +242,9 @@ class TestRecord(DriverTestCase):
             else [found]
         )
 
-    def create(self, instance, **kwargs):
+    def create(
+        self, instance: objects.Instance, **kwargs: Any
+    ) -> Guest | None:
         self.assertIs(
             self.guest,
             self.driver._create_guest(None, XML, instance, **kwargs),
@@ -326,7 +330,9 @@ class TestCheck(DriverTestCase):
         self.guest = guest_started_on(s.host())
         self.source = cpu_info.put_host(CPU_INFO, s.host())
 
-    def check(self, instance, cpu_info=None):
+    def check(
+        self, instance: objects.Instance, cpu_info: str | None = None
+    ) -> Any:
         return self.driver.check_can_live_migrate_destination(
             None,
             instance,
@@ -336,7 +342,12 @@ class TestCheck(DriverTestCase):
             False,
         )
 
-    def refused(self, words, instance=None, cpu_info=None) -> None:
+    def refused(
+        self,
+        words: str,
+        instance: objects.Instance | None = None,
+        cpu_info: str | None = None,
+    ) -> None:
         with self.assertRaises(exception.MigrationPreCheckError) as caught:
             self.check(instance or self.instance(self.guest), cpu_info)
         self.assertTrue(
@@ -394,7 +405,7 @@ class TestCheck(DriverTestCase):
         )
         self.refused('unknown: DESTINATION: it can not be probed: no')
 
-    def damaged(self):
+    def damaged(self) -> objects.Instance:
         instance = self.instance()
         instance.vcpu_model.features[0].name = 'arm_migrate:{'
         return instance

@@ -16,7 +16,9 @@
 What they do inside Nova is in tests/functional.
 """
 
+from collections.abc import Callable
 import types
+from typing import Any
 from unittest import mock
 
 from nova import exception
@@ -31,6 +33,7 @@ from nova_arm_migrate.nova.layout import dry_run
 from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.nova.layout import numa_migration
 from nova_arm_migrate.nova.rollback import qemu_log
+from nova_arm_migrate.numa import hostcheck
 from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa import wire
 from nova_arm_migrate.numa.layout import Cell
@@ -51,7 +54,7 @@ class LibvirtError(Exception):
     pass
 
 
-def numbers(**kwargs):
+def numbers(**kwargs: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(**kwargs)
 
 
@@ -141,12 +144,14 @@ class LayoutDriverCase(logs.TestCase):
             scheduler=Scheduler(frozenset({1}), 'fifo', 1),
         )
 
-    def patch(self, owner, name, value):
+    def patch(self, owner: object, name: str, value: object) -> Any:
         patcher = mock.patch.object(owner, name, value)
         self.addCleanup(patcher.stop)
         return patcher.start()
 
-    def parent(self, name, result=None, **kwargs):
+    def parent(
+        self, name: str, result: object = None, **kwargs: Any
+    ) -> mock.Mock:
         patcher = mock.patch.object(
             PARENT, name, autospec=True, return_value=result, **kwargs
         )
@@ -155,7 +160,7 @@ class LayoutDriverCase(logs.TestCase):
 
 
 class TestDestination(LayoutDriverCase):
-    def claim(self):
+    def claim(self) -> tuple[mock.Mock, Callable[[], None]]:
         """Nova has claimed, the source has sent the guest."""
         claim = mock.Mock(claimed_numa_topology=self.topology)
         self.parent('post_claim_migrate_data', self.data)
@@ -227,7 +232,7 @@ class TestDestination(LayoutDriverCase):
         ):
             self.driver.pre_live_migration(*arguments)
 
-    def landed(self):
+    def landed(self) -> str:
         self.parent('post_live_migration_at_destination')
         with self.assertLogs('nova_arm_migrate', 'INFO') as logs:
             self.driver.post_live_migration_at_destination(
@@ -275,7 +280,7 @@ class TestDestination(LayoutDriverCase):
 
 
 class TestNative(LayoutDriverCase):
-    def fault(self, *effects):
+    def fault(self, *effects: object) -> hostcheck.Fault | None:
         connection = mock.Mock()
         connection.domainXMLToNative.side_effect = effects
         return dry_run.native_fault(connection, parse.parse_domain(self.xml))

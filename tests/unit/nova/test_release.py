@@ -20,7 +20,7 @@ from tests import logs
 
 
 class TestRelease(logs.TestCase):
-    def nova(self, number) -> None:
+    def nova(self, number: str) -> None:
         patch = mock.patch.object(
             release.version, 'version_string', lambda: number
         )
@@ -52,7 +52,7 @@ class TestRelease(logs.TestCase):
         ):
             release.check()
 
-    def off_thread(self, patched):
+    def off_thread(self, patched: bool) -> tuple[bool, bool]:
         """Nova of before 33, with or without eventlet."""
         target = mock.Mock()
         with (

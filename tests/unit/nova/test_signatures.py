@@ -134,7 +134,7 @@ class TestSignatures(unittest.TestCase):
         self.assertNotIn('_get_guest_', source)
 
 
-def _called_on(tree, owner):
+def _called_on(tree: ast.AST, owner: str) -> set[str]:
     return {
         node.func.attr
         for node in ast.walk(tree)

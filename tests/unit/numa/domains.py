@@ -31,12 +31,12 @@ NODES = range(16)
 PAGES_KIB = (64, 2048, 32768, 524288, 1048576)
 
 
-def read(name):
+def read(name: str) -> str:
     """The XML of a recorded domain, as text."""
     return (FIXTURES / 'domains' / f'{name}.xml').read_text()
 
 
-def read_proc(name):
+def read_proc(name: str) -> tuple[str, ...]:
     """(tasks, numa_maps, maps) of a recorded domain, as text."""
     folder = FIXTURES / 'procfs' / name
     return tuple(
@@ -45,7 +45,7 @@ def read_proc(name):
 
 
 @st.composite
-def layouts(draw, name):
+def layouts(draw: st.DrawFn, name: str) -> Layout:
     """Layouts that fit the recorded domain."""
     domain = parse.parse_domain(read(name))
     cpus = st.frozensets(st.sampled_from(CPUS), min_size=1, max_size=6)

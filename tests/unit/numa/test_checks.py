@@ -13,6 +13,7 @@
 
 """A layout against a host, and a guest that runs against its layout."""
 
+from collections.abc import Iterable
 import dataclasses
 import unittest
 
@@ -40,7 +41,12 @@ HOST = HostNuma(
 
 
 class TestHost(unittest.TestCase):
-    def faults(self, layout, host=HOST, memory=(65536, 65536)):
+    def faults(
+        self,
+        layout: Layout,
+        host: hostcheck.HostNuma = HOST,
+        memory: Iterable[int] = (65536, 65536),
+    ) -> list[str]:
         return [
             str(fault)
             for fault in hostcheck.faults(
@@ -180,7 +186,7 @@ class TestHost(unittest.TestCase):
         )
 
 
-def process(name):
+def process(name: str) -> tuple[Layout, proof.Live]:
     """(layout, Live of the kernel) of a recorded guest."""
     tasks, numa_maps, maps = domains.read_proc(name)
     threads = {}

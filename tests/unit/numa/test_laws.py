@@ -14,6 +14,7 @@
 """What holds for every domain and every layout."""
 
 import copy
+from typing import Any
 import unittest
 
 from hypothesis import given
@@ -29,6 +30,7 @@ from nova_arm_migrate.numa.domain import layout_of
 from nova_arm_migrate.numa.errors import DomainXmlError
 from nova_arm_migrate.numa.errors import LayoutError
 from nova_arm_migrate.numa.errors import NumaError
+from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.regenerate import regenerate
 from tests.unit.numa import domains
 
@@ -42,7 +44,7 @@ names = st.sampled_from(domains.NAMES)
 
 
 @st.composite
-def cases(draw, count=1):
+def cases(draw: st.DrawFn, count: int = 1) -> tuple[Any, ...]:
     """A domain and *count* layouts for it."""
     name = draw(names)
     return (
@@ -51,7 +53,7 @@ def cases(draw, count=1):
     )
 
 
-def outside(domain):
+def outside(domain: etree._Element) -> bytes:
     """A copy of the domain without what a layout may change."""
     rest = copy.deepcopy(domain)
     for path in (
@@ -76,21 +78,23 @@ def outside(domain):
 class TestLaws(unittest.TestCase):
     @law
     @given(cases())
-    def test_twice_is_once(self, case) -> None:
+    def test_twice_is_once(self, case: tuple[str, Layout]) -> None:
         xml, layout = case
         once = regenerate(xml, layout)
         self.assertEqual(once, regenerate(once, layout))
 
     @law
     @given(cases(2))
-    def test_there_and_back(self, case) -> None:
+    def test_there_and_back(self, case: tuple[str, Layout, Layout]) -> None:
         xml, here, there = case
         before = regenerate(xml, here)
         self.assertEqual(before, regenerate(regenerate(before, there), here))
 
     @law
     @given(names, st.data())
-    def test_home_again_is_what_libvirt_had_written(self, name, data) -> None:
+    def test_home_again_is_what_libvirt_had_written(
+        self, name: str, data: st.DataObject
+    ) -> None:
         xml = domains.read(name)
         home = layout_of(parse.parse_domain(xml))
         there = data.draw(domains.layouts(name))
@@ -101,7 +105,9 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases())
-    def test_it_has_what_the_layout_says(self, case) -> None:
+    def test_it_has_what_the_layout_says(
+        self, case: tuple[str, Layout]
+    ) -> None:
         xml, layout = case
         domain = parse.parse_domain(regenerate(xml, layout))
         found = layout_of(domain)
@@ -118,7 +124,9 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases())
-    def test_nothing_is_outside_the_layout(self, case) -> None:
+    def test_nothing_is_outside_the_layout(
+        self, case: tuple[str, Layout]
+    ) -> None:
         xml, layout = case
         domain = parse.parse_domain(regenerate(xml, layout))
         for pin in domain.iterfind('cputune//*[@cpuset]'):
@@ -128,7 +136,9 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases())
-    def test_the_guard_never_fires_and_the_rest_stays(self, case) -> None:
+    def test_the_guard_never_fires_and_the_rest_stays(
+        self, case: tuple[str, Layout]
+    ) -> None:
         xml, layout = case
         before = parse.parse_domain(xml)
         after = parse.parse_domain(regenerate(xml, layout))
@@ -137,7 +147,9 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases())
-    def test_a_layout_survives_the_wire(self, case) -> None:
+    def test_a_layout_survives_the_wire(
+        self, case: tuple[str, Layout]
+    ) -> None:
         _xml, layout = case
         text = wire.dump(layout)
         self.assertEqual(layout, wire.load(text))
@@ -145,7 +157,9 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases(), st.data())
-    def test_a_damaged_layout_gives_the_typed_error(self, case, data) -> None:
+    def test_a_damaged_layout_gives_the_typed_error(
+        self, case: tuple[str, Layout], data: st.DataObject
+    ) -> None:
         text = wire.dump(case[1])
         at = data.draw(st.integers(0, len(text) - 1))
         junk = data.draw(st.text(max_size=4))
@@ -156,7 +170,9 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(cases(), st.data())
-    def test_a_damaged_domain_gives_the_typed_error(self, case, data) -> None:
+    def test_a_damaged_domain_gives_the_typed_error(
+        self, case: tuple[str, Layout], data: st.DataObject
+    ) -> None:
         xml, layout = case
         at = data.draw(st.integers(0, len(xml) - 1))
         junk = data.draw(st.text(max_size=4))
@@ -167,6 +183,8 @@ class TestLaws(unittest.TestCase):
 
     @law
     @given(st.text())
-    def test_no_text_gives_anything_but_the_typed_error(self, text) -> None:
+    def test_no_text_gives_anything_but_the_typed_error(
+        self, text: str
+    ) -> None:
         with self.assertRaises(DomainXmlError):
             parse.parse_domain(text)

@@ -41,7 +41,7 @@ BARE = """<domain type='kvm'>
 </domain>"""
 
 
-def section(xml, name):
+def section(xml: str, name: str) -> list[tuple[str, dict[str, str]]] | None:
     """One child of the domain as [(tag, attributes)] of its descendants."""
     element = parse.parse_domain(xml).find(name)
     if element is None:
@@ -49,7 +49,7 @@ def section(xml, name):
     return [(child.tag, dict(child.attrib)) for child in element.iter()][1:]
 
 
-def order(xml):
+def order(xml: str) -> list[str]:
     return [child.tag for child in parse.parse_domain(xml)]
 
 
@@ -254,7 +254,7 @@ class TestRegenerate(unittest.TestCase):
 
 
 class TestLayoutsOfAnotherGuest(unittest.TestCase):
-    def fails(self, path, layout, xml=BARE) -> None:
+    def fails(self, path: str, layout: Layout, xml: str = BARE) -> None:
         with self.assertRaises(LayoutError) as caught:
             regenerate(xml, layout)
         self.assertEqual(path, caught.exception.path)
@@ -291,7 +291,9 @@ class TestLayoutsOfAnotherGuest(unittest.TestCase):
 
 
 class TestGuard(unittest.TestCase):
-    def fires(self, old, new, path, name='two-cells-hugepages') -> None:
+    def fires(
+        self, old: str, new: str, path: str, name: str = 'two-cells-hugepages'
+    ) -> None:
         xml = domains.read(name)
         self.assertIn(old, xml)
         with self.assertRaises(AbiError) as caught:
@@ -374,7 +376,7 @@ class TestGuard(unittest.TestCase):
 
 
 class TestBadInput(unittest.TestCase):
-    def refused(self, xml, path, words='.') -> None:
+    def refused(self, xml: str, path: str, words: str = '.') -> None:
         with self.assertRaises(DomainXmlError) as caught:
             regenerate(xml, Layout())
         self.assertEqual(path, caught.exception.path)

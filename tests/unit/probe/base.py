@@ -13,13 +13,17 @@
 
 """What the tests of the probe have in common."""
 
+from collections.abc import Callable
+from collections.abc import Iterator
 import json
 import os
 import pathlib
+from typing import Any
 
 import fixtures
 import testtools
 
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.record import load_host
 from nova_arm_migrate.core.record_forms import load_codes
 from nova_arm_migrate.probe import user_registers
@@ -43,17 +47,19 @@ HIDDEN = {
 }
 
 
-def recorded_names():
+def recorded_names() -> list[str]:
     """The names of all profiles that were recorded in the lab."""
     return sorted(path.stem for path in PROFILES.glob('*.json'))
 
 
-def recorded(name):
+def recorded(name: str) -> Host:
     """A profile that was recorded in the lab."""
     return load_host((PROFILES / f'{name}.json').read_text().strip())
 
 
-def recorded_answers():
+def recorded_answers() -> Iterator[
+    tuple[str, str, frozenset[str], frozenset[int], frozenset[int]]
+]:
     """What real kernels answered to the registers of guests.
 
     Yields the names of the destination and of the host that a guest started
@@ -72,7 +78,7 @@ def recorded_answers():
             )
 
 
-def open_descriptors():
+def open_descriptors() -> int:
     """How many descriptors this process has."""
     return len(os.listdir('/proc/self/fd'))
 
@@ -80,7 +86,9 @@ def open_descriptors():
 class ProbeTestCase(testtools.TestCase):
     """Has a fake kernel, and a tree of /proc and /sys, per host."""
 
-    def play(self, profile, fails=None):
+    def play(
+        self, profile: Host, fails: Callable[[int], int] | None = None
+    ) -> FakeKernel:
         """Let the machine be that of a profile; return its kernel."""
         kernel = FakeKernel(profile, fails)
         self.useFixture(fixtures.MonkeyPatch('fcntl.ioctl', kernel.ioctl))
@@ -98,7 +106,7 @@ class ProbeTestCase(testtools.TestCase):
         write_tree(self.root, profile)
         return kernel
 
-    def probe(self, profile, **changes):
+    def probe(self, profile: Host, **changes: Any) -> LocalHost:
         """The real probe, on the machine that `play` has set up."""
         return LocalHost(
             **{

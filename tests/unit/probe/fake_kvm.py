@@ -22,12 +22,15 @@ held against real kernels by the recorded hosts.
 """
 
 import collections
+from collections.abc import Callable
 import ctypes
 import errno
 import os
 import pathlib
 import struct
+from typing import Any
 
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
@@ -59,7 +62,9 @@ class FakeKernel:
         returns an errno to fail it with, or 0
     """
 
-    def __init__(self, host, fails=None) -> None:
+    def __init__(
+        self, host: Host, fails: Callable[[int], int] | None = None
+    ) -> None:
         self.profile = host
         self.calls = []
         self.fails = fails or (lambda number: 0)
@@ -77,7 +82,13 @@ class FakeKernel:
         for vgic in host.vgics or ():
             self.interface = vgic.ctlr or self.interface
 
-    def ioctl(self, descriptor, request, argument=0, mutate=True):
+    def ioctl(
+        self,
+        descriptor: int,
+        request: int,
+        argument: Any = 0,
+        mutate: bool = True,
+    ) -> int:
         """Stand for fcntl.ioctl."""
         os.fstat(descriptor)
         self._number += 1
@@ -88,10 +99,10 @@ class FakeKernel:
             raise OSError(number, os.strerror(number))
         return getattr(self, f'_{name}')(descriptor, argument)
 
-    def _get_api_version(self, descriptor, argument):
+    def _get_api_version(self, descriptor: int, argument: int) -> int:
         return self.version
 
-    def _check_extension(self, descriptor, number):
+    def _check_extension(self, descriptor: int, number: int) -> int:
         known = {value: name for name, value in CAPABILITIES.items()}
         if number == kvm.KVM_CAP_ARM_VM_IPA_SIZE:
             return self.profile.ipa_bits
@@ -99,14 +110,14 @@ class FakeKernel:
             return 1
         return self.profile.capability(known[number])
 
-    def _create_vm(self, descriptor, ipa_bits):
+    def _create_vm(self, descriptor: int, ipa_bits: int) -> int:
         if ipa_bits > self.profile.ipa_bits:
             raise OSError(errno.EINVAL, 'IPA size')
         machine = {'values': {}, 'vgic': None, 'vcpus': 0}
         self.machines.append(machine)
         return self._give(descriptor, self._vms, machine)
 
-    def _give(self, descriptor, table, state):
+    def _give(self, descriptor: int, table: dict[int, Any], state: Any) -> int:
         """Give out a new descriptor; its number may have had another use."""
         new = os.dup(descriptor)
         for one in (self._vms, self._vcpus, self._vgics):
@@ -114,18 +125,18 @@ class FakeKernel:
         table[new] = state
         return new
 
-    def _enable_cap(self, vm, argument) -> int:
+    def _enable_cap(self, vm: int, argument: bytes) -> int:
         number, flags, *rest = struct.unpack('=II4Q64x', argument)
         if vm not in self._vms or flags or any(rest):
             raise OSError(errno.EINVAL, 'capability')
         self.enabled.append(number)
         return 0
 
-    def _create_vcpu(self, vm, number):
+    def _create_vcpu(self, vm: int, number: int) -> int:
         self._vms[vm]['vcpus'] += 1
         return self._give(vm, self._vcpus, {'vm': self._vms[vm], 'pmu': None})
 
-    def _create_device(self, vm, argument) -> int:
+    def _create_device(self, vm: int, argument: bytearray) -> int:
         kind, _, flags = struct.unpack('=III', argument)
         if flags > 1 or kind not in (5, 7):
             raise OSError(errno.EINVAL, 'device')
@@ -143,16 +154,16 @@ class FakeKernel:
         )
         return 0
 
-    def _set_device_attr(self, descriptor, argument):
+    def _set_device_attr(self, descriptor: int, argument: bytes) -> int:
         return self._device_attr(descriptor, argument, 'set')
 
-    def _get_device_attr(self, descriptor, argument):
+    def _get_device_attr(self, descriptor: int, argument: bytes) -> int:
         return self._device_attr(descriptor, argument, 'get')
 
-    def _has_device_attr(self, descriptor, argument):
+    def _has_device_attr(self, descriptor: int, argument: bytes) -> int:
         return self._device_attr(descriptor, argument, 'has')
 
-    def _device_attr(self, descriptor, argument, what):
+    def _device_attr(self, descriptor: int, argument: bytes, what: str) -> int:
         _flags, group, attribute, address = struct.unpack('=IIQQ', argument)
         if descriptor in self._vgics:
             return self._vgics[descriptor].attribute(
@@ -162,7 +173,14 @@ class FakeKernel:
             self._vcpus[descriptor], what, group, attribute, address
         )
 
-    def _vcpu_attr(self, state, what, group, attribute, address) -> int:
+    def _vcpu_attr(
+        self,
+        state: dict[str, Any],
+        what: str,
+        group: int,
+        attribute: int,
+        address: int,
+    ) -> int:
         """Source: kvm_arm_pmu_v3_set_attr, kvm_arm_pvtime_has_attr."""
         if group == 2 and attribute == 0 and what == 'has':
             if not self.steal_time:
@@ -187,11 +205,11 @@ class FakeKernel:
             raise OSError(errno.ENXIO, 'irq')
         return 0
 
-    def _preferred_target(self, vm, argument) -> int:
+    def _preferred_target(self, vm: int, argument: bytearray) -> int:
         struct.pack_into('=I', argument, 0, 5)
         return 0
 
-    def _writable_masks(self, vm, argument) -> int:
+    def _writable_masks(self, vm: int, argument: bytes) -> int:
         if not self.profile.capability('SUPPORTED_REG_MASK_RANGES'):
             raise OSError(errno.ENOTTY, 'no such ioctl')
         address, kind, *reserved = struct.unpack('=QI13I', argument)
@@ -205,7 +223,7 @@ class FakeKernel:
                 masks[place] = self.profile.writable.read(code)
         return 0
 
-    def _vcpu_init(self, vcpu, argument) -> int:
+    def _vcpu_init(self, vcpu: int, argument: bytes) -> int:
         target, bits, *rest = struct.unpack('=II6I', argument)
         if target != 5 or any(rest) or not bits & 4:
             raise OSError(errno.EINVAL, 'init')
@@ -219,13 +237,13 @@ class FakeKernel:
         state['final'] = 'sve' not in on
         return 0
 
-    def _vcpu_finalize(self, vcpu, argument) -> int:
+    def _vcpu_finalize(self, vcpu: int, argument: bytes) -> int:
         if struct.unpack('=i', argument) != (4,):
             raise OSError(errno.EINVAL, 'finalize')
         self._vcpus[vcpu]['final'] = True
         return 0
 
-    def _reg_list(self, vcpu, argument) -> int:
+    def _reg_list(self, vcpu: int, argument: bytearray) -> int:
         state = self._vcpus[vcpu]
         if not state['final']:
             raise OSError(errno.EPERM, 'not finalised')
@@ -239,7 +257,7 @@ class FakeKernel:
             argument[place + 1] = register
         return 0
 
-    def _get_one_reg(self, vcpu, argument) -> int:
+    def _get_one_reg(self, vcpu: int, argument: bytes) -> int:
         register, address = struct.unpack('=QQ', argument)
         state = self._vcpus[vcpu]
         if register == kvm.KVM_REG_ARM64_SVE_VLS:
@@ -253,7 +271,7 @@ class FakeKernel:
         ctypes.c_uint64.from_address(address).value = value
         return 0
 
-    def _set_one_reg(self, vcpu, argument):
+    def _set_one_reg(self, vcpu: int, argument: bytes) -> int:
         register, address = struct.unpack('=QQ', argument)
         state = self._vcpus[vcpu]
         if register == kvm.KVM_REG_ARM64_SVE_VLS:
@@ -269,13 +287,13 @@ class FakeKernel:
         self.written.append((code, value))
         return self._write(state, code, value)
 
-    def _code(self, state, register):
+    def _code(self, state: dict[str, Any], register: int) -> int:
         code = code_of(register)
         if code not in state['seen'].listed or kvm_id(code) != register:
             raise OSError(errno.ENOENT, 'no such register')
         return code
 
-    def _shown(self, state, code):
+    def _shown(self, state: dict[str, Any], code: int) -> int:
         """What the vCPU shows: what was written, or as its GIC has it."""
         machine = state['vm']
         if code in machine['values']:
@@ -287,10 +305,10 @@ class FakeKernel:
             )
         return value
 
-    def _version(self):
+    def _version(self) -> tuple[int, int]:
         return version_of(self.profile.kernel)
 
-    def _write(self, state, code, value) -> int:
+    def _write(self, state: dict[str, Any], code: int, value: int) -> int:
         values = state['seen'].values
         limit = values.read(code)
         rule = kvm_rule.Rule(
@@ -329,7 +347,9 @@ _NAMES = {
 }
 
 
-def write_tree(root, host, release_suffix='-arm64') -> None:
+def write_tree(
+    root: str | pathlib.Path, host: Host, release_suffix: str = '-arm64'
+) -> None:
     """Write what /proc and /sys of a host say below a directory."""
     root = pathlib.Path(root)
     _write(
@@ -368,7 +388,7 @@ def write_tree(root, host, release_suffix='-arm64') -> None:
                     )
 
 
-def _write(root, path, content) -> None:
+def _write(root: pathlib.Path, path: str, content: str | bytes) -> None:
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, str):

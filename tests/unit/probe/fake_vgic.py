@@ -20,6 +20,7 @@ and 7.2.
 
 import ctypes
 import errno
+from typing import Any
 
 from simulated import kvm_rule
 
@@ -31,14 +32,16 @@ _ICC_CTLR = 0xC664
 _ADDRESSES = {2: (0, 1), 3: (2, 3, 5)}
 
 
-def _error(number):
+def _error(number: int) -> OSError:
     return OSError(number, 'vgic')
 
 
 class FakeVgic:
     """One controller of one machine with one vCPU."""
 
-    def __init__(self, version, machine, interface) -> None:
+    def __init__(
+        self, version: int, machine: dict[str, Any], interface: int | None
+    ) -> None:
         self.version = version
         self.machine = machine
         self.interface = kvm_rule.Interface(interface)
@@ -47,7 +50,9 @@ class FakeVgic:
         self.initialised = False
         self.addresses = {}
 
-    def attribute(self, what, group, attribute, address):
+    def attribute(
+        self, what: str, group: int, attribute: int, address: int
+    ) -> int:
         """KVM_SET_, KVM_GET_ and KVM_HAS_DEVICE_ATTR."""
         if group == 3 and what == 'set':
             return self._set_irqs(self._word(address).value)
@@ -74,10 +79,10 @@ class FakeVgic:
         raise _error(errno.ENXIO)
 
     @staticmethod
-    def _word(address):
+    def _word(address: int) -> ctypes.c_uint32:
         return ctypes.c_uint32.from_address(address)
 
-    def _set_irqs(self, number) -> int:
+    def _set_irqs(self, number: int) -> int:
         if not 64 <= number <= 1024 or number & 31:
             raise _error(errno.EINVAL)
         if self.irqs is not None or self.initialised:
@@ -85,7 +90,7 @@ class FakeVgic:
         self.irqs = number
         return 0
 
-    def _set_address(self, kind, address) -> int:
+    def _set_address(self, kind: int, address: int) -> int:
         if kind not in _ADDRESSES[self.version]:
             raise _error(errno.ENODEV)
         count = address >> 52
@@ -97,7 +102,7 @@ class FakeVgic:
         self.addresses[kind] = address
         return 0
 
-    def _distributor(self, what, word) -> int:
+    def _distributor(self, what: str, word: ctypes.c_uint32) -> int:
         """GICD_IIDR: vgic_mmio_uaccess_write_v3_misc and _v2_misc."""
         iidr = _PRODUCT | self.revision << 12
         if what == 'get':
@@ -109,7 +114,7 @@ class FakeVgic:
         self.revision = revision
         return 0
 
-    def _interface(self, what, register) -> int:
+    def _interface(self, what: str, register: ctypes.c_uint64) -> int:
         if what == 'get':
             register.value = self.interface.value
             return 0

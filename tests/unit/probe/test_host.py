@@ -11,6 +11,7 @@
 # under the License.
 
 
+from collections.abc import Iterable
 import dataclasses
 import errno
 import os
@@ -120,7 +121,7 @@ class TestProfile(base.ProbeTestCase):
             pass
 
     def test_a_refused_affinity_is_an_error_of_the_probe(self) -> None:
-        def refuse(pid, cpus) -> None:
+        def refuse(pid: int, cpus: Iterable[int]) -> None:
             raise OSError(errno.EPERM, 'Operation not permitted')
 
         self.useFixture(
@@ -136,7 +137,7 @@ class TestProfile(base.ProbeTestCase):
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
 
-        def read(instruction) -> None:
+        def read(instruction: int) -> None:
             raise errors.ProbeError('this Python has no ctypes')
 
         self.useFixture(
@@ -156,7 +157,7 @@ class TestProfile(base.ProbeTestCase):
         recorded = base.recorded(base.V1_612)
         self.play(recorded)
 
-        def read(instruction) -> None:
+        def read(instruction: int) -> None:
             raise errors.ProbeError('this Python has no ctypes')
 
         self.useFixture(

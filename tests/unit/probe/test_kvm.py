@@ -20,6 +20,7 @@ import fixtures
 from nova_arm_migrate.probe import descriptor
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe import scratch
 from tests.unit.probe import base
 from tests.unit.probe.fake_kvm import CORE_REGISTER
 
@@ -28,7 +29,7 @@ class TestNumbers(base.ProbeTestCase):
     def test_requests_are_what_the_kernel_headers_say(self) -> None:
         """Source: _IO, _IOR, _IOW, _IOWR of <asm-generic/ioctl.h>."""
 
-        def number(direction, nr, size):
+        def number(direction: int, nr: int, size: int) -> int:
             return direction << 30 | size << 16 | 0xAE << 8 | nr
 
         write, read = 1, 2
@@ -55,8 +56,8 @@ class TestNumbers(base.ProbeTestCase):
 
 
 class TestOpening(base.ProbeTestCase):
-    def _fails(self, number):
-        def refuse(path, flags) -> None:
+    def _fails(self, number: int) -> errors.ProbeError:
+        def refuse(path: str, flags: int) -> None:
             raise OSError(number, os.strerror(number))
 
         self.useFixture(fixtures.MonkeyPatch('os.open', refuse))
@@ -104,7 +105,7 @@ class TestScratch(base.ProbeTestCase):
         self.device = kvm.Kvm(os.devnull)
         self.addCleanup(self.device.close)
 
-    def machine(self):
+    def machine(self) -> scratch.Machine:
         machine = self.device.scratch_vm(self.recorded.ipa_bits)
         self.addCleanup(machine.close)
         return machine
@@ -175,7 +176,7 @@ class TestScratch(base.ProbeTestCase):
         self.assertEqual(2, self.kernel.calls.count('reg_list'))
 
     def test_a_kernel_that_never_has_enough_room(self) -> None:
-        def too_many(vcpu, argument) -> None:
+        def too_many(vcpu: int, argument: bytearray) -> None:
             raise OSError(errno.E2BIG, 'too many')
 
         vcpu = self.machine().scratch_vcpu(self.recorded.features)
@@ -212,7 +213,7 @@ class TestScratch(base.ProbeTestCase):
         self.assertEqual(before - 1, base.open_descriptors())
 
     def test_a_vcpu_whose_making_is_interrupted_is_closed(self) -> None:
-        def interrupted(vcpu, argument) -> None:
+        def interrupted(vcpu: int, argument: bytes) -> None:
             raise KeyboardInterrupt
 
         machine = self.machine()

@@ -14,6 +14,7 @@
 import dataclasses
 import errno
 
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.probe.errors import ProbeError
@@ -23,7 +24,7 @@ from tests.unit.probe import base
 FEW = frozenset({0xC000, 0xC027, 0x140000})
 
 
-def small(name):
+def small(name: str) -> Host:
     """A recorded host with a few registers only: probes are quick."""
     recorded = base.recorded(name)
     values = {

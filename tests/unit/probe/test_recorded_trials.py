@@ -11,7 +11,11 @@
 # under the License.
 
 
+from collections.abc import Iterator
+
 from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -23,7 +27,9 @@ from tests.unit.probe import base
 ID_AA64MMFR2_EL1 = sysreg(3, 0, 0, 7, 2)
 
 
-def recorded_trials():
+def recorded_trials() -> Iterator[
+    tuple[Host, Guest, frozenset[int], frozenset[int]]
+]:
     """Yield (host, guest, refused codes, missing codes)."""
     for name, origin, disabled, refused, missing in base.recorded_answers():
         guest = guest_started_on(base.recorded(origin), disabled=disabled)

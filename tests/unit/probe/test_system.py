@@ -40,7 +40,7 @@ class TestSystem(testtools.TestCase):
         write_tree(self.root, self.recorded)
         self.system = System(self.root)
 
-    def write(self, path, content) -> None:
+    def write(self, path: str, content: bytes) -> None:
         (self.root / path).write_bytes(content)
 
     def test_recorded_tree(self) -> None:
@@ -155,7 +155,7 @@ class TestEl0(testtools.TestCase):
     def test_instructions(self) -> None:
         """Source: Arm ARM, MRS: 0xd53 then o0, op1, CRn, CRm, op2, Rt."""
 
-        def mrs(op0, op1, crn, crm, op2):
+        def mrs(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
             return (
                 0xD5200000
                 | op0 << 19
@@ -204,7 +204,7 @@ class TestEl0(testtools.TestCase):
         self.assertIn('no ctypes', str(error))
 
     def test_no_memory_file(self) -> None:
-        def refuse(name, flags) -> None:
+        def refuse(name: str, flags: int) -> None:
             raise OSError(1, 'Operation not permitted')
 
         self.patch(user_registers.os, 'memfd_create', refuse)
@@ -230,7 +230,9 @@ class TestPrograms(testtools.TestCase):
             )
         )
 
-    def program(self, name, script, mode=0o755):
+    def program(
+        self, name: str, script: str, mode: int = 0o755
+    ) -> tuple[str, str]:
         path = self.directory / name
         path.write_text(f'#!/bin/sh\n{script}\n')
         path.chmod(mode)

@@ -11,8 +11,10 @@
 # under the License.
 
 
+from collections.abc import Iterable
 import dataclasses
 import errno
+from typing import Any
 
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
@@ -42,7 +44,7 @@ class TrialTestCase(base.ProbeTestCase):
         self.kernel = self.play(self.recorded)
         self.guest = guest_started_on(self.recorded)
 
-    def trial(self, guest, **changes):
+    def trial(self, guest: Guest, **changes: Any) -> Trial:
         """On the real probe, and on its twin: both say the same."""
         trial = self.probe(self.recorded, **changes).trial(guest)
         twin = RecordedHost(
@@ -130,7 +132,7 @@ class TestTrial(TrialTestCase):
         self.assertEqual((BMAP2,), self.trial(guest, qemu=NEW_QEMU).missing)
 
     def test_qemus_version_is_not_known(self) -> None:
-        def version(commands) -> None:
+        def version(commands: Iterable[str]) -> None:
             raise errors.ProbeError('no qemu-system-aarch64 found')
 
         self.patch(programs, 'version', version)
@@ -142,7 +144,7 @@ class TestTrial(TrialTestCase):
         self.assertIsNone(trial.accepted)
 
     def test_qemu_is_not_asked_for_nothing(self) -> None:
-        def version(commands) -> None:
+        def version(commands: Iterable[str]) -> None:
             self.fail('asked')
 
         self.patch(programs, 'version', version)

@@ -13,14 +13,18 @@
 
 import dataclasses
 import errno
+from typing import Any
 
 from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import load_host
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.special import CLIDR_EL1
 from nova_arm_migrate.core.tables.special import VENDOR_HYP_BMAP_2
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -36,7 +40,7 @@ MPAM = 1 << 40
 ICC_CTLR = 0xC664
 
 
-def schema_1(name):
+def schema_1(name: str) -> Host:
     """A recorded host as a probe without tries would have recorded it."""
     return dataclasses.replace(
         base.recorded(name),
@@ -48,7 +52,9 @@ def schema_1(name):
 
 
 class TriesTestCase(base.ProbeTestCase):
-    def host(self, name, hardware=None, **changes):
+    def host(
+        self, name: str, hardware: dict[int, int] | None = None, **changes: Any
+    ) -> Host:
         """What the probe records of a host that hides something."""
         self.recorded = dataclasses.replace(base.recorded(name), **changes)
         self.kernel = self.play(self.recorded)
@@ -90,7 +96,7 @@ class TestIgnored(TriesTestCase):
         self.host(base.V1_612)
         taken = []
 
-        def fails(number):
+        def fails(number: int) -> int:
             taken.append(self.kernel.calls[-1])
             return errno.EIO * (taken[-2:] == ['set_one_reg', 'get_one_reg'])
 
@@ -115,7 +121,7 @@ class TestIgnored(TriesTestCase):
         kernel = self.play(recorded)
         judge = kernel._write
 
-        def write(state, register, value):
+        def write(state: dict[str, Any], register: int, value: int) -> int:
             # Takes and ignores 15 and 7 in the lowest field.
             if register == code and value in (shown | 15, shown & ~15 | 7):
                 return 0
@@ -151,7 +157,7 @@ class TestIgnored(TriesTestCase):
 class TestKernelUpdate(TriesTestCase):
     """Records alone: what the scheduler has."""
 
-    def verdict(self, guest, host):
+    def verdict(self, guest: Guest, host: Host) -> Verdict:
         return compare(guest, host).verdict
 
     def test_recorded_hosts(self) -> None:
@@ -357,7 +363,7 @@ class TestMachine(TriesTestCase):
 
 
 class TestTrial(TriesTestCase):
-    def trial(self, guest, host):
+    def trial(self, guest: Guest, host: Host) -> Trial:
         """On the real probe and on its twin."""
         trial = self.probe(self.recorded).trial(guest)
         self.assertEqual(trial, RecordedHost(host).trial(guest))

@@ -12,6 +12,8 @@
 
 """What no register tells, in the simulated QEMU."""
 
+from collections.abc import Iterable
+from typing import Any
 import unittest
 from unittest import mock
 
@@ -19,13 +21,14 @@ from nova_arm_migrate.core import hazards
 from nova_arm_migrate.core import memmap
 from nova_arm_migrate.core import vcpu
 from simulated import machine
+from simulated.machine import VcpuState
 from tests.unit.core import synthetic
 from tests.unit.probe import base as probe_base
 
 STEAL_TIME = (('STEAL_TIME', 1),)
 
 
-def domain(gib=2, disabled=()) -> str:
+def domain(gib: int = 2, disabled: Iterable[str] = ()) -> str:
     features = ''.join(
         f"<feature name='{name}' policy='disable'/>" for name in disabled
     )
@@ -35,7 +38,7 @@ def domain(gib=2, disabled=()) -> str:
     )
 
 
-def host(**changes):
+def host(**changes: Any) -> machine.RecordedMachine:
     return machine.RecordedMachine(synthetic.host(**changes))
 
 
@@ -51,7 +54,14 @@ class TestBoard(unittest.TestCase):
             patch.start()
             self.addCleanup(patch.stop)
 
-    def moved(self, origin, here, refused=(), broken=(), **kwargs):
+    def moved(
+        self,
+        origin: machine.RecordedMachine,
+        here: machine.RecordedMachine,
+        refused: Iterable[str] = (),
+        broken: Iterable[str] = (),
+        **kwargs: Any,
+    ) -> VcpuState:
         """Move a new guest.
 
         :returns: its state there

@@ -30,11 +30,11 @@ DOMAIN = """
 """
 
 
-def domain(pmu='', features=''):
+def domain(pmu: str = '', features: str = '') -> str:
     return DOMAIN.format(pmu=pmu, features=features)
 
 
-def recorded(name):
+def recorded(name: str) -> machine.RecordedMachine:
     return machine.RecordedMachine(
         machine.read_host(PROFILES / f'{name}.json')
     )

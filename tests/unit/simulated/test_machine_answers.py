@@ -12,6 +12,7 @@
 
 """The simulated QEMU against real kernels, and apart from the product."""
 
+from collections.abc import Iterable
 import dataclasses
 import functools
 import unittest
@@ -24,6 +25,7 @@ from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import guest_started_on
 from simulated import kvm_rule
 from simulated import machine
+from simulated.machine import VcpuState
 from tests.unit.core import synthetic
 from tests.unit.probe import base as probe_base
 
@@ -32,7 +34,7 @@ from tests.unit.probe import base as probe_base
 SAME_CORE = {'neoverse-v1-no-pauth-linux-7.2': 'neoverse-v1-linux-7.2'}
 
 
-def domain(disabled=(), gic=None) -> str:
+def domain(disabled: Iterable[str] = (), gic: int | None = None) -> str:
     features = ''.join(
         f"<feature name='{name}' policy='disable'/>"
         for name in sorted(disabled)
@@ -42,7 +44,7 @@ def domain(disabled=(), gic=None) -> str:
 
 
 @functools.cache
-def recorded(name):
+def recorded(name: str) -> machine.RecordedMachine:
     host = probe_base.recorded(name)
     if name in SAME_CORE:
         host = dataclasses.replace(
@@ -51,11 +53,11 @@ def recorded(name):
     return machine.RecordedMachine(host)
 
 
-def texts(codes, why):
+def texts(codes: Iterable[int], why: str) -> set[str]:
     return {f'{register_of(code).name}: {why}' for code in codes}
 
 
-def changed(state, code, value):
+def changed(state: VcpuState, code: int, value: int) -> VcpuState:
     return dataclasses.replace(
         state, values=Values(dict(state.values) | {code: value})
     )
@@ -165,7 +167,12 @@ class TestIndependence(unittest.TestCase):
             patch.start()
             self.addCleanup(patch.stop)
 
-    def refused(self, here, origin, gic=None):
+    def refused(
+        self,
+        here: machine.RecordedMachine,
+        origin: machine.RecordedMachine,
+        gic: int | None = None,
+    ) -> tuple[str, ...]:
         """What QEMU refuses, and the driver's probe does not."""
         trial = here.probe.trial(guest_started_on(origin.host, gic=gic))
         self.assertIs(True, trial.accepted)
@@ -213,7 +220,13 @@ class TestQemu(unittest.TestCase):
     TCR2 = synthetic.TCR2
     BITMAP = 0x160003
 
-    def fails(self, qemu, here=(), there=(), value=0):
+    def fails(
+        self,
+        qemu: str | None,
+        here: Iterable[int] = (),
+        there: Iterable[int] = (),
+        value: int = 0,
+    ) -> set[str]:
         """Which of the registers `there` fail the load."""
         listed = synthetic.LISTED
         values = {code: value for code in there if value}

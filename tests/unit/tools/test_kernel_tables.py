@@ -16,11 +16,13 @@ Its registers do not exist. The sources have the forms that real ones have,
 each once.
 """
 
+from collections.abc import Callable
 import contextlib
 import dataclasses
 import io
 import pathlib
 import subprocess
+from typing import Any
 import unittest
 
 import fixtures
@@ -28,6 +30,8 @@ import testtools
 
 from nova_arm_migrate.core import registers as ours
 from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.core.registers import Field
+from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.vcpu import has_32bit_el0
 from tools.kernel_tables import __main__ as command
@@ -162,7 +166,7 @@ ZOO = ours.sysreg(3, 0, 0, 7, 5)
 OLD = ours.sysreg(3, 0, 11, 0, 0)
 
 
-def made_up(**changes):
+def made_up(**changes: Callable[[str], str]) -> facts.Facts:
     """Read the made-up kernel, some files changed."""
     tree = {}
     for path, text in TREE.items():
@@ -349,7 +353,7 @@ class TestFacts(unittest.TestCase):
         self.assertEqual('7.3', found[3].series)
 
 
-def table(*fields, **changes):
+def table(*fields: Field, **changes: Any) -> dict[int, Register]:
     """Tables that agree with the made-up kernel, but for ``fields``."""
     given = {field.mask: field for field in fields}
     agreeing = (
@@ -387,7 +391,12 @@ def table(*fields, **changes):
 
 
 class TestCheck(unittest.TestCase):
-    def assert_found(self, expected, entries, kernels=None):
+    def assert_found(
+        self,
+        expected: list[tuple[str, str]],
+        entries: dict[int, Register],
+        kernels: list[facts.Facts] | None = None,
+    ) -> list[str]:
         found = check.differences(kernels or [made_up()], entries)
         self.assertEqual(expected, [(d.name, d.kind) for d in found])
         return [str(difference) for difference in found]
@@ -548,13 +557,13 @@ class TestCheck(unittest.TestCase):
 
 
 class TestCommand(testtools.TestCase):
-    def run_command(self, *arguments):
+    def run_command(self, *arguments: str) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = command.main(arguments)
         return code, out.getvalue(), err.getvalue()
 
-    def tree(self):
+    def tree(self) -> pathlib.Path:
         root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         for path, text in TREE.items():
             file = root / path
@@ -578,7 +587,7 @@ class TestCommand(testtools.TestCase):
         root = self.tree()
         bare = pathlib.Path(self.useFixture(fixtures.TempDir()).path) / 'git'
 
-        def git(*arguments) -> None:
+        def git(*arguments: str | pathlib.Path) -> None:
             subprocess.run(
                 [
                     'git',

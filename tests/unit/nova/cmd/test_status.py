@@ -16,6 +16,7 @@
 import contextlib
 import io
 import json
+from typing import Any
 import unittest
 from unittest import mock
 
@@ -44,12 +45,12 @@ class StatusTestCase(unittest.TestCase):
         self.cpu_infos = self.cpu_infos.start()
         self.addCleanup(mock.patch.stopall)
 
-    def set(self, group=None, **options) -> None:
+    def set(self, group: str | None = None, **options: Any) -> None:
         for name, value in options.items():
             CONF.set_override(name, value, group)
             self.addCleanup(CONF.clear_override, name, group)
 
-    def check(self, name):
+    def check(self, name: str) -> tuple[str, str]:
         """Return the code and the details of one check."""
         with (
             contextlib.redirect_stdout(io.StringIO()),
@@ -195,7 +196,7 @@ class TestChecks(StatusTestCase):
 
 
 class TestMain(StatusTestCase):
-    def main(self, *argv, **kwargs):
+    def main(self, *argv: str, **kwargs: Any) -> tuple[int, str]:
         """Run the command. :returns: its exit code and stderr"""
         ran = mock.patch.object(upgradecheck, 'main', autospec=True, **kwargs)
         with (

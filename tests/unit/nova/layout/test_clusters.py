@@ -12,6 +12,7 @@
 
 """Floating vCPUs are kept in few clusters, and never outside the claim."""
 
+from collections.abc import Iterable
 import itertools
 import pathlib
 import tempfile
@@ -30,7 +31,7 @@ FOURS = [frozenset(range(4)), frozenset(range(4, 8))]
 ALL = frozenset(range(8))
 
 
-def floating(count, cpus=ALL):
+def floating(count: int, cpus: Iterable[int] = ALL) -> Layout:
     return Layout(vcpus=dict.fromkeys(range(count), frozenset(cpus)))
 
 
@@ -78,7 +79,7 @@ class TestNarrowed(logs.TestCase):
         st.integers(0, 99),
     )
     def test_subset_of_the_claim_in_the_fewest_clusters(
-        self, count, cpus, places, turn
+        self, count: int, cpus: set[int], places: list[int], turn: int
     ) -> None:
         clusters = {
             frozenset(cpu for cpu in range(16) if places[cpu] == number)

@@ -17,6 +17,7 @@ import base64
 import pathlib
 import tempfile
 import types
+from typing import Any
 from unittest import mock
 import zlib
 
@@ -55,12 +56,12 @@ class NumaTestCase(logs.TestCase):
         libvirt = types.SimpleNamespace(libvirtError=LibvirtError)
         self.patch(numa_host.libvirt_driver, 'libvirt', libvirt)
 
-    def patch(self, owner, name, value) -> None:
+    def patch(self, owner: object, name: str, value: object) -> None:
         patcher = mock.patch.object(owner, name, value)
         self.addCleanup(patcher.stop)
         patcher.start()
 
-    def logged(self, level='INFO'):
+    def logged(self, level: str = 'INFO') -> Any:
         return self.assertLogs('nova_arm_migrate', level)
 
 
@@ -148,7 +149,9 @@ class TestSchema(NumaTestCase):
 
 class TestHost(NumaTestCase):
     def test_free_pages(self) -> None:
-        def ask(sizes, node, count, flags):
+        def ask(
+            sizes: list[int], node: int, count: int, flags: int
+        ) -> dict[int, dict[int, int]]:
             self.assertEqual(1, count)
             if node == 8:
                 raise LibvirtError('no')
@@ -187,7 +190,7 @@ class TestHost(NumaTestCase):
         )
 
     def test_cpus_that_others_hold(self) -> None:
-        def guest(uuid, **kwargs):
+        def guest(uuid: str, **kwargs: Any) -> mock.Mock:
             return mock.Mock(uuid=uuid, get_xml_desc=mock.Mock(**kwargs))
 
         host = mock.Mock()
@@ -214,7 +217,7 @@ class TestProcess(NumaTestCase):
         self.proc = pathlib.Path(folder.name)
         self.patch(numa_host, '_PROC', self.proc)
 
-    def play(self, name, uuid=UUID):
+    def play(self, name: str, uuid: str = UUID) -> pathlib.Path:
         """Put a recorded process into /proc. :returns: its folder"""
         tasks, numa_maps, maps = domains.read_proc(name)
         pid = tasks.partition(' ')[0]
@@ -262,7 +265,7 @@ class TestProcess(NumaTestCase):
         folder = self.play('one-cell-pinned')
         read_text = pathlib.Path.read_text
 
-        def denied(path, *args, **kwargs):
+        def denied(path: pathlib.Path, *args: Any, **kwargs: Any) -> str:
             if path == folder / 'numa_maps':
                 raise PermissionError(13, 'Permission denied')
             return read_text(path, *args, **kwargs)
@@ -409,7 +412,9 @@ class TestMigration(NumaTestCase):
 
 
 class TestRepair(NumaTestCase):
-    def repair(self, part, number, domain):
+    def repair(
+        self, part: proof.Part, number: int | None, domain: mock.Mock
+    ) -> Any:
         numa_migration.repair(
             domain,
             proof.Difference(

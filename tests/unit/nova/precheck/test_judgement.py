@@ -13,8 +13,11 @@
 """The verdict of records, rule, trial and options."""
 
 import json
+from typing import Any
 import unittest
 
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
@@ -33,11 +36,17 @@ NO_SVE = s.with_field(HOST, 'ID_AA64PFR0_EL1.SVE', 0)
 OTHER_TIMER = s.host(cntfrq=62500000)
 
 
-def started(host=HOST, **kwargs):
+def started(host: Host = HOST, **kwargs: Any) -> Guest:
     return guest_started_on(host, **kwargs)
 
 
-def judge(recorded, source, destination, settings=Settings(), trial=None):
+def judge(
+    recorded: Guest | None,
+    source: Host | None,
+    destination: Host,
+    settings: Settings = Settings(),
+    trial: Any = None,
+) -> judgement.Judgement:
     return judgement.judge(
         judgement.migrating_guest(recorded, source, Domain()),
         destination,
@@ -245,7 +254,7 @@ TOLD = (
 class TestWords(unittest.TestCase):
     room = 255 - len('Migration pre-check error: ')
 
-    def text(self, *case, host='host-b', room=room):
+    def text(self, *case: Any, host: str = 'host-b', room: int = room) -> str:
         text = judgement.event_text(judge(*case).report, host, room)
         self.assertLessEqual(len(text.encode()), room)
         return text

@@ -57,7 +57,7 @@ class TestPut(unittest.TestCase):
 
 
 class TestTake(unittest.TestCase):
-    def refused(self, text, words) -> None:
+    def refused(self, text: str | None, words: str) -> None:
         with self.assertRaisesRegex(cpu_info.NoHostRecord, words) as caught:
             cpu_info.take_host(text)
         self.assertNotIn('\n', str(caught.exception))

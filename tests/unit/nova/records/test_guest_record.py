@@ -27,7 +27,7 @@ from tests.unit.core import synthetic as s
 objects.register_all()
 
 
-def vcpu_model():
+def vcpu_model() -> objects.VirtCPUModel:
     return objects.VirtCPUModel(
         arch='aarch64',
         mode='host-passthrough',

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from typing import Any
 from unittest import mock
 
 from nova import exception
@@ -61,7 +62,7 @@ class TestPreparation(logs.TestCase):
         )
         self.watched = preparation.Preparation(mock.Mock(), self.manager)
 
-    def patch(self, owner, name, value):
+    def patch(self, owner: object, name: str, value: object) -> Any:
         patcher = mock.patch.object(owner, name, value)
         self.addCleanup(patcher.stop)
         return patcher.start()
@@ -104,7 +105,7 @@ class TestPreparation(logs.TestCase):
         self.made.assert_not_called()
 
     def test_the_driver_has_been_called(self) -> None:
-        def call_the_driver(*args) -> None:
+        def call_the_driver(*args: object) -> None:
             self.watched.over()
             raise Failure
 

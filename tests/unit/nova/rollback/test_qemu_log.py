@@ -34,7 +34,7 @@ REASON = 'load of migration failed: Invalid argument'
 
 
 class TestLog(logs.TestCase):
-    def last(self, text, since=SINCE):
+    def last(self, text: str, since: datetime.datetime = SINCE) -> str | None:
         return qemu_log.last_message(text, since)
 
     def test_the_last_that_qemu_said(self) -> None:

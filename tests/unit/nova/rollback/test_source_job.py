@@ -15,7 +15,9 @@
 What it does inside Nova is in tests/functional.
 """
 
+from collections.abc import Callable
 import types
+from typing import Any
 from unittest import mock
 
 from nova import exception
@@ -52,11 +54,11 @@ RUNNING, PAUSED, SHUTOFF = 1, 3, 5
 
 
 class LibvirtError(Exception):
-    def __init__(self, text, code=0) -> None:
+    def __init__(self, text: str, code: int = 0) -> None:
         super().__init__(text)
         self._code = code
 
-    def get_error_code(self):
+    def get_error_code(self) -> int:
         return self._code
 
 
@@ -127,24 +129,24 @@ class JobCase(logs.TestCase):
         self.data = objects.LibvirtLiveMigrateData()
         self.post, self.recover = mock.Mock(), mock.Mock()
 
-    def patch(self, owner, name, value):
+    def patch(self, owner: object, name: str, value: object) -> Any:
         patcher = mock.patch.object(owner, name, value)
         self.addCleanup(patcher.stop)
         return patcher.start()
 
-    def parent(self, name, **kwargs):
+    def parent(self, name: str, **kwargs: Any) -> mock.Mock:
         patcher = mock.patch.object(
             PARENT, name, autospec=True, **{'return_value': None} | kwargs
         )
         self.addCleanup(patcher.stop)
         return patcher.start()
 
-    def in_database(self, context, uuid):
+    def in_database(self, context: object, uuid: str) -> mock.Mock:
         if self.deleted:
             raise exception.InstanceNotFound(instance_id=uuid)
         return mock.Mock(task_state='migrating')
 
-    def state(self, number, reason=0) -> None:
+    def state(self, number: int, reason: int = 0) -> None:
         """Have libvirt say how the guest is on this host."""
         self.guest._domain.state.side_effect = None
         self.guest._domain.state.return_value = [number, reason]
@@ -154,14 +156,14 @@ class JobCase(logs.TestCase):
             instance_id=UUID
         )
 
-    def leaves(self, *args, **kwargs) -> None:
+    def leaves(self, *args: object, **kwargs: object) -> None:
         """Have the guest leave while libvirt migrates it."""
         self.absent()
 
     def silent(self) -> None:
         self.guest._domain.state.side_effect = LibvirtError('restarts')
 
-    def play(self, play) -> None:
+    def play(self, play: Callable[..., None]) -> None:
         """Have the parent's live_migration do something."""
         self.parent('live_migration', side_effect=play)
 
@@ -176,10 +178,10 @@ class JobCase(logs.TestCase):
             self.data,
         )
 
-    def job(self):
+    def job(self) -> Any:
         return self.driver._jobs.in_this_thread()
 
-    def operate(self, fails=None) -> None:
+    def operate(self, fails: Any = None) -> None:
         """Play the thread that calls libvirt, to its end."""
         self.driver.active_migrations[UUID] = object()
         self.guest.migrate.side_effect = fails or self.leaves
@@ -201,12 +203,12 @@ class JobCase(logs.TestCase):
         except LibvirtError:
             self.assertIsNotNone(fails)
 
-    def info(self, kind) -> None:
+    def info(self, kind: JobType) -> None:
         self.guest.get_job_info.return_value = types.SimpleNamespace(
             type=presence.number_of(kind)
         )
 
-    def watched(self):
+    def watched(self) -> Any:
         """The guest as the parent's monitor has it."""
         monitor = self.parent('_live_migration_monitor')
         self.driver._live_migration_monitor(
@@ -223,11 +225,19 @@ class JobCase(logs.TestCase):
         )
         return monitor.call_args.args[3]
 
-    def ends(self, kind, after=JobType.NONE, **how) -> None:
+    def ends(
+        self, kind: JobType, after: JobType = JobType.NONE, **how: Any
+    ) -> None:
         """Check what the monitor is told of a job that has ended."""
 
         def play(
-            driver, context, instance, dest, post, recover, *rest
+            driver: Any,
+            context: Any,
+            instance: Any,
+            dest: str,
+            post: Callable[..., object],
+            recover: Callable[..., object],
+            *rest: object,
         ) -> None:
             self.operate(**how)
             self.info(after)
@@ -280,7 +290,7 @@ class TestMonitor(JobCase):
         self.post.assert_called_once()
 
     def test_nothing_ends_before_libvirts_call_has_ended(self) -> None:
-        def play(*args) -> None:
+        def play(*args: object) -> None:
             guest = self.watched()
             for kind in JobType:
                 self.info(kind)
@@ -295,7 +305,7 @@ class TestMonitor(JobCase):
         self.migrate()
 
     def test_libvirt_is_away_while_the_job_runs(self) -> None:
-        def play(*args) -> None:
+        def play(*args: object) -> None:
             self.job().spawned()
             self.guest.get_job_info.side_effect = LibvirtError('restarts')
             with self.assertLogs('nova_arm_migrate', 'WARNING'):
@@ -308,7 +318,7 @@ class TestMonitor(JobCase):
         self.migrate()
 
     def test_libvirt_is_away_after_the_job(self) -> None:
-        def later(*args) -> None:
+        def later(*args: object) -> None:
             self.now += 61
 
         jobs.time.sleep.side_effect = later
@@ -317,7 +327,7 @@ class TestMonitor(JobCase):
             self.assertLogs('nova_arm_migrate', 'WARNING'),
         ):
 
-            def play(*args) -> None:
+            def play(*args: object) -> None:
                 self.operate(fails=LibvirtError('no'))
                 self.silent()
                 self.info(JobType.NONE)
@@ -334,7 +344,13 @@ class TestMonitor(JobCase):
         abort = self.parent('live_migration_abort')
 
         def play(
-            driver, context, instance, dest, post, recover, *rest
+            driver: Any,
+            context: Any,
+            instance: Any,
+            dest: str,
+            post: Callable[..., object],
+            recover: Callable[..., object],
+            *rest: object,
         ) -> None:
             self.job().spawned()
             here, self.driver._jobs._here.job = self.job(), None
@@ -363,7 +379,7 @@ class TestMonitor(JobCase):
     def test_the_entry_of_a_later_job_stays(self) -> None:
         clear = self.parent('_clear_empty_migration')
 
-        def play(*args) -> None:
+        def play(*args: object) -> None:
             self.operate()
             self.watched()
             self.driver._clear_empty_migration(self.instance)
@@ -379,12 +395,12 @@ class TestMonitor(JobCase):
 
 
 class TestThread(JobCase):
-    def operated(self, layout):
+    def operated(self, layout: bool) -> Any:
         operation = self.parent('_live_migration_operation')
         if layout:
             channel.put(self.data, channel.LAYOUT, wire.dump(Layout()))
 
-        def play(*args) -> None:
+        def play(*args: object) -> None:
             self.driver._live_migration_operation(
                 CONTEXT,
                 self.instance,
@@ -413,7 +429,13 @@ class TestThread(JobCase):
         with self.assertRaises(jobs.Unsettled):
 
             def play(
-                driver, context, instance, dest, post, recover, *rest
+                driver: Any,
+                context: Any,
+                instance: Any,
+                dest: str,
+                post: Callable[..., object],
+                recover: Callable[..., object],
+                *rest: object,
             ) -> None:
                 self.operate(fails=LibvirtError('no domain', NO_DOMAIN))
                 self.assertFalse(self.job().has_left())
@@ -426,12 +448,12 @@ class TestThread(JobCase):
         self.post.assert_not_called()
         self.assertIn('missing', self.failed[-1][1])
 
-    def post_copy(self, *outcomes):
+    def post_copy(self, *outcomes: BaseException | None) -> list[int]:
         """Break post-copy, and then what becomes of each attempt."""
         self.state(PAUSED, 13)
         calls = []
 
-        def migrate(uri, flags) -> None:
+        def migrate(uri: str, flags: int) -> None:
             calls.append(flags)
             outcome = outcomes[len(calls) - 1]
             if outcome is not None:
@@ -440,7 +462,7 @@ class TestThread(JobCase):
 
         with self.assertLogs('nova_arm_migrate', 'WARNING'):
 
-            def play(*args) -> None:
+            def play(*args: object) -> None:
                 self.operate(fails=migrate)
                 self.job().post() if self.job().has_left() else None
 
@@ -477,7 +499,7 @@ class TestThread(JobCase):
         self.assertIn('gone from the destination', dict(self.failed)['guest'])
 
     def test_libvirt_there_restarts_when_it_is_asked_to_continue(self) -> None:
-        def crash(*args) -> None:
+        def crash(*args: object) -> None:
             self.libvirt = 'second'
 
         self.there = Presence.POST_COPY_FAILED
@@ -493,7 +515,7 @@ class TestThread(JobCase):
             self.post_copy(LibvirtError('broken'), LibvirtError('again'))
 
     def test_no_attempt_while_the_destination_is_away(self) -> None:
-        def later(*args) -> None:
+        def later(*args: object) -> None:
             self.now += 400
 
         jobs.time.sleep.side_effect = later
@@ -502,7 +524,7 @@ class TestThread(JobCase):
             self.post_copy(LibvirtError('broken'))
 
     def test_post_copy_breaks_for_good(self) -> None:
-        def later(*args) -> None:
+        def later(*args: object) -> None:
             self.now += 400
 
         jobs.time.sleep.side_effect = later
@@ -514,7 +536,7 @@ class TestThread(JobCase):
     def test_no_abort_in_post_copy(self) -> None:
         abort = self.parent('live_migration_abort')
 
-        def play(*args) -> None:
+        def play(*args: object) -> None:
             self.driver.active_migrations[UUID] = object()
             guest = self.watched()
             self.driver.live_migration_abort(self.instance)
@@ -542,7 +564,7 @@ class TestSettling(JobCase):
         self.asked.assert_not_called()
 
     def test_the_monitor_fails_and_the_job_is_aborted(self) -> None:
-        def play(*args) -> None:
+        def play(*args: object) -> None:
             self.driver.active_migrations[UUID] = object()
             self.guest.abort_job.side_effect = lambda: self.operate(
                 fails=LibvirtError('canceled')
@@ -570,7 +592,7 @@ class TestSettling(JobCase):
                 self.operate()
             raise LibvirtError('not possible in finish phase')
 
-        def play(*args) -> None:
+        def play(*args: object) -> None:
             self.driver.active_migrations[UUID] = object()
             self.guest.abort_job.side_effect = abort
             raise OSError('database is away')
@@ -618,7 +640,7 @@ class TestSettling(JobCase):
             **{'obj_what_changed.return_value': {'task_state'}},
         )
 
-        def roll_back(*args, **kwargs) -> None:
+        def roll_back(*args: object, **kwargs: object) -> None:
             self.instance.task_state = None
             self.instance.save()
             saved.append(self.instance.task_state)
@@ -636,7 +658,7 @@ class TestSettling(JobCase):
         self.settlement.at_destination.assert_called_once_with(True)
 
     def test_a_server_that_is_deleted_meanwhile(self) -> None:
-        def deleted(*args, **kwargs) -> None:
+        def deleted(*args: object, **kwargs: object) -> None:
             self.absent()
             self.deleted = True
             raise LibvirtError('destroyed')
@@ -647,7 +669,7 @@ class TestSettling(JobCase):
 
 
 class TestGuestThatStays(JobCase):
-    def stays(self, **kwargs):
+    def stays(self, **kwargs: Any) -> tuple[Any, list[Any]]:
         self.ends(JobType.FAILED, fails=LibvirtError('no'), **kwargs)
         return self.instance.vm_state, self.failed[1:]
 
@@ -666,7 +688,13 @@ class TestGuestThatStays(JobCase):
         self.guest.resume.side_effect = lambda: self.state(RUNNING)
 
         def play(
-            driver, context, instance, dest, post, recover, *rest
+            driver: Any,
+            context: Any,
+            instance: Any,
+            dest: str,
+            post: Callable[..., object],
+            recover: Callable[..., object],
+            *rest: object,
         ) -> None:
             guest = self.watched()
             guest.pause()
@@ -694,7 +722,7 @@ class TestGuestThatStays(JobCase):
 
 
 class TestDestination(JobCase):
-    def roll_back(self):
+    def roll_back(self) -> mock.Mock:
         parent = self.parent('rollback_live_migration_at_destination')
         self.driver.rollback_live_migration_at_destination(
             CONTEXT, self.instance, None, None, True, self.data
@@ -712,7 +740,7 @@ class TestDestination(JobCase):
         self.assertEqual([], self.failed)
 
     def test_it_answers(self) -> None:
-        def answer():
+        def answer() -> Any:
             return self.driver.check_instance_shared_storage_remote(
                 CONTEXT, {'filename': '/x', 'arm_migrate': {'uuid': UUID}}
             )
@@ -746,7 +774,7 @@ class TestDestination(JobCase):
 
 
 class TestAsk(logs.TestCase):
-    def ask(self, **said):
+    def ask(self, **said: Any) -> Any:
         manager = mock.Mock()
         manager.compute_rpcapi.check_instance_shared_storage.configure_mock(
             **said

@@ -13,9 +13,11 @@
 
 """The filter, with the database played by what a test puts there."""
 
+from collections.abc import Iterable
 import concurrent.futures
 import contextlib
 import json
+from typing import Any
 from unittest import mock
 
 from nova import context
@@ -24,6 +26,8 @@ from nova import objects
 from nova.scheduler import host_manager
 from oslo_db import exception as db_exception
 
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova.records import guest_record
@@ -51,7 +55,7 @@ X86 = json.dumps({'arch': 'x86_64', 'features': ['aes']})
 LOG = arm_filter.LOG.logger.name
 
 
-def cpu_info(host):
+def cpu_info(host: Host | str | None) -> str | None:
     """A cpu_info text: of a record, or as it is."""
     return (
         host
@@ -60,7 +64,7 @@ def cpu_info(host):
     )
 
 
-def states(**hosts):
+def states(**hosts: Host | str | None) -> list[host_manager.HostState]:
     """HostStates by name."""
     found = []
     for name, host in hosts.items():
@@ -70,7 +74,11 @@ def states(**hosts):
     return found
 
 
-def request(ignore=('source',), cell=CELL, **changes):
+def request(
+    ignore: Iterable[str] | None = ('source',),
+    cell: str | None = CELL,
+    **changes: Any,
+) -> objects.RequestSpec:
     """A request as LiveMigrationTask makes it."""
     spec = objects.RequestSpec(
         context.RequestContext('user', 'project', is_admin=False),
@@ -91,11 +99,11 @@ class Database:
 
     def __init__(
         self,
-        source=HOST,
-        guest=None,
-        task_state='migrating',
-        image=None,
-        hv_type='kvm',
+        source: Host | str | None = HOST,
+        guest: Guest | str | None = None,
+        task_state: str | None = 'migrating',
+        image: dict[str, str] | None = None,
+        hv_type: str = 'kvm',
     ) -> None:
         model = objects.VirtCPUModel(features=[])
         if isinstance(guest, str):
@@ -128,22 +136,31 @@ class Database:
         )
         self.queries = []
 
-    def get_instance(self, ctxt, uuid, expected_attrs=None):
+    def get_instance(
+        self,
+        ctxt: context.RequestContext,
+        uuid: str,
+        expected_attrs: list[str] | None = None,
+    ) -> mock.Mock:
         self.queries.append('instance')
         assert (ctxt, uuid) == (self.context, UUID)
         return self.instance
 
-    def get_node(self, ctxt, host, node):
+    def get_node(
+        self, ctxt: context.RequestContext, host: str, node: str
+    ) -> objects.ComputeNode:
         self.queries.append('node')
         assert (ctxt, host, node) == (self.context, 'source', 'node')
         return self.node
 
-    def create_event(self, event, uuid, request_id) -> None:
+    def create_event(
+        self, event: objects.InstanceActionEvent, uuid: str, request_id: str
+    ) -> None:
         assert (uuid, request_id) == (UUID, self.context.request_id)
         self.queries.append(event)
 
     @property
-    def events(self):
+    def events(self) -> list[objects.InstanceActionEvent]:
         return [query for query in self.queries if not isinstance(query, str)]
 
 
@@ -176,14 +193,18 @@ class FilterTestCase(logs.TestCase):
             lambda *args: contextlib.nullcontext(self.db.context),
         )
 
-    def patch(self, target, name, side_effect):
+    def patch(self, target: object, name: str, side_effect: Any) -> Any:
         patched = mock.patch.object(
             target, name, autospec=True, side_effect=side_effect
         )
         self.addCleanup(patched.stop)
         return patched.start()
 
-    def names(self, hosts, spec=None):
+    def names(
+        self,
+        hosts: list[host_manager.HostState],
+        spec: objects.RequestSpec | None = None,
+    ) -> list[str]:
         """The names of the hosts that pass."""
         return [
             state.host

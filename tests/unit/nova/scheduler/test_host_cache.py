@@ -15,9 +15,11 @@
 
 import json
 import threading
+from typing import Any
 import unittest
 from unittest import mock
 
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate.nova.scheduler import host_cache
 from tests.unit.core import synthetic as s
@@ -26,7 +28,7 @@ HOST = s.host()
 STOCK = json.dumps({'arch': 'aarch64', 'features': ['fp', 'asimd']})
 
 
-def text_of(host=HOST, **nova):
+def text_of(host: Host = HOST, **nova: Any) -> str:
     """A cpu_info text; a new string object each time."""
     return cpu_info.put_host(json.dumps({'arch': 'aarch64', **nova}), host)
 
@@ -117,7 +119,7 @@ class TestHostCache(unittest.TestCase):
         meeting = threading.Barrier(4)
         real = host_cache.CpuInfo
 
-        def read(text):
+        def read(text: str) -> Host | str:
             meeting.wait(timeout=60)
             return real(text, None)
 

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import textwrap
 from types import ModuleType
+from typing import Any
 from unittest import mock
 
 import fixtures
@@ -242,14 +243,14 @@ class NovaComputeArm64Test(testtools.TestCase):
 
     def test_runs_nova_compute_with_the_finder_in_place(self) -> None:
         finder.uninstall()
-        seen = []
+        seen: list[object] = []
 
         def nova_compute() -> int:
             seen.append(list(sys.argv))
             seen.append(finder.ArmMigrateFinder in sys.meta_path)
             return 7
 
-        nova = ModuleType('nova')
+        nova: Any = ModuleType('nova')
         nova.cmd = ModuleType('nova.cmd')
         nova.cmd.compute = mock.Mock(main=nova_compute)
         with mock.patch.dict(

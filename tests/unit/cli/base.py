@@ -50,7 +50,7 @@ class CommandTestCase(testtools.TestCase):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                code = main.main(arguments)
+                code: str | int | None = main.main(arguments)
             except SystemExit as end:
                 code = end.code
         return code, out.getvalue(), err.getvalue()

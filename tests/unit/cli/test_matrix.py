@@ -12,6 +12,7 @@
 
 
 import dataclasses
+import importlib.util
 import json
 import os
 import pathlib
@@ -27,11 +28,6 @@ from nova_arm_migrate.core.matrix import Matrix
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import load_host
 from tests.unit.cli import base
-
-try:
-    import matplotlib
-except ImportError:
-    matplotlib = None
 
 LAB = pathlib.Path(__file__).parents[2] / 'fixtures' / 'lab'
 TRIXIE = str(LAB / 'neoverse-n1_trixie.json')
@@ -118,7 +114,7 @@ class TestPictureFile(base.CommandTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.drawn = []
+        self.drawn: list[tuple[Matrix, str, str]] = []
         self.target = str(self.directory / 'fleet.png')
         for name, new in (
             ('draw', self.draw),
@@ -208,7 +204,10 @@ class TestWithoutMatplotlib(base.CommandTestCase):
         self.assertEqual([], os.listdir(self.directory))
 
 
-@testtools.skipIf(matplotlib is None, 'matplotlib is not installed')
+@testtools.skipIf(
+    importlib.util.find_spec('matplotlib') is None,
+    'matplotlib is not installed',
+)
 class TestDrawing(base.CommandTestCase):
     def draw(self, name: str, *hosts: str) -> bytes:
         target = self.directory / name

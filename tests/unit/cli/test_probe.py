@@ -36,13 +36,16 @@ def read(path: str) -> Host:
 
 
 class HostCommandTestCase(base.CommandTestCase):
+    #: What the command has asked of the last host.
+    degraded: bool
+
     def play(self, host: Host | Exception, trial: Trial | None = None) -> None:
         """Let the commands find a recorded host where they run."""
         case = self
 
         class Twin(RecordedHost):
             def __init__(self, degraded: bool = False) -> None:
-                super().__init__(host)
+                super().__init__(host if isinstance(host, Host) else Host())
                 case.degraded = degraded
 
             def host(self) -> Host:

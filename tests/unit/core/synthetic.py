@@ -99,11 +99,11 @@ WRITABLE = {
 }
 
 
-def host(values: Mapping[int, int] | None = None, **changes: Any) -> Host:
+def host(values: Mapping[int, int] | None = None, /, **changes: Any) -> Host:
     """A synthetic host, changed by register code and by attribute."""
     kept = {
         code: value
-        for code, value in (VALUES | (values or {})).items()
+        for code, value in (VALUES | dict(values or {})).items()
         if value
     }
     base = Host(

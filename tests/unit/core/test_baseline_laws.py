@@ -64,7 +64,7 @@ def fits(guest: Guest, host: Host) -> bool:
 def with_values(
     host_or_guest: s.Profile, values: Mapping[int, int]
 ) -> s.Profile:
-    kept = dict(host_or_guest.values) | values
+    kept = dict(host_or_guest.values) | dict(values)
     return dataclasses.replace(
         host_or_guest,
         values=Values({code: value for code, value in kept.items() if value}),

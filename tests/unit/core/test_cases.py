@@ -43,6 +43,7 @@ def read(name: str) -> Host | Guest:
 def pair(name: str) -> tuple[Guest, Host | None, Host]:
     """The guest, its first host (None if not at hand), the destination."""
     first, host = read(f'{name}.guest'), read(f'{name}.host')
+    assert isinstance(host, Host)
     if isinstance(first, Guest):
         return first, None, host
     return guest_started_on(first), first, host

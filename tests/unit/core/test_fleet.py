@@ -31,6 +31,7 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import firmware
+from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables.values import NAMES
@@ -346,7 +347,7 @@ class TestTrial(unittest.TestCase):
         self.assertEqual(Verdict.UNKNOWN, report.verdict)
 
     def test_registers_told_together_are_judged_one_by_one(self) -> None:
-        codes = [s.sysreg(2, 0, 0, n, 4) for n in range(3)]
+        codes = [sysreg(2, 0, 0, n, 4) for n in range(3)]
         guest = guest_started_on(s.host(listed=s.LISTED | set(codes)))
         report, differ = self.judged(
             guest, s.host(), missing=[codes[1]], unjudged=[codes[2]]
@@ -396,7 +397,7 @@ class TestTrial(unittest.TestCase):
         self.assertEqual(Verdict.COMPATIBLE, report.verdict)
 
     def test_registers_of_one_feature_are_one_finding(self) -> None:
-        pmu = {s.sysreg(3, 3, 9, 12, op2) for op2 in range(4)}
+        pmu = {sysreg(3, 3, 9, 12, op2) for op2 in range(4)}
         guest = guest_started_on(s.host(listed=s.LISTED | pmu))
         bare = s.host(listed=s.LISTED - pmu)
         report, differ = self.judged(guest, bare, missing=sorted(pmu))
@@ -437,7 +438,7 @@ class TestReport(unittest.TestCase):
                 s.with_field(s.host(), name, limit),
             )
             self.assertEqual(f'arm64: {name}: {told}', report.summary('b'))
-        guest = guest_started_on(s.host({s.firmware(0): 0x10003}))
+        guest = guest_started_on(s.host({firmware(0): 0x10003}))
         self.assertEqual(
             'arm64: PSCI_VERSION: guest 0x10003 (1.3), b 0x10001 (1.1)',
             compare(guest, s.host()).summary('b'),

@@ -43,6 +43,8 @@ def failed(
 
 
 class TestEveryObservation(unittest.TestCase):
+    every: list[tuple[Observation, Decision]]
+
     """Laws that hold for each of 115,200 observations."""
 
     @classmethod

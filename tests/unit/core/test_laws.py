@@ -21,7 +21,6 @@ import unittest
 import hypothesis
 from hypothesis import strategies as st
 
-from nova_arm_migrate.core import forms
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core import record_forms
 from nova_arm_migrate.core import record_tried
@@ -87,7 +86,7 @@ def _answers(draw: st.DrawFn) -> list[Answer]:
     return answers
 
 
-def _strategy(form: forms.Form) -> st.SearchStrategy[Any]:
+def _strategy(form: record_forms.Form[Any]) -> st.SearchStrategy[Any]:
     """Any value of a form of a record's."""
     match form:
         case record_forms.VectorLengths():
@@ -410,12 +409,12 @@ class TestRobust(unittest.TestCase):
         except ProfileError as exc:
             self.assertNotIn('\n', str(exc))
             return
-        dump = (
-            record.dump_guest
+        dumped = (
+            record.dump_guest(loaded)
             if isinstance(loaded, Guest)
-            else record.dump_host
+            else record.dump_host(loaded)
         )
-        given, written = json.loads(text), json.loads(dump(loaded))
+        given, written = json.loads(text), json.loads(dumped)
         for key in written.keys() & given.keys():
             if given[key] is not None:
                 self.assertEqual(

@@ -29,7 +29,7 @@ from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
 
 
-def of(options: Options = Options(), **hosts: Host) -> Matrix:
+def of(options: Options = Options(), /, **hosts: Host) -> Matrix:
     records = [(name, record.dump_host(host)) for name, host in hosts.items()]
     return matrix(fleet(records, options), options)
 

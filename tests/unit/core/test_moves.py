@@ -28,13 +28,15 @@ from nova_arm_migrate.core.profile import Core
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
+from nova_arm_migrate.core.registers import ccsidr
+from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
 from tests.unit.core import synthetic as s
 from tests.unit.core import test_laws
 
-CACHES = frozenset(s.ccsidr(place) for place in range(14))
+CACHES = frozenset(ccsidr(place) for place in range(14))
 
 
 def field(name: str, value: int) -> Callable[[Host], Host]:
@@ -92,16 +94,16 @@ OTHERWISE = [
     mask(s.CTR, s.ALL),
     field('CTR_EL0.DminLine', 3),
     register(s.CLIDR, 0x0100_0004),
-    register(s.ccsidr(0), 1),
-    register(s.ccsidr(0), 3),
-    register(s.ccsidr(5), 2),
+    register(ccsidr(0), 1),
+    register(ccsidr(0), 3),
+    register(ccsidr(5), 2),
     listed(add=CACHES),
-    listed(remove=[s.ccsidr(1)]),
+    listed(remove=[ccsidr(1)]),
     register(s.MIDR, s.NEOVERSE_N1),
     register(s.CODES['REVIDR_EL1'], 1),
     register(s.PMCR, 0x4103_2000),
-    register(s.firmware(0), 0x1_0002),
-    register(s.firmware(1), 1),
+    register(firmware(0), 0x1_0002),
+    register(firmware(1), 1),
     register(bitmap(2), 1),
     register(bitmap(3), 3),
     listed(add=[bitmap(3)]),

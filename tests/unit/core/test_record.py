@@ -133,7 +133,8 @@ class TestBadRecords(unittest.TestCase):
         for text in ('[]', 'null', '1', '"x"'):
             self.refused(text, 'not a JSON object')
         self.refused(' ' * 20000, 'more than 16384')
-        for thing in (None, [], 3):
+        things: tuple[Any, ...] = (None, [], 3)
+        for thing in things:
             with self.assertRaises(ProfileError):
                 record.host_from(thing)
 

@@ -93,7 +93,7 @@ class Case:
     guest: Guest | None = None
     memory: int | None = None
     gic: int | None = None
-    trial: dict | None = None
+    trial: dict[str, Any] | None = None
 
     def start(self, host: Host | None = None, **changes: Any) -> Guest:
         return guest_started_on(
@@ -123,8 +123,8 @@ def gicv3(ctlr: int) -> Host:
     return s.host(vgics=(Vgic(3, (), ctlr),))
 
 
-COLD = {Remedy.COLD: None}
-OLD = {'kernel': '6.1.0', 'writable': Values()}
+COLD: dict[Remedy, Host | None] = {Remedy.COLD: None}
+OLD: dict[str, Any] = {'kernel': '6.1.0', 'writable': Values()}
 
 CASES = (
     # Same cores, the same kernel: something hides SVE on the destination.
@@ -599,7 +599,7 @@ class TestRemedies(unittest.TestCase):
             self.assertNotIn('{', remedy.text(finding))
 
     def test_the_newest_masks_are_those_of_recorded_hosts(self) -> None:
-        masks = {}
+        masks: dict[int, int] = {}
         for path in LAB.glob('*_forky*.json'):
             host = load_host(path.read_text())
             for code, mask in host.writable.items():

@@ -24,6 +24,7 @@ from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Rule
@@ -330,7 +331,7 @@ class TestCaches(unittest.TestCase):
             self.check(s.CLIDR, value, host, cause)
 
     def test_ccsidr(self) -> None:
-        data, instruction = s.ccsidr(0), s.ccsidr(1)
+        data, instruction = ccsidr(0), ccsidr(1)
         for code, value, cause in (
             (data, 3, None),
             (data, 1, Cause.CACHE),
@@ -340,7 +341,7 @@ class TestCaches(unittest.TestCase):
             self.check(code, value, self.host(), cause)
 
     def test_the_list_tells_whether_caches_are_made_up(self) -> None:
-        real, all_but_one = s.LISTED, self.made_up - {s.ccsidr(7)}
+        real, all_but_one = s.LISTED, self.made_up - {ccsidr(7)}
         for listed, cause in (
             (self.made_up, None),
             (real, Cause.CACHE),
@@ -350,10 +351,10 @@ class TestCaches(unittest.TestCase):
             for kernel in ('5.14.0', '6.1.0', '7.2.12', None):
                 host = self.host(listed=listed, kernel=kernel)
                 self.check(s.CLIDR, 0x0920_0023, host, cause)
-                self.check(s.ccsidr(0), 3, host, cause)
+                self.check(ccsidr(0), 3, host, cause)
 
     def test_what_no_kernel_takes_needs_no_list(self) -> None:
-        self.check(s.ccsidr(0), 1, self.host(listed=None), Cause.CACHE)
+        self.check(ccsidr(0), 1, self.host(listed=None), Cause.CACHE)
 
 
 class TestFirmware(unittest.TestCase):

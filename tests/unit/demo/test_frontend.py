@@ -32,7 +32,7 @@ def call(
     **headers: str,
 ) -> tuple[str, dict[str, str], Any]:
     """Call an application. :returns: (status line, headers, JSON)"""
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def start_response(
         status: str, response_headers: list[tuple[str, str]]

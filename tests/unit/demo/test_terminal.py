@@ -17,7 +17,9 @@ import json
 import os
 import pathlib
 import stat
+import sys
 import tempfile
+import time
 from typing import Any
 import unittest
 from unittest import mock
@@ -92,7 +94,7 @@ class TestTerminal(unittest.TestCase):
 
     def test_a_missing_client_is_said_in_one_line(self) -> None:
         with (
-            mock.patch.object(terminal.sys, 'executable', '/none/python'),
+            mock.patch.object(sys, 'executable', '/none/python'),
             mock.patch.dict(os.environ, {'PATH': '/none'}),
             self.assertRaisesRegex(terminal.ClientMissing, 'pip install'),
         ):
@@ -115,7 +117,9 @@ class FakeNova:
     """nova-api as a script: each server list is the next of its states."""
 
     def __init__(
-        self, *states: str | None, migrations: Iterable[str] = ('completed',)
+        self,
+        *states: tuple[str, str | None],
+        migrations: Iterable[str] = ('completed',),
     ) -> None:
         self.states = list(states)
         self.migrations = list(migrations)
@@ -158,7 +162,7 @@ class TestApi(unittest.TestCase):
         front.mount('compute', nova)
         front.start()
         self.finished = mock.Mock()
-        sleep = mock.patch.object(terminal.time, 'sleep', autospec=True)
+        sleep = mock.patch.object(time, 'sleep', autospec=True)
         sleep.start()
         self.addCleanup(sleep.stop)
         return terminal.Api(front.url, 'token', self.finished)

@@ -24,7 +24,7 @@ from tests.lab.cloud import trial
 
 RUNS = trial.Place('running (migrated)', 'S', frozenset({'disk'}))
 NOTHING = trial.Place()
-TRIAL = types.SimpleNamespace(
+TRIAL: Any = types.SimpleNamespace(
     source=types.SimpleNamespace(name='h1'),
     target=types.SimpleNamespace(name='h2'),
 )

@@ -20,8 +20,8 @@ from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import tried
 from tests.lab import differential
 
-ISAR0 = registers.code_of(0x603000000013C030)
-CCSIDR = registers.code_of(0x6020000000110000)
+ISAR0 = registers.sysreg(3, 0, 0, 6, 0)
+CCSIDR = registers.ccsidr(0)
 
 
 def host(isar0: int = 0x20, writable: int = 0xF0) -> profile.Host:
@@ -59,7 +59,7 @@ class ValuesTest(testtools.TestCase):
 
 
 class CompareTest(testtools.TestCase):
-    def tally(self, value: int, failure: str | None) -> differential.Tally:
+    def tally(self, value: int, failure: int) -> differential.Tally:
         (tally,) = differential.compare(
             host(), [(ISAR0, value)], [failure]
         ).values()

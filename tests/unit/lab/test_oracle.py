@@ -18,8 +18,8 @@ from nova_arm_migrate.core import profile
 from nova_arm_migrate.core import registers
 from tests.lab import oracle
 
-MIDR = registers.code_of(0x603000000013C000)
-PFR0 = registers.code_of(0x603000000013C020)
+MIDR = registers.sysreg(3, 0, 0, 0, 0)
+PFR0 = registers.sysreg(3, 0, 0, 4, 0)
 
 
 def answer(**changes: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from nova_arm_migrate.core import compare
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core import vcpu
+from nova_arm_migrate.core.profile import Host
 from tests.lab import spec
 from tests.lab import table
 from tests.lab import truth
@@ -31,7 +32,7 @@ TABLE = ROOT / 'doc/source/lab-truth.tsv'
 MEMORY = 128 << 20
 
 
-def host_of(label: str) -> tuple[spec.Spec, profile.Host]:
+def host_of(label: str) -> tuple[spec.Spec, Host]:
     one = spec.parse(label.partition(' #')[0])
     path = PROFILES / f'{truth.profile_name(one)}.json'
     return one, record.load_host(path.read_text().strip())

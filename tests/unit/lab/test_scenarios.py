@@ -15,6 +15,8 @@ from collections.abc import Iterator
 import contextlib
 import io
 import threading
+from typing import Any
+from typing import cast
 from unittest import mock
 
 import testtools
@@ -34,7 +36,7 @@ class Guest:
         self.looks = list(looks)
         self.failure = failure
         self.seen_all = threading.Event()
-        self.options = ()
+        self.options: tuple[str, ...] = ()
         self.host = mock.Mock()
         self.host.channel.sh.side_effect = self.look
 
@@ -50,6 +52,13 @@ class Guest:
         return self.failure
 
 
+def watch(guest: Guest, *options: str, **changes: Any) -> scenarios.Move:
+    """Have `scenarios.watch` move the guest of this test."""
+    return scenarios.watch(
+        cast(guests.Guest, guest), mock.Mock(), *options, **changes
+    )
+
+
 class WatchTest(testtools.TestCase):
     def test_what_was_seen_on_the_source(self) -> None:
         guest = Guest(
@@ -58,28 +67,29 @@ class WatchTest(testtools.TestCase):
             'Auto converge throttle: 20\n',
             'Auto converge throttle: 30\n',
         )
-        move = scenarios.watch(guest, mock.Mock(), '--bandwidth', '8')
+        move = watch(guest, '--bandwidth', '8')
         self.assertEqual(scenarios.Move('', True, 30), move)
         self.assertEqual(('--bandwidth', '8'), guest.options)
 
     def test_nothing_was_seen(self) -> None:
-        move = scenarios.watch(Guest('', failure='why'), mock.Mock())
+        move = watch(Guest('', failure='why'))
         self.assertEqual(scenarios.Move('why', False, 0), move)
 
     def test_midway_is_once_and_not_before_memory_is_sent(self) -> None:
         midway = mock.Mock()
         guest = Guest('Memory processed:   0.000 B\n', '')
-        scenarios.watch(guest, mock.Mock(), midway=midway)
+        watch(guest, midway=midway)
         midway.assert_not_called()
         sent = 'Memory processed:   7.000 MiB\n'
-        scenarios.watch(Guest(sent, sent), mock.Mock(), midway=midway)
+        watch(Guest(sent, sent), midway=midway)
         midway.assert_called_once_with()
 
 
 class ContextTest(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.guest = guests.Guest('g', mock.Mock())
+        self.host = mock.Mock()
+        self.guest = guests.Guest('g', self.host)
         self.client = self.enterContext(
             mock.patch.object(guests, 'client', autospec=True)
         )
@@ -91,7 +101,7 @@ class ContextTest(testtools.TestCase):
         self.client.assert_called_once_with(self.guest.host, 'destroy', 'g')
 
     def test_a_host_that_is_gone(self) -> None:
-        self.guest.host.channel.sh.side_effect = errors.LabError('gone')
+        self.host.channel.sh.side_effect = errors.LabError('gone')
         with testtools.ExpectedException(errors.LabError, 'too slow'):
             with self.guest:
                 raise errors.LabError('too slow')

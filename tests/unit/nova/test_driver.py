@@ -63,11 +63,11 @@ class DriverTestCase(logs.TestCase):
         super().setUp()
         self.option('virt_type', self.virt_type, 'libvirt')
         self.settings = conf.Settings()
-        self.patch(conf, 'settings', side_effect=lambda _: self.settings)
-        self.patch(PARENT, '__init__', return_value=None)
+        self.autospec(conf, 'settings', side_effect=lambda _: self.settings)
+        self.autospec(PARENT, '__init__', return_value=None)
         self.driver = driver.ArmLibvirtDriver(None)
         self.probe = RecordedHost(s.host())
-        self.driver.probe_factory = lambda name: self.probe
+        self.driver.probe_factory = lambda host: self.probe
         self.driver._host = mock.Mock(
             get_version=lambda: 10000002,
             get_connection=lambda: mock.Mock(getLibVersion=lambda: 11003000),
@@ -75,13 +75,13 @@ class DriverTestCase(logs.TestCase):
         self.driver._host.get_capabilities.return_value.host.cpu.arch = (
             self.arch
         )
-        self.patch(PARENT, '_check_emulation_arch', return_value=self.arch)
+        self.autospec(PARENT, '_check_emulation_arch', return_value=self.arch)
 
     def option(self, name: str, value: object, group: str) -> None:
         CONF.set_override(name, value, group)
         self.addCleanup(CONF.clear_override, name, group)
 
-    def patch(self, owner: object, name: str, **kwargs: Any) -> Any:
+    def autospec(self, owner: object, name: str, **kwargs: Any) -> Any:
         patcher = mock.patch.object(owner, name, autospec=True, **kwargs)
         self.addCleanup(patcher.stop)
         return patcher.start()
@@ -108,7 +108,7 @@ class TestVectorLengths(DriverTestCase):
         super().setUp()
         self.cpu = vconfig.LibvirtConfigGuestCPU()
         self.cpu.mode = 'host-passthrough'
-        self.patch(
+        self.autospec(
             PARENT, '_get_guest_cpu_config', side_effect=lambda *a: self.cpu
         )
         self.probe = RecordedHost(s.host(sve_lengths=(128, 256)))
@@ -151,12 +151,12 @@ class TestVectorLengths(DriverTestCase):
 class TestReport(DriverTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.patch(
+        self.autospec(
             PARENT,
             'get_available_resource',
             side_effect=lambda *a: {'cpu_info': CPU_INFO, 'vcpus': 8},
         )
-        self.patch(
+        self.autospec(
             PARENT,
             '_get_cpu_feature_traits',
             side_effect=lambda *a: {
@@ -164,7 +164,7 @@ class TestReport(DriverTestCase):
                 'HW_CPU_X86_SHA': False,
             },
         )
-        self.patch(PARENT, 'update_provider_tree')
+        self.autospec(PARENT, 'update_provider_tree')
         self.tree = provider_tree.ProviderTree()
         self.tree.new_root('node', UUID)
 
@@ -215,7 +215,7 @@ class TestReport(DriverTestCase):
         self.assertEqual(('10.0.2', '11.3.0'), self.driver._versions())
 
     def test_the_start_of_the_service_reads_the_options(self) -> None:
-        parent = self.patch(PARENT, 'init_host')
+        parent = self.autospec(PARENT, 'init_host')
         self.driver.virtapi = None
         self.driver.init_host('host-b')
         self.assertEqual('host-b', self.driver._name)
@@ -226,14 +226,16 @@ class TestRecord(DriverTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.guest = mock.Mock(get_xml_desc=lambda: LIVE_XML)
-        self.patch(PARENT, '_create_guest', side_effect=lambda *a: self.guest)
-        self.save = self.patch(guest_record, 'save')
+        self.autospec(
+            PARENT, '_create_guest', side_effect=lambda *a: self.guest
+        )
+        self.save = self.autospec(guest_record, 'save')
         self.saved_state(None)
         self.started = guest_started_on(
             s.host(), disabled=frozenset({'pmu'}), gic=3, memory=1 << 29
         )
 
-    def saved_state(self, there: bool) -> None:
+    def saved_state(self, there: int | None) -> None:
         found = mock.Mock()
         found._domain.hasManagedSaveImage.return_value = there
         self.driver._host.get_guest.side_effect = (
@@ -303,7 +305,7 @@ class TestRecord(DriverTestCase):
         self.assertEqual(1, self.save.call_count)
 
     def test_libvirt_gets_none_of_it(self) -> None:
-        parent = self.patch(PARENT, '_vcpu_model_to_cpu_config')
+        parent = self.autospec(PARENT, '_vcpu_model_to_cpu_config')
         model = self.instance(self.started).vcpu_model
         self.driver._vcpu_model_to_cpu_config(model)
         self.assertEqual(
@@ -319,14 +321,14 @@ class TestRecord(DriverTestCase):
 class TestCheck(DriverTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.save = self.patch(guest_record, 'save')
+        self.save = self.autospec(guest_record, 'save')
         self.data = objects.LibvirtLiveMigrateData()
-        self.parent = self.patch(
+        self.parent = self.autospec(
             PARENT,
             'check_can_live_migrate_destination',
             side_effect=lambda *a: self.data,
         )
-        self.compare = self.patch(PARENT, '_compare_cpu')
+        self.compare = self.autospec(PARENT, '_compare_cpu')
         self.guest = guest_started_on(s.host())
         self.source = cpu_info.put_host(CPU_INFO, s.host())
 
@@ -447,7 +449,7 @@ class TestCheck(DriverTestCase):
         self.compare.assert_called_once()
 
     def test_source(self) -> None:
-        parent = self.patch(
+        parent = self.autospec(
             PARENT,
             'check_can_live_migrate_source',
             side_effect=lambda *a: a[3],
@@ -476,10 +478,11 @@ class TestElsewhere(DriverTestCase):
     arch = 'x86_64'
 
     def test_nothing_is_ours(self) -> None:
-        self.driver._arm = None  # whatever used it would fail
+        # Whatever used it would fail.
+        self.driver._arm = mock.sentinel.unused
         image = types.SimpleNamespace()
         instance = mock.Mock(image_meta=image)
-        calls = (
+        calls: tuple[tuple[str, tuple[Any, ...]], ...] = (
             ('get_available_resource', ('node',)),
             ('_get_cpu_feature_traits', ()),
             ('update_provider_tree', (mock.sentinel.tree, 'node', {})),

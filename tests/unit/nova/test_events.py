@@ -26,7 +26,7 @@ class TestEvents(logs.TestCase):
     def test_an_event_that_can_not_be_written(self) -> None:
         with (
             mock.patch.object(
-                events.objects.InstanceActionEvent,
+                objects.InstanceActionEvent,
                 'event_start',
                 autospec=True,
                 side_effect=OSError('away'),

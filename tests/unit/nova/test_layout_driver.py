@@ -30,7 +30,6 @@ from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova.layout import channel as channel
 from nova_arm_migrate.nova.layout import dry_run
-from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.nova.layout import numa_migration
 from nova_arm_migrate.nova.rollback import qemu_log
 from nova_arm_migrate.numa import hostcheck
@@ -66,14 +65,14 @@ class LayoutDriverCase(logs.TestCase):
         CONF.set_override('virt_type', 'kvm', 'libvirt')
         self.addCleanup(CONF.clear_override, 'virt_type', 'libvirt')
         self.patch(
-            numa_host.libvirt_driver,
+            libvirt_driver,
             'libvirt',
             numbers(
                 libvirtError=LibvirtError, VIR_DOMAIN_JOB_COMPLETED=COMPLETED
             ),
         )
         self.parent('__init__', None)
-        self.failed = []
+        self.failed: list[tuple[str, str]] = []
         self.patch(
             events,
             'failed',

@@ -13,6 +13,7 @@
 from unittest import mock
 
 from nova import exception
+from nova import version
 
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
@@ -21,9 +22,7 @@ from tests import logs
 
 class TestRelease(logs.TestCase):
     def nova(self, number: str) -> None:
-        patch = mock.patch.object(
-            release.version, 'version_string', lambda: number
-        )
+        patch = mock.patch.object(version, 'version_string', lambda: number)
         self.addCleanup(patch.stop)
         patch.start()
 

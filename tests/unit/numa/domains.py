@@ -50,7 +50,7 @@ def layouts(draw: st.DrawFn, name: str) -> Layout:
     domain = parse.parse_domain(read(name))
     cpus = st.frozensets(st.sampled_from(CPUS), min_size=1, max_size=6)
     nodes = st.frozensets(st.sampled_from(NODES), min_size=1, max_size=3)
-    vcpus = {}
+    vcpus: dict[int, frozenset[int]] = {}
     if draw(st.booleans()):
         vcpus = {vcpu: draw(cpus) for vcpu in parse.guest_vcpus(domain)}
     scheduler = None
@@ -62,7 +62,7 @@ def layouts(draw: st.DrawFn, name: str) -> Layout:
             policy,
             draw(st.integers(1, 99)) if realtime else 0,
         )
-    cells = ()
+    cells: tuple[Cell, ...] = ()
     if draw(st.booleans()):
         cells = tuple(
             Cell(

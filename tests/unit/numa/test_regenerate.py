@@ -376,7 +376,7 @@ class TestGuard(unittest.TestCase):
 
 
 class TestBadInput(unittest.TestCase):
-    def refused(self, xml: str, path: str, words: str = '.') -> None:
+    def refused(self, xml: str | bytes, path: str, words: str = '.') -> None:
         with self.assertRaises(DomainXmlError) as caught:
             regenerate(xml, Layout())
         self.assertEqual(path, caught.exception.path)

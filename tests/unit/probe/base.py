@@ -108,13 +108,11 @@ class ProbeTestCase(testtools.TestCase):
 
     def probe(self, profile: Host, **changes: Any) -> LocalHost:
         """The real probe, on the machine that `play` has set up."""
-        return LocalHost(
-            **{
-                'qemu': profile.qemu,
-                'libvirt': profile.libvirt,
-                'root': self.root,
-                'device': os.devnull,
-                'machine': 'aarch64',
-            }
-            | changes
-        )
+        given: dict[str, Any] = {
+            'qemu': profile.qemu,
+            'libvirt': profile.libvirt,
+            'root': self.root,
+            'device': os.devnull,
+            'machine': 'aarch64',
+        }
+        return LocalHost(**given | changes)

@@ -66,19 +66,21 @@ class FakeKernel:
         self, host: Host, fails: Callable[[int], int] | None = None
     ) -> None:
         self.profile = host
-        self.calls = []
+        self.calls: list[str] = []
         self.fails = fails or (lambda number: 0)
         self.version = kvm.API_VERSION
-        self.written = []
-        self.hardware = {}
+        self.written: list[tuple[int, int]] = []
+        self.hardware: dict[int, int] = {}
         self.interface = 0x8C00
         self.steal_time = bool(host.capability('STEAL_TIME'))
-        self.enabled = []
-        self.machines = collections.deque(maxlen=8)
+        self.enabled: list[int] = []
+        self.machines: collections.deque[dict[str, Any]] = collections.deque(
+            maxlen=8
+        )
         self._number = 0
-        self._vms = {}
-        self._vcpus = {}
-        self._vgics = {}
+        self._vms: dict[int, dict[str, Any]] = {}
+        self._vcpus: dict[int, dict[str, Any]] = {}
+        self._vgics: dict[int, FakeVgic] = {}
         for vgic in host.vgics or ():
             self.interface = vgic.ctlr or self.interface
 
@@ -113,14 +115,19 @@ class FakeKernel:
     def _create_vm(self, descriptor: int, ipa_bits: int) -> int:
         if ipa_bits > self.profile.ipa_bits:
             raise OSError(errno.EINVAL, 'IPA size')
-        machine = {'values': {}, 'vgic': None, 'vcpus': 0}
+        machine: dict[str, Any] = {'values': {}, 'vgic': None, 'vcpus': 0}
         self.machines.append(machine)
         return self._give(descriptor, self._vms, machine)
 
     def _give(self, descriptor: int, table: dict[int, Any], state: Any) -> int:
         """Give out a new descriptor; its number may have had another use."""
         new = os.dup(descriptor)
-        for one in (self._vms, self._vcpus, self._vgics):
+        tables: tuple[dict[int, Any], ...] = (
+            self._vms,
+            self._vcpus,
+            self._vgics,
+        )
+        for one in tables:
             one.pop(new, None)
         table[new] = state
         return new

@@ -40,15 +40,15 @@ class FakeVgic:
     """One controller of one machine with one vCPU."""
 
     def __init__(
-        self, version: int, machine: dict[str, Any], interface: int | None
+        self, version: int, machine: dict[str, Any], interface: int
     ) -> None:
         self.version = version
         self.machine = machine
         self.interface = kvm_rule.Interface(interface)
         self.revision = 3
-        self.irqs = None
+        self.irqs: int | None = None
         self.initialised = False
-        self.addresses = {}
+        self.addresses: dict[int, int] = {}
 
     def attribute(
         self, what: str, group: int, attribute: int, address: int

@@ -20,7 +20,6 @@ import fixtures
 from nova_arm_migrate.probe import descriptor
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe import kvm
-from nova_arm_migrate.probe import scratch
 from tests.unit.probe import base
 from tests.unit.probe.fake_kvm import CORE_REGISTER
 
@@ -105,7 +104,7 @@ class TestScratch(base.ProbeTestCase):
         self.device = kvm.Kvm(os.devnull)
         self.addCleanup(self.device.close)
 
-    def machine(self) -> scratch.Machine:
+    def machine(self) -> kvm.ScratchVM:
         machine = self.device.scratch_vm(self.recorded.ipa_bits)
         self.addCleanup(machine.close)
         return machine
@@ -128,11 +127,12 @@ class TestScratch(base.ProbeTestCase):
             self.kernel, '_check_extension', lambda descriptor, number: 0
         )
         asked = []
-        self.patch(
-            self.kernel,
-            '_create_vm',
-            lambda descriptor, bits: asked.append(bits) or os.dup(descriptor),
-        )
+
+        def create_vm(descriptor: int, bits: int) -> int:
+            asked.append(bits)
+            return os.dup(descriptor)
+
+        self.patch(self.kernel, '_create_vm', create_vm)
         self.assertEqual(40, self.device.ipa_bits())
         self.device.scratch_vm(self.device.ipa_bits()).close()
         self.assertEqual([0], asked)

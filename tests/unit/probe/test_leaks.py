@@ -44,7 +44,7 @@ class TestLeaks(base.ProbeTestCase):
         outcomes = {True: 0, False: 0}
         for number in range(10000):
             every = number % 50
-            kernel.fails = lambda count, every=every: (
+            kernel.fails = lambda count: (
                 errno.EIO * (every > 0 and count % every == 0)
             )
             kernel.calls.clear()
@@ -79,7 +79,7 @@ class TestLeaks(base.ProbeTestCase):
                 before = base.open_descriptors()
                 for failing in range(calls):
                     left = iter(range(failing))
-                    kernel.fails = lambda number, left=left: (
+                    kernel.fails = lambda number: (
                         0 if next(left, None) is not None else errno.ENOMEM
                     )
                     try:

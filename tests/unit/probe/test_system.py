@@ -12,6 +12,7 @@
 
 
 import dataclasses
+import mmap
 import os
 import pathlib
 import struct
@@ -178,10 +179,15 @@ class TestEl0(testtools.TestCase):
 
     def test_arm_code_is_run_on_arm_only(self) -> None:
         ran = []
-        self.patch(user_registers, 'run', lambda code: ran.append(code) or 7)
+
+        def run(code: bytes) -> int:
+            ran.append(code)
+            return 7
+
+        self.patch(user_registers, 'run', run)
         for machine, times in (('x86_64', 0), ('aarch64', 1)):
             self.patch(
-                user_registers.os,
+                os,
                 'uname',
                 lambda machine=machine: os.uname_result(
                     ('Linux', '', '', '', machine)
@@ -207,13 +213,13 @@ class TestEl0(testtools.TestCase):
         def refuse(name: str, flags: int) -> None:
             raise OSError(1, 'Operation not permitted')
 
-        self.patch(user_registers.os, 'memfd_create', refuse)
+        self.patch(os, 'memfd_create', refuse)
         error = self.assertRaises(ProbeError, user_registers.run, b'unused')
         self.assertIn('not permitted', str(error))
 
     def test_a_machine_that_lets_no_code_be_mapped(self) -> None:
         # Mapping with a length of 0 fails as a refusal does.
-        self.patch(user_registers.mmap, 'PAGESIZE', 0)
+        self.patch(mmap, 'PAGESIZE', 0)
         before = base.open_descriptors()
         error = self.assertRaises(ProbeError, user_registers.run, b'unused')
         self.assertIn('cannot be mapped', str(error))

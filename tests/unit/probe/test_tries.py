@@ -172,7 +172,7 @@ class TestKernelUpdate(TriesTestCase):
             self.assertIs(
                 Verdict.COMPATIBLE,
                 self.verdict(guest, there),
-                compare(guest, there).findings,
+                str(compare(guest, there).findings),
             )
             # And on from there, as it is then.
             self.assertIs(
@@ -345,7 +345,7 @@ class TestMachine(TriesTestCase):
             recorded = base.recorded(V1_72)
             kernel = self.play(recorded)
             # The first two are tests of what there is.
-            kernel.fails = lambda number, kernel=kernel, call=call: (
+            kernel.fails = lambda number: (
                 errno.ENOMEM
                 * (kernel.calls.count(call) == 3 and kernel.calls[-1] == call)
             )

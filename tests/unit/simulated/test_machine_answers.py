@@ -15,6 +15,7 @@
 from collections.abc import Iterable
 import dataclasses
 import functools
+from typing import Any
 import unittest
 from unittest import mock
 
@@ -39,8 +40,8 @@ def domain(disabled: Iterable[str] = (), gic: int | None = None) -> str:
         f"<feature name='{name}' policy='disable'/>"
         for name in sorted(disabled)
     )
-    gic = f"<features><gic version='{gic}'/></features>" if gic else ''
-    return f"<domain type='kvm'>{gic}<cpu>{features}</cpu></domain>"
+    given = f"<features><gic version='{gic}'/></features>" if gic else ''
+    return f"<domain type='kvm'>{given}<cpu>{features}</cpu></domain>"
 
 
 @functools.cache
@@ -153,8 +154,8 @@ class TestIndependence(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        accept = dict.fromkeys(rules.JUDGES, lambda *args: [])
-        for patch in (
+        accept: dict[Any, Any] = dict.fromkeys(rules.JUDGES, lambda *args: [])
+        patches: tuple[Any, ...] = (
             mock.patch.dict(rules.JUDGES, accept),
             mock.patch(
                 'nova_arm_migrate.probe.incoming.missing_register_result',
@@ -163,7 +164,8 @@ class TestIndependence(unittest.TestCase):
             mock.patch(
                 'nova_arm_migrate.probe.recorded.find_gic', lambda *args: []
             ),
-        ):
+        )
+        for patch in patches:
             patch.start()
             self.addCleanup(patch.stop)
 
@@ -231,7 +233,7 @@ class TestQemu(unittest.TestCase):
         listed = synthetic.LISTED
         values = {code: value for code in there if value}
         guest = machine.RecordedMachine(
-            synthetic.host(values=values, listed=listed | {*there})
+            synthetic.host(values, listed=listed | {*there})
         ).reset(domain())
         loaded = machine.RecordedMachine(
             synthetic.host(listed=listed | {*here}, qemu=qemu)

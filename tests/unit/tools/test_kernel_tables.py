@@ -393,7 +393,7 @@ def table(*fields: Field, **changes: Any) -> dict[int, Register]:
 class TestCheck(unittest.TestCase):
     def assert_found(
         self,
-        expected: list[tuple[str, str]],
+        expected: list[tuple[str, check.Kind]],
         entries: dict[int, Register],
         kernels: list[facts.Facts] | None = None,
     ) -> list[str]:

@@ -14,18 +14,24 @@
 """nova-arm-migrate-status, its database played by what a test puts there."""
 
 import contextlib
+import importlib.util
 import io
 import json
+import sys
 from typing import Any
 import unittest
 from unittest import mock
 
+from nova import context as nova_context
 from nova import objects
 import nova.conf
+from nova.db.api import api as api_db
+from nova.db.main import api as main_db
 from oslo_db import exception as db_exception
 from oslo_upgradecheck import upgradecheck
 
 from nova_arm_migrate import finder
+from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova.cmd import status
 from nova_arm_migrate.nova.records import cpu_info
 from tests.unit.core import synthetic as s
@@ -38,11 +44,10 @@ STOCK = json.dumps({'arch': 'aarch64'})
 class StatusTestCase(unittest.TestCase):
     def setUp(self) -> None:
         objects.register_all()
-        status.conf.register_opts(CONF)
-        self.cpu_infos = mock.patch.object(
+        conf.register_opts(CONF)
+        self.cpu_infos: Any = mock.patch.object(
             status, '_cpu_infos', autospec=True, return_value=iter([])
-        )
-        self.cpu_infos = self.cpu_infos.start()
+        ).start()
         self.addCleanup(mock.patch.stopall)
 
     def set(self, group: str | None = None, **options: Any) -> None:
@@ -83,7 +88,7 @@ class TestChecks(StatusTestCase):
 
     def test_a_misspelt_override(self) -> None:
         failed = mock.patch.object(
-            status.conf,
+            conf,
             'settings',
             autospec=True,
             side_effect=ValueError('no register has the name TS2\nmore'),
@@ -132,7 +137,7 @@ class TestChecks(StatusTestCase):
         finder.install()
         self.assertEqual('SUCCESS', self.check('Compute driver')[0])
         missing = mock.patch.object(
-            status.importlib.util,
+            importlib.util,
             'find_spec',
             autospec=True,
             return_value=None,
@@ -200,7 +205,7 @@ class TestMain(StatusTestCase):
         """Run the command. :returns: its exit code and stderr"""
         ran = mock.patch.object(upgradecheck, 'main', autospec=True, **kwargs)
         with (
-            mock.patch.object(status.sys, 'argv', ['status', *argv]),
+            mock.patch.object(sys, 'argv', ['status', *argv]),
             contextlib.redirect_stderr(io.StringIO()) as errors,
             ran,
         ):
@@ -239,8 +244,8 @@ class TestCpuInfos(unittest.TestCase):
             for place, cell in enumerate(cells)
         }
         for target, name, result in (
-            (status.main_db, 'configure', None),
-            (status.api_db, 'configure', None),
+            (main_db, 'configure', None),
+            (api_db, 'configure', None),
             (objects.CellMappingList, 'get_all', lambda context: cells),
             (
                 objects.ComputeNodeList,
@@ -248,7 +253,7 @@ class TestCpuInfos(unittest.TestCase):
                 lambda cell: nodes[cell.uuid],
             ),
             (
-                status.nova_context,
+                nova_context,
                 'target_cell',
                 lambda context, cell: contextlib.nullcontext(cell),
             ),
@@ -261,5 +266,5 @@ class TestCpuInfos(unittest.TestCase):
         self.assertEqual(
             [('host-1', '1'), ('host-2', '2')], list(status._cpu_infos())
         )
-        status.main_db.configure.assert_called_once_with(CONF)
-        status.api_db.configure.assert_called_once_with(CONF)
+        main_db.configure.assert_called_once_with(CONF)
+        api_db.configure.assert_called_once_with(CONF)

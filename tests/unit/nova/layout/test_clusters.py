@@ -61,12 +61,13 @@ class TestNarrowed(logs.TestCase):
                 )
 
     def test_dedicated_cpus_and_all_else_stay(self) -> None:
+        first = frozenset({0, 1})
         layout = Layout(
             vcpus={0: frozenset({7}), 1: ALL, 2: ALL}, emulator=ALL
         )
         self.assertEqual(
             Layout(
-                vcpus={0: frozenset({7}), 1: {0, 1}, 2: {0, 1}}, emulator=ALL
+                vcpus={0: frozenset({7}), 1: first, 2: first}, emulator=ALL
             ),
             narrowed(layout, PAIRS),
         )

@@ -24,6 +24,7 @@ import zlib
 from lxml import etree
 from nova import exception
 from nova import objects
+from nova.virt.libvirt import driver as libvirt_driver
 
 from nova_arm_migrate.nova.layout import channel as channel
 from nova_arm_migrate.nova.layout import dry_run
@@ -54,7 +55,7 @@ class NumaTestCase(logs.TestCase):
     def setUp(self) -> None:
         super().setUp()
         libvirt = types.SimpleNamespace(libvirtError=LibvirtError)
-        self.patch(numa_host.libvirt_driver, 'libvirt', libvirt)
+        self.patch(libvirt_driver, 'libvirt', libvirt)
 
     def patch(self, owner: object, name: str, value: object) -> None:
         patcher = mock.patch.object(owner, name, value)

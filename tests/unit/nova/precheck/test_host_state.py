@@ -15,7 +15,9 @@
 import threading
 from unittest import mock
 
+from nova_arm_migrate.core.guest_view import GuestView
 from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.nova.records.domain import Domain
@@ -29,18 +31,20 @@ from tests.unit.core import synthetic
 class Probe(RecordedHost):
     """A recorded host that counts, and fails when told to."""
 
-    def __init__(self, profile) -> None:
+    def __init__(self, profile: Host) -> None:
         super().__init__(profile)
         self.probes = 0
-        self.error = None
+        self.error: ProbeError | None = None
 
-    def host(self):
+    def host(self) -> Host:
         self.probes += 1
         if self.error:
             raise self.error
         return super().host()
 
-    def guest_view(self, disabled, gic=None):
+    def guest_view(
+        self, disabled: frozenset[str], gic: int | None = None
+    ) -> GuestView:
         if self.error:
             raise self.error
         return super().guest_view(disabled, gic)
@@ -73,7 +77,7 @@ class TestThisHost(logs.TestCase):
             host_state.LOG, 'warning', autospec=True
         ) as warning:
             for _ in range(3):
-                self.assertIn('group kvm', self.host.host_or_reason())
+                self.assertIn('group kvm', str(self.host.host_or_reason()))
             self.assertEqual(1, warning.call_count)
             self.probe.error = ProbeError('something else')
             self.host.host_or_reason()
@@ -90,7 +94,7 @@ class TestThisHost(logs.TestCase):
             self.host.host_or_reason()
             self.probe.error = None
             self.host.host_or_reason()
-            self.probe.error, self.versions = ProbeError('gone'), 'other'
+            self.probe.error, self.versions = ProbeError('gone'), ('', '')
             self.host.host_or_reason()
         self.assertEqual(2, warning.call_count)
 
@@ -104,7 +108,7 @@ class TestThisHost(logs.TestCase):
         self.host.host()
         entered, leave = threading.Event(), threading.Event()
 
-        def slow():
+        def slow() -> Host:
             entered.set()
             leave.wait()
             return synthetic.host()

@@ -41,9 +41,9 @@ def started(host: Host = HOST, **kwargs: Any) -> Guest:
 
 
 def judge(
-    recorded: Guest | None,
-    source: Host | None,
-    destination: Host,
+    recorded: Guest | str | None,
+    source: Host | str,
+    destination: Host | str,
     settings: Settings = Settings(),
     trial: Any = None,
 ) -> judgement.Judgement:
@@ -111,7 +111,7 @@ class TestVerdict(unittest.TestCase):
         )
 
     def test_unknown(self) -> None:
-        cases = (
+        cases: tuple[tuple[Any, Any, Any], ...] = (
             (None, 'no record', HOST),
             (started(), HOST, 'no probe'),
             (started(), 'no record', HOST),
@@ -124,7 +124,7 @@ class TestVerdict(unittest.TestCase):
                 outcome = judge(*case)
                 self.assertIs(Verdict.UNKNOWN, outcome.report.verdict)
                 self.assertIs(Action.REFUSE, outcome.action)
-                self.assertIs(Action.WARN, judge(*case, settings=allow).action)
+                self.assertIs(Action.WARN, judge(*case, allow).action)
 
     def test_doubt_does_not_soften_a_refusal(self) -> None:
         allow = Settings(refuse_unknown=False)

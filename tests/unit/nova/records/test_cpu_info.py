@@ -74,7 +74,7 @@ class TestTake(unittest.TestCase):
         for text in ('{', '[1]', '"x"', '7', 'null', '[' * 100000):
             with self.subTest(text[:20]):
                 self.refused(text, 'not JSON|no record')
-        for record in (
+        records: tuple[object, ...] = (
             [],
             'x',
             7,
@@ -82,7 +82,8 @@ class TestTake(unittest.TestCase):
             {'schema': 1},
             {'schema': 1, 'kind': 'guest'},
             {'schema': 1, 'kind': 'host', 'values': {'x': 'y'}},
-        ):
+        )
+        for record in records:
             with self.subTest(record):
                 self.refused(
                     json.dumps({'arm_migrate': record}), 'can not be read'

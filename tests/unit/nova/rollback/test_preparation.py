@@ -33,7 +33,7 @@ class TestPreparation(logs.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.failed = []
+        self.failed: list[str] = []
         self.patch(
             events,
             'failed',
@@ -67,7 +67,7 @@ class TestPreparation(logs.TestCase):
         self.addCleanup(patcher.stop)
         return patcher.start()
 
-    def fail(self) -> None:
+    def fails(self) -> None:
         """Play the manager's call: it raises what the manager raised."""
         with self.assertRaises(Failure):
             self.manager._do_live_migration(
@@ -80,7 +80,7 @@ class TestPreparation(logs.TestCase):
             )
 
     def test_it_is_settled(self) -> None:
-        self.fail()
+        self.fails()
         self.assertEqual(['preparation'], self.failed)
         self.assertEqual(['before'], self.made.call_args.args[-1])
         self.settlement.at_source.assert_called_once_with(
@@ -91,7 +91,7 @@ class TestPreparation(logs.TestCase):
 
     def test_a_part_that_stays_wrong(self) -> None:
         self.settlement.at_source.return_value = [Problem('ports', 'two')]
-        self.fail()
+        self.fails()
         self.assertEqual(['preparation', 'ports'], self.failed)
         self.settlement.end_at_source.assert_not_called()
         self.manager._set_instance_obj_error_state.assert_called_once()
@@ -99,9 +99,9 @@ class TestPreparation(logs.TestCase):
     def test_what_the_manager_has_settled_itself(self) -> None:
         for name, value in (('task_state', None), ('host', 'there')):
             with mock.patch.object(self.now, name, value):
-                self.fail()
+                self.fails()
         self.get.side_effect = exception.InstanceNotFound(instance_id=UUID)
-        self.fail()
+        self.fails()
         self.made.assert_not_called()
 
     def test_the_driver_has_been_called(self) -> None:
@@ -110,20 +110,20 @@ class TestPreparation(logs.TestCase):
             raise Failure
 
         self.prepare.side_effect = call_the_driver
-        self.fail()
+        self.fails()
         self.made.assert_not_called()
         self.manager._set_instance_obj_error_state.assert_called_once()
 
     def test_a_database_that_stays_away(self) -> None:
         self.get.side_effect = OSError('away')
         with self.assertLogs('nova_arm_migrate', 'ERROR'):
-            self.fail()
+            self.fails()
         self.made.assert_not_called()
 
     def test_another_migration_waits(self) -> None:
         waiting = {UUID: (mock.Mock(id=8), None)}
         self.manager._waiting_live_migrations = waiting
-        self.fail()
+        self.fails()
         self.assertIn(UUID, waiting)
 
     def test_it_works(self) -> None:

@@ -16,6 +16,7 @@ What it does inside Nova is in tests/functional.
 """
 
 from collections.abc import Callable
+import time
 import types
 from typing import Any
 from unittest import mock
@@ -24,6 +25,7 @@ from nova import exception
 from nova import objects
 import nova.conf
 from nova.virt.libvirt import driver as libvirt_driver
+from nova.virt.libvirt import guest as libvirt_guest
 
 from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.core.job import Presence
@@ -31,13 +33,11 @@ from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova.layout import channel as channel
-from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.nova.layout import numa_migration
 from nova_arm_migrate.nova.rollback import destination
 from nova_arm_migrate.nova.rollback import presence
 from nova_arm_migrate.nova.rollback import source_job as jobs
-from nova_arm_migrate.nova.rollback import watched_guest
-from nova_arm_migrate.nova.rollback.settlement import Problem
+from nova_arm_migrate.nova.rollback.problem import Problem
 from nova_arm_migrate.numa import wire
 from nova_arm_migrate.numa.layout import Layout
 from tests import logs
@@ -68,7 +68,7 @@ class JobCase(logs.TestCase):
         CONF.set_override('virt_type', 'kvm', 'libvirt')
         self.addCleanup(CONF.clear_override, 'virt_type', 'libvirt')
         self.patch(
-            numa_host.libvirt_driver,
+            libvirt_driver,
             'libvirt',
             types.SimpleNamespace(
                 libvirtError=LibvirtError,
@@ -80,12 +80,12 @@ class JobCase(logs.TestCase):
             ),
         )
         self.patch(
-            watched_guest.libvirt_guest,
+            libvirt_guest,
             'libvirt',
             types.SimpleNamespace(VIR_DOMAIN_JOB_NONE=0),
         )
         self.parent('__init__')
-        self.failed = []
+        self.failed: list[tuple[str, str]] = []
         self.patch(
             events,
             'failed',
@@ -110,9 +110,9 @@ class JobCase(logs.TestCase):
         self.settlement.at_destination.return_value = []
         self.patch(jobs, '_LOOK_INTERVAL', 0)
         self.patch(jobs, '_RECOVERY_INTERVAL', 0)
-        self.patch(jobs.time, 'sleep', mock.Mock())
+        self.sleep = self.patch(time, 'sleep', mock.Mock())
         self.now = 1000.0
-        self.patch(jobs.time, 'monotonic', lambda: self.now)
+        self.patch(time, 'monotonic', lambda: self.now)
         self.deleted = False
         self.patch(objects.Instance, 'get_by_uuid', self.in_database)
         self.driver = layout_driver.LayoutDriver(None)
@@ -163,7 +163,7 @@ class JobCase(logs.TestCase):
     def silent(self) -> None:
         self.guest._domain.state.side_effect = LibvirtError('restarts')
 
-    def play(self, play: Callable[..., None]) -> None:
+    def play(self, play: Callable[..., None] | Exception) -> None:
         """Have the parent's live_migration do something."""
         self.parent('live_migration', side_effect=play)
 
@@ -321,7 +321,7 @@ class TestMonitor(JobCase):
         def later(*args: object) -> None:
             self.now += 61
 
-        jobs.time.sleep.side_effect = later
+        self.sleep.side_effect = later
         with (
             self.assertRaises(jobs.Unsettled),
             self.assertLogs('nova_arm_migrate', 'WARNING'),
@@ -499,12 +499,13 @@ class TestThread(JobCase):
         self.assertIn('gone from the destination', dict(self.failed)['guest'])
 
     def test_libvirt_there_restarts_when_it_is_asked_to_continue(self) -> None:
-        def crash(*args: object) -> None:
+        def crash() -> int:
             self.libvirt = 'second'
+            return 38
 
         self.there = Presence.POST_COPY_FAILED
         error = LibvirtError('client socket is closed')
-        error.get_error_code = lambda: crash() or 38
+        error.get_error_code = crash
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(LibvirtError('broken'), error)
         self.assertIn('--postcopy-resume', dict(self.failed)['guest'])
@@ -518,7 +519,7 @@ class TestThread(JobCase):
         def later(*args: object) -> None:
             self.now += 400
 
-        jobs.time.sleep.side_effect = later
+        self.sleep.side_effect = later
         self.reached = False
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(LibvirtError('broken'))
@@ -527,7 +528,7 @@ class TestThread(JobCase):
         def later(*args: object) -> None:
             self.now += 400
 
-        jobs.time.sleep.side_effect = later
+        self.sleep.side_effect = later
         self.assertEqual(600, conf.current(CONF).post_copy_recovery)
         with self.assertRaises(jobs.Unsettled):
             self.post_copy(*[LibvirtError('broken')] * 3)

@@ -29,7 +29,9 @@ from oslo_db import exception as db_exception
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.precheck import judgement
 from nova_arm_migrate.nova.records import guest_record
 from nova_arm_migrate.nova.records.cpu_info import put_host
 from nova_arm_migrate.nova.scheduler import arm_filter
@@ -134,7 +136,7 @@ class Database:
         self.context = mock.Mock(
             spec=context.RequestContext, request_id='req-1'
         )
-        self.queries = []
+        self.queries: list[Any] = []
 
     def get_instance(
         self,
@@ -188,7 +190,7 @@ class FilterTestCase(logs.TestCase):
             lambda *args: self.db.create_event(*args),
         )
         self.target_cell = self.patch(
-            arm_filter.nova_context,
+            context,
             'target_cell',
             lambda *args: contextlib.nullcontext(self.db.context),
         )
@@ -367,7 +369,7 @@ class TestWhichHosts(FilterTestCase):
         hosts = states(a=LESSER, b=s.host(cntfrq=1))
         self.assertEqual([], self.names(hosts))
         self.settings = conf.Settings(
-            options=conf.Options(
+            options=Options(
                 hazards_block=False,
                 overrides=frozenset({'ID_AA64ISAR0_EL1.TS'}),
             )
@@ -389,9 +391,7 @@ class TestWhichHosts(FilterTestCase):
         self.assertEqual([], self.db.events)
 
     def test_one_verdict_a_distinct_record(self) -> None:
-        judge = self.patch(
-            arm_filter.judgement, 'judge', arm_filter.judgement.judge
-        )
+        judge = self.patch(judgement, 'judge', judgement.judge)
         hosts = [
             state
             for n in range(20)

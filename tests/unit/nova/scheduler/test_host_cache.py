@@ -95,7 +95,7 @@ class TestHostCache(unittest.TestCase):
     def test_nothing_counts_as_empty(self) -> None:
         one, two = host_cache.HostCache().read_all([None, ''])
         self.assertIs(one, two)
-        self.assertIn('nothing is known', one.host)
+        self.assertIn('nothing is known', str(one.host))
 
     def test_the_least_recently_used_goes(self) -> None:
         cache = host_cache.HostCache(2)
@@ -119,7 +119,7 @@ class TestHostCache(unittest.TestCase):
         meeting = threading.Barrier(4)
         real = host_cache.CpuInfo
 
-        def read(text: str) -> Host | str:
+        def read(text: str) -> host_cache.CpuInfo:
             meeting.wait(timeout=60)
             return real(text, None)
 

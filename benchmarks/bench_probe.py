@@ -85,10 +85,10 @@ def main() -> None:
         kernel = TimedKernel(host)
         fcntl.ioctl = kernel.ioctl
         known = {
-            user_registers.CNTFRQ_EL0: host.cntfrq,
-            user_registers.DCZID_EL0: host.dczid,
+            user_registers.CNTFRQ_EL0: host.cntfrq or 0,
+            user_registers.DCZID_EL0: host.dczid or 0,
         }
-        user_registers.read = known.__getitem__
+        user_registers.read = lambda instruction: known[instruction]
         guest = guest_started_on(host)
         with tempfile.TemporaryDirectory() as root:
             write_tree(root, host)

@@ -18,6 +18,7 @@ from typing import Any
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.core.record import guest_from
 from nova_arm_migrate.core.record import load_host
+from tests.present import present
 from tests.unit.cli import base
 
 
@@ -71,7 +72,9 @@ class TestBaseline(base.CommandTestCase):
         self.assertIn('  2   neoverse-n1-linux-6.1\n', out)
 
     def test_one_way(self) -> None:
-        newer = self.host_file('newer', listed=self.host.listed | {0xC3A1})
+        newer = self.host_file(
+            'newer', listed=present(self.host.listed) | {0xC3A1}
+        )
         older = self.host_file('older')
         code, out, _ = self.run_command('baseline', newer, older)
         self.assertEqual(0, code)

@@ -37,6 +37,7 @@ from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import has_32bit_el0
 from nova_arm_migrate.core.verdict import Verdict
+from tests.present import present
 from tests.unit.core import kvm_rule
 from tests.unit.core import synthetic as s
 
@@ -133,7 +134,7 @@ def common(
                 field,
                 value,
                 field.of(host.values.read(register.code)),
-                host.writable.read(register.code),
+                present(host.writable).read(register.code),
             )
             for host in members
         )

@@ -32,6 +32,7 @@ from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Verdict
+from tests.present import present
 
 CASES = pathlib.Path(__file__).parents[2] / 'fixtures/cases'
 
@@ -75,7 +76,8 @@ class TestCases(unittest.TestCase):
             Remedy.STEAL_TIME,
             Remedy.COLD,
         )
-        _, has, lacks = pair('steal-time-missing')
+        _, first, lacks = pair('steal-time-missing')
+        has = present(first)
         gained = after_migration(guest_started_on(lacks), has)
         self.judged(Verdict.COMPATIBLE, guest_started_on(lacks), has)
         self.judged(Verdict.INCOMPATIBLE, gained, lacks)
@@ -88,7 +90,8 @@ class TestCases(unittest.TestCase):
         self.assertIn('Cortex-A55 r2p0', sentence(one))
         # No trial tells on which core the guest's values were read.
         self.assertFalse(one.settled_by_trial)
-        guest, first, host = pair('biglittle-source')
+        guest, source, host = pair('biglittle-source')
+        first = present(source)
         alike = dataclasses.replace(
             first,
             cores=(
@@ -138,14 +141,15 @@ class TestCases(unittest.TestCase):
         self.assertEqual(
             unified << 3 | instruction, host.values[CLIDR_EL1] & (1 << 21) - 1
         )
-        self.assertLess(ALL_CCSIDR, host.listed)
+        listed = present(host.listed)
+        self.assertLess(ALL_CCSIDR, listed)
         self.judged(Verdict.COMPATIBLE, guest, host)
         # With those two alone it shows the hardware's, and takes no others.
         described = ALL_CCSIDR - {ccsidr(1), ccsidr(2)}
         report = self.judged(
             Verdict.INCOMPATIBLE,
             guest,
-            dataclasses.replace(host, listed=host.listed - described),
+            dataclasses.replace(host, listed=listed - described),
         )
         self.assertIn('CLIDR_EL1', [f.name for f in report.decisive])
 
@@ -183,7 +187,9 @@ class TestCases(unittest.TestCase):
         )
         self.assertIn('kvm-arm.mode', sentence(one))
         _, vhe, nvhe = pair('vhe-to-nvhe')
-        report = self.judged(Verdict.INCOMPATIBLE, guest_started_on(nvhe), vhe)
+        report = self.judged(
+            Verdict.INCOMPATIBLE, guest_started_on(nvhe), present(vhe)
+        )
         self.assertEqual(
             (Remedy.KVM_MODE, Remedy.COLD), remedies(report.decisive[0])
         )

@@ -34,6 +34,7 @@ from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
+from tests.present import present
 from tests.unit.core import synthetic as s
 
 
@@ -113,7 +114,7 @@ class TestFeatures(CompareCase):
         )
         return dataclasses.replace(
             host,
-            listed=host.listed - {s.ZCR},
+            listed=present(host.listed) - {s.ZCR},
             sve_lengths=(),
             features=frozenset({'pauth', 'pmu'}),
         )

@@ -44,6 +44,7 @@ from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
+from tests.present import present
 from tests.unit.core import synthetic as s
 
 
@@ -81,7 +82,7 @@ class TestBaseline(unittest.TestCase):
         two = s.with_field(two, 'CTR_EL0.CWG', 6)
         two = s.with_field(two, 'ID_AA64MMFR1_EL1.SpecSEI', 2)
         two = s.with_field(two, 'CTR_EL0.ERG', 0)
-        mask = Values(dict(one.writable) | {s.CTR: 0x3FFFC00F})
+        mask = Values(dict(present(one.writable)) | {s.CTR: 0x3FFFC00F})
         hosts = [dataclasses.replace(h, writable=mask) for h in (one, two)]
         guest = self.of(*hosts).guest
         ctr = guest.values.read(s.CTR)
@@ -127,7 +128,7 @@ class TestBaseline(unittest.TestCase):
             plain,
             sve_lengths=(),
             features=frozenset({'pauth', 'pmu'}),
-            listed=plain.listed - {s.ZCR},
+            listed=present(plain.listed) - {s.ZCR},
             values=Values(
                 {c: v for c, v in plain.values.items() if c != s.ZFR0}
             ),

@@ -314,7 +314,7 @@ class TestCases(unittest.TestCase):
             )
 
     def test_libvirt_says_that_it_moved_and_it_is_still_here(self) -> None:
-        def step(source: Presence, there: Presence) -> Step:
+        def step(source: Presence, there: Presence | None) -> Step:
             return next_step(
                 Observation(Thread.RETURNED, source=source, destination=there)
             ).step

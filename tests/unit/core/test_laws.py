@@ -44,6 +44,7 @@ from nova_arm_migrate.core.tried import WIDEST
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Verdict
+from tests.present import present
 from tests.unit.core import synthetic as s
 
 _U32 = (1 << 32) - 1
@@ -204,7 +205,7 @@ def _can_be_weaker(guest: Guest, host: Host) -> Iterator[tuple[str, int, int]]:
         field = REGISTERS[code].field(name)
         value = field.of(guest.values.read(code))
         least = -8 if field.signed else field.least
-        writable = host.writable.read(code) & field.mask == field.mask
+        writable = present(host.writable).read(code) & field.mask == field.mask
         if field.rule is Rule.LOWER_SAFE and writable and value > least:
             yield f'{REGISTERS[code].name}.{name}', least, value
 

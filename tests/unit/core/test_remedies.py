@@ -47,6 +47,7 @@ from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Verdict
+from tests.present import present
 from tests.unit.core import synthetic as s
 
 LAB = pathlib.Path(__file__).parents[2] / 'fixtures/lab'
@@ -245,7 +246,9 @@ CASES = (
     Case(
         Cause.MISSING,
         NO_SVE,
-        dataclasses.replace(NO_SVE, listed=NO_SVE.listed - {s.APIAKEYLO}),
+        dataclasses.replace(
+            NO_SVE, listed=present(NO_SVE.listed) - {s.APIAKEYLO}
+        ),
         {Remedy.FEATURE_OFF: None, **COLD},
     ),
     Case(
@@ -517,14 +520,14 @@ class TestRemedies(unittest.TestCase):
                     None,
                 )
             case Remedy.FEATURE_OFF:
-                off = re.match(r'switch (\w+) off', text)[1]
+                off = present(re.match(r'switch (\w+) off', text))[1]
                 return (
                     case.start(disabled=guest.disabled | {off}),
                     case.host,
                     None,
                 )
             case Remedy.SHORTER_VECTORS:
-                off = re.search(r'-(sve\d+)', text)[1]
+                off = present(re.search(r'-(sve\d+)', text))[1]
                 return (
                     case.start(disabled=guest.disabled | {off}),
                     case.host,
@@ -537,7 +540,7 @@ class TestRemedies(unittest.TestCase):
             case Remedy.TRIAL:
                 return guest, case.host, {}
             case _:
-                return guest, changed, None
+                return guest, present(changed), None
 
     def test_each_remedy_changes_the_verdict(self) -> None:
         for number, case in enumerate(CASES):
@@ -602,7 +605,7 @@ class TestRemedies(unittest.TestCase):
         masks: dict[int, int] = {}
         for path in LAB.glob('*_forky*.json'):
             host = load_host(path.read_text())
-            for code, mask in host.writable.items():
+            for code, mask in present(host.writable).items():
                 if (
                     REGISTERS[code].fields
                     and code != s.MIDR

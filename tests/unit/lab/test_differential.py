@@ -97,7 +97,7 @@ class CompareTest(testtools.TestCase):
 
     def test_what_the_hosts_kernel_was_seen_to_take(self) -> None:
         """Linux 6.12 takes EL0 = 0, and its record says so."""
-        pfr0 = registers.code_of(0x603000000013C020)
+        pfr0 = registers.sysreg(3, 0, 0, 4, 0)
         there = profile.Host(
             values=profile.Values({pfr0: 0x112}),
             listed=frozenset([pfr0]),

@@ -26,6 +26,7 @@ from tests.lab import host
 from tests.lab import processes
 from tests.lab import rootfs
 from tests.lab import spec
+from tests.present import present
 
 
 def arguments(text: str) -> list[str]:
@@ -95,7 +96,9 @@ class DomainTest(testtools.TestCase):
                 for one in tree.findall('cpu/feature')
             },
         )
-        self.assertEqual('2', tree.find('features/gic').get('version'))
+        self.assertEqual(
+            '2', present(tree.find('features/gic')).get('version')
+        )
 
     def test_a_broken_guest_ends_unless_it_is_to_boot_again(self) -> None:
         for reboots, action in ((False, 'destroy'), (True, 'restart')):
@@ -109,7 +112,7 @@ class DomainTest(testtools.TestCase):
             tree = xml.etree.ElementTree.fromstring(
                 guest.domain_xml('g', {}, dirty=dirty)
             )
-            said = tree.findtext('os/cmdline').split()
+            said = present(tree.findtext('os/cmdline')).split()
             self.assertEqual(
                 words, [one for one in said if one.startswith('dirty')]
             )
@@ -159,7 +162,7 @@ class ProcessTest(testtools.TestCase):
             [sys.executable, '-c', 'input()'], stdin=subprocess.PIPE
         )
         self.addCleanup(child.wait)
-        self.addCleanup(child.stdin.close)
+        self.addCleanup(present(child.stdin).close)
         self.addCleanup(child.kill)
         return processes.Process.of(child.pid)
 

@@ -41,6 +41,7 @@ from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.host import LocalHost
 from nova_arm_migrate.probe.recorded import RecordedHost
 from tests import logs
+from tests.present import present
 from tests.unit.core import synthetic as s
 
 objects.register_all()
@@ -383,8 +384,8 @@ class TestCheck(DriverTestCase):
         instance = self.instance()
         self.check(instance)
         kept = guest_record.take(instance.vcpu_model)
-        self.assertTrue(kept.inferred)
-        self.assertEqual({'sve'}, kept.disabled)
+        self.assertTrue(present(kept).inferred)
+        self.assertEqual({'sve'}, present(kept).disabled)
         self.save.assert_called_once_with(instance)
 
     def test_longer_vectors_on_the_way(self) -> None:
@@ -430,7 +431,8 @@ class TestCheck(DriverTestCase):
         instance.flavor.extra_specs = {'hw:pmu': 'false'}
         self.check(instance)
         self.assertEqual(
-            {'pmu', 'sve'}, guest_record.take(instance.vcpu_model).disabled
+            {'pmu', 'sve'},
+            present(guest_record.take(instance.vcpu_model)).disabled,
         )
 
     def test_the_parents_comparison_is_left_out(self) -> None:

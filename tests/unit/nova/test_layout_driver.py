@@ -39,6 +39,7 @@ from nova_arm_migrate.numa.layout import Cell
 from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.layout import Scheduler
 from tests import logs
+from tests.present import present
 from tests.unit.numa import domains
 
 objects.register_all()
@@ -219,7 +220,8 @@ class TestDestination(LayoutDriverCase):
         arguments = (CONTEXT, self.instance, None, None, None, self.data)
         self.driver.pre_live_migration(*arguments)
         self.assertEqual(
-            self.layout, wire.load(channel.take(self.data, channel.LAYOUT))
+            self.layout,
+            wire.load(present(channel.take(self.data, channel.LAYOUT))),
         )
         cells[0].memory = 256
         with (
@@ -295,7 +297,8 @@ class TestNative(LayoutDriverCase):
                 self.fault(LibvirtError('no disk'), LibvirtError('no machine'))
             ),
         )
-        self.assertIsNone(dry_run.native_fault(object(), None))
+        domain = parse.parse_domain(self.xml)
+        self.assertIsNone(dry_run.native_fault(object(), domain))
 
 
 class TestSource(LayoutDriverCase):
@@ -311,7 +314,7 @@ class TestSource(LayoutDriverCase):
         )
         self.assertIn(
             'one-cell-pinned',
-            channel.unpack(channel.take(self.data, channel.DOMAIN)),
+            channel.unpack(present(channel.take(self.data, channel.DOMAIN))),
         )
 
 

@@ -54,7 +54,7 @@ def layouts(draw: st.DrawFn, name: str) -> Layout:
     if draw(st.booleans()):
         vcpus = {vcpu: draw(cpus) for vcpu in parse.guest_vcpus(domain)}
     scheduler = None
-    if vcpus and draw(st.booleans()):
+    if bool(vcpus) and draw(st.booleans()):
         policy = draw(st.sampled_from(('fifo', 'rr', 'batch', 'idle')))
         realtime = policy in ('fifo', 'rr')
         scheduler = Scheduler(

@@ -41,6 +41,7 @@ from nova_arm_migrate.probe import kvm
 from nova_arm_migrate.probe.host import CAPABILITIES
 from nova_arm_migrate.probe.system import parse_list
 from simulated import kvm_rule
+from tests.present import present
 from tests.unit.probe.fake_vgic import FakeVgic
 
 CORE_REGISTER = 0x6030000000100000
@@ -107,13 +108,13 @@ class FakeKernel:
     def _check_extension(self, descriptor: int, number: int) -> int:
         known = {value: name for name, value in CAPABILITIES.items()}
         if number == kvm.KVM_CAP_ARM_VM_IPA_SIZE:
-            return self.profile.ipa_bits
+            return present(self.profile.ipa_bits)
         if number == kvm.KVM_CAP_ARM_NISV_TO_USER:
             return 1
         return self.profile.capability(known[number])
 
     def _create_vm(self, descriptor: int, ipa_bits: int) -> int:
-        if ipa_bits > self.profile.ipa_bits:
+        if ipa_bits > present(self.profile.ipa_bits):
             raise OSError(errno.EINVAL, 'IPA size')
         machine: dict[str, Any] = {'values': {}, 'vgic': None, 'vcpus': 0}
         self.machines.append(machine)
@@ -148,7 +149,7 @@ class FakeKernel:
         if flags > 1 or kind not in (5, 7):
             raise OSError(errno.EINVAL, 'device')
         version = {5: 2, 7: 3}[kind]
-        if version not in self.profile.gic:
+        if version not in present(self.profile.gic):
             raise OSError(errno.ENODEV, 'device')
         if flags:
             return 0
@@ -227,7 +228,7 @@ class FakeKernel:
             for low in range(64):
                 code = sysreg(3, op1, 0, low >> 3, low & 7)
                 place = (op1 - (op1 == 3)) << 6 | low
-                masks[place] = self.profile.writable.read(code)
+                masks[place] = present(self.profile.writable).read(code)
         return 0
 
     def _vcpu_init(self, vcpu: int, argument: bytes) -> int:
@@ -296,9 +297,12 @@ class FakeKernel:
 
     def _code(self, state: dict[str, Any], register: int) -> int:
         code = code_of(register)
-        if code not in state['seen'].listed or kvm_id(code) != register:
+        if (
+            code not in state['seen'].listed
+            or kvm_id(present(code)) != register
+        ):
             raise OSError(errno.ENOENT, 'no such register')
-        return code
+        return present(code)
 
     def _shown(self, state: dict[str, Any], code: int) -> int:
         """What the vCPU shows: what was written, or as its GIC has it."""
@@ -313,16 +317,16 @@ class FakeKernel:
         return value
 
     def _version(self) -> tuple[int, int]:
-        return version_of(self.profile.kernel)
+        return present(version_of(self.profile.kernel))
 
     def _write(self, state: dict[str, Any], code: int, value: int) -> int:
         values = state['seen'].values
         limit = values.read(code)
         rule = kvm_rule.Rule(
             self._version(),
-            self.profile.writable,
+            present(self.profile.writable),
             self.hardware,
-            kvm_rule.makes_up_caches(self.profile.listed),
+            kvm_rule.makes_up_caches(present(self.profile.listed)),
         )
         try:
             kept = rule.take(
@@ -363,7 +367,7 @@ def write_tree(
         root, 'proc/sys/kernel/osrelease', f'{host.kernel}{release_suffix}\n'
     )
     vector = {6: host.page_size, 33: 0xFFFF0000}
-    vector.update(zip((16, 26, 29, 30), host.hwcap, strict=False))
+    vector.update(zip((16, 26, 29, 30), present(host.hwcap), strict=False))
     _write(
         root,
         'proc/self/auxv',
@@ -372,7 +376,7 @@ def write_tree(
             for kind, value in [*vector.items(), (0, 0)]
         ),
     )
-    for size in host.huge_page_sizes:
+    for size in present(host.huge_page_sizes):
         _write(
             root,
             f'sys/kernel/mm/hugepages/hugepages-{size >> 10}kB/nr_hugepages',

@@ -20,6 +20,7 @@ import fixtures
 from nova_arm_migrate.probe import descriptor
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe import kvm
+from tests.present import present
 from tests.unit.probe import base
 from tests.unit.probe.fake_kvm import CORE_REGISTER
 
@@ -105,7 +106,7 @@ class TestScratch(base.ProbeTestCase):
         self.addCleanup(self.device.close)
 
     def machine(self) -> kvm.ScratchVM:
-        machine = self.device.scratch_vm(self.recorded.ipa_bits)
+        machine = self.device.scratch_vm(present(self.recorded.ipa_bits))
         self.addCleanup(machine.close)
         return machine
 
@@ -145,7 +146,8 @@ class TestScratch(base.ProbeTestCase):
 
     def test_masks(self) -> None:
         self.assertEqual(
-            dict(self.recorded.writable), self.machine().writable_masks()
+            dict(present(self.recorded.writable)),
+            self.machine().writable_masks(),
         )
 
     def test_gic_versions(self) -> None:
@@ -161,7 +163,7 @@ class TestScratch(base.ProbeTestCase):
         ids = vcpu.register_list()
         self.assertEqual(sorted(ids), list(ids))
         self.assertIn(CORE_REGISTER, ids)
-        self.assertEqual(len(self.recorded.listed) + 2, len(ids))
+        self.assertEqual(len(present(self.recorded.listed)) + 2, len(ids))
         self.assertEqual(
             self.recorded.values[0xC000], vcpu.read(0x603000000013C000)
         )
@@ -171,7 +173,7 @@ class TestScratch(base.ProbeTestCase):
         vcpu = self.machine().scratch_vcpu(self.recorded.features)
         self.addCleanup(vcpu.close)
         self.assertEqual(
-            len(self.recorded.listed) + 2, len(vcpu.register_list())
+            len(present(self.recorded.listed)) + 2, len(vcpu.register_list())
         )
         self.assertEqual(2, self.kernel.calls.count('reg_list'))
 

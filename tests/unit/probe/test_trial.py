@@ -29,6 +29,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe import programs
 from nova_arm_migrate.probe.recorded import RecordedHost
+from tests.present import present
 from tests.unit.probe import base
 
 TCR2 = 0xC103
@@ -60,7 +61,7 @@ class TestTrial(TrialTestCase):
         self.assertEqual((), trial.refused)
         self.assertIs(True, trial.accepted)
         self.assertEqual(
-            sum(map(keeps_value, self.guest.listed)), trial.written
+            sum(map(keeps_value, present(self.guest.listed))), trial.written
         )
 
     def test_writes_are_in_qemus_order_and_zeros_are_written(self) -> None:
@@ -105,15 +106,15 @@ class TestTrial(TrialTestCase):
 
     def test_a_missing_register(self) -> None:
         guest = dataclasses.replace(
-            self.guest, listed=self.guest.listed | {0xC3A1}
+            self.guest, listed=present(self.guest.listed) | {0xC3A1}
         )
         trial = self.trial(guest)
         self.assertEqual((0xC3A1,), trial.missing)
         self.assertIs(False, trial.accepted)
 
     def test_a_missing_register_that_qemu_drops(self) -> None:
-        self.assertIn(TCR2, self.guest.listed)
-        kernel_lacks = self.recorded.listed - {TCR2}
+        self.assertIn(TCR2, present(self.guest.listed))
+        kernel_lacks = present(self.recorded.listed) - {TCR2}
         self.recorded = dataclasses.replace(self.recorded, listed=kernel_lacks)
         self.kernel.profile = self.recorded
         self.assertEqual((TCR2,), self.trial(self.guest).missing)
@@ -123,7 +124,7 @@ class TestTrial(TrialTestCase):
 
     def test_one_that_qemu_drops_only_if_it_is_zero(self) -> None:
         guest = dataclasses.replace(
-            self.guest, listed=self.guest.listed | {BMAP2}
+            self.guest, listed=present(self.guest.listed) | {BMAP2}
         )
         self.assertIs(True, self.trial(guest, qemu=NEW_QEMU).accepted)
         guest = dataclasses.replace(
@@ -137,7 +138,7 @@ class TestTrial(TrialTestCase):
 
         self.patch(programs, 'version', version)
         guest = dataclasses.replace(
-            self.guest, listed=self.guest.listed | {BMAP2}
+            self.guest, listed=present(self.guest.listed) | {BMAP2}
         )
         trial = self.trial(guest, qemu=None)
         self.assertEqual((BMAP2,), trial.unjudged)

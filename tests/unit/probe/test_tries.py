@@ -32,6 +32,7 @@ from nova_arm_migrate.core.verdict import Verdict
 from nova_arm_migrate.probe import errors
 from nova_arm_migrate.probe.recorded import RecordedHost
 from simulated import kvm_rule
+from tests.present import present
 from tests.unit.probe import base
 
 PFR0, PFR1, MMFR2 = kvm_rule.PFR0, kvm_rule.PFR1, kvm_rule.MMFR2
@@ -71,17 +72,17 @@ class TestIgnored(TriesTestCase):
                 PFR1: (Answer(16, 4, 0b11, 0b10),),
                 MMFR2: (Answer(24, 4, 0b101, 0b100),),
             },
-            dict(host.tried),
+            dict(present(host.tried)),
         )
 
     def test_nothing_where_the_hardware_has_none_of_it(self) -> None:
-        self.assertEqual({}, dict(self.host(V1_72).tried))
+        self.assertEqual({}, dict(present(self.host(V1_72).tried)))
 
     def test_el0_and_el1_without_64_bits(self) -> None:
         """Linux 6.12 takes 0, Linux 7.2 does not."""
         self.assertEqual(
             {PFR0: (Answer(0, 4, 0b111, 0), Answer(4, 4, 0b11, 0))},
-            dict(self.host(base.V1_612).tried),
+            dict(present(self.host(base.V1_612).tried)),
         )
 
     def test_the_vcpu_is_left_as_it_was(self) -> None:
@@ -111,7 +112,7 @@ class TestIgnored(TriesTestCase):
         recorded = base.recorded('a64fx-linux-7.2')
         self.assertEqual(1, recorded.values.read(PFR0) & 15)
         host = self.host('a64fx-linux-7.2')
-        self.assertEqual({}, dict(host.tried))
+        self.assertEqual({}, dict(present(host.tried)))
         self.assertNotIn(0xC008, {code for code, _ in self.kernel.written})
 
     def test_few_tries_find_what_all_of_them_then_tell(self) -> None:
@@ -131,7 +132,7 @@ class TestIgnored(TriesTestCase):
         self.patch(kernel, '_write', write)
         self.assertEqual(
             {code: (Answer(0, 4, 0x8081, 0x8080),)},
-            dict(self.probe(recorded).host().tried),
+            dict(present(self.probe(recorded).host().tried)),
         )
 
     def test_no_call_for_fields_that_the_kernel_says_are_writable(
@@ -168,7 +169,9 @@ class TestKernelUpdate(TriesTestCase):
             ('neoverse-n1-gic2-linux-6.12', 'neoverse-n1-gic2-linux-7.2'),
         ):
             there = base.recorded(new)
-            guest = guest_started_on(base.recorded(old), gic=there.gic[-1])
+            guest = guest_started_on(
+                base.recorded(old), gic=present(there.gic)[-1]
+            )
             self.assertIs(
                 Verdict.COMPATIBLE,
                 self.verdict(guest, there),
@@ -209,8 +212,10 @@ class TestKernelUpdate(TriesTestCase):
 class TestOthers(TriesTestCase):
     def test_hypercall_bits(self) -> None:
         host = self.host(V1_72)
-        self.assertEqual({VENDOR_HYP_BMAP_2: 3}, dict(host.hypercalls))
-        self.assertEqual({}, dict(self.host(base.V1_612).hypercalls))
+        self.assertEqual(
+            {VENDOR_HYP_BMAP_2: 3}, dict(present(host.hypercalls))
+        )
+        self.assertEqual({}, dict(present(self.host(base.V1_612).hypercalls)))
 
     def test_caches(self) -> None:
         self.assertIs(True, self.host(V1_72).own_caches)
@@ -222,7 +227,7 @@ class TestOthers(TriesTestCase):
         """What counts is what KVM does, not what it is called."""
         listed = base.recorded(base.N1_61).listed
         host = self.host(
-            base.N1_61, listed=listed | {*range(0x110000, 0x11000E)}
+            base.N1_61, listed=present(listed) | {*range(0x110000, 0x11000E)}
         )
         self.assertEqual('6.1.0', host.kernel)
         self.assertIs(True, host.own_caches)
@@ -230,7 +235,7 @@ class TestOthers(TriesTestCase):
     def test_no_caches_to_try(self) -> None:
         listed = {
             code
-            for code in base.recorded(V1_72).listed
+            for code in present(base.recorded(V1_72).listed)
             if code != CLIDR_EL1 and code >> 16 != 0x11
         }
         self.assertIsNone(
@@ -297,7 +302,7 @@ class TestMachine(TriesTestCase):
     def test_both_versions_of_the_gic(self) -> None:
         """Linux 7.2 shows a guest with a GICv2 no GICv3."""
         host = self.host('neoverse-n1-linux-7.2', gic=(2, 3), vgics=None)
-        two, three = host.vgics
+        two, three = present(host.vgics)
         self.assertEqual((), three.shown)
         self.assertEqual(0x8C00, three.ctlr)
         self.assertEqual(0b1100, three.revisions)
@@ -313,7 +318,9 @@ class TestMachine(TriesTestCase):
 
     def test_both_versions_where_the_kernel_shows_one_thing(self) -> None:
         host = self.host('neoverse-n1-linux-6.12', gic=(2, 3), vgics=None)
-        self.assertEqual([(), ()], [vgic.shown for vgic in host.vgics])
+        self.assertEqual(
+            [(), ()], [vgic.shown for vgic in present(host.vgics)]
+        )
 
     def test_a_view_is_of_the_guests_own_gic(self) -> None:
         host = self.host('neoverse-n1-linux-7.2', gic=(2, 3), vgics=None)
@@ -337,7 +344,7 @@ class TestMachine(TriesTestCase):
         kernel.fails = lambda number: (
             errno.ENXIO * (kernel.calls[-1] == 'get_device_attr')
         )
-        (vgic,) = self.probe(recorded).host().vgics
+        (vgic,) = present(self.probe(recorded).host().vgics)
         self.assertEqual((3, (), None, None, None, None), tuple(vgic))
 
     def test_a_controller_that_kvm_does_not_make(self) -> None:
@@ -393,7 +400,7 @@ class TestTrial(TriesTestCase):
         ):
             trial = self.trial(
                 dataclasses.replace(
-                    guest, vgic=guest.vgic._replace(ctlr=ctlr)
+                    guest, vgic=present(guest.vgic)._replace(ctlr=ctlr)
                 ),
                 host,
             )

@@ -22,6 +22,7 @@ from nova_arm_migrate.core import memmap
 from nova_arm_migrate.core import vcpu
 from simulated import machine
 from simulated.machine import VcpuState
+from tests.present import present
 from tests.unit.core import synthetic
 from tests.unit.probe import base as probe_base
 
@@ -71,7 +72,7 @@ class TestBoard(unittest.TestCase):
             (tuple(refused), tuple(broken)), (loaded.refused, loaded.broken)
         )
         self.assertEqual(not refused, loaded.state is not None)
-        return loaded.state
+        return present(loaded.state)
 
     def test_steal_time(self) -> None:
         has, lacks = host(capabilities=STEAL_TIME), host(capabilities=())

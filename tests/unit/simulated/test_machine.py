@@ -16,6 +16,7 @@ import unittest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.record import dump_host
 from simulated import machine
+from tests.present import present
 from tests.unit.core import synthetic
 
 PFR0 = synthetic.PFR0
@@ -98,8 +99,8 @@ class TestLoad(unittest.TestCase):
         guest = old.reset(domain())
         there = new.load(guest)
         self.assertEqual((), there.refused)
-        self.assertEqual(guest.values, there.state.values)
-        self.assertEqual((), old.load(there.state).refused)
+        self.assertEqual(guest.values, present(there.state).values)
+        self.assertEqual((), old.load(present(there.state)).refused)
         self.assertIn(
             'ID_AA64PFR1_EL1: EINVAL', old.load(new.reset(domain())).refused
         )
@@ -110,12 +111,12 @@ class TestLoad(unittest.TestCase):
         full = synthetic.host()
         extra = 0x8123  # no register that a table knows
         newer = machine.RecordedMachine(
-            synthetic.host(listed=full.listed | {extra})
+            synthetic.host(listed=present(full.listed) | {extra})
         )
         older = machine.RecordedMachine(full)
         there = newer.load(older.reset(domain()))
         self.assertEqual((), there.refused)
-        self.assertIn(extra, there.state.listed)
-        back = older.load(there.state)
+        self.assertIn(extra, present(there.state).listed)
+        back = older.load(present(there.state))
         self.assertEqual(1, len(back.refused))
         self.assertIn('missing here', back.refused[0])

@@ -27,6 +27,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from simulated import kvm_rule
 from simulated import machine
 from simulated.machine import VcpuState
+from tests.present import present
 from tests.unit.core import synthetic
 from tests.unit.probe import base as probe_base
 
@@ -122,7 +123,7 @@ class TestRealKernels(unittest.TestCase):
             if host.own_caches is not None:
                 self.assertIs(
                     host.own_caches,
-                    kvm_rule.makes_up_caches(host.listed),
+                    kvm_rule.makes_up_caches(present(host.listed)),
                     name,
                 )
                 known += 1
@@ -140,7 +141,8 @@ class TestRealKernels(unittest.TestCase):
         self.assertEqual((), here.load(changed(new, 0x110000, other)).refused)
         old = machine.RecordedMachine(
             dataclasses.replace(
-                host, listed=host.listed - set(range(0x110003, 0x11000E))
+                host,
+                listed=present(host.listed) - set(range(0x110003, 0x11000E)),
             )
         )
         self.assertEqual(
@@ -200,13 +202,14 @@ class TestIndependence(unittest.TestCase):
 
     def test_a_gic_is_refused(self) -> None:
         host = probe_base.recorded('neoverse-v1-linux-7.2')
-        (vgic,) = host.vgics
+        (vgic,) = present(host.vgics)
+        ctlr = present(vgic.ctlr) & ~0x700
         self.assertEqual(
             ('ICC_CTLR_EL1: EINVAL',),
             self.refused(
                 machine.RecordedMachine(
                     dataclasses.replace(
-                        host, vgics=(vgic._replace(ctlr=vgic.ctlr & ~0x700),)
+                        host, vgics=(vgic._replace(ctlr=ctlr),)
                     )
                 ),
                 machine.RecordedMachine(host),

@@ -37,6 +37,7 @@ from nova_arm_migrate.numa.errors import DomainXmlError
 from nova_arm_migrate.numa.errors import NumaError
 from nova_arm_migrate.numa.layout import Layout
 from tests import logs
+from tests.present import present
 from tests.unit.numa import domains
 
 objects.register_all()
@@ -319,7 +320,7 @@ class TestMigration(NumaTestCase):
         guest.get_xml_desc.return_value = xml
         self.numa.ask(self.instance, self.data)
         self.numa.answer(self.instance, self.data)
-        sent = channel.unpack(channel.take(self.data, channel.DOMAIN))
+        sent = channel.unpack(present(channel.take(self.data, channel.DOMAIN)))
         self.assertIn('<graphics type="vnc"/>', sent)
         self.assertIsNone(channel.take(self.data, channel.ASK))
 
@@ -403,7 +404,7 @@ class TestMigration(NumaTestCase):
         self.assertNotIn('iothreadpin', guest.get_xml_desc())
         leaving = numa_migration.GuestWithLayout(guest, LAYOUT)
         domain = etree.fromstring(leaving.get_xml_desc())
-        domain.find('./cputune/iothreadpin').set('cpuset', '3')
+        present(domain.find('./cputune/iothreadpin')).set('cpuset', '3')
         leaving.migrate(
             'uri', destination_xml=etree.tostring(domain, encoding='unicode')
         )

@@ -94,7 +94,8 @@ class JobCase(logs.TestCase):
             ),
         )
         self.there = Presence.ABSENT
-        self.libvirt, self.reached = 'first', True
+        self.libvirt: str | None = 'first'
+        self.reached = True
         self.asked = self.patch(
             destination,
             'ask',

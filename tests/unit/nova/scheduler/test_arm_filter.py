@@ -77,7 +77,7 @@ def states(**hosts: Host | str | None) -> list[host_manager.HostState]:
 
 
 def request(
-    ignore: Iterable[str] | None = ('source',),
+    ignore: Iterable[str] = ('source',),
     cell: str | None = CELL,
     **changes: Any,
 ) -> objects.RequestSpec:
@@ -173,7 +173,9 @@ class FilterTestCase(logs.TestCase):
         self.settings = conf.Settings()
         self.db = Database()
         self.filter = arm_filter.ArmMigrateFilter()
-        self.patch(conf, 'settings', lambda CONF: self.settings)
+        self.read_settings = self.patch(
+            conf, 'settings', lambda CONF: self.settings
+        )
         self.get_instance = self.patch(
             objects.Instance,
             'get_by_uuid',
@@ -465,7 +467,7 @@ class TestWhatIsSaid(FilterTestCase):
             self.assertLess(len(line), 500)
 
     def test_a_misspelt_option_stops_the_scheduler(self) -> None:
-        conf.settings.side_effect = ValueError('TS2')
+        self.read_settings.side_effect = ValueError('TS2')
         with self.assertRaisesRegex(ValueError, 'TS2'):
             arm_filter.ArmMigrateFilter()
 

@@ -195,21 +195,29 @@ class TestChecks(StatusTestCase):
 
 
 class TestMain(StatusTestCase):
-    def main(self, *argv, **kwargs):
+    def main(self, **parse_args):
         """Run the command. :returns: its exit code and stderr"""
-        ran = mock.patch.object(upgradecheck, 'main', autospec=True, **kwargs)
         with (
-            mock.patch.object(status.sys, 'argv', ['status', *argv]),
+            mock.patch.object(
+                status.config, 'parse_args', autospec=True, **parse_args
+            ),
+            # These change modules of other packages.
+            mock.patch.object(
+                upgradecheck, 'register_cli_options', autospec=True
+            ),
+            mock.patch.object(upgradecheck, 'CONF', CONF),
+            mock.patch.object(
+                upgradecheck,
+                'run',
+                autospec=True,
+                return_value=upgradecheck.Code.WARNING,
+            ),
             contextlib.redirect_stderr(io.StringIO()) as errors,
-            ran,
         ):
             return status.main(), errors.getvalue()
 
     def test_the_exit_code_is_that_of_the_checks(self):
-        code = upgradecheck.Code.WARNING
-        self.assertEqual(
-            (1, ''), self.main('upgrade', 'check', return_value=code)
-        )
+        self.assertEqual((1, ''), self.main())
 
     def test_a_damaged_file_is_one_line(self):
         self.assertEqual(
@@ -238,8 +246,6 @@ class TestCpuInfos(unittest.TestCase):
             for place, cell in enumerate(cells)
         }
         for target, name, result in (
-            (status.main_db, 'configure', None),
-            (status.api_db, 'configure', None),
             (objects.CellMappingList, 'get_all', lambda context: cells),
             (
                 objects.ComputeNodeList,
@@ -260,5 +266,3 @@ class TestCpuInfos(unittest.TestCase):
         self.assertEqual(
             [('host-1', '1'), ('host-2', '2')], list(status._cpu_infos())
         )
-        status.main_db.configure.assert_called_once_with(CONF)
-        status.api_db.configure.assert_called_once_with(CONF)

@@ -11,7 +11,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-# devstack plugin of nova-arm-migrate: enable_plugin nova-arm-migrate <url>
+# devstack plugin of nova-arm-migrate. In local.conf, with the branch, because
+# devstack's own default is master:
+#
+#   enable_plugin nova-arm-migrate <url> main
 #
 # devstack sources this file once for each stage, with the stage as arguments.
 # Install and configuration are by node: a compute gets the driver, a node with
@@ -48,8 +51,40 @@ function check_arm_migrate {
     fi
 }
 
+# Prints the virtual environment that Nova is installed in: its own one with
+# USE_VENV, else devstack's. Prints nothing for the system's Python.
+function _arm_migrate_venv {
+    if [[ "$USE_VENV" == "True" && -n "${PROJECT_VENV[nova]:-}" ]]; then
+        echo "${PROJECT_VENV[nova]}"
+    elif [[ "$GLOBAL_VENV" == "True" ]]; then
+        echo "$DEVSTACK_VENV"
+    fi
+}
+
+function check_arm_migrate_nova {
+    local venv python said
+    venv=$(_arm_migrate_venv)
+    if [[ -n "$venv" ]]; then
+        python=$venv/bin/python3
+    else
+        python=python$PYTHON3_VERSION
+    fi
+    said=$(PYTHONPATH=$NOVA_ARM_MIGRATE_DIR "$python" \
+        "$NOVA_ARM_MIGRATE_DIR/devstack/nova_release.py") || \
+        die $LINENO "${said:-$python can not be run}"
+    if [[ -n "$said" ]]; then
+        warn $LINENO "$said"
+    fi
+}
+
 function install_arm_migrate {
-    setup_develop "$NOVA_ARM_MIGRATE_DIR"
+    check_arm_migrate_nova
+    # Read by pip_install.
+    local PIP_VIRTUAL_ENV
+    PIP_VIRTUAL_ENV=$(_arm_migrate_venv)
+    # Not setup_develop: pip would replace a Nova whose version does not
+    # satisfy our requirements by one from PyPI. Nova has installed all others.
+    pip_install --no-deps -e "$NOVA_ARM_MIGRATE_DIR"
     # Registers are read and tried on a scratch vCPU by nova-compute itself.
     if _arm_migrate_on_compute && getent group kvm >/dev/null; then
         sudo usermod -a -G kvm "$STACK_USER"
@@ -75,6 +110,11 @@ function configure_arm_migrate_filter {
 }
 
 function configure_arm_migrate {
+    # stack.sh runs this in the background. It writes nova.conf as well, and
+    # each of the two could lose what the other writes.
+    if declare -F async_wait >/dev/null; then
+        async_wait configure_neutron_nova
+    fi
     # nova-cpu.conf is made from nova.conf when nova-compute starts.
     if _arm_migrate_on_compute; then
         iniset "$NOVA_CONF" DEFAULT compute_driver $ARM_MIGRATE_COMPUTE_DRIVER
@@ -94,7 +134,11 @@ function configure_arm_migrate {
 # Says into the log of stack.sh what this host can be judged by.
 function report_arm_migrate {
     if _arm_migrate_on_compute; then
-        "$NOVA_BIN_DIR/nova-arm-migrate" probe --degraded --format table || \
+        # As the service will run: this shell is older than the user's
+        # membership in the group kvm. Some sudoers only let the user be root.
+        sudo -u root sudo -u "$STACK_USER" \
+            "$NOVA_BIN_DIR/nova-arm-migrate" probe --degraded \
+            --format table || \
             echo "nova-arm-migrate: this host has no profile (see above)"
     fi
 }
@@ -138,7 +182,12 @@ function unconfigure_arm_migrate {
 
 function cleanup_arm_migrate {
     unconfigure_arm_migrate
-    pip_uninstall nova-arm-migrate
+    # Read by pip_uninstall, which does not know of devstack's environment.
+    local PIP_VIRTUAL_ENV
+    PIP_VIRTUAL_ENV=$(_arm_migrate_venv)
+    if [[ -z "$PIP_VIRTUAL_ENV" || -d "$PIP_VIRTUAL_ENV" ]]; then
+        pip_uninstall nova-arm-migrate
+    fi
 }
 
 if is_service_enabled nova && _arm_migrate_wanted; then

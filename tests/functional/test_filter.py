@@ -309,11 +309,6 @@ class TestStatus(FilterTestBase):
     """nova-arm-migrate-status, over the database of a real cloud."""
 
     def test_computes_without_a_record_are_named(self) -> None:
-        for configure in (
-            'nova.db.main.api.configure',
-            'nova.db.api.api.configure',
-        ):
-            self.stub_out(configure, lambda conf: None)
         self.host('host-a', HOST)
         self.host('host-b', HOST, compute_driver=base.STOCK)
         with contextlib.redirect_stdout(io.StringIO()) as out:

@@ -18,13 +18,18 @@ in the first line of the output.
 """
 
 from collections.abc import Iterable
+from importlib import metadata
 import os
 import pathlib
+import shutil
 import subprocess
+import sys
 
 import fixtures
+from packaging import requirements
 import testtools
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = pathlib.Path(__file__).with_name('devstack_dry_run.sh')
 DRIVER = ('DEFAULT', 'compute_driver', 'arm_migrate.ArmLibvirtDriver')
 STOCK_DRIVER = ('DEFAULT', 'compute_driver', 'libvirt.LibvirtDriver')
@@ -62,12 +67,33 @@ class DevstackDryRunTest(testtools.TestCase):
         calls = self.state / 'calls'
         return calls.read_text().splitlines() if calls.exists() else []
 
+    def _install(self, where: str = 'venv') -> str:
+        if where != 'the system':
+            where = f'{self.state}/{where}'
+        source = f'{self.state}/dest/nova-arm-migrate'
+        return f'pip_install in {where}: --no-deps -e {source}'
+
+    def _probe(self, where: str = 'venv') -> str:
+        return (
+            'sudo -u root sudo -u stack'
+            f' {self.state}/{where}/bin/nova-arm-migrate'
+            ' probe --degraded --format table'
+        )
+
+    def _uninstalled(self) -> list[str]:
+        return [call for call in self._calls() if 'pip_uninstall' in call]
+
     def _run(
         self, services: str, *stages: str, status: int = 0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [SCRIPT, self.state, services, *stages],
-            env={'PATH': os.environ['PATH'], **environment},
+            env={
+                'PATH': os.environ['PATH'],
+                'PYTHONDONTWRITEBYTECODE': '1',
+                'PYTHONWARNINGS': 'ignore',
+                **environment,
+            },
             capture_output=True,
             text=True,
         )
@@ -108,9 +134,9 @@ class DevstackDryRunTest(testtools.TestCase):
         )
         self.assertEqual(
             [
-                f'setup_develop {self.state}/dest/nova-arm-migrate',
+                self._install(),
                 'sudo usermod -a -G kvm stack',
-                'nova-arm-migrate probe --degraded --format table',
+                self._probe(),
             ],
             self._calls(),
         )
@@ -141,10 +167,7 @@ class DevstackDryRunTest(testtools.TestCase):
             ),
             self._options(),
         )
-        self.assertEqual(
-            [f'setup_develop {self.state}/dest/nova-arm-migrate'],
-            self._calls(),
-        )
+        self.assertEqual([self._install()], self._calls())
 
     def test_node_without_nova_is_left_alone(self) -> None:
         before = self._options()
@@ -216,16 +239,148 @@ class DevstackDryRunTest(testtools.TestCase):
             ),
             self._options(),
         )
-        self.assertNotIn('pip_uninstall nova-arm-migrate', self._calls())
+        self.assertEqual([], self._uninstalled())
+
+    def test_what_neutron_writes_in_the_background_is_kept(self) -> None:
+        theirs = ('neutron', 'region_name', 'RegionOne')
+        self._run('n-sch,n-cpu,q-svc', *STACK)
+        options = self._options()
+        for option in (theirs, DRIVER, OUR_FILTER):
+            self.assertIn(option, options)
+
+    def test_devstack_without_background_jobs(self) -> None:
+        self._run('n-cpu', 'stack post-config', ASYNC='False')
+        self.assertIn(DRIVER, self._options())
+
+    def test_release_that_is_too_old_is_refused_in_one_line(self) -> None:
+        for version, hint in (
+            ('30.1.0', ''),
+            # What pbr makes of a clone without tags.
+            ('0.0.1.dev7', '; clone Nova with its tags, without GIT_DEPTH'),
+        ):
+            with self.subTest(version):
+                done = self._run(
+                    'n-cpu',
+                    'stack install',
+                    status=1,
+                    PYTHON=sys.executable,
+                    NOVA_VERSION=version,
+                )
+                told = version.partition('.dev')[0]
+                self.assertEqual(
+                    'die: nova-arm-migrate supports Nova 31 to 34, not'
+                    f' {told}{hint}\n',
+                    done.stderr,
+                )
+                self.assertEqual([], self._calls())
+                shutil.rmtree(self.state / 'nova')
+
+    def test_oldest_release_is_installed_without_a_word(self) -> None:
+        done = self._run(
+            'n-sch',
+            'stack install',
+            PYTHON=sys.executable,
+            NOVA_VERSION='31.0.0.0rc1',
+        )
+        self.assertEqual('', done.stderr)
+        self.assertEqual([self._install()], self._calls())
+
+    def test_newer_release_is_a_warning(self) -> None:
+        done = self._run(
+            'n-sch',
+            'stack install',
+            PYTHON=sys.executable,
+            NOVA_VERSION='35.0.0',
+        )
+        self.assertEqual(
+            'warn: nova-arm-migrate was not tested with Nova 35, but with'
+            ' 31 to 34\n',
+            done.stderr,
+        )
+        self.assertEqual([self._install()], self._calls())
+
+    def test_python_without_nova_is_refused_in_one_line(self) -> None:
+        done = self._run(
+            'n-cpu', 'stack install', status=1, PYTHON='/usr/bin/python3'
+        )
+        self.assertRegex(
+            done.stderr, r"^die: .*can not import Nova: .*'nova'.*\n$"
+        )
+        self.assertEqual([], self._calls())
+
+    def test_nova_in_an_environment_of_its_own(self) -> None:
+        self._run('n-cpu', *STACK, 'clean', USE_VENV='True')
+        venv = 'dest/nova.venv'
+        self.assertEqual(
+            [
+                self._install(venv),
+                'sudo usermod -a -G kvm stack',
+                self._probe(venv),
+                f'pip_uninstall in {self.state}/{venv}: nova-arm-migrate',
+            ],
+            self._calls(),
+        )
+
+    def test_no_environment(self) -> None:
+        self._run('n-cpu', *STACK, 'clean', GLOBAL_VENV='False')
+        self.assertEqual(
+            [
+                self._install('the system'),
+                'sudo usermod -a -G kvm stack',
+                self._probe('.'),
+                'pip_uninstall in the system: nova-arm-migrate',
+            ],
+            [call.replace('/bin/', '/./bin/', 1) for call in self._calls()],
+        )
+
+    def test_everything_that_is_installed_has_its_requirements(self) -> None:
+        """pip is told not to look at them: Nova has the same."""
+
+        def required(distribution: str) -> set[str]:
+            return {
+                requirements.Requirement(text).name.replace('.', '-').lower()
+                for text in metadata.requires(distribution) or ()
+                if 'extra' not in text
+            }
+
+        ours = required('nova-arm-migrate')
+        self.assertIn('nova', ours)
+        self.assertEqual(set(), ours - required('nova') - {'nova'})
 
     def test_clean_uninstalls(self) -> None:
         self._run('n-sch,n-cpu', *STACK, 'unstack', 'clean')
-        self.assertEqual('pip_uninstall nova-arm-migrate', self._calls()[-1])
+        self.assertEqual(
+            [f'pip_uninstall in {self.state}/venv: nova-arm-migrate'],
+            self._uninstalled(),
+        )
 
     def test_clean_without_nova_conf(self) -> None:
         (self.state / 'nova.conf').unlink()
         self._run('n-sch,n-cpu', 'clean')
-        self.assertEqual(['pip_uninstall nova-arm-migrate'], self._calls())
+        self.assertEqual(1, len(self._uninstalled()))
+
+    def test_clean_without_the_environment(self) -> None:
+        """The system's Python would refuse: it is externally managed."""
+        self._run('n-cpu', 'clean', VENV_REMOVED='True')
+        self.assertEqual([], self._calls())
+
+    def test_documented_line_names_the_branch(self) -> None:
+        """Without one, devstack fetches master."""
+        lines = [
+            line.strip(' #')
+            for path in (
+                *(ROOT / 'doc' / 'source').rglob('*.rst'),
+                *(ROOT / 'devstack').iterdir(),
+                ROOT / 'README.rst',
+            )
+            for line in path.read_text().splitlines()
+            if 'enable_plugin nova-arm-migrate' in line
+        ]
+        self.assertNotEqual([], lines)
+        for line in lines:
+            self.assertRegex(
+                line, r'^enable_plugin nova-arm-migrate \S+ main$'
+            )
 
     def test_other_virt_driver_is_refused_in_one_line(self) -> None:
         done = self._run(

@@ -22,13 +22,11 @@ import importlib.util
 import sys
 from typing import Any
 
+from nova import config
 from nova import context as nova_context
 from nova import objects
 import nova.conf
-from nova.db.api import api as api_db
-from nova.db.main import api as main_db
 from nova.scheduler import filters
-from oslo_log import log as logging
 from oslo_upgradecheck import upgradecheck
 
 from nova_arm_migrate.core.profile import Host
@@ -183,8 +181,6 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
 
 def _cpu_infos() -> Iterator[tuple[str, str | None]]:
     """Yield the name and cpu_info of every compute node of every cell."""
-    main_db.configure(CONF)
-    api_db.configure(CONF)
     objects.register_all()
     context = nova_context.get_admin_context()
     for cell in objects.CellMappingList.get_all(context):
@@ -201,18 +197,15 @@ def main() -> int:
     :returns: 0 if all is well, 1 with warnings, 2 with failures, 255 if the
         checks could not be run
     """
-    # The files set options of the services: register those as well.
-    logging.register_options(CONF)
     conf.register_opts(CONF)
+    upgradecheck.register_cli_options(CONF, UpgradeCommands())
     try:
-        return int(
-            upgradecheck.main(
-                CONF,
-                project='nova',
-                upgrade_command=UpgradeCommands(),
-                argv=sys.argv[1:],
-            )
-        )
+        # As nova-status does it: reading a cell needs the options of
+        # osprofiler and oslo.messaging too, which Nova registers here.
+        config.parse_args(sys.argv)
+        # upgradecheck.main() sets it, but knows nothing of these options.
+        upgradecheck.CONF = CONF
+        return int(upgradecheck.run(CONF))
     except Exception as error:
         print(f'nova-arm-migrate-status: {_one_line(error)}', file=sys.stderr)
         return 255

@@ -135,18 +135,21 @@ def _extract(
     target: pathlib.Path,
     mirror: str,
 ) -> None:
+    newer = [f'{name}/{generation.suites[-1]}' for name in generation.newer]
     argv = [
         'mmdebstrap',
         '--variant=extract',
         '--mode=root',
         f'--arch={arch}',
-        '--include=' + ','.join(packages),
+        '--include=' + ','.join([*packages, *newer]),
         '--aptopt=APT::Install-Recommends "false"',
     ]
     if generation.stale:
         argv.append('--aptopt=Acquire::Check-Valid-Until "false"')
     if len(generation.suites) > 1:
-        argv.append(f'--aptopt=APT::Default-Release "{generation.suites[-1]}"')
+        # The suite that is preferred for what `newer` does not name.
+        preferred = generation.suites[0 if newer else -1]
+        argv.append(f'--aptopt=APT::Default-Release "{preferred}"')
     argv += [generation.codename, str(target)]
     argv += [f'deb {mirror} {suite} main' for suite in generation.suites]
     done = subprocess.run(argv, capture_output=True, text=True)

@@ -22,9 +22,10 @@ class Generation:
     """One kind of Arm64 host.
 
     ``suites`` are the Debian suites of its packages; with more than one, the
-    last is preferred. ``stale`` means that the suite's Release file may be
-    past its Valid-Until date (an unfinished release whose mirror isn't
-    refreshed). ``kernel`` is the package of its kernel.
+    last is preferred: for all packages, or for those in ``newer`` alone.
+    ``stale`` means that the suite's Release file may be past its Valid-Until
+    date (an unfinished release whose mirror isn't refreshed). ``kernel`` is
+    the package of its kernel.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Generation:
     about: str
     stale: bool = False
     kernel: str = KERNEL
+    newer: tuple[str, ...] = ()
 
     @property
     def codename(self) -> str:
@@ -55,6 +57,18 @@ GENERATIONS: dict[str, Generation] = {
             kernel='linux-image-arm64-16k',
         ),
         Generation('forky', ('forky',), 'Linux 7, QEMU 11', stale=True),
+        # A host whose QEMU is already that of `next`, and its kernel not.
+        Generation(
+            'trixie-qemu',
+            ('trixie', 'trixie-backports'),
+            'Linux 6.12, QEMU 11.1',
+            newer=(
+                'qemu-system-arm',
+                'qemu-system-common',
+                'qemu-system-data',
+                'qemu-utils',
+            ),
+        ),
         # The newest kernel and QEMU that Debian builds for a release.
         Generation(
             'next',

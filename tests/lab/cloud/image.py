@@ -25,9 +25,9 @@ from tests.lab import rootfs
 from tests.lab.cloud import install
 
 GENERATION = 'trixie'
-# The second has the kernel and the QEMU of Debian's backports. Python is the
-# same, for which Nova is compiled.
-GENERATIONS = (GENERATION, 'next')
+# The others have the QEMU, or the QEMU and the kernel, of Debian's backports.
+# Python is the same, for which Nova is compiled.
+GENERATIONS = (GENERATION, 'trixie-qemu', 'next')
 DISK_SIZE = '5G'
 INSIDE = '/opt/nova'
 PROJECT_INSIDE = '/opt/project'

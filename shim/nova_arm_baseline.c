@@ -407,7 +407,7 @@ static int init_vcpu(int fd, const struct kvm_vcpu_init *init) {
         !advertise_targets(fd))
         return fail(EINVAL);
     if (!atomic_exchange(&vcpus[fd].ready, true) && vcpus[fd].first)
-        say("%s: %u registers are set%s%s", baseline.name, baseline.n_registers,
+        say("%s: registers set: %u%s%s", baseline.name, baseline.n_registers,
             vcpus[fd].differs ? ", on a vCPU that differs in " : "",
             vcpus[fd].differs ? vcpus[fd].differs : "");
     return result;

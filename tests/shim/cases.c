@@ -188,7 +188,7 @@ static void order(void) {
 static void equal_not_set(void) {
     vcpu_with(GUEST);
     CHECK(fake_n_sets == 0);
-    CHECK(said("pool-1: 1 registers are set") == 1);
+    CHECK(said("pool-1: registers set: 1") == 1);
 }
 
 static void second_vcpu(void) {
@@ -199,10 +199,10 @@ static void second_vcpu(void) {
     CHECK(get(second, R_ISAR0) == 0x0221000110212120);
     CHECK(get(second, R_CLIDR) == 0xc3000023);
     CHECK(run(second) == 0 && run(first) == 0);
-    CHECK(said("pool-1: 2 registers are set") == 1);
+    CHECK(said("pool-1: registers set: 2") == 1);
     CHECK(said("") == 1);
     vcpu_with(GUEST);
-    CHECK(said("pool-1: 2 registers are set") == 2);
+    CHECK(said("pool-1: registers set: 2") == 2);
 }
 
 static void no_capability_needed(void) {
@@ -229,7 +229,7 @@ static void refused(void) {
     CHECK(said("pool-1: register 603000000013c030 cannot be set: wanted "
                "0xf221100110212120, there is 0x221100110212120 (Invalid "
                "argument)") == 1);
-    CHECK(said("registers are set") == 0);
+    CHECK(said("registers set") == 0);
     CHECK_FAILS(run(vcpu), EINVAL); /* had QEMU not stopped */
     CHECK(fake_count(KVM_RUN) == 0);
 }
@@ -268,7 +268,7 @@ static void probe_has_pauth(void) {
 
     /* APA 1, API 2, GPA 1, GPI 1 stay the host's; DPB is the baseline's. */
     CHECK(get(vcpu, R_ISAR1) == 0x0011111111211111);
-    CHECK(said("1 registers are set, on a vCPU that differs in pauth") == 1);
+    CHECK(said("registers set: 1, on a vCPU that differs in pauth") == 1);
     CHECK_FAILS(run(vcpu), EINVAL);
     CHECK(said("pool-1: a vCPU without the baseline's pauth does not run") ==
           1);
@@ -572,7 +572,7 @@ static void no_bitmap(void) {
     CHECK(run(vcpu_with(GUEST)) == 0);
     CHECK(run(vcpu_with(GUEST)) == 0);
     CHECK(said("pool-1: KVM has no VENDOR_HYP_BMAP_2") == 1);
-    CHECK(said("1 registers are set") == 2);
+    CHECK(said("registers set: 1") == 2);
 }
 
 static void bitmap_of_the_baseline(void) {

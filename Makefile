@@ -15,7 +15,7 @@ PYTHON ?= python3
 TESTS ?= all
 TOX = .venv-tox/bin/tox
 
-.PHONY: help bindep demo test lab zipapp docs clean
+.PHONY: help bindep demo test lab zipapp shim docs clean
 
 help:
 	@echo 'make demo [KEEP=1]  a simulated cloud with Arm64 hosts, in a minute'
@@ -23,6 +23,7 @@ help:
 	@echo 'make lab            real migrations between emulated hosts (root)'
 	@echo 'make bindep         the system packages that are missing'
 	@echo 'make zipapp         dist/nova-arm-migrate.pyz: probe and compare'
+	@echo 'make shim           build/nova-arm-baseline.so, for arm64 (experimental)'
 	@echo 'make docs           the documentation, into doc/build/html'
 	@echo 'make clean          remove what the above have made'
 
@@ -56,6 +57,24 @@ demo: .venv-demo/.done
 
 zipapp:
 	$(PYTHON) tools/build_zipapp.py dist/nova-arm-migrate.pyz
+
+# For arm64: the native compiler there, the cross compiler elsewhere.
+ifeq ($(shell uname -m),aarch64)
+SHIM_CC ?= cc
+else
+SHIM_CC ?= aarch64-linux-gnu-gcc
+endif
+SHIM_CFLAGS = -std=c11 -O2 -g -Wall -Wextra -Werror -D_FORTIFY_SOURCE=2 \
+	-fstack-protector-strong -fPIC -fvisibility=hidden
+SHIM_LDFLAGS = -shared -Wl,-z,defs -Wl,-z,relro -Wl,-z,now
+
+SHIM = build/nova-arm-baseline.so
+
+shim: $(SHIM)
+
+$(SHIM): shim/nova_arm_baseline.c Makefile
+	@mkdir -p $(@D)
+	$(SHIM_CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) -o $@ $<
 
 clean:
 	rm -rf .venv-tox .venv-demo .tox .stestr .mypy_cache build cover dist \

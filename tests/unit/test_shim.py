@@ -17,6 +17,8 @@ forms: linked with the shim, with the address and undefined-behaviour
 sanitizers, and with the shim preloaded as QEMU has it.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
 import dataclasses
 import functools
 import itertools
@@ -264,15 +266,15 @@ class TestShim(BuiltTestCase):
         self.assertEqual(printed, list(CASES))
 
 
-def _sanitized(name):
-    def test(self):
+def _sanitized(name: str) -> Callable[[TestShim], None]:
+    def test(self: TestShim) -> None:
         self.run_case(self.built.sanitized, name)
 
     return test
 
 
-def _preloaded(name):
-    def test(self):
+def _preloaded(name: str) -> Callable[[TestShim], None]:
+    def test(self: TestShim) -> None:
         self.run_case(self.built.plain, name, LD_PRELOAD=self.built.library)
 
     return test
@@ -284,7 +286,7 @@ for _name in CASES:
 
 
 class TestFormat(BuiltTestCase):
-    def read(self, texts: list[str]) -> list[str]:
+    def read(self, texts: Iterable[str]) -> list[str]:
         return subprocess.run(
             (self.built.reader,),
             input=''.join(f'{text}\n' for text in texts),
@@ -295,12 +297,12 @@ class TestFormat(BuiltTestCase):
             encoding='latin-1',
         ).stdout.splitlines()
 
-    def test_good(self):
+    def test_good(self) -> None:
         for text in GOOD:
             self.assertIsNotNone(accepts(text), text)
         self.assertEqual([accepts(text) for text in GOOD], self.read(GOOD))
 
-    def test_malformed_creates_no_vm(self):
+    def test_malformed_creates_no_vm(self) -> None:
         for what, text in MALFORMED.items():
             with self.subTest(what):
                 self.assertIsNone(accepts(text))
@@ -311,7 +313,7 @@ class TestFormat(BuiltTestCase):
                     NOVA_ARM_BASELINE=text,
                 )
 
-    def test_random_changes(self):
+    def test_random_changes(self) -> None:
         """The shim reads what the oracle reads, and nothing else."""
         dice = random.Random(14)
         alphabet = '0123456789abcdefxX=,;/.-_ Zpauth\x00\x7f\xff'.replace(
@@ -345,7 +347,7 @@ class TestFormat(BuiltTestCase):
 
 
 class TestCrossBuild(unittest.TestCase):
-    def test_arm64(self):
+    def test_arm64(self) -> None:
         if not shutil.which('aarch64-linux-gnu-gcc'):
             self.skipTest('aarch64-linux-gnu-gcc is not installed')
         with tempfile.TemporaryDirectory() as folder:

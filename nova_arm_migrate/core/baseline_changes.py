@@ -34,6 +34,8 @@ from nova_arm_migrate.core.vcpu import has_32bit_el0
 from nova_arm_migrate.core.vcpu import with_features_off
 
 _BY_FIELD = (Judge.FEATURES, Judge.FEATURES_32BIT)
+#: Registers that say nothing of what a guest can do.
+_NO_FEATURE = (Judge.CLIDR, Judge.CCSIDR, Judge.IMPLEMENTATION)
 _NUMBERS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2, Judge.PSCI_VERSION)
 #: Parts of a baseline that are not a guest's CPU.
 _NOT_COMPARED = frozenset(
@@ -69,7 +71,16 @@ class Change(NamedTuple):
 
 def diff(before: CpuBaseline, after: CpuBaseline) -> tuple[Change, ...]:
     """Return what differs between the CPUs of two baselines."""
+    shown = (
+        Change(
+            'implementation',
+            f'{before.implementation} ({before.implementation.name})',
+            f'{after.implementation} ({after.implementation.name})',
+            Direction.OTHER,
+        ),
+    )
     return (
+        *(shown if before.implementation != after.implementation else ()),
         *_attributes(before, after),
         *_registers(before.registers, after.registers),
     )
@@ -171,7 +182,7 @@ def _registers(
             continue
         if register.judge in _BY_FIELD:
             yield from _fields(register, old, new)
-        elif register.judge not in (Judge.CLIDR, Judge.CCSIDR):
+        elif register.judge not in _NO_FEATURE:
             yield Change(
                 register.name,
                 f'{old:#x}',

@@ -22,8 +22,10 @@ from typing import Any
 
 from nova_arm_migrate.core import forms
 from nova_arm_migrate.core.attributes import attributes_of
+from nova_arm_migrate.core.baseline_forms import dump_pair
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.implementation import differences
 
 SCHEMA = 1
 KIND = 'cpu-baseline'
@@ -109,6 +111,16 @@ def _inconsistent(baseline: CpuBaseline) -> list[str]:
             'registers: MIDR_EL1, REVIDR_EL1 and AIDR_EL1'
             f' ({baseline.implementation}) are not among the implementations'
         )
+    problems += [
+        f'acknowledged: {dump_pair(found.pair)} is not among them, or cannot'
+        f' be: {found.sentence}'
+        for found in differences(
+            baseline.implementation,
+            baseline.implementations,
+            baseline.registers,
+        )
+        if found.allowed or found.pair not in baseline.acknowledged
+    ]
     for name, present in (
         ('sve', bool(baseline.sve_lengths)),
         ('pmu', baseline.counters is not None),

@@ -179,8 +179,24 @@ def refusals(
     member may refuse it.
     """
     seen = with_implementation(host, baseline.registers)
+    own = implementation_of(host.values)
+    found = []
+    if host.values and own not in baseline.implementations:
+        found.append(
+            Refusal(
+                Finding(
+                    Cause.NOT_ALLOWED,
+                    Severity.BLOCKS,
+                    'IMPLEMENTATION',
+                    guest=', '.join(map(str, baseline.implementations)),
+                    host=str(own),
+                    rule='AMONG',
+                ),
+                False,
+            )
+        )
     accepts = compare(wanted(baseline), seen, options)
-    found = [
+    found += [
         Refusal(_known(finding, host), False)
         for finding in accepts.findings
         if finding.severity is not Severity.NOTE
@@ -364,23 +380,24 @@ def _greatest(
     )
     features -= guest.disabled
     pmcr = guest.values.read(special.PMCR_EL0)
-    listed, dropped = _lists(hosts, guest.disabled, registers)
+    baseline = CpuBaseline(
+        features=features,
+        sve_lengths=guest.sve_lengths if 'sve' in features else None,
+        counters=special.PMCR_N.of(pmcr) if 'pmu' in features else None,
+        gic=guest.gic,
+        icc_ctlr=None if guest.vgic is None else guest.vgic.ctlr,
+        cntfrq=guest.cntfrq,
+        dczid=guest.dczid,
+        ipa_bits=guest.ipa_bits,
+        page_size=guest.page_size,
+        steal_time=guest.steal_time,
+        implementations=tuple(members),
+        registers=registers,
+    )
+    listed, dropped = _lists(hosts, baseline)
     return (
-        CpuBaseline(
-            features=features,
-            sve_lengths=guest.sve_lengths if 'sve' in features else None,
-            counters=special.PMCR_N.of(pmcr) if 'pmu' in features else None,
-            gic=guest.gic,
-            icc_ctlr=None if guest.vgic is None else guest.vgic.ctlr,
-            cntfrq=guest.cntfrq,
-            dczid=guest.dczid,
-            ipa_bits=guest.ipa_bits,
-            page_size=guest.page_size,
-            steal_time=guest.steal_time,
-            implementations=tuple(members),
-            registers=registers,
-            listed=listed,
-            dropped=dropped or None,
+        dataclasses.replace(
+            baseline, listed=listed, dropped=dropped or None
         ),
         choice,
     )
@@ -401,13 +418,13 @@ def _tells(
 
 
 def _lists(
-    hosts: Sequence[Host], disabled: frozenset[str], registers: Values
+    hosts: Sequence[Host], baseline: CpuBaseline
 ) -> tuple[frozenset[int] | None, frozenset[int] | None]:
     """The registers that a guest has on every host, and on some."""
     lists = []
     for host in hosts:
-        seen = with_features_off(host, disabled)
-        listed = without_hidden(seen.listed, registers)
+        seen = with_features_off(host, baseline.disabled)
+        listed = without_hidden(seen.listed, baseline.registers)
         if listed is None:
             return None, None
         lists.append(listed)

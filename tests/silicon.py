@@ -123,9 +123,11 @@ def kernel_of(host: Host) -> str:
     return '.'.join((host.kernel or '').split('.')[:2])
 
 
-def crossing(*pool: Silicon) -> Common:
+def crossing(*pool: Silicon, name: str = 'paper') -> Common:
     """Return the baseline of hosts, by their registers alone."""
-    return common([one.host for one in pool], options=_BY_REGISTERS)
+    return common(
+        [one.host for one in pool], name=name, options=_BY_REGISTERS
+    )
 
 
 def judge(start: Silicon, end: Silicon) -> Report:

@@ -112,6 +112,36 @@ def lab_hosts() -> list[Silicon]:
     return made
 
 
+def paper_pools() -> list[tuple[str, tuple[Silicon, Silicon]]]:
+    """Return the pairs of cores of the documentation, with their origin."""
+    metal = {one.core: one for one in members()}
+    lab = {one.core: one for one in lab_hosts()}
+    a76 = lab_host('cortex-a76_trixie')
+    lab['cortex-a76'] = Silicon('cortex-a76', kernel_of(a76), a76)
+    pairs: list[tuple[str, tuple[Silicon, Silicon]]] = [
+        ('real registers', (metal[one], metal[other]))
+        for one, other in (
+            ('Neoverse-V1', 'Neoverse-V2'),
+            ('Neoverse-N1', 'Neoverse-V1'),
+            ('Neoverse-N1', 'Neoverse-V2'),
+        )
+    ]
+    pairs += [
+        ('emulated', (lab[one], lab[other]))
+        for one, other in (
+            ('neoverse-v1', 'neoverse-n2'),
+            ('cortex-a710', 'neoverse-n2'),
+            ('cortex-a710', 'neoverse-v1'),
+            ('cortex-a76', 'neoverse-n1'),
+            ('neoverse-n1', 'neoverse-v1'),
+            ('neoverse-n1', 'neoverse-n2'),
+            ('neoverse-n1', 'cortex-a710'),
+            ('a64fx', 'neoverse-n1'),
+        )
+    ]
+    return pairs
+
+
 def lab_host(name: str) -> Host:
     """Return a host of the lab: ``neoverse-n1_trixie``."""
     text = (FIXTURES / 'lab' / f'{name}.json').read_text()

@@ -155,9 +155,7 @@ def kernel_of(host: Host) -> str:
 
 def crossing(*pool: Silicon, name: str = 'paper') -> Common:
     """Return the baseline of hosts, by their registers alone."""
-    return common(
-        [one.host for one in pool], name=name, options=_BY_REGISTERS
-    )
+    return common([one.host for one in pool], name=name, options=_BY_REGISTERS)
 
 
 def judge(start: Silicon, end: Silicon) -> Report:

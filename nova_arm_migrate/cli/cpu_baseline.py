@@ -39,8 +39,8 @@ from nova_arm_migrate.core.baseline_changes import given_up
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.crossing import Common
 from nova_arm_migrate.core.crossing import common
-from nova_arm_migrate.core.crossing import partition
 from nova_arm_migrate.core.crossing import Partition
+from nova_arm_migrate.core.crossing import partition
 from nova_arm_migrate.core.crossing import Refusal
 from nova_arm_migrate.core.crossing import refusals
 from nova_arm_migrate.core.errors import ProfileError

@@ -209,9 +209,7 @@ def _fields(register: Register, old: int, new: int) -> Iterator[Change]:
             else Direction.OTHER,
         )
     if rest:
-        yield Change(
-            register.name, f'{old:#x}', f'{new:#x}', Direction.OTHER
-        )
+        yield Change(register.name, f'{old:#x}', f'{new:#x}', Direction.OTHER)
 
 
 def _number(register: Register, field: Field, value: int) -> str:

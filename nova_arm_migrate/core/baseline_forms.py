@@ -68,9 +68,7 @@ class NamedRegisters(Form[Values]):
     """Values of registers by the register's name. What is 0 is left out."""
 
     def dump(self, value: Values) -> dict[str, str]:
-        return {
-            _NAMES[code]: f'{number:#x}' for code, number in value.items()
-        }
+        return {_NAMES[code]: f'{number:#x}' for code, number in value.items()}
 
     def load(self, key: str, given: Any) -> Values:
         values = {}

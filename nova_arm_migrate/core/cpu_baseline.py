@@ -221,7 +221,7 @@ def with_implementation(host: Host, registers: Values) -> Host:
     ):
         return host
     return dataclasses.replace(
-        host, values=_without_zeros(dict(host.values) | wanted)
+        host, values=without_zeros(dict(host.values) | wanted)
     )
 
 
@@ -237,16 +237,14 @@ def start(baseline: CpuBaseline, host: Host) -> Guest:
     guest = guest_started_on(
         host, disabled=baseline.disabled, gic=baseline.gic
     )
-    seen = dataclasses.replace(
-        host, values=guest.values, listed=guest.listed
-    )
+    seen = dataclasses.replace(host, values=guest.values, listed=guest.listed)
     values = dict(guest.values) | dict(settable(baseline, seen))
     if baseline.counters is not None:
         code, field = special.PMCR_EL0, special.PMCR_N
         has = values.get(code, 0)
         values[code] = field.into(has, min(field.of(has), baseline.counters))
     vgic = guest.vgic if baseline.icc_ctlr is not None else None
-    written = _without_zeros(values)
+    written = without_zeros(values)
     return dataclasses.replace(
         guest,
         values=written,
@@ -287,7 +285,7 @@ def wanted(baseline: CpuBaseline) -> Guest:
     if baseline.counters is not None:
         values[special.PMCR_EL0] = special.PMCR_N.into(0, baseline.counters)
     return Guest(
-        values=_without_zeros(values),
+        values=without_zeros(values),
         listed=listed,
         sve_lengths=baseline.sve_lengths,
         disabled=baseline.disabled,
@@ -337,5 +335,6 @@ def _vgic(baseline: CpuBaseline) -> Vgic | None:
     return Vgic(baseline.gic, ctlr=baseline.icc_ctlr)
 
 
-def _without_zeros(values: dict[int, int]) -> Values:
+def without_zeros(values: dict[int, int]) -> Values:
+    """Return registers as profiles have them: what is 0 is left out."""
     return Values({code: value for code, value in values.items() if value})

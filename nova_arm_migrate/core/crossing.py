@@ -223,8 +223,7 @@ def _lacking(
             guest.listed: guest
             for other in hosts
             if other is not host
-            and (guest := start(baseline, other)).listed
-            != baseline.listed
+            and (guest := start(baseline, other)).listed != baseline.listed
         }
         seen = with_implementation(host, baseline.registers)
         named = set()
@@ -251,9 +250,8 @@ def _lacking(
 
 def _known(finding: Finding, host: Host) -> Finding:
     """The finding; unknown if the capability to write is not recorded."""
-    if (
-        finding.cause is not Cause.IMPLEMENTATION
-        or 'capabilities' not in dict(host.absent)
+    if finding.cause is not Cause.IMPLEMENTATION or 'capabilities' not in dict(
+        host.absent
     ):
         return finding
     return finding._replace(
@@ -265,9 +263,7 @@ def _known(finding: Finding, host: Host) -> Finding:
     )
 
 
-def partition(
-    hosts: Sequence[Host], options: Options = _DEFAULT
-) -> Partition:
+def partition(hosts: Sequence[Host], options: Options = _DEFAULT) -> Partition:
     """Divide hosts into pools that have a common baseline.
 
     A host joins the first pool that has a common baseline with it. Known
@@ -339,7 +335,9 @@ def _nearest(baseline: CpuBaseline, host: Host) -> Guest:
         listed = None if listed is None else listed - AARCH32_ID_CODES
     return dataclasses.replace(
         guest,
-        values=Values({code: value for code, value in values.items() if value}),
+        values=Values(
+            {code: value for code, value in values.items() if value}
+        ),
         listed=listed,
     )
 
@@ -349,10 +347,14 @@ def _greatest(
 ) -> tuple[CpuBaseline, Choice]:
     """The greatest lower bound of hosts, without some vCPU features."""
     members = sorted({implementation_of(host.values) for host in hosts})
+    features = frozenset(FEATURES).intersection(
+        *(host.features for host in hosts)
+    )
     guest = meet(
         [with_implementation(host, hosts[0].values) for host in hosts],
-        disabled,
+        disabled | (FEATURES.keys() - features),
     )
+    features -= guest.disabled
     fixed = {
         implementation_of(host.values)
         for host in hosts
@@ -374,11 +376,9 @@ def _greatest(
         values = {c: v for c, v in values.items() if c not in AARCH32_ID_CODES}
     if _tells(hosts, members, guest.values):
         values[special.VENDOR_HYP_BMAP_2] = special.VENDOR_HYP_BMAP_2_BITS
-    registers = Values({code: value for code, value in values.items() if value})
-    features = frozenset(FEATURES).intersection(
-        *(host.features for host in hosts)
+    registers = Values(
+        {code: value for code, value in values.items() if value}
     )
-    features -= guest.disabled
     pmcr = guest.values.read(special.PMCR_EL0)
     baseline = CpuBaseline(
         features=features,
@@ -396,9 +396,7 @@ def _greatest(
     )
     listed, dropped = _lists(hosts, baseline)
     return (
-        dataclasses.replace(
-            baseline, listed=listed, dropped=dropped or None
-        ),
+        dataclasses.replace(baseline, listed=listed, dropped=dropped or None),
         choice,
     )
 

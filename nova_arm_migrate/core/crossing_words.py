@@ -20,8 +20,7 @@ from nova_arm_migrate.core.crossing import Refusal
 #: ``{baseline}`` and ``{host}`` are the two values.
 _ACCEPTS = {
     Cause.ABOVE: (
-        'The baseline has {name} = {baseline}. {member} offers at most'
-        ' {host}.'
+        'The baseline has {name} = {baseline}. {member} offers at most {host}.'
     ),
     Cause.FIXED: (
         'The baseline has {name} = {baseline}, {member} has {host}. KVM there'
@@ -41,8 +40,7 @@ _ACCEPTS = {
         ' read it from the hardware.'
     ),
     Cause.SVE_LENGTHS: (
-        'The baseline has SVE vectors of {baseline} bits, {member} has'
-        ' {host}.'
+        'The baseline has SVE vectors of {baseline} bits, {member} has {host}.'
     ),
     Cause.NOT_RECORDED: "{name} of {member} can't be judged: {detail}.",
     Cause.GUEST_NOT_RECORDED: (

@@ -281,9 +281,7 @@ ERRATA: tuple[Listed, ...] = (
         (_CARMEL, _HIP09),
         needs=Shown(_MMFR2, 'CnP', 1),
     ),
-    Listed(
-        'NVIDIA_OLYMPUS_1027', 'erratum 1027', 'arm64_errata', (_OLYMPUS,)
-    ),
+    Listed('NVIDIA_OLYMPUS_1027', 'erratum 1027', 'arm64_errata', (_OLYMPUS,)),
     Listed(
         'TRBE_OVERWRITE_FILL_MODE',
         'errata 2119858, 2139208 (TRBE)',

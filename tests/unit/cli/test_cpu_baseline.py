@@ -85,7 +85,10 @@ class TestCpuBaseline(base.CommandTestCase):
         )
         result = json.loads(out)
         self.assertEqual(
-            [['neoverse-v1_forky', 'neoverse-n2_forky'], ['neoverse-n1_forky']],
+            [
+                ['neoverse-v1_forky', 'neoverse-n2_forky'],
+                ['neoverse-n1_forky'],
+            ],
             result['pools'],
         )
         self.assertEqual([False, []], [result['taken'], result['one_way']])

@@ -114,15 +114,11 @@ class TestFile(unittest.TestCase):
             self.assertIn('do not agree', problem)
 
     def test_a_difference_that_is_not_acknowledged(self):
-        more = sorted(
-            [*self.record['implementations'], '0x413fd0c1/0xff/0x0']
-        )
+        more = sorted([*self.record['implementations'], '0x413fd0c1/0xff/0x0'])
         changed = self.record | {'implementations': more}
         self.assertIn('0x410fd493,0x413fd0c1', self.problems(changed)[0])
         baseline_file.load(
-            json.dumps(
-                changed | {'acknowledged': ['0x410fd493,0x413fd0c1']}
-            )
+            json.dumps(changed | {'acknowledged': ['0x410fd493,0x413fd0c1']})
         )
 
     def test_an_allow_list_cannot_be_acknowledged(self):
@@ -130,8 +126,7 @@ class TestFile(unittest.TestCase):
         changed = self.record | {
             'implementations': [*self.record['implementations'], ampere],
             'acknowledged': ['0x410fd493,0xc00fac30'],
-            'registers': self.record['registers']
-            | {'MIDR_EL1': '0xc00fac30'},
+            'registers': self.record['registers'] | {'MIDR_EL1': '0xc00fac30'},
         }
         self.assertIn('bbml3', ' '.join(self.problems(changed)))
 

@@ -71,6 +71,8 @@ def names(refusals):
 
 def of_feature(register, field):
     return any(
+        register.code in feature.registers for feature in FEATURES.values()
+    ) or any(
         register.code == code and field.mask & bits
         for code, bits in FEATURE_BITS
     )
@@ -88,7 +90,6 @@ def fleets(draw):
         and f'{register.name}.{field.name}' != 'ID_AA64PFR0_EL1.EL0'
     ]
     hypothesis.assume(differing)
-    # The kind of a vCPU's GIC decides these, and they are tested with it.
     kept = []
     for host in members:
         host = s.with_field(host, 'ID_AA64PFR0_EL1.EL0', 2)
@@ -255,11 +256,8 @@ class TestMembers(unittest.TestCase):
         self.assertEqual({'IMPLEMENTATION'}, names(refused))
         self.assertEqual(
             'host-n has 0x413fd0c1/0x0/0x0, which is not among the'
-            ' implementations of the baseline: 0x410fd4f1/0x0/0x0,'
-            ' 0x410fd400/0x0/0x0.'.replace(
-                '0x410fd4f1/0x0/0x0, 0x410fd400/0x0/0x0',
-                '0x410fd400/0x0/0x0, 0x410fd4f1/0x0/0x0',
-            ),
+            ' implementations of the baseline: 0x410fd400/0x0/0x0,'
+            ' 0x410fd4f1/0x0/0x0.',
             crossing_words.sentence(refused[0], 'host-n'),
         )
 
@@ -283,9 +281,7 @@ class TestMembers(unittest.TestCase):
         self.assertTrue(found.taken)
         self.assertEqual((128, 256), found.baseline.sve_lengths)
         self.assertEqual(4, found.baseline.counters)
-        self.assertEqual(
-            (128, 256), start(found.baseline, other).sve_lengths
-        )
+        self.assertEqual((128, 256), start(found.baseline, other).sve_lengths)
         self.assertEqual(
             {'event counters'},
             {c.name for c in given_up(found.baseline, self.v1)},
@@ -369,9 +365,7 @@ class TestMembers(unittest.TestCase):
         found = crossing.common([newer, older], name='pool')
         self.assertNotIn(s.TCR2, found.baseline.listed)
         self.assertNotIn(s.TCR2, start(found.baseline, newer).listed)
-        always = dataclasses.replace(
-            newer, listed=newer.listed - {BMAP_2}
-        )
+        always = dataclasses.replace(newer, listed=newer.listed - {BMAP_2})
         self.assertIn(s.TCR2, start(found.baseline, always).listed)
 
     def test_guests_are_told_of_the_implementations(self):

@@ -168,8 +168,7 @@ class TestChoice(unittest.TestCase):
         coherent = Values({**PLAIN, s.CTR: 1 << 29})
         for values, expected in ((PLAIN, False), (coherent, True)):
             names = {
-                found.name
-                for found in differences(V1, (N1_R4P1, V1), values)
+                found.name for found in differences(V1, (N1_R4P1, V1), values)
             }
             self.assertIs(expected, '1542419' in names)
 
@@ -206,9 +205,7 @@ class TestChoice(unittest.TestCase):
     def test_what_a_guest_may_be_told(self):
         self.assertEqual((V2, V1), targets((V1, V2), PLAIN))
         self.assertEqual((), targets((V1,), PLAIN))
-        self.assertEqual(
-            (V2, V1), targets((V1, AMPEREONE, V2), PLAIN)
-        )
+        self.assertEqual((V2, V1), targets((V1, AMPEREONE, V2), PLAIN))
 
     def test_one_that_hosts_can_show(self):
         self.assertEqual(V1, choose((V1, V2), PLAIN, [V1]).implementation)

@@ -71,9 +71,7 @@ class TestRender(unittest.TestCase):
             [MIDR, REVIDR, AIDR], [number for number, _ in registers[:3]]
         )
         self.assertEqual(BMAP_2, registers[-1][0])
-        self.assertEqual(
-            [(0x410FD493, 0, 0), (0x411FD402, 0, 0)], told
-        )
+        self.assertEqual([(0x410FD493, 0, 0), (0x411FD402, 0, 0)], told)
         self.assertEqual(0x410FD493, dict(registers)[MIDR])
         _, _, there, _ = parse(shim.render(baseline, n2))
         # A new vCPU has the implementation already.

@@ -39,10 +39,10 @@ from nova_arm_migrate.core.baseline_changes import given_up
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.crossing import Common
 from nova_arm_migrate.core.crossing import common
-from nova_arm_migrate.core.crossing import Partition
-from nova_arm_migrate.core.crossing import partition
 from nova_arm_migrate.core.crossing import Refusal
 from nova_arm_migrate.core.crossing import refusals
+from nova_arm_migrate.core.crossing_pools import Partition
+from nova_arm_migrate.core.crossing_pools import partition
 from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.profile import Host

@@ -22,8 +22,8 @@ from nova_arm_migrate.core.baseline_changes import given_up
 from nova_arm_migrate.core.baseline_forms import dump_pair
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.crossing import Common
-from nova_arm_migrate.core.crossing import Partition
 from nova_arm_migrate.core.crossing import Refusal
+from nova_arm_migrate.core.crossing_pools import Partition
 from nova_arm_migrate.core.crossing_words import sentence
 from nova_arm_migrate.core.profile import Host
 

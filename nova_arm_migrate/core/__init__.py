@@ -37,7 +37,8 @@ From one register's value to the verdict:
 ``cpu_baseline`` the CPU that guests of a pool see, whatever core they run on;
 ``baseline_file`` its file (``baseline_forms``);
 ``baseline_changes`` what differs between two, and what a host gives up;
-``crossing``  baselines of hosts with different cores, and possible pools;
+``crossing``  baselines of hosts with different cores or kernels;
+``crossing_pools`` the pools that are possible if hosts have none in common;
 ``crossing_words`` the sentences about hosts that refuse a baseline;
 ``shim``      a baseline as the library reads it that writes the registers;
 ``pools``     a fleet's partition into migration pools;

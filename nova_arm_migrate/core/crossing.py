@@ -13,8 +13,8 @@
 """Pools of hosts with different cores or kernels, and their baselines.
 
 `common` computes the greatest baseline of hosts. `refusals` says why a host
-cannot be a member. `partition` says which pools are possible if not all hosts
-have a common baseline.
+cannot be a member. `crossing_pools` says which pools are possible if not all
+hosts have a common baseline.
 
 A guest on a baseline needs a VMM that writes the baseline's registers
 (`cpu_baseline.settable`) and enables KVM_CAP_ARM_WRITABLE_IMP_ID_REGS. This
@@ -34,7 +34,6 @@ from nova_arm_migrate.core.causes import LACKING
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.cpu_baseline import as_host
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
-from nova_arm_migrate.core.cpu_baseline import settable
 from nova_arm_migrate.core.cpu_baseline import start
 from nova_arm_migrate.core.cpu_baseline import wanted
 from nova_arm_migrate.core.cpu_baseline import with_implementation
@@ -48,7 +47,6 @@ from nova_arm_migrate.core.implementation import Implementation
 from nova_arm_migrate.core.implementation import implementation_of
 from nova_arm_migrate.core.implementation import MidrPair
 from nova_arm_migrate.core.implementation import targets
-from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.rules import JUDGES
@@ -59,7 +57,6 @@ from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Options
-from nova_arm_migrate.core.verdict import Verdict
 
 _DEFAULT = Options()
 _CODES = frozenset(BASELINE_REGISTERS.values())
@@ -107,19 +104,6 @@ class Common:
     def taken(self) -> bool:
         """Whether all hosts take the baseline, and nothing is open."""
         return not self.refusals and not self.unacknowledged
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Partition:
-    """The pools that are possible.
-
-    :ivar pools: places in the sequence of hosts, the largest pool first
-    :ivar one_way: (i, j): guests can start on pool i and move to pool j, with
-        registers lowered as far as possible, but not back
-    """
-
-    pools: tuple[tuple[int, ...], ...]
-    one_way: frozenset[tuple[int, int]]
 
 
 def common(
@@ -260,85 +244,6 @@ def _known(finding: Finding, host: Host) -> Finding:
         detail='it is not recorded whether KVM has'
         ' KVM_CAP_ARM_WRITABLE_IMP_ID_REGS'
         f' ({host.why_absent("capabilities")})',
-    )
-
-
-def partition(hosts: Sequence[Host], options: Options = _DEFAULT) -> Partition:
-    """Divide hosts into pools that have a common baseline.
-
-    A host joins the first pool that has a common baseline with it. Known
-    differences of cores do not keep hosts apart here: they can be
-    acknowledged.
-    """
-    pools: list[list[int]] = []
-    for place, host in enumerate(hosts):
-        for pool in pools:
-            members = [hosts[one] for one in pool]
-            if not common([*members, host], options=options).refusals:
-                pool.append(place)
-                break
-        else:
-            pools.append([place])
-    pools.sort(key=lambda pool: (-len(pool), pool))
-    reached = {
-        (i, j)
-        for i, here in enumerate(pools)
-        for j, there in enumerate(pools)
-        if i != j
-        and _reaches(
-            [hosts[one] for one in here],
-            [hosts[one] for one in there],
-            options,
-        )
-    }
-    return Partition(
-        tuple(tuple(pool) for pool in pools),
-        frozenset((i, j) for i, j in reached if (j, i) not in reached),
-    )
-
-
-def _reaches(
-    here: Sequence[Host], there: Sequence[Host], options: Options
-) -> bool:
-    """Whether guests can start on these hosts and move to those."""
-    baseline = common([*here, *there], options=options).baseline
-    return all(
-        compare(
-            guest, with_implementation(host, guest.values), options
-        ).verdict
-        is Verdict.COMPATIBLE
-        for guest in (_nearest(baseline, host) for host in here)
-        for host in there
-    )
-
-
-def _nearest(baseline: CpuBaseline, host: Host) -> Guest:
-    """A guest started here, lowered to a baseline as far as KVM lets it."""
-    guest = start(baseline, host)
-    seen = with_features_off(
-        with_implementation(host, baseline.registers), baseline.disabled
-    )
-    values = dict(guest.values)
-    for code, value in settable(baseline, seen):
-        register, own = register_of(code), seen.values.read(code)
-        for finding in JUDGES[register.judge](register, value, seen):
-            if finding.field:
-                field = register.field(finding.field)
-                value = field.into(value, field.raw(own))
-            else:
-                value = own
-        values[code] = value
-    listed = guest.listed
-    if not baseline.has_32bit_el0:
-        # The VMM does not pass them on (`cpu_baseline.settable`).
-        values = {c: v for c, v in values.items() if c not in AARCH32_ID_CODES}
-        listed = None if listed is None else listed - AARCH32_ID_CODES
-    return dataclasses.replace(
-        guest,
-        values=Values(
-            {code: value for code, value in values.items() if value}
-        ),
-        listed=listed,
     )
 
 

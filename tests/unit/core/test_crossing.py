@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from nova_arm_migrate.core import baseline_file
 from nova_arm_migrate.core import crossing
+from nova_arm_migrate.core import crossing_pools
 from nova_arm_migrate.core import crossing_words
 from nova_arm_migrate.core.baseline_changes import diff
 from nova_arm_migrate.core.baseline_changes import Direction
@@ -329,7 +330,7 @@ class TestMembers(unittest.TestCase):
         self.assertEqual(
             {(1, 'SMCCC_ARCH_WORKAROUND_3')}, self.refused(self.v1, better)
         )
-        fleet = crossing.partition([self.v1, better])
+        fleet = crossing_pools.partition([self.v1, better])
         self.assertEqual(((0,), (1,)), fleet.pools)
         self.assertEqual({(0, 1)}, fleet.one_way)
 
@@ -467,7 +468,7 @@ class TestLab(unittest.TestCase):
 
     def test_pools(self):
         hosts = silicon.lab_hosts()
-        found = crossing.partition([one.host for one in hosts])
+        found = crossing_pools.partition([one.host for one in hosts])
         self.assertEqual(
             [
                 {'cortex-a710', 'neoverse-n2', 'neoverse-v1'},

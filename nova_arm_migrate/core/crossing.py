@@ -38,6 +38,7 @@ from nova_arm_migrate.core.cpu_baseline import start
 from nova_arm_migrate.core.cpu_baseline import wanted
 from nova_arm_migrate.core.cpu_baseline import with_implementation
 from nova_arm_migrate.core.cpu_baseline import without_hidden
+from nova_arm_migrate.core.cpu_baseline import without_zeros
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.implementation import Choice
@@ -281,9 +282,7 @@ def _greatest(
         values = {c: v for c, v in values.items() if c not in AARCH32_ID_CODES}
     if _tells(hosts, members, guest.values):
         values[special.VENDOR_HYP_BMAP_2] = special.VENDOR_HYP_BMAP_2_BITS
-    registers = Values(
-        {code: value for code, value in values.items() if value}
-    )
+    registers = without_zeros(values)
     pmcr = guest.values.read(special.PMCR_EL0)
     baseline = CpuBaseline(
         features=features,

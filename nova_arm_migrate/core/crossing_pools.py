@@ -20,6 +20,7 @@ from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.cpu_baseline import settable
 from nova_arm_migrate.core.cpu_baseline import start
 from nova_arm_migrate.core.cpu_baseline import with_implementation
+from nova_arm_migrate.core.cpu_baseline import without_zeros
 from nova_arm_migrate.core.crossing import common
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host

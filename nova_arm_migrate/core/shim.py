@@ -18,7 +18,7 @@ them in ``NOVA_ARM_BASELINE``, in printable ASCII without blanks::
     value           = "1;" name ";" flags ";" registers ";" implementations
     name            = 1*64( ALPHA / DIGIT / "." / "_" / "-" )
     flags           = [ "pauth" ]
-    registers       = register *( "," register )
+    registers       = [ register *( "," register ) ]
     register        = 16lower-hex "=" number
     implementations = [ implementation *( "," implementation ) ]
     implementation  = number "/" number "/" number

@@ -41,6 +41,8 @@ NEOVERSE_V2 = 0x410FD4F1
 REVIDR, AIDR = s.CODES['REVIDR_EL1'], s.CODES['AIDR_EL1']
 BMAP_2 = s.CODES['VENDOR_HYP_BMAP_2']
 WRITABLE_IMPLEMENTATION = {s.MIDR: 0xFFFFFFFF, REVIDR: s.ALL, AIDR: s.ALL}
+#: Each example compares several hosts, twice.
+FEWER = hypothesis.settings(max_examples=50)
 CAPABLE = (('STEAL_TIME', 1), ('WRITABLE_IMP_ID_REGS', 1))
 FEATURE_BITS = {
     (code, bits)
@@ -112,6 +114,7 @@ def fleets(draw):
 
 
 class TestLaws(unittest.TestCase):
+    @FEWER
     @hypothesis.given(fleets())
     def test_every_member_takes_it_if_any_guest_fits_all(self, fleet):
         members, differing = fleet
@@ -127,6 +130,7 @@ class TestLaws(unittest.TestCase):
                 tuple(r for other, r in found.refusals if other == place),
             )
 
+    @FEWER
     @hypothesis.given(fleets(), st.data())
     def test_nothing_in_it_can_be_raised(self, fleet, data):
         members, differing = fleet
@@ -155,6 +159,7 @@ class TestLaws(unittest.TestCase):
         refused = [crossing.refusals(raised, host) for host in members]
         self.assertIn(name, set().union(*map(names, refused)))
 
+    @FEWER
     @hypothesis.given(fleets(), st.data())
     def test_it_can_be_lowered_by_hand(self, fleet, data):
         members, differing = fleet
@@ -175,6 +180,7 @@ class TestLaws(unittest.TestCase):
         for host in members:
             self.assertEqual((), crossing.refusals(lowered, host))
 
+    @FEWER
     @hypothesis.given(fleets())
     def test_a_guest_has_the_same_on_every_member(self, fleet):
         members, differing = fleet
@@ -194,6 +200,7 @@ class TestLaws(unittest.TestCase):
             for change in given_up(found.baseline, host):
                 self.assertIs(Direction.LOWER, change.direction, change)
 
+    @FEWER
     @hypothesis.given(fleets())
     def test_its_file_is_the_same_baseline(self, fleet):
         members, _ = fleet

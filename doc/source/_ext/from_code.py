@@ -378,7 +378,8 @@ class Crossing(rst.Directive):
                 crossing_words.brief(refusal, pool[place].core)
                 for place, refusal in found.refusals
             ]
-            told += [one.sentence for one in found.unacknowledged]
+            if not told:
+                told = [one.sentence for one in found.unacknowledged]
             sees = f'{found.baseline.implementation.name}; features {features}'
             yield (
                 _plain(f'{pool[0].core}, {pool[1].core}'),
@@ -403,9 +404,8 @@ class Crossing(rst.Directive):
     @staticmethod
     def _lists(lists):
         for one in lists:
-            matters = [f'{one.needs.field} >= {one.needs.least}'] * (
-                one.needs is not None
-            )
+            needs = (one.needs,) if one.needs else ()
+            matters = [f'{some.field} >= {some.least}' for some in needs]
             matters += [f'{less.field} < {less.least}' for less in one.unless]
             yield (
                 _literal(one.name),

@@ -62,6 +62,7 @@ from nova_arm_migrate.core.vcpu import has_32bit_el0
 _IMPLEMENTATION = tuple(
     register.code for register in special.IMPLEMENTATION_REGISTERS
 )
+_CODES = frozenset(BASELINE_REGISTERS.values())
 _LEVELS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2)
 _EL0 = REGISTERS[ID_AA64PFR0_EL1].field('EL0')
 _MOST_COUNTERS = 31
@@ -186,20 +187,17 @@ def settable(baseline: CpuBaseline, host: Host) -> Iterator[tuple[int, int]]:
 
     :param host: as a vCPU with the baseline's features sees it
     """
-    for code in sorted(BASELINE_REGISTERS.values()):
+    with_32bit = baseline.has_32bit_el0 and has_32bit_el0(host)
+    differ = baseline.registers.items() ^ host.values.items()
+    for code in sorted(_CODES & {code for code, _ in differ}):
         register = register_of(code)
         if (
             register.judge in _LEVELS
-            or (
-                register.judge is Judge.FEATURES_32BIT
-                and not (baseline.has_32bit_el0 and has_32bit_el0(host))
-            )
+            or (register.judge is Judge.FEATURES_32BIT and not with_32bit)
             or (host.listed is not None and code not in host.listed)
         ):
             continue
-        value = baseline.registers.read(code)
-        if value != host.values.read(code):
-            yield code, value
+        yield code, baseline.registers.read(code)
 
 
 def with_implementation(host: Host, registers: Values) -> Host:

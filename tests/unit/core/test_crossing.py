@@ -42,7 +42,7 @@ REVIDR, AIDR = s.CODES['REVIDR_EL1'], s.CODES['AIDR_EL1']
 BMAP_2 = s.CODES['VENDOR_HYP_BMAP_2']
 WRITABLE_IMPLEMENTATION = {s.MIDR: 0xFFFFFFFF, REVIDR: s.ALL, AIDR: s.ALL}
 #: Each example compares several hosts, twice.
-FEWER = hypothesis.settings(max_examples=50)
+FEWER = hypothesis.settings(max_examples=30)
 CAPABLE = (('STEAL_TIME', 1), ('WRITABLE_IMP_ID_REGS', 1))
 FEATURE_BITS = {
     (code, bits)

@@ -98,11 +98,11 @@ class TestFile(unittest.TestCase):
             self.assertTrue(problem.startswith(key), (key, value, problem))
 
     def test_all_problems_at_once(self):
-        bad = self.record | {'name': '', 'gic': 1, 'regsiters': {}}
+        bad = self.record | {'name': '', 'gic': 1, 'register': {}}
         del bad['features']
         problems = self.problems(bad)
         self.assertEqual(4, len(problems))
-        for part in ('name', 'gic', 'regsiters', 'features: missing'):
+        for part in ('name', 'gic', 'register', 'features: missing'):
             self.assertTrue(any(part in one for one in problems), part)
 
     def test_parts_that_do_not_agree(self):

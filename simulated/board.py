@@ -72,7 +72,7 @@ def build(
         fits,
         windows,
         None
-        if host.listed is None
+        if host.reg_list is None
         else dict(host.capabilities).get('STEAL_TIME', 0) > 0,
         None
         if host.sve_lengths is None

@@ -94,20 +94,20 @@ def host_of_dump(text: str, masks: Host | None = None) -> Host:
     absent = dict.fromkeys(_NOT_TOLD, 'not in a dump of registers')
     absent['cores'] = 'a dump of registers has one core only'
     absent['writable'] = 'not in a dump of registers, and no masks were given'
-    listed = set(registers)
+    reg_list = set(registers)
     added = [
         (code, name)
         for timer, (code, name) in _COUNTS.items()
-        if timer in listed and code not in listed
+        if timer in reg_list and code not in reg_list
     ]
     if added:
-        listed |= {code for code, _ in added}
+        reg_list |= {code for code, _ in added}
         names = ', '.join(name for _, name in added)
-        absent['listed'] = f'{names} added, because a dump leaves them out'
+        absent['reg_list'] = f'{names} added, because a dump leaves them out'
     features = frozenset(
         name
         for name, feature in FEATURES.items()
-        if feature.registers & listed
+        if feature.registers & reg_list
     )
     lacking = sorted({'pauth', 'pmu', 'sve'} - features)
     if lacking:
@@ -123,7 +123,7 @@ def host_of_dump(text: str, masks: Host | None = None) -> Host:
                 if value and keeps_value(code)
             }
         ),
-        listed=frozenset(listed),
+        reg_list=frozenset(reg_list),
         features=features,
         kernel=kernel,
         writable=None if masks is None else masks.writable,

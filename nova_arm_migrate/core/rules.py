@@ -329,9 +329,9 @@ def invents_caches(host: Host) -> bool | None:
     """
     if host.own_caches is not None:
         return host.own_caches
-    if host.listed is None:
+    if host.reg_list is None:
         return None
-    return host.listed >= special.ALL_CCSIDR
+    return host.reg_list >= special.ALL_CCSIDR
 
 
 def check_psci_version(

@@ -70,7 +70,7 @@ class TestBaseline(base.CommandTestCase):
         self.assertIn('  2   neoverse-n1-linux-6.1\n', out)
 
     def test_one_way(self):
-        newer = self.host_file('newer', listed=self.host.listed | {0xC3A1})
+        newer = self.host_file('newer', reg_list=self.host.reg_list | {0xC3A1})
         older = self.host_file('older')
         code, out, _ = self.run_command('baseline', newer, older)
         self.assertEqual(0, code)

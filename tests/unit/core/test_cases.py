@@ -115,7 +115,7 @@ class TestCases(unittest.TestCase):
         for name in ('rhel9-backport-caches', 'kernel-unknown-caches'):
             guest, _, host = pair(name)
             self.judged(Verdict.COMPATIBLE, guest, host)
-            unlisted = dataclasses.replace(host, listed=None)
+            unlisted = dataclasses.replace(host, reg_list=None)
             report = self.judged(Verdict.UNKNOWN, guest, unlisted)
             self.assertIn('CLIDR_EL1', [f.name for f in report.decisive])
 
@@ -132,14 +132,14 @@ class TestCases(unittest.TestCase):
         self.assertEqual(
             unified << 3 | instruction, host.values[CLIDR_EL1] & (1 << 21) - 1
         )
-        self.assertLess(ALL_CCSIDR, host.listed)
+        self.assertLess(ALL_CCSIDR, host.reg_list)
         self.judged(Verdict.COMPATIBLE, guest, host)
         # With those two alone it shows the hardware's, and takes no others.
         described = ALL_CCSIDR - {ccsidr(1), ccsidr(2)}
         report = self.judged(
             Verdict.INCOMPATIBLE,
             guest,
-            dataclasses.replace(host, listed=host.listed - described),
+            dataclasses.replace(host, reg_list=host.reg_list - described),
         )
         self.assertIn('CLIDR_EL1', [f.name for f in report.decisive])
 

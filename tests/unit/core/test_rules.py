@@ -293,7 +293,7 @@ class TestCaches(unittest.TestCase):
     made_up = s.LISTED | ALL_CCSIDR
 
     def host(self, values=None, **changes):
-        return s.host(values, **({'listed': self.made_up} | changes))
+        return s.host(values, **({'reg_list': self.made_up} | changes))
 
     def check(self, code, value, host, cause):
         causes = [finding.cause for finding in judge(code, value, host)]
@@ -332,12 +332,12 @@ class TestCaches(unittest.TestCase):
             (None, Cause.CACHE_UNKNOWN),
         ):
             for kernel in ('5.14.0', '6.1.0', '7.2.12', None):
-                host = self.host(listed=listed, kernel=kernel)
+                host = self.host(reg_list=listed, kernel=kernel)
                 self.check(s.CLIDR, 0x0920_0023, host, cause)
                 self.check(s.ccsidr(0), 3, host, cause)
 
     def test_what_no_kernel_takes_needs_no_list(self):
-        self.check(s.ccsidr(0), 1, self.host(listed=None), Cause.CACHE)
+        self.check(s.ccsidr(0), 1, self.host(reg_list=None), Cause.CACHE)
 
 
 class TestFirmware(unittest.TestCase):

@@ -148,13 +148,13 @@ class TestRule(TriedTestCase):
     def test_hypercall_bits(self):
         code = bitmap(3)
         listed = s.LISTED | {code}
-        guest = guest_started_on(s.host({code: 4}, listed=listed))
-        self.incompatible(guest, s.host(listed=listed), Cause.FIRMWARE_BITS)
+        guest = guest_started_on(s.host({code: 4}, reg_list=listed))
+        self.incompatible(guest, s.host(reg_list=listed), Cause.FIRMWARE_BITS)
         for bits, verdict, causes in (
             (7, Verdict.COMPATIBLE, ()),
             (3, Verdict.INCOMPATIBLE, (Cause.FIRMWARE_BITS,)),
         ):
-            host = s.host(listed=listed, hypercalls=Values({code: bits}))
+            host = s.host(reg_list=listed, hypercalls=Values({code: bits}))
             self.judge(guest, host, verdict, *causes)
 
     def test_a_stale_value_that_kvm_keeps(self):

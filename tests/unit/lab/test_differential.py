@@ -27,7 +27,7 @@ CCSIDR = registers.code_of(0x6020000000110000)
 def host(isar0=0x20, writable=0xF0):
     return profile.Host(
         values=profile.Values({ISAR0: isar0}),
-        listed=frozenset([ISAR0]),
+        reg_list=frozenset([ISAR0]),
         writable=profile.Values({ISAR0: writable}),
         kernel='6.12.1',
     )
@@ -100,7 +100,7 @@ class CompareTest(testtools.TestCase):
         pfr0 = registers.code_of(0x603000000013C020)
         there = profile.Host(
             values=profile.Values({pfr0: 0x112}),
-            listed=frozenset([pfr0]),
+            reg_list=frozenset([pfr0]),
             writable=profile.Values({pfr0: 0xFFF}),
             kernel='6.12.1',
         )

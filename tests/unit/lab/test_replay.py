@@ -43,7 +43,7 @@ class NamesTest(testtools.TestCase):
             record.load_host(path.read_text().strip())
             for path in PROFILES.glob('*.json')
         ]
-        codes = frozenset().union(*(host.listed for host in hosts))
+        codes = frozenset().union(*(host.reg_list for host in hosts))
         names = {tables.register_of(code).name for code in codes}
         self.assertIn('CNTV_CVAL_EL0', names)
         # The rest is in Arm's space for ID registers to come.

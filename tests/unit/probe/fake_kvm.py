@@ -231,7 +231,7 @@ class FakeKernel:
             raise OSError(errno.EPERM, 'not finalised')
         # KVM does not sort them, and lists CPU state too.
         ids = [CORE_REGISTER, SVE_REGISTER]
-        ids += sorted(map(kvm_id, state['seen'].listed), reverse=True)
+        ids += sorted(map(kvm_id, state['seen'].reg_list), reverse=True)
         room, argument[0] = argument[0], len(ids)
         if room < len(ids):
             raise OSError(errno.E2BIG, 'too many')
@@ -271,7 +271,7 @@ class FakeKernel:
 
     def _code(self, state, register):
         code = code_of(register)
-        if code not in state['seen'].listed or kvm_id(code) != register:
+        if code not in state['seen'].reg_list or kvm_id(code) != register:
             raise OSError(errno.ENOENT, 'no such register')
         return code
 
@@ -297,7 +297,7 @@ class FakeKernel:
             self._version(),
             self.profile.writable,
             self.hardware,
-            kvm_rule.makes_up_caches(self.profile.listed),
+            kvm_rule.makes_up_caches(self.profile.reg_list),
         )
         try:
             kept = rule.take(

@@ -119,7 +119,7 @@ class TestRealKernels(unittest.TestCase):
             if host.own_caches is not None:
                 self.assertIs(
                     host.own_caches,
-                    kvm_rule.makes_up_caches(host.listed),
+                    kvm_rule.makes_up_caches(host.reg_list),
                     name,
                 )
                 known += 1
@@ -137,7 +137,7 @@ class TestRealKernels(unittest.TestCase):
         self.assertEqual((), here.load(changed(new, 0x110000, other)).refused)
         old = machine.RecordedMachine(
             dataclasses.replace(
-                host, listed=host.listed - set(range(0x110003, 0x11000E))
+                host, reg_list=host.reg_list - set(range(0x110003, 0x11000E))
             )
         )
         self.assertEqual(
@@ -218,10 +218,10 @@ class TestQemu(unittest.TestCase):
         listed = synthetic.LISTED
         values = {code: value for code in there if value}
         guest = machine.RecordedMachine(
-            synthetic.host(values=values, listed=listed | {*there})
+            synthetic.host(values=values, reg_list=listed | {*there})
         ).reset(domain())
         loaded = machine.RecordedMachine(
-            synthetic.host(listed=listed | {*here}, qemu=qemu)
+            synthetic.host(reg_list=listed | {*here}, qemu=qemu)
         ).load(guest)
         return set(loaded.refused)
 

@@ -16,12 +16,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.checks import run_checks
 from nova_arm_migrate.core.cores import core_name
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import Pair
 from nova_arm_migrate.core.finding import paired
 from nova_arm_migrate.core.finding import Severity
-from nova_arm_migrate.core.hazards import find_hazards
 from nova_arm_migrate.core.incoming import LoadResult
 from nova_arm_migrate.core.incoming import missing_register_result
 from nova_arm_migrate.core.incoming import tolerated
@@ -72,7 +72,7 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     findings = _registers(guest, seen)
     findings += _cores(guest, host)
     findings += _missing(guest, seen, options)
-    findings += find_hazards(guest, seen)
+    findings += run_checks(guest, seen)
     if guest.inferred:
         findings.append(Finding(Cause.INFERRED, Severity.NOTE, 'RECORD'))
     return report(paired(findings, Pair(guest, seen)), options)

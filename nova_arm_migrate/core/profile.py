@@ -80,7 +80,8 @@ class Host:
 
     :ivar cores: one item for each implementation
     :ivar values: identity, cache and firmware registers. Those that are 0
-        are left out; they are in ``reg_list``, unlike registers that don't exist
+        are left out; they are in ``reg_list``, unlike registers that don't
+        exist
     :ivar writable: the masks of KVM_ARM_GET_REG_WRITABLE_MASKS; a register
         without a mask accepts only the value that it has
     :ivar reg_list: codes of all registers that KVM lists, without CPU state

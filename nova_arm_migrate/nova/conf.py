@@ -26,7 +26,7 @@ from oslo_config import cfg
 from oslo_config import types
 from oslo_log import log as logging
 
-from nova_arm_migrate.core.hazards import check_override
+from nova_arm_migrate.core.checks import check_override
 from nova_arm_migrate.core.verdict import Options
 
 LOG = logging.getLogger(__name__)

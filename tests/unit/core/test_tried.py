@@ -15,7 +15,7 @@ import dataclasses
 import json
 import unittest
 
-from nova_arm_migrate.core import hazards
+from nova_arm_migrate.core import checks
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.causes import Cause
@@ -213,7 +213,7 @@ class TestGic(TriedTestCase):
             )
             self.assertEqual(f'ICC_CTLR_EL1.{field}', report.findings[0].name)
             name = report.findings[0].name
-            self.assertEqual(name, hazards.check_override(name))
+            self.assertEqual(name, checks.check_override(name))
             self.compatible(
                 guest,
                 s.host(vgics=(V3,)),
@@ -296,9 +296,7 @@ class TestGic(TriedTestCase):
             )
             self.assertIn('0x8c00', sentence(finding))
             self.assertIn("not in the host's record", sentence(finding))
-            self.assertEqual(
-                finding.name, hazards.check_override(finding.name)
-            )
+            self.assertEqual(finding.name, checks.check_override(finding.name))
             # It drops no host from those that Nova's scheduler may choose.
             self.assertIs(Verdict.COMPATIBLE, before_trial(static).verdict)
             for refused, unjudged, verdict in (

@@ -58,7 +58,7 @@ _FIRST = (
     'capabilities',
     'reg_list',
 )
-#: Attributes that a record may have and say something of besides.
+#: Attributes whose value in a record can come with a note (`Host.absent`).
 _NOTED = {
     'reg_list': 'registers',
     'features': 'vCPU features',

@@ -232,7 +232,7 @@ def _timer(guest: Guest, host: Host) -> Finding | None:
 
 @_check('DCZID_EL0')
 def _cache_zero(guest: Guest, host: Host) -> Finding | None:
-    """DCZID_EL0: the block that DC ZVA clears. Not used if DZP is set."""
+    """DCZID_EL0: the block size of DC ZVA. DZP forbids DC ZVA."""
     if guest.dczid is None or host.dczid is None:
         return _unknown('DCZID_EL0', guest.dczid, host, 'dczid')
     if guest.dczid == host.dczid or guest.dczid & _DCZID_DZP:
@@ -370,7 +370,7 @@ def _steal_time(guest: Guest, host: Host) -> Finding | None:
     )
 
 
-#: Names for overrides of what is compared besides single fields.
+#: Names that an override may have besides those of registers and fields.
 CHECK_NAMES = frozenset(name for name, _ in _CHECKS) | gic.NAMES | {'CORES'}
 
 

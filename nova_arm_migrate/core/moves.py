@@ -58,8 +58,8 @@ _ATTRIBUTES = {
     if one.part is Part.ALONE
 }
 
-#: What a register's rule reads besides the register: registers and
-#: attributes. Rules that are not here read nothing else.
+#: What a register's rule reads in addition to the register: other registers
+#: and attributes. A rule that is not here reads nothing else.
 _BESIDES: dict[Judge, tuple[frozenset[int], frozenset[str]]] = {
     Judge.FEATURES_32BIT: (frozenset({ID_AA64PFR0_EL1}), frozenset()),
     Judge.IMPLEMENTATION: (frozenset(), frozenset({'qemu'})),

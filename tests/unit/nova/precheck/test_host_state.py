@@ -46,7 +46,7 @@ class Probe(RecordedHost):
         return super().guest_view(disabled, gic)
 
 
-class TestThisHost(logs.TestCase):
+class TestHostProbeCache(logs.TestCase):
     def setUp(self):
         super().setUp()
         self.probe = Probe(synthetic.host())
@@ -122,7 +122,7 @@ class TestThisHost(logs.TestCase):
         thread.join()
 
 
-class TestStarted(TestThisHost):
+class TestStarted(TestHostProbeCache):
     def test_the_guest_has_what_kvm_shows_it(self):
         domain = Domain(
             disabled=frozenset({'sve', 'pmu'}), gic=3, memory=1 << 30

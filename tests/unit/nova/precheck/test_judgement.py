@@ -46,7 +46,7 @@ def judge(recorded, source, destination, settings=Settings(), trial=None):
     )
 
 
-class TestDeparting(unittest.TestCase):
+class TestMigratingGuest(unittest.TestCase):
     def test_its_own_record_counts_and_not_its_host(self):
         leaving = judgement.migrating_guest(started(LESSER), HOST, Domain())
         self.assertEqual(started(LESSER), leaving.guest)

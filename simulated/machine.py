@@ -46,7 +46,7 @@ class VcpuState:
 
     :ivar values: of the registers whose values a host's record stores; zeros
         are left out
-    :ivar listed: codes of all registers that KVM lists
+    :ivar reg_list: codes of all registers that KVM lists
     :ivar disabled: vCPU features that the domain switches off
     :ivar gic: version of the domain's GIC, None if it says none
     :ivar interface: ICC_CTLR_EL1, None if it is not known or does not exist
@@ -55,7 +55,7 @@ class VcpuState:
     """
 
     values: profile.Values
-    listed: frozenset[int]
+    reg_list: frozenset[int]
     disabled: frozenset[str]
     gic: int | None
     interface: int | None
@@ -128,7 +128,7 @@ class RecordedMachine:
         self._qemu = profile.version_of(host.qemu) or _OLDEST
         caches = host.own_caches
         if caches is None:
-            caches = kvm_rule.makes_up_caches(host.listed or ())
+            caches = kvm_rule.makes_up_caches(host.reg_list or ())
         self._rule = kvm_rule.Rule(
             self._kernel,
             host.writable or profile.Values(),
@@ -151,8 +151,8 @@ class RecordedMachine:
         only this host has starts with this host's value, and then belongs to
         the guest. QEMU stops at the first error; this method reports all.
         """
-        if self.host.listed is None:
-            return Loaded((self.host.why_absent('listed'),), None)
+        if self.host.reg_list is None:
+            return Loaded((self.host.why_absent('reg_list'),), None)
         if (
             state.gic is not None
             and self.host.gic is not None
@@ -164,12 +164,12 @@ class RecordedMachine:
         refused += [
             f'{tables.register_of(code).name}: missing here'
             for code in qemu.fails(
-                state.listed, new.listed, state.values, self._qemu
+                state.reg_list, new.reg_list, state.values, self._qemu
             )
         ]
         limits = self._limits(state.disabled)
         kept = dict(new.values)
-        for code in sorted(state.listed & new.listed):
+        for code in sorted(state.reg_list & new.reg_list):
             if not tables.keeps_value(code):
                 # State of the running guest: KVM accepts any value.
                 continue
@@ -247,7 +247,7 @@ class RecordedMachine:
             features.FEATURES[name].registers
             for name in disabled & features.FEATURES.keys()
         ]
-        return (self.host.listed or frozenset()).difference(*gone)
+        return (self.host.reg_list or frozenset()).difference(*gone)
 
 
 def _values(values: dict[int, int]) -> profile.Values:

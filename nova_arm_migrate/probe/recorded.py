@@ -51,23 +51,23 @@ class RecordedHost:
         :raises ProbeError: if the profile has no register list
         """
         seen = with_features_off(self._profile, disabled)
-        if seen.listed is None:
-            raise ProbeError(self._profile.why_absent('listed'))
+        if seen.reg_list is None:
+            raise ProbeError(self._profile.why_absent('reg_list'))
         known = gic if gic in (self._profile.gic or ()) else None
         guest = guest_started_on(self._profile, disabled=disabled, gic=known)
         return GuestView(
-            guest.values, seen.listed, seen.features, seen.sve_lengths or ()
+            guest.values, seen.reg_list, seen.features, seen.sve_lengths or ()
         )
 
     def trial(self, guest: Guest) -> Trial:
         """Judge each of the guest's registers by its rule."""
         seen = with_features_off(self._profile, guest.disabled)
-        if guest.listed is None:
+        if guest.reg_list is None:
             return Trial(ran=False, why_not=incoming.NO_LIST)
-        if seen.listed is None:
-            return Trial(ran=False, why_not=seen.why_absent('listed'))
-        fails, may_fail = incoming.missing(guest, seen.listed, seen.qemu)
-        pairs = incoming.writes(guest, seen.listed)
+        if seen.reg_list is None:
+            return Trial(ran=False, why_not=seen.why_absent('reg_list'))
+        fails, may_fail = incoming.missing(guest, seen.reg_list, seen.qemu)
+        pairs = incoming.writes(guest, seen.reg_list)
         refused = [
             code
             for code, value in pairs

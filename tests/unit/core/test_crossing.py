@@ -300,7 +300,7 @@ class TestMembers(unittest.TestCase):
         found = crossing.common([self.v1, other], name='pool')
         self.assertTrue(found.taken)
         self.assertEqual({'pmu', 'sve'}, found.baseline.features)
-        self.assertNotIn(s.APIAKEYLO, present(found.baseline.listed))
+        self.assertNotIn(s.APIAKEYLO, present(found.baseline.reg_list))
         self.assertIn('pauth', found.baseline.disabled)
         self.assertIn(
             'vCPU features',
@@ -387,7 +387,7 @@ class TestMembers(unittest.TestCase):
         masks = dict(present(self.v1.writable)) | {mmfr3: s.ALL}
         newer = dataclasses.replace(
             laws.with_values(self.v1, {mmfr3: 0x101, BMAP_2: 0}),
-            listed=present(self.v1.listed) | {s.TCR2, BMAP_2},
+            reg_list=present(self.v1.reg_list) | {s.TCR2, BMAP_2},
             writable=Values(masks),
             qemu='11.1.0',
         )
@@ -395,18 +395,20 @@ class TestMembers(unittest.TestCase):
             self.v1, qemu='10.0.2', writable=Values(masks)
         )
         found = crossing.common([newer, older], name='pool')
-        self.assertNotIn(s.TCR2, present(found.baseline.listed))
-        self.assertNotIn(s.TCR2, present(start(found.baseline, newer).listed))
-        always = dataclasses.replace(
-            newer, listed=present(newer.listed) - {BMAP_2}
+        self.assertNotIn(s.TCR2, present(found.baseline.reg_list))
+        self.assertNotIn(
+            s.TCR2, present(start(found.baseline, newer).reg_list)
         )
-        self.assertIn(s.TCR2, present(start(found.baseline, always).listed))
+        always = dataclasses.replace(
+            newer, reg_list=present(newer.reg_list) - {BMAP_2}
+        )
+        self.assertIn(s.TCR2, present(start(found.baseline, always).reg_list))
 
     def test_guests_are_told_of_the_implementations(self) -> None:
         hosts = [
             dataclasses.replace(
                 host,
-                listed=s.LISTED | {BMAP_2},
+                reg_list=s.LISTED | {BMAP_2},
                 hypercalls=Values({BMAP_2: 3}),
             )
             for host in (self.v1, self.v2)

@@ -225,7 +225,7 @@ class TestReport(DriverTestCase):
         parent.assert_called_once_with(self.driver, 'host-b')
 
     def test_the_service_does_not_start_if_a_signature_has_moved(self) -> None:
-        self.patch(PARENT, 'init_host')
+        self.autospec(PARENT, 'init_host')
         self.driver.virtapi = None
         moved = {
             'nova.virt.libvirt.driver:LibvirtDriver._compare_cpu': (
@@ -247,7 +247,7 @@ class TestReport(DriverTestCase):
             self.driver.init_host('host-b')
 
     def test_the_service_starts_with_a_newer_nova(self) -> None:
-        self.patch(PARENT, 'init_host')
+        self.autospec(PARENT, 'init_host')
         self.driver.virtapi = None
         with (
             mock.patch.object(

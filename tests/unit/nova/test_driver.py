@@ -23,6 +23,7 @@ from unittest import mock
 
 from nova import exception
 from nova import objects
+from nova import version
 from nova.compute import provider_tree
 import nova.conf
 from nova.virt.libvirt import config as vconfig
@@ -33,7 +34,6 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import driver
-from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
@@ -250,9 +250,7 @@ class TestReport(DriverTestCase):
         self.autospec(PARENT, 'init_host')
         self.driver.virtapi = None
         with (
-            mock.patch.object(
-                release.version, 'version_string', lambda: '99.0.0'
-            ),
+            mock.patch.object(version, 'version_string', lambda: '99.0.0'),
             self.assertLogs('nova_arm_migrate', 'WARNING') as seen,
         ):
             self.driver.init_host('host-b')

@@ -24,13 +24,13 @@ from unittest import mock
 from nova import config
 from nova import context as nova_context
 from nova import objects
+from nova import version
 import nova.conf
 from oslo_db import exception as db_exception
 from oslo_upgradecheck import upgradecheck
 
 from nova_arm_migrate import finder
 from nova_arm_migrate.nova import conf
-from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.cmd import status
 from nova_arm_migrate.nova.records import cpu_info
@@ -151,9 +151,7 @@ class TestChecks(StatusTestCase):
         code, details = self.check('Nova release')
         self.assertEqual('SUCCESS', code)
         self.assertRegex(details, r'^Nova \d+ is supported\.$')
-        newer = mock.patch.object(
-            release.version, 'version_string', lambda: '99.0.0'
-        )
+        newer = mock.patch.object(version, 'version_string', lambda: '99.0.0')
         newer.start()
         self.assertEqual(
             (

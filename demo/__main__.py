@@ -19,6 +19,8 @@ if it could not run at all (one line says why), 130 after Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.util
 import logging
 import os
 import pathlib
@@ -88,6 +90,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
+    with contextlib.suppress(ModuleNotFoundError):  # told below
+        if importlib.util.find_spec('nova.thread_pool_factory') is None:
+            # Its computes run on native threads, which Nova has since then.
+            return _cannot('the demonstration needs Nova 34 or newer')
     try:
         import nova.tests.functional  # noqa: F401  (chooses native threads)
 

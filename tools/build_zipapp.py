@@ -13,7 +13,7 @@
 """Pack the code that does not need Nova into one file: ``make zipapp``.
 
 The archive contains ``core``, ``probe`` and ``cli``, and runs on a host that
-has only Python 3.11 or newer. The same sources give the same bytes. With
+has only Python 3.10 or newer. The same sources give the same bytes. With
 :func:`zipapp.create_archive` they do not: it stores the files' times, and the
 entries in the order of the directory.
 """
@@ -32,8 +32,8 @@ ENTRY_TIME = (1980, 1, 1, 0, 0, 0)
 MAIN = """\
 import sys
 
-if sys.version_info < (3, 11):
-    sys.exit('nova-arm-migrate: Python 3.11 or newer is needed, this is '
+if sys.version_info < (3, 10):
+    sys.exit('nova-arm-migrate: Python 3.10 or newer is needed, this is '
              '%d.%d' % sys.version_info[:2])
 
 # An installed copy of the package has been looked at when Python started.

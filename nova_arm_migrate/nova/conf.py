@@ -34,12 +34,15 @@ LOG = logging.getLogger(__name__)
 GROUP = 'arm_migrate'
 
 
-class Enforcement(enum.StrEnum):
+class Enforcement(str, enum.Enum):
     """What a verdict does."""
 
     ENFORCE = 'enforce'
     WARN = 'warn'
     OFF = 'off'
+
+    # As enum.StrEnum, which Python 3.10 does not have.
+    __str__ = str.__str__
 
 
 class FieldName(types.ConfigType):

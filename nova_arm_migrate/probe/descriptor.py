@@ -19,13 +19,15 @@ import os
 import struct
 import types
 from typing import Any
-from typing import Self
+from typing import TypeVar
 
 from nova_arm_migrate.probe.errors import KvmFailed
 
 KVM_SET_DEVICE_ATTR = 0x4018AEE1
 KVM_GET_DEVICE_ATTR = 0x4018AEE2
 KVM_HAS_DEVICE_ATTR = 0x4018AEE3
+
+_D = TypeVar('_D', bound='Descriptor')
 
 
 def retried(descriptor: int, request: int, argument: Any = 0) -> int:
@@ -64,7 +66,7 @@ class Descriptor:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
-    def __enter__(self) -> Self:
+    def __enter__(self: _D) -> _D:
         return self
 
     def __exit__(

@@ -25,6 +25,9 @@ import os
 if importlib.util.find_spec('nova.thread_pool_factory') is not None:
     os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', '1')
 
+# Before eventlet patches `queue`: it uses a name of the original.
+import testtools  # noqa: F401
+
 import nova.tests.functional
 
 import nova.test  # noqa: F401

@@ -19,6 +19,7 @@ verdict.
 """
 
 from collections.abc import Iterable
+import inspect
 import json
 import re
 import time
@@ -44,6 +45,18 @@ from tests.functional import threads
 STOCK = 'libvirt.LibvirtDriver'
 OURS = 'arm_migrate.ArmLibvirtDriver'
 CHECK = 'compute_check_can_live_migrate_destination'
+
+#: (status of the server, status of the migration) after the stock driver has
+#: rolled back a job that failed. Since Nova 32 it raises the job's failure
+#: after the rollback. Its monitor then takes the job's future.
+STOCK_FAILED = (
+    ('ERROR', 'error')
+    if 'future'
+    in inspect.signature(
+        libvirt_driver.LibvirtDriver._live_migration_monitor
+    ).parameters
+    else ('ACTIVE', 'failed')
+)
 
 
 class ArmServersTestBase(base.ServersTestBase):

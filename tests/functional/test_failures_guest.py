@@ -97,9 +97,11 @@ class TestAbort(failures_base.FailuresTestBase):
         self.cloud(base.STOCK)
         self.aborted_by_its_user()
         # It is what was asked for, and is taken for a failure.
-        self.assertEqual('error', self.migration()['status'])
         now = self.truth()
-        self.assertEqual(('ERROR', ['a']), (now.status, now.runs_on))
+        self.assertEqual(
+            base.STOCK_FAILED, (now.status, self.migration()['status'])
+        )
+        self.assertEqual(['a'], now.runs_on)
 
 
 class TestLockedAbort(failures_base.FailuresTestBase):

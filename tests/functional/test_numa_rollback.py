@@ -233,8 +233,8 @@ class TestStock(RollbackTestBase):
     def test_a_job_that_qemu_refuses(self) -> None:
         self.hosts(base.STOCK)
         with self.refused_by_qemu():
-            _status, now = self.start_migration(self.server, 'b')
-        self.assertEqual('ERROR', now['status'])
+            status, now = self.start_migration(self.server, 'b')
+        self.assertEqual(base.STOCK_FAILED, (now['status'], status))
         for name in (
             'compute_live_migration',
             'compute_rollback_live_migration_at_destination',

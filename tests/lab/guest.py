@@ -18,7 +18,6 @@ import dataclasses
 import re
 import subprocess
 import tempfile
-import typing
 import xml.sax.saxutils
 
 from tests.lab import build
@@ -180,7 +179,7 @@ class Guest:
             )
         return guest
 
-    def __enter__(self) -> typing.Self:
+    def __enter__(self) -> 'Guest':
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -122,6 +122,6 @@ class ZipappTest(testtools.TestCase):
         )
         self.assertEqual(1, done.returncode)
         self.assertEqual(
-            'nova-arm-migrate: Python 3.11 or newer is needed, this is 3.9\n',
+            'nova-arm-migrate: Python 3.10 or newer is needed, this is 3.9\n',
             done.stderr,
         )

@@ -12,6 +12,7 @@
 
 """The demonstration as a user runs it: a separate process, real sockets."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -27,6 +28,7 @@ TOP = str(pathlib.Path(nova_arm_migrate.__file__).parents[1])
 COMMAND = [sys.executable, '-m', 'demo']
 #: Seconds; it takes about one minute on two idle cores.
 LONGEST = 1200
+NATIVE = importlib.util.find_spec('nova.thread_pool_factory') is not None
 
 
 def environment() -> dict[str, str]:
@@ -55,6 +57,16 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@unittest.skipIf(NATIVE, 'this Nova has native threads')
+class TestOlderNova(unittest.TestCase):
+    def test_one_line(self) -> None:
+        done = run()
+        self.assertEqual(2, done.returncode, done.stdout + done.stderr)
+        self.assertIn('needs Nova 34 or newer', done.stderr)
+        self.assertEqual(1, len(done.stderr.splitlines()))
+
+
+@unittest.skipUnless(NATIVE, 'nova.thread_pool_factory is not in this Nova')
 class TestDemo(unittest.TestCase):
     def remove_log(self, output: str) -> None:
         found = re.search(r'Log of the services: (\S+)', output)

@@ -90,9 +90,9 @@ class ContextTest(testtools.TestCase):
         super().setUp()
         self.host = mock.Mock()
         self.guest = guests.Guest('g', self.host)
-        self.client = self.enterContext(
-            mock.patch.object(guests, 'client', autospec=True)
-        )
+        patch = mock.patch.object(guests, 'client', autospec=True)
+        self.client = patch.start()
+        self.addCleanup(patch.stop)
 
     def test_it_ends_whatever_happens(self) -> None:
         with testtools.ExpectedException(errors.LabError, 'too slow'):

@@ -101,8 +101,8 @@ class TestWhileRunning(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        file = tempfile.NamedTemporaryFile('w', suffix='.conf')
-        self.file = self.enterContext(file)
+        self.file = tempfile.NamedTemporaryFile('w', suffix='.conf')
+        self.addCleanup(self.file.close)
         self.conf = cfg.ConfigOpts()
         conf.register_opts(self.conf)
         self.write('unknown = allow')

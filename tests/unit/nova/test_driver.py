@@ -23,6 +23,7 @@ from unittest import mock
 
 from nova import exception
 from nova import objects
+from nova import version
 from nova.compute import provider_tree
 import nova.conf
 from nova.virt.libvirt import config as vconfig
@@ -33,6 +34,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import driver
+from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.nova.records import cpu_info
@@ -221,6 +223,39 @@ class TestReport(DriverTestCase):
         self.driver.init_host('host-b')
         self.assertEqual('host-b', self.driver._name)
         parent.assert_called_once_with(self.driver, 'host-b')
+
+    def test_the_service_does_not_start_if_a_signature_has_moved(self) -> None:
+        self.autospec(PARENT, 'init_host')
+        self.driver.virtapi = None
+        moved = {
+            'nova.virt.libvirt.driver:LibvirtDriver._compare_cpu': (
+                '(self, guest_cpu)',
+            )
+        }
+        with (
+            mock.patch.dict(signatures.OVERRIDDEN, moved),
+            self.assertRaisesRegex(
+                exception.NovaException, r'LibvirtDriver\._compare_cpu takes'
+            ),
+        ):
+            self.driver.init_host('host-b')
+        # A host of another kind uses none of it.
+        self.driver._host.get_capabilities.return_value.host.cpu.arch = (
+            'x86_64'
+        )
+        with mock.patch.dict(signatures.OVERRIDDEN, moved):
+            self.driver.init_host('host-b')
+
+    def test_the_service_starts_with_a_newer_nova(self) -> None:
+        self.autospec(PARENT, 'init_host')
+        self.driver.virtapi = None
+        with (
+            mock.patch.object(version, 'version_string', lambda: '99.0.0'),
+            self.assertLogs('nova_arm_migrate', 'WARNING') as seen,
+        ):
+            self.driver.init_host('host-b')
+        (line,) = seen.output
+        self.assertIn('Nova 99', line)
 
 
 class TestRecord(DriverTestCase):

@@ -24,12 +24,14 @@ from unittest import mock
 from nova import config
 from nova import context as nova_context
 from nova import objects
+from nova import version
 import nova.conf
 from oslo_db import exception as db_exception
 from oslo_upgradecheck import upgradecheck
 
 from nova_arm_migrate import finder
 from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.cmd import status
 from nova_arm_migrate.nova.records import cpu_info
 from tests.unit.core import synthetic as s
@@ -144,6 +146,34 @@ class TestChecks(StatusTestCase):
         code, details = self.check('Compute driver')
         self.assertEqual('FAILURE', code)
         self.assertIn('start nova-compute-arm64 instead', details)
+
+    def test_release(self) -> None:
+        code, details = self.check('Nova release')
+        self.assertEqual('SUCCESS', code)
+        self.assertRegex(details, r'^Nova \d+ is supported\.$')
+        newer = mock.patch.object(version, 'version_string', lambda: '99.0.0')
+        newer.start()
+        self.assertEqual(
+            (
+                'WARNING',
+                'nova-arm-migrate was not tested with Nova 99, but with 31 to'
+                ' 34.',
+            ),
+            self.check('Nova release'),
+        )
+        # What would stop nova-compute comes first.
+        moved = mock.patch.dict(
+            signatures.CALLED, {'nova.utils:gone': ('(one)',)}
+        )
+        moved.start()
+        self.assertEqual(
+            (
+                'FAILURE',
+                'nova-compute stops at its start: gone is gone from this'
+                ' Nova.',
+            ),
+            self.check('Nova release'),
+        )
 
     def test_workaround(self) -> None:
         self.assertEqual('SUCCESS', self.check('Workaround')[0])

@@ -12,7 +12,7 @@
 
 PYTHON ?= python3
 # `make test TESTS=unit` runs the unit tests alone; see tox.ini.
-TESTS ?= all,ci-nova31,ci-nova32,ci-nova33
+TESTS ?= all
 TOX = .venv-tox/bin/tox
 
 .PHONY: help bindep demo test lab zipapp shim docs clean

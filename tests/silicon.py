@@ -20,6 +20,8 @@ import dataclasses
 import pathlib
 
 from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.crossing import Common
+from nova_arm_migrate.core.crossing import common
 from nova_arm_migrate.core.dump import host_of_dump
 from nova_arm_migrate.core.hazards import HAZARD_NAMES
 from nova_arm_migrate.core.profile import Host
@@ -69,6 +71,91 @@ def profiles() -> list[Silicon]:
             )
         )
     return sorted(made, key=lambda one: (one.core, one.number))
+
+
+def member(one: Silicon) -> Silicon:
+    """Return the profile as of a host that may be in a pool.
+
+    A dump does not tell KVM's capabilities. They are those of the lab's host
+    with Linux 7.2, as its masks are.
+    """
+    other = lab_host('neoverse-v1_forky')
+    absent = dict(one.host.absent)
+    absent['capabilities'] = (
+        f"WRITABLE_IMP_ID_REGS of another host's record, Linux {other.kernel}"
+    )
+    number = other.capability('WRITABLE_IMP_ID_REGS')
+    return dataclasses.replace(
+        one,
+        host=dataclasses.replace(
+            one.host,
+            capabilities=(('WRITABLE_IMP_ID_REGS', number),),
+            absent=tuple(sorted(absent.items())),
+        ),
+    )
+
+
+def members() -> list[Silicon]:
+    """Return the profiles with the newest kernel, as of a pool's hosts."""
+    newest = max(one.number for one in profiles())
+    return [member(one) for one in profiles() if one.number == newest]
+
+
+def lab_hosts() -> list[Silicon]:
+    """Return the lab's hosts of each core with the newest kernel."""
+    made = []
+    for path in sorted((FIXTURES / 'lab').glob('*_forky.json')):
+        name = path.stem.removesuffix('_forky')
+        if '_' not in name:
+            host = lab_host(path.stem)
+            made.append(Silicon(name, kernel_of(host), host))
+    return made
+
+
+def paper_pools() -> list[tuple[str, tuple[Silicon, Silicon]]]:
+    """Return the pairs of cores of the documentation, with their origin."""
+    metal = {one.core: one for one in members()}
+    lab = {one.core: one for one in lab_hosts()}
+    a76 = lab_host('cortex-a76_trixie')
+    lab['cortex-a76'] = Silicon('cortex-a76', kernel_of(a76), a76)
+    pairs: list[tuple[str, tuple[Silicon, Silicon]]] = [
+        ('real registers', (metal[one], metal[other]))
+        for one, other in (
+            ('Neoverse-V1', 'Neoverse-V2'),
+            ('Neoverse-N1', 'Neoverse-V1'),
+            ('Neoverse-N1', 'Neoverse-V2'),
+        )
+    ]
+    pairs += [
+        ('emulated', (lab[one], lab[other]))
+        for one, other in (
+            ('neoverse-v1', 'neoverse-n2'),
+            ('cortex-a710', 'neoverse-n2'),
+            ('cortex-a710', 'neoverse-v1'),
+            ('cortex-a76', 'neoverse-n1'),
+            ('neoverse-n1', 'neoverse-v1'),
+            ('neoverse-n1', 'neoverse-n2'),
+            ('neoverse-n1', 'cortex-a710'),
+            ('a64fx', 'neoverse-n1'),
+        )
+    ]
+    return pairs
+
+
+def lab_host(name: str) -> Host:
+    """Return a host of the lab: ``neoverse-n1_trixie``."""
+    text = (FIXTURES / 'lab' / f'{name}.json').read_text()
+    return load_host(text.strip())
+
+
+def kernel_of(host: Host) -> str:
+    """Return the version of a host's kernel: ``7.2``."""
+    return '.'.join((host.kernel or '').split('.')[:2])
+
+
+def crossing(*pool: Silicon, name: str = 'paper') -> Common:
+    """Return the baseline of hosts, by their registers alone."""
+    return common([one.host for one in pool], name=name, options=_BY_REGISTERS)
 
 
 def judge(start: Silicon, end: Silicon) -> Report:

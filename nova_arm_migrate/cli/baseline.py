@@ -11,12 +11,16 @@
 # under the License.
 
 
-"""``nova-arm-migrate baseline``: what a fleet has in common."""
+"""``nova-arm-migrate baseline``: what a fleet has in common.
+
+``cpu_baseline`` has the actions on guest CPU baselines.
+"""
 
 import argparse
 import json
 from typing import Any
 
+from nova_arm_migrate.cli import cpu_baseline
 from nova_arm_migrate.cli import picture
 from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.formats import add_format
@@ -44,6 +48,10 @@ def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         'baseline',
         help='print what a guest may have to run on all hosts',
+        usage='nova-arm-migrate baseline [OPTION]... HOST...\n'
+        '       nova-arm-migrate baseline --name NAME [OPTION]... HOST...\n'
+        '       nova-arm-migrate baseline check [OPTION]... FILE HOST...\n'
+        '       nova-arm-migrate baseline diff [OPTION]... FILE FILE',
         description='Print the baseline: the most that a guest may have if'
         ' it is to run on every host. Also print the findings against the'
         ' baseline, and the pools of hosts between which guests move in'
@@ -56,7 +64,8 @@ def add_parser(commands: Any) -> None:
         'hosts',
         metavar='HOST',
         nargs='+',
-        help="hosts' profiles; the file's name is the host's name: a.json",
+        help="hosts' profiles; the file's name is the host's name: a.json."
+        ' After "check" and "diff", FILE is a guest CPU baseline',
     )
     parser.add_argument(
         '--matrix',
@@ -71,6 +80,7 @@ def add_parser(commands: Any) -> None:
         ' (pip install nova-arm-migrate[picture])',
     )
     add_format(parser, 'table')
+    cpu_baseline.add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -80,6 +90,13 @@ def run(arguments: argparse.Namespace) -> int:
     :raises CommandError: if a file does not contain a host's profile, or the
         picture can't be drawn or written
     """
+    if (
+        arguments.hosts[0] in cpu_baseline.ACTIONS
+        or arguments.name is not None
+    ):
+        return cpu_baseline.run(arguments)
+    if arguments.output is not None or arguments.acknowledge:
+        raise CommandError('baseline: -o and --acknowledge need --name')
     if arguments.picture is not None:
         picture.check(arguments.picture)
     hosts: dict[str, Any] = {}

@@ -33,6 +33,14 @@ From one register's value to the verdict:
 ``remedies``  what an operator can do about it, from both records;
 ``messages``  both together: what an operator reads;
 ``baseline``  the most that a guest may have to run on several hosts;
+``implementation`` which core may stand for several ones in a guest's eyes;
+``cpu_baseline`` the CPU that guests of a pool see, whatever core they run on;
+``baseline_file`` its file (``baseline_forms``);
+``baseline_changes`` what differs between two, and what a host gives up;
+``crossing``  baselines of hosts with different cores or kernels;
+``crossing_pools`` the pools that are possible if hosts have none in common;
+``crossing_words`` the sentences about hosts that refuse a baseline;
+``shim``      a baseline as the library reads it that writes the registers;
 ``pools``     a fleet's partition into migration pools;
 ``cores``     a core's name from MIDR_EL1;
 ``traits``    a host's Placement traits from its profile.

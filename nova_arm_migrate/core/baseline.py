@@ -81,7 +81,7 @@ def baseline(hosts: Sequence[Host]) -> Baseline:
     """
     if not hosts:
         raise ValueError('a baseline needs at least one host')
-    guest = _meet(hosts)
+    guest = meet(hosts)
     conflicts = []
     for place, host in enumerate(hosts):
         report = compare(guest, host)
@@ -94,8 +94,15 @@ def baseline(hosts: Sequence[Host]) -> Baseline:
     return Baseline(guest, tuple(conflicts))
 
 
-def _meet(hosts: Sequence[Host]) -> Guest:
-    disabled = _features_to_switch_off(hosts)
+def meet(
+    hosts: Sequence[Host], disabled: frozenset[str] = frozenset()
+) -> Guest:
+    """Return the greatest lower bound of hosts, whether they accept it or not.
+
+    :param hosts: at least one
+    :param disabled: vCPU features that the guest does not have in any case
+    """
+    disabled |= _features_to_switch_off(hosts)
     seen = [with_features_off(host, disabled) for host in hosts]
     lengths = _common_lengths(seen)
     disabled |= {

@@ -18,6 +18,8 @@
 ``arm-command``     the help of a command: ``arm-command:: compare``
 ``arm-silicon``     what real CPUs can do: ``arm-silicon:: update``, ``cores``
                     or ``profiles``
+``arm-crossing``    baselines of different cores: ``arm-crossing:: pairs``,
+                    ``gives-up`` (of the first pair), ``errata`` or ``allowed``
 """
 
 import argparse
@@ -31,6 +33,8 @@ from docutils.parsers import rst
 from sphinx.application import Sphinx
 
 from nova_arm_migrate.cli import main
+from nova_arm_migrate.core import baseline_changes
+from nova_arm_migrate.core import crossing_words
 from nova_arm_migrate.core import finding
 from nova_arm_migrate.core import job
 from nova_arm_migrate.core import messages
@@ -40,6 +44,7 @@ from nova_arm_migrate.core import rules
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.causes import LACKING
+from nova_arm_migrate.core.tables import implementations
 from nova_arm_migrate.core.verdict import Severity
 from tests import silicon
 from tools.kernel_tables import check
@@ -355,10 +360,82 @@ class Silicon(rst.Directive):
         )
 
 
+class Crossing(rst.Directive):
+    required_arguments = 1
+
+    def run(self):
+        rows = {
+            'pairs': self._pairs,
+            'gives-up': self._gives_up,
+            'errata': lambda: self._lists(implementations.ERRATA),
+            'allowed': lambda: self._lists(implementations.ALLOWED),
+        }[self.arguments[0]]()
+        headings, widths = {
+            'pairs': (
+                ('Cores', 'Registers', 'Guests see', 'What prevents it'),
+                (24, 12, 24, 40),
+            ),
+            'gives-up': (
+                ('Core', 'Field', 'The core has', 'Guests have'),
+                (14, 36, 25, 25),
+            ),
+        }.get(
+            self.arguments[0],
+            (('Name', 'About', 'Source', 'Matters'), (22, 28, 30, 20)),
+        )
+        return [_table(headings, widths, rows)]
+
+    @staticmethod
+    def _pairs():
+        for origin, pool in silicon.paper_pools():
+            found = silicon.crossing(*pool)
+            features = ', '.join(sorted(found.baseline.features)) or 'none'
+            told = [
+                crossing_words.brief(refusal, pool[place].core)
+                for place, refusal in found.refusals
+            ]
+            if not told:
+                told = [one.sentence for one in found.unacknowledged]
+            sees = f'{found.baseline.implementation.name}; features {features}'
+            yield (
+                _plain(f'{pool[0].core}, {pool[1].core}'),
+                _plain(origin),
+                _plain(sees if not found.refusals else 'no baseline'),
+                _plain('; '.join(told) or 'nothing'),
+            )
+
+    @staticmethod
+    def _gives_up():
+        _, pool = silicon.paper_pools()[0]
+        found = silicon.crossing(*pool)
+        for one in pool:
+            for change in baseline_changes.given_up(found.baseline, one.host):
+                yield (
+                    _plain(one.core),
+                    _literal(change.name),
+                    _plain(change.before),
+                    _plain(change.after),
+                )
+
+    @staticmethod
+    def _lists(lists):
+        for one in lists:
+            needs = (one.needs,) if one.needs else ()
+            matters = [f'{some.field} >= {some.least}' for some in needs]
+            matters += [f'{less.field} < {less.least}' for less in one.unless]
+            yield (
+                _literal(one.name),
+                _plain(one.about),
+                _plain(one.source),
+                _plain(', '.join(matters) or 'always'),
+            )
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive('arm-findings', Findings)
     app.add_directive('arm-registers', Registers)
     app.add_directive('arm-job', Job)
     app.add_directive('arm-command', Command)
     app.add_directive('arm-silicon', Silicon)
+    app.add_directive('arm-crossing', Crossing)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

@@ -19,9 +19,14 @@ import itertools
 import unittest
 
 from nova_arm_migrate.core import record
+from nova_arm_migrate.core.baseline_changes import given_up
+from nova_arm_migrate.core.registers import sysreg
+from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
 from tests import silicon
+
+MMFR2 = sysreg(3, 0, 0, 7, 2)
 
 
 def in_the_way(start: silicon.Silicon, end: silicon.Silicon) -> set[str]:
@@ -106,3 +111,73 @@ class TestSilicon(unittest.TestCase):
                 names = in_the_way(start, end)
                 self.assertLessEqual({'MIDR_EL1', 'REVIDR_EL1'}, names)
                 self.assertGreater(len(names), 2)
+
+
+class TestPools(unittest.TestCase):
+    """Pools of real cores, by the registers that KVM showed on them."""
+
+    def setUp(self):
+        super().setUp()
+        self.members = {one.core: one for one in silicon.members()}
+
+    def found(self, *cores):
+        return silicon.crossing(*(self.members[core] for core in cores))
+
+    def test_v1_and_v2_have_a_baseline(self):
+        """Graviton3 and Graviton4; Grace has the core of the latter."""
+        found = self.found('Neoverse-V1', 'Neoverse-V2')
+        self.assertTrue(found.taken)
+        self.assertEqual(
+            'Neoverse-V2 r0p1', found.baseline.implementation.name
+        )
+        self.assertEqual(
+            {
+                'ID_AA64PFR0_EL1.EL0',
+                'ID_AA64ISAR0_EL1.SM3',
+                'ID_AA64ISAR0_EL1.SM4',
+                'ID_AA64MMFR0_EL1.TGRAN4_2',
+                'ID_AA64MMFR0_EL1.TGRAN16_2',
+                'ID_AA64MMFR0_EL1.TGRAN64_2',
+            },
+            self.gives_up(found, 'Neoverse-V1'),
+        )
+        v2 = self.gives_up(found, 'Neoverse-V2')
+        self.assertEqual(15, len(v2))
+        self.assertLessEqual(
+            {'ID_AA64PFR1_EL1.BT', 'ID_AA64MMFR2_EL1.E0PD'}, v2
+        )
+
+    def gives_up(self, found, core):
+        return {
+            change.name
+            for change in given_up(found.baseline, self.members[core].host)
+        }
+
+    def test_what_keeps_n1_out(self):
+        for other in ('Neoverse-V1', 'Neoverse-V2'):
+            found = self.found('Neoverse-N1', other)
+            self.assertEqual(
+                {
+                    (1, 'ID_AA64MMFR2_EL1.EVT'),
+                    (1, 'ID_AA64MMFR2_EL1.FWB'),
+                    (1, 'ID_AA64MMFR2_EL1.IDS'),
+                },
+                {(place, r.finding.name) for place, r in found.refusals},
+            )
+
+    def test_the_lab_s_n1_is_unlike_metal(self):
+        """Its EVT is 0, so it has a baseline with A76 that metal may lack."""
+        lab = {one.core: one for one in silicon.lab_hosts()}
+        evt = REGISTERS[MMFR2].field('EVT')
+        for one, expected in (
+            (self.members['Neoverse-N1'], 1),
+            (lab['neoverse-n1'], 0),
+        ):
+            self.assertEqual(expected, evt.of(one.host.values.read(MMFR2)))
+
+    def test_masks_and_capability_say_whose_they_are(self):
+        for one in self.members.values():
+            for attribute in ('writable', 'capabilities'):
+                self.assertIn(
+                    "another host's record", one.host.why_absent(attribute)
+                )

@@ -17,6 +17,7 @@ from typing import Any
 
 from nova import context as nova_context
 from nova import objects
+from nova.objects import fields
 from oslo_log import log as logging
 
 from nova_arm_migrate.nova import layout_driver
@@ -28,7 +29,6 @@ from nova_arm_migrate.nova.baseline.running import RunningQemu
 from nova_arm_migrate.nova.conf import Settings
 from nova_arm_migrate.nova.layout import channel
 from nova_arm_migrate.nova.precheck.host_state import HostProbeCache
-from nova_arm_migrate.nova.records.domain import read_domain
 
 LOG = logging.getLogger(__name__)
 
@@ -121,9 +121,15 @@ class BaselineDriver(layout_driver.LayoutDriver):
             LOG.debug('The baselines of guests are not compared: %s', error)
             return ()
 
-    def _plan(self, instance: Any, xml: str) -> Plan | None:
+    def _plan(self, instance: Any) -> Plan | None:
         """Return how a guest gets its baseline; None if it has none.
 
         :raises BaselineFailed: if this host does not offer it
         """
-        return self._baselines.plan(instance) if read_domain(xml).kvm else None
+        if (
+            not self._baselines.wanted(instance)
+            or self._check_emulation_arch(instance.image_meta)
+            != fields.Architecture.AARCH64
+        ):
+            return None
+        return self._baselines.plan(instance)

@@ -186,7 +186,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
         A guest with a baseline is paused until its CPU is read back.
         """
         new = self._is_arm_kvm() and not self._has_saved_state(instance)
-        plan = self._plan(instance, xml) if new else None
+        plan = self._plan(instance) if new else None
         if plan is not None:
             xml = self._baselines.define(instance, xml, plan)
         runs = power_on or pause
@@ -217,8 +217,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
         """
         if not self._is_arm_kvm():
             return super()._soft_reboot(instance)
-        guest = self._host.get_guest(instance)
-        plan = self._plan(instance, guest.get_xml_desc())
+        plan = self._plan(instance)
         identity = None if plan is None else plan.baseline.identity
         record = instance_state.recorded(instance)
         if isinstance(record, Guest) and record.baseline != identity:

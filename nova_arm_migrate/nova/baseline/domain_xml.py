@@ -130,4 +130,4 @@ def _parsed(xml: str) -> etree._Element:
 
 
 def _text(root: etree._Element) -> str:
-    return str(etree.tostring(root, encoding='unicode', pretty_print=True))
+    return str(etree.tostring(root, encoding='unicode'))

@@ -169,6 +169,38 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             else 'There are no Arm64 computes.'
         )
 
+    def _check_baseline(self) -> Any:
+        """Whether every Arm64 compute offers the baseline of this file."""
+        name = conf.settings(CONF).baseline
+        if not name:
+            return _success('[arm_migrate] baseline is not set.')
+        lacking = []
+        try:
+            for node, cpu_info in _cpu_infos():
+                info = host_cache.read(cpu_info or '')
+                if not info.foreign and not (
+                    isinstance(info.host, Host)
+                    and any(
+                        one.partition('/')[0] == name
+                        for one in info.host.baselines
+                    )
+                ):
+                    lacking.append(node)
+        except Exception as error:
+            return _failure(
+                f"Nova's databases can not be read: {_one_line(error)}"
+            )
+        if lacking:
+            told, _ = filter_events.group(
+                lacking,
+                ['the log of nova-compute there says why'] * len(lacking),
+            )
+            return _warning(
+                f'{len(lacking)} Arm64 computes do not offer the guest CPU'
+                f' baseline {name}: {told}'
+            )
+        return _success(f'All Arm64 computes offer {name}.')
+
     _upgrade_checks = (
         ('Options', _check_options),
         ('Scheduler filter', _check_filter),
@@ -176,6 +208,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         ('Nova release', _check_release),
         ('Workaround', _check_workaround),
         ('Host records', _check_records),
+        ('Guest CPU baseline', _check_baseline),
     )
 
 

@@ -17,19 +17,21 @@ from typing import Any
 
 from nova import context as nova_context
 from nova import objects
+import nova.conf
 from nova.objects import fields
 from oslo_log import log as logging
 
+from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova.baseline import starts
 from nova_arm_migrate.nova.baseline.backends import Plan
 from nova_arm_migrate.nova.baseline.running import LibvirtQemu
 from nova_arm_migrate.nova.baseline.running import RunningQemu
-from nova_arm_migrate.nova.conf import Settings
 from nova_arm_migrate.nova.layout import channel
 from nova_arm_migrate.nova.precheck.host_state import HostProbeCache
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 
@@ -46,9 +48,11 @@ class BaselineDriver(layout_driver.LayoutDriver):
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         """Set up the baselines, without reading their files."""
         super().__init__(virtapi, read_only)
-        self._baselines = starts.Baselines(lambda: self._arm)
+        self._baselines = starts.Baselines(
+            lambda: self._arm, lambda: conf.current(CONF).baseline
+        )
 
-    def _load_baselines(self, settings: Settings) -> None:
+    def _load_baselines(self, settings: conf.Settings) -> None:
         """Read the files, and log what this host offers."""
         self._baselines.load(settings)
         self._baselines.log()

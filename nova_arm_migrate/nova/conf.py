@@ -291,6 +291,7 @@ guests are not affected.
 baseline = cfg.StrOpt(
     'baseline',
     default='',
+    mutable=True,
     help="""
 The name of the baseline of guests for which neither the flavor
 (``hw:arm_baseline``) nor the image (``hw_arm_baseline``) names
@@ -356,7 +357,7 @@ class Settings:
     numa_layout: bool = True
     fewest_clusters: bool = False
     post_copy_recovery: int = 600
-    baseline_directory: str = ''
+    baseline_directory: str = '/etc/nova/arm-baselines'
     baseline: str = ''
     baseline_shim: str = ''
 

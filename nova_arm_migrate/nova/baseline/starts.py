@@ -56,11 +56,15 @@ class BaselineFailed(exception.NovaException):
 class Baselines:
     """The baselines of this host.
 
-    :param arm: the host's probe
+    :param arm: returns the host's probe
+    :param pool: returns the baseline of guests that name none; empty for none
     """
 
-    def __init__(self, arm: Callable[[], HostProbeCache]) -> None:
+    def __init__(
+        self, arm: Callable[[], HostProbeCache], pool: Callable[[], str]
+    ) -> None:
         self._arm = arm
+        self._pool = pool
         self._files = catalogue.Files({}, {})
         self._settings = Settings()
         self._found = catalogue.Offered({}, {})
@@ -75,7 +79,7 @@ class Baselines:
         host = self._arm().host_or_reason()
         if isinstance(host, str):
             self._found = catalogue.offered(self._files, host, lambda *_: None)
-        catalogue.log(self._found, self._settings.baseline)
+        catalogue.log(self._found, self._pool())
 
     def completed(self, host: Host) -> Host:
         """Return the profile of this host with what it offers."""
@@ -102,7 +106,7 @@ class Baselines:
 
     def wanted(self, instance: Any) -> str:
         """Return the name of a guest's baseline; empty if it has none."""
-        return choice.wanted(instance, self._settings.baseline)
+        return choice.wanted(instance, self._pool())
 
     def plan(self, instance: Any) -> backends.Plan | None:
         """Return how a guest gets its baseline; None if it has none.

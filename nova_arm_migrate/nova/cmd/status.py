@@ -173,11 +173,11 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
 
     def _check_baseline(self) -> Any:
         """Whether every Arm64 compute offers the baseline of this file."""
-        name = conf.settings(CONF).baseline
-        if not name:
-            return _success('[arm_migrate] baseline is not set.')
         lacking = []
         try:
+            name = CONF[conf.GROUP].baseline
+            if not name:
+                return _success('[arm_migrate] baseline is not set.')
             for node, cpu_info in _cpu_infos():
                 info = host_cache.read(cpu_info or '')
                 if not info.foreign and not (

@@ -20,6 +20,7 @@ import tempfile
 from typing import Any
 from unittest import mock
 
+from nova import exception
 from nova import objects
 
 from nova_arm_migrate.core import baseline_file
@@ -74,7 +75,7 @@ class TestChoice(logs.TestCase):
     def test_nova_knows_the_extra_spec(self) -> None:
         (check,) = extra_specs.register()
         check.validate('hw:arm_baseline', 'pool-1')
-        with self.assertRaises(Exception):
+        with self.assertRaises(exception.ValidationError):
             check.validate('hw:arm_baseline', 'pool 1')
 
 
@@ -92,7 +93,7 @@ class TestBaselines(logs.TestCase):
     def service(
         self, host: Host | None = None, shim: bool = True, option: str = ''
     ) -> starts.Baselines:
-        made = starts.Baselines(lambda: cache)
+        made = starts.Baselines(lambda: cache, lambda: option)
         cache = host_state.HostProbeCache(
             lambda: RecordedHost(host or pool.hosts()[0]),
             lambda: None,
@@ -102,7 +103,6 @@ class TestBaselines(logs.TestCase):
         made.load(
             conf.Settings(
                 baseline_directory=str(self.files),
-                baseline=option,
                 baseline_shim=self.library if shim else '',
             )
         )

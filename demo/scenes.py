@@ -225,9 +225,9 @@ class Story:
                     f'stock Nova gave a reason: {outcome.reasons}'
                 )
 
-    def _same_requests(self) -> list[guests.Outcome]:
+    def _same_requests(self) -> list[guests.MigrationResult]:
         """Make the requests of scenes 1 to 4 again."""
-        made: list[guests.Outcome] = []
+        made: list[guests.MigrationResult] = []
 
         def request(label: str, name: str, *wanted: str) -> None:
             outcomes = []
@@ -279,7 +279,7 @@ class Story:
                 )
             )
 
-    def _record(self, request: str, *outcomes: guests.Outcome) -> None:
+    def _record(self, request: str, *outcomes: guests.MigrationResult) -> None:
         self._table[request].append(', '.join(map(_in_short, outcomes)))
 
     def _summary(self) -> None:
@@ -299,7 +299,7 @@ class Story:
         )
 
 
-def _in_short(outcome: guests.Outcome) -> str:
+def _in_short(outcome: guests.MigrationResult) -> str:
     if outcome.kind == guests.MOVED:
         return f'to {outcome.host}'
     if outcome.kind == guests.ERROR:
@@ -324,7 +324,10 @@ def _describe(host: Host) -> str:
 
 
 def _expect(
-    outcome: guests.Outcome, kind: str, host: str = '', reason: str = ''
+    outcome: guests.MigrationResult,
+    kind: str,
+    host: str = '',
+    reason: str = '',
 ) -> None:
     """Check an outcome.
 

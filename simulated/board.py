@@ -12,7 +12,7 @@
 
 """The machine that QEMU builds around the vCPUs on a given host.
 
-This is written from QEMU's sources, independently of `core.hazards` and
+This is written from QEMU's sources, independently of `core.checks` and
 `core.memmap`, which have the same knowledge: ``virt_set_memmap`` and
 ``virt_set_high_memmap`` in ``hw/arm/virt.c``,
 ``kvm_arm_steal_time_finalize`` and ``arm_cpu_sve_finalize`` in
@@ -72,7 +72,7 @@ def build(
         fits,
         windows,
         None
-        if host.listed is None
+        if host.reg_list is None
         else dict(host.capabilities).get('STEAL_TIME', 0) > 0,
         None
         if host.sve_lengths is None

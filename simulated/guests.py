@@ -34,7 +34,7 @@ ERROR: ty.Final = 'ERROR'
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class MigrationResult:
     """The result of a live migration.
 
     :ivar kind: `MOVED`, `REFUSED` or `ERROR`.
@@ -73,7 +73,7 @@ class Guests:
                 f'not ACTIVE on {host}'
             )
 
-    def migrate(self, name: str, host: str = '') -> Outcome:
+    def migrate(self, name: str, host: str = '') -> MigrationResult:
         """Live-migrate a guest, and wait for the result.
 
         :param host: the destination; empty lets the scheduler choose.
@@ -97,7 +97,7 @@ class Guests:
         else:
             kind = REFUSED
         migration = self._api.last_migration(after)
-        return Outcome(
+        return MigrationResult(
             kind,
             _host(after),
             migration['dest_compute'] or host,

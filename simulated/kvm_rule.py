@@ -100,7 +100,7 @@ def _safe(code: int, shift: int, width: int, value: int, limit: int) -> bool:
     return value < limit
 
 
-def makes_up_caches(listed: Collection[int]) -> bool:
+def makes_up_caches(reg_list: Collection[int]) -> bool:
     """Whether a kernel accepts a guest with other caches.
 
     One commit made the CCSIDR registers writable. Since then
@@ -108,9 +108,9 @@ def makes_up_caches(listed: Collection[int]) -> bool:
     listed those of the hardware's caches. Distributions have backported that
     commit.
 
-    :param listed: codes of the registers that KVM lists
+    :param reg_list: codes of the registers that KVM lists
     """
-    return sum(code >> 16 == 0x11 for code in listed) == 2 * 7
+    return sum(code >> 16 == 0x11 for code in reg_list) == 2 * 7
 
 
 def finalized(code: int, value: int, gic: int, version: Version) -> int:

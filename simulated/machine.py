@@ -51,7 +51,7 @@ class VcpuState:
 
     :ivar values: of the registers whose values a host's record stores; zeros
         are left out
-    :ivar listed: codes of all registers that KVM lists
+    :ivar reg_list: codes of all registers that KVM lists
     :ivar disabled: vCPU features that the domain switches off
     :ivar gic: version of the domain's GIC, None if it says none
     :ivar interface: ICC_CTLR_EL1, None if it is not known or does not exist
@@ -60,7 +60,7 @@ class VcpuState:
     """
 
     values: profile.Values
-    listed: frozenset[int]
+    reg_list: frozenset[int]
     disabled: frozenset[str]
     gic: int | None
     interface: int | None
@@ -145,7 +145,7 @@ class RecordedMachine:
         self._qemu = profile.version_of(host.qemu) or _OLDEST
         caches = host.own_caches
         if caches is None:
-            caches = kvm_rule.makes_up_caches(host.listed or ())
+            caches = kvm_rule.makes_up_caches(host.reg_list or ())
         self._rule = kvm_rule.Rule(
             self._kernel,
             host.writable or profile.Values(),
@@ -168,8 +168,8 @@ class RecordedMachine:
         only this host has starts with this host's value, and then belongs to
         the guest. QEMU stops at the first error; this method reports all.
         """
-        if self.host.listed is None:
-            return Loaded((self.host.why_absent('listed'),), None)
+        if self.host.reg_list is None:
+            return Loaded((self.host.why_absent('reg_list'),), None)
         if (
             state.gic is not None
             and self.host.gic is not None
@@ -184,12 +184,12 @@ class RecordedMachine:
         refused += [
             f'{tables.register_of(code).name}: missing here'
             for code in qemu.fails(
-                state.listed, new.listed, state.values, self._qemu
+                state.reg_list, new.reg_list, state.values, self._qemu
             )
         ]
         limits = self._limits(state.disabled)
         kept = dict(new.values)
-        for code in sorted(state.listed & new.listed):
+        for code in sorted(state.reg_list & new.reg_list):
             if not tables.keeps_value(code):
                 # State of the running guest: KVM accepts any value.
                 continue
@@ -241,16 +241,16 @@ class RecordedMachine:
                 code: kvm_rule.finalized(code, value, gic, self._kernel)
                 for code, value in shown.items()
             }
-        listed = self._listed(disabled)
+        reg_list = self._reg_list(disabled)
         variables = environment(domain_xml)
         if variables.get('LD_PRELOAD') in self.libraries:
             text = variables.get('NOVA_ARM_BASELINE')
             if text:
-                self._write(text, shown, listed)
-                listed -= _no_longer_listed(shown, listed)
+                self._write(text, shown, reg_list)
+                reg_list -= _no_longer_listed(shown, reg_list)
         return VcpuState(
             _values(shown),
-            listed,
+            reg_list,
             disabled,
             gic,
             on_record.ctlr if on_record is not None else None,
@@ -259,7 +259,7 @@ class RecordedMachine:
         )
 
     def _write(
-        self, text: str, shown: dict[int, int], listed: frozenset[int]
+        self, text: str, shown: dict[int, int], reg_list: frozenset[int]
     ) -> None:
         """Write what the preloaded library writes to a new vCPU.
 
@@ -271,7 +271,7 @@ class RecordedMachine:
         for item in text.split(';')[3].split(','):
             number, _, value = item.partition('=')
             code = registers.code_of(int(number, 16))
-            if code is None or code not in listed:
+            if code is None or code not in reg_list:
                 raise NotStarted(f'register {number} cannot be set')
             wanted = int(value, 16)
             may_write = code in _IMPLEMENTATION and dict(
@@ -303,12 +303,12 @@ class RecordedMachine:
                 limits.pop(code, None)
         return _values(limits)
 
-    def _listed(self, disabled: frozenset[str]) -> frozenset[int]:
+    def _reg_list(self, disabled: frozenset[str]) -> frozenset[int]:
         gone = [
             features.FEATURES[name].registers
             for name in disabled & features.FEATURES.keys()
         ]
-        return (self.host.listed or frozenset()).difference(*gone)
+        return (self.host.reg_list or frozenset()).difference(*gone)
 
 
 def _values(values: dict[int, int]) -> profile.Values:
@@ -330,14 +330,14 @@ def environment(domain_xml: str) -> dict[str, str]:
 
 
 def _no_longer_listed(
-    shown: dict[int, int], listed: frozenset[int]
+    shown: dict[int, int], reg_list: frozenset[int]
 ) -> frozenset[int]:
     """Return the registers that KVM hides for ID registers that are lower."""
     gone: frozenset[int] = frozenset()
     for one in hidden.HIDDEN:
         field = tables.REGISTERS[one.code].field(one.field)
         if not shown.get(one.code, 0) & field.mask and (
-            one.witness is None or one.witness in listed
+            one.witness is None or one.witness in reg_list
         ):
             gone |= one.registers
     return gone

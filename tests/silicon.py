@@ -19,11 +19,11 @@ same data. See ``tests/fixtures/silicon/README.rst``.
 import dataclasses
 import pathlib
 
+from nova_arm_migrate.core.checks import CHECK_NAMES
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.crossing import Common
 from nova_arm_migrate.core.crossing import common
 from nova_arm_migrate.core.dump import host_of_dump
-from nova_arm_migrate.core.hazards import HAZARD_NAMES
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.record import load_host
@@ -34,7 +34,7 @@ from nova_arm_migrate.core.verdict import Report
 FIXTURES = pathlib.Path(__file__).parent / 'fixtures'
 #: What a dump does not tell is equal on hosts of one fleet, and does not
 #: matter between cores: it is not to decide here.
-_BY_REGISTERS = Options(overrides=HAZARD_NAMES)
+_BY_REGISTERS = Options(overrides=CHECK_NAMES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from nova_arm_migrate.cli.formats import write
 from nova_arm_migrate.cli.records import read_guest
 from nova_arm_migrate.cli.records import read_host
 from nova_arm_migrate.cli.render import report_table
+from nova_arm_migrate.core.checks import CHECK_NAMES
 from nova_arm_migrate.core.compare import compare
-from nova_arm_migrate.core.hazards import HAZARD_NAMES
 from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
@@ -88,7 +88,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
     :raises CommandError: if an override does not name a field
     """
     for name in arguments.override:
-        if name not in HAZARD_NAMES:
+        if name not in CHECK_NAMES:
             try:
                 check_field_name(name)
             except ValueError as error:

@@ -62,6 +62,16 @@ def add_format(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def add_output(parser: argparse.ArgumentParser, metavar: str) -> None:
+    """Add the option of every command that can write to a file."""
+    parser.add_argument(
+        '-o',
+        '--output',
+        metavar=metavar,
+        help=f'write to {metavar} instead of standard output',
+    )
+
+
 def write(
     arguments: argparse.Namespace, shown: Shown, path: str | None = None
 ) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.formats import add_format
+from nova_arm_migrate.cli.formats import add_output
 from nova_arm_migrate.cli.formats import shown_host
 from nova_arm_migrate.cli.formats import write
 from nova_arm_migrate.cli.records import read_bounded
@@ -50,12 +51,7 @@ def add_parser(commands: Any) -> None:
         ' register bits are used',
     )
     add_format(parser, 'json')
-    parser.add_argument(
-        '-o',
-        '--output',
-        metavar='RECORD',
-        help='write to RECORD instead of standard output',
-    )
+    add_output(parser, 'RECORD')
     parser.set_defaults(run=run)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.formats import add_format
+from nova_arm_migrate.cli.formats import add_output
 from nova_arm_migrate.cli.formats import shown_host
 from nova_arm_migrate.cli.formats import write
 from nova_arm_migrate.probe.errors import ProbeError
@@ -40,12 +41,7 @@ def add_parser(commands: Any) -> None:
         help='print what can be read, even without KVM or on another'
         ' architecture; the profile says what is absent and why',
     )
-    parser.add_argument(
-        '-o',
-        '--output',
-        metavar='FILE',
-        help='write to FILE instead of standard output',
-    )
+    add_output(parser, 'FILE')
     parser.set_defaults(run=run)
 
 

@@ -56,11 +56,11 @@ _FIRST = (
     'dczid',
     'hwcap',
     'capabilities',
-    'listed',
+    'reg_list',
 )
-#: Attributes that a record may have and say something of besides.
+#: Attributes whose value in a record can come with a note (`Host.absent`).
 _NOTED = {
-    'listed': 'registers',
+    'reg_list': 'registers',
     'features': 'vCPU features',
     'writable': 'writable bits',
 }
@@ -113,7 +113,7 @@ def _properties(host: Host) -> Iterator[tuple[str, str, str]]:
         one, value = titled[name], getattr(host, name)
         text = '' if value is None else one.form.show(value)
         if value == one.default and (
-            host.listed is None or name in dict(host.absent)
+            host.reg_list is None or name in dict(host.absent)
         ):
             # KVM was not asked: that is not "none".
             text = ''
@@ -150,7 +150,7 @@ def host_table(host: Host) -> str:
 
 def _notes(host: Host) -> Iterator[str]:
     """Yield the record's notes about the origin of its values."""
-    if host.listed is not None:
+    if host.reg_list is not None:
         for attribute, reason in host.absent:
             title = _NOTED.get(attribute)
             if title and getattr(host, attribute) is not None:

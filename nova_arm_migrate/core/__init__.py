@@ -23,7 +23,7 @@ From one register's value to the verdict:
 ``rules``     one register's value against one host's limit;
 ``incoming``  what QEMU does with registers that the destination lacks;
 ``memmap``    the memory map that QEMU gives a guest;
-``hazards``   what breaks the guest though neither KVM nor QEMU refuses it;
+``checks``    what KVM does not check: hazards, and what QEMU refuses;
 ``compare``   a whole guest against a whole host: the verdict;
 ``trial``     what KVM answered in a trial, and where the rule differs;
 ``causes``    why there is a finding, and what follows from the cause alone;

@@ -116,9 +116,9 @@ def meet(
         disabled |= {'sve'}
         seen = [with_features_off(host, disabled) for host in hosts]
     codes = {code for host in seen for code in host.values}
-    listed = _in_all(_all_known(host.listed for host in seen))
-    if listed is not None:
-        codes &= listed
+    reg_list = _in_all(_all_known(host.reg_list for host in seen))
+    if reg_list is not None:
+        codes &= reg_list
     values = {
         code: _meet_values(register_of(code), seen) for code in sorted(codes)
     }
@@ -126,7 +126,7 @@ def meet(
     return Guest(
         **_meet_attributes(hosts),
         values=Values({code: v for code, v in values.items() if v}),
-        listed=listed,
+        reg_list=reg_list,
         disabled=disabled,
         sve_lengths=lengths,
         gic=gic,

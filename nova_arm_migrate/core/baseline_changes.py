@@ -39,7 +39,7 @@ _NO_FEATURE = (Judge.CLIDR, Judge.CCSIDR, Judge.IMPLEMENTATION)
 _NUMBERS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2, Judge.PSCI_VERSION)
 #: Parts of a baseline that are not a guest's CPU.
 _NOT_COMPARED = frozenset(
-    {'name', 'version', 'acknowledged', 'listed', 'dropped', 'registers'}
+    {'name', 'version', 'acknowledged', 'reg_list', 'dropped', 'registers'}
 )
 #: Attributes of which a guest has more if the number is larger.
 _MORE = frozenset({'counters', 'ipa_bits', 'features', 'sve_lengths'})

@@ -16,13 +16,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.checks import run_checks
 from nova_arm_migrate.core.cores import core_name
 from nova_arm_migrate.core.cpu_baseline import with_implementation
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import Pair
 from nova_arm_migrate.core.finding import paired
 from nova_arm_migrate.core.finding import Severity
-from nova_arm_migrate.core.hazards import find_hazards
 from nova_arm_migrate.core.incoming import LoadResult
 from nova_arm_migrate.core.incoming import missing_register_result
 from nova_arm_migrate.core.incoming import tolerated
@@ -78,7 +78,7 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     findings += _registers(guest, seen)
     findings += _cores(guest, host)
     findings += _missing(guest, seen, options)
-    findings += find_hazards(guest, seen)
+    findings += run_checks(guest, seen)
     if guest.inferred:
         findings.append(Finding(Cause.INFERRED, Severity.NOTE, 'RECORD'))
     return report(paired(findings, Pair(guest, seen)), options)
@@ -110,11 +110,11 @@ def _registers(guest: Guest, host: Host) -> list[Finding]:
     if not host.values:
         return [_not_recorded('REGISTERS', host.why_absent('values'))]
     findings: list[Finding] = []
-    listed = host.listed
+    reg_list = host.reg_list
     limits = host.values
     differ = guest.values.items() - limits.items()
     for code, value in sorted(differ, key=_aarch64_first):
-        if listed is None or code in listed:
+        if reg_list is None or code in reg_list:
             register = REGISTERS.get(code) or register_of(code)
             findings += JUDGES[register.judge](register, value, host)
     for code in _cleared(guest, limits.keys() - guest.values.keys()):
@@ -164,10 +164,10 @@ def _cleared(guest: Guest, codes: Iterable[int]) -> Iterable[int]:
     A register that the guest does not have keeps the destination's value, and
     is not one of them.
     """
-    if guest.listed is None:
+    if guest.reg_list is None:
         return ()
     return sorted(
-        code for code in codes if code in guest.listed and keeps_value(code)
+        code for code in codes if code in guest.reg_list and keeps_value(code)
     )
 
 
@@ -208,7 +208,7 @@ def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
     kind are added and removed together. A register that an override names has
     its own finding.
     """
-    if guest.listed is None:
+    if guest.reg_list is None:
         return [
             Finding(
                 Cause.GUEST_NOT_RECORDED,
@@ -217,10 +217,10 @@ def _missing(guest: Guest, host: Host, options: Options) -> list[Finding]:
                 detail="the guest's register list is not recorded",
             )
         ]
-    if host.listed is None:
-        return [_not_recorded('REGISTER_LIST', host.why_absent('listed'))]
+    if host.reg_list is None:
+        return [_not_recorded('REGISTER_LIST', host.why_absent('reg_list'))]
     kinds: dict[_Kind, list[int]] = {}
-    for code in sorted(guest.listed - host.listed):
+    for code in sorted(guest.reg_list - host.reg_list):
         kinds.setdefault(_kind(code, guest, host, options), []).append(code)
     return [_lacks(kind, codes, host) for kind, codes in kinds.items()]
 
@@ -256,7 +256,7 @@ def _kind(code: int, guest: Guest, host: Host, options: Options) -> _Kind:
     if feature:
         return _Kind(LoadResult.FAILS, feature, '', override)
     result = missing_register_result(
-        code, guest, host.listed or frozenset(), host.qemu
+        code, guest, host.reg_list or frozenset(), host.qemu
     )
     family = (
         'tolerated'

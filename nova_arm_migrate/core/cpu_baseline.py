@@ -88,7 +88,7 @@ class CpuBaseline:
     :ivar ipa_bits: guest physical addresses, in bits
     :ivar page_size: of the hosts, bytes
     :ivar steal_time: whether guests have steal time
-    :ivar listed: codes of the registers that guests have on every member
+    :ivar reg_list: codes of the registers that guests have on every member
     :ivar dropped: codes of the registers that guests have if they start on
         some members, and that the QEMU of the others drops
     :ivar implementations: on which guests may run, ascending
@@ -137,7 +137,7 @@ class CpuBaseline:
     registers: Values = attribute(
         'registers', NamedRegisters(), Values(), always=True
     )
-    listed: frozenset[int] | None = attribute('listed', Codes())
+    reg_list: frozenset[int] | None = attribute('listed', Codes())
     dropped: frozenset[int] | None = attribute('dropped', Codes())
 
     @property
@@ -199,7 +199,7 @@ def settable(baseline: CpuBaseline, host: Host) -> Iterator[tuple[int, int]]:
         if (
             register.judge in _LEVELS
             or (register.judge is Judge.FEATURES_32BIT and not with_32bit)
-            or (host.listed is not None and code not in host.listed)
+            or (host.reg_list is not None and code not in host.reg_list)
         ):
             continue
         yield code, baseline.registers.read(code)
@@ -240,7 +240,9 @@ def start(baseline: CpuBaseline, host: Host) -> Guest:
     guest = guest_started_on(
         host, disabled=baseline.disabled, gic=baseline.gic
     )
-    seen = dataclasses.replace(host, values=guest.values, listed=guest.listed)
+    seen = dataclasses.replace(
+        host, values=guest.values, reg_list=guest.reg_list
+    )
     values = dict(guest.values) | dict(settable(baseline, seen))
     if baseline.counters is not None:
         code, field = special.PMCR_EL0, special.PMCR_N
@@ -251,30 +253,30 @@ def start(baseline: CpuBaseline, host: Host) -> Guest:
     return dataclasses.replace(
         guest,
         values=written,
-        listed=without_hidden(guest.listed, written),
+        reg_list=without_hidden(guest.reg_list, written),
         vgic=vgic,
         baseline=baseline.identity if baseline.name else None,
     )
 
 
 def without_hidden(
-    listed: frozenset[int] | None, values: Values
+    reg_list: frozenset[int] | None, values: Values
 ) -> frozenset[int] | None:
     """Return a vCPU's list of registers after its ID registers are written.
 
-    :param listed: the list of a new vCPU
+    :param reg_list: the list of a new vCPU
     :param values: what is written
     """
-    if listed is None:
+    if reg_list is None:
         return None
     hidden: frozenset[int] = frozenset()
     for one in HIDDEN:
         field = REGISTERS[one.code].field(one.field)
         if not field.of(values.read(one.code)) and (
-            one.witness is None or one.witness in listed
+            one.witness is None or one.witness in reg_list
         ):
             hidden |= one.registers
-    return listed - hidden
+    return reg_list - hidden
 
 
 def wanted(baseline: CpuBaseline) -> Guest:
@@ -283,14 +285,14 @@ def wanted(baseline: CpuBaseline) -> Guest:
     Without 32-bit code, the AArch32 ID registers are not a part of it
     (`settable`).
     """
-    values, listed = dict(baseline.registers), baseline.listed
-    if listed is not None and not baseline.has_32bit_el0:
-        listed -= AARCH32_ID_CODES
+    values, reg_list = dict(baseline.registers), baseline.reg_list
+    if reg_list is not None and not baseline.has_32bit_el0:
+        reg_list -= AARCH32_ID_CODES
     if baseline.counters is not None:
         values[special.PMCR_EL0] = special.PMCR_N.into(0, baseline.counters)
     return Guest(
         values=without_zeros(values),
-        listed=listed,
+        reg_list=reg_list,
         sve_lengths=baseline.sve_lengths,
         disabled=baseline.disabled,
         gic=baseline.gic,
@@ -312,12 +314,12 @@ def as_host(baseline: CpuBaseline, qemu: str | None) -> Host:
     :param qemu: the version of the QEMU on the member
     """
     guest = wanted(baseline)
-    listed = baseline.listed
-    if listed is not None:
-        listed |= baseline.dropped or frozenset()
+    reg_list = baseline.reg_list
+    if reg_list is not None:
+        reg_list |= baseline.dropped or frozenset()
     return Host(
         values=guest.values,
-        listed=listed,
+        reg_list=reg_list,
         writable=Values(),
         features=baseline.features,
         sve_lengths=baseline.sve_lengths,

@@ -205,20 +205,20 @@ def _lacking(
     found = []
     for place, host in enumerate(hosts):
         guests = {
-            guest.listed: guest
+            guest.reg_list: guest
             for other in hosts
             if other is not host
-            and (guest := start(baseline, other)).listed != baseline.listed
+            and (guest := start(baseline, other)).reg_list != baseline.reg_list
         }
         seen = with_implementation(host, baseline.registers)
         named = set()
         for guest in guests.values():
             # Everything but the list is judged already.
-            listed = guest.listed
-            if listed is not None and not baseline.has_32bit_el0:
-                listed -= AARCH32_ID_CODES
+            reg_list = guest.reg_list
+            if reg_list is not None and not baseline.has_32bit_el0:
+                reg_list -= AARCH32_ID_CODES
             report = compare(
-                dataclasses.replace(wanted(baseline), listed=listed),
+                dataclasses.replace(wanted(baseline), reg_list=reg_list),
                 seen,
                 options,
             )
@@ -298,9 +298,11 @@ def _greatest(
         implementations=tuple(members),
         registers=registers,
     )
-    listed, dropped = _lists(hosts, baseline)
+    reg_list, dropped = _lists(hosts, baseline)
     return (
-        dataclasses.replace(baseline, listed=listed, dropped=dropped or None),
+        dataclasses.replace(
+            baseline, reg_list=reg_list, dropped=dropped or None
+        ),
         choice,
     )
 
@@ -312,8 +314,8 @@ def _tells(
     register = register_of(special.VENDOR_HYP_BMAP_2)
     bits = special.VENDOR_HYP_BMAP_2_BITS
     return bool(targets(members, values)) and all(
-        host.listed is not None
-        and register.code in host.listed
+        host.reg_list is not None
+        and register.code in host.reg_list
         and not JUDGES[register.judge](register, bits, host)
         for host in hosts
     )
@@ -326,10 +328,10 @@ def _lists(
     lists = []
     for host in hosts:
         seen = with_features_off(host, baseline.disabled)
-        listed = without_hidden(seen.listed, baseline.registers)
-        if listed is None:
+        reg_list = without_hidden(seen.reg_list, baseline.registers)
+        if reg_list is None:
             return None, None
-        lists.append(listed)
+        lists.append(reg_list)
     common_to_all = lists[0].intersection(*lists)
     return common_to_all, lists[0].union(*lists) - common_to_all
 

@@ -112,13 +112,13 @@ def _nearest(baseline: CpuBaseline, host: Host) -> Guest:
             else:
                 value = own
         values[code] = value
-    listed = guest.listed
+    reg_list = guest.reg_list
     if not baseline.has_32bit_el0:
         # The VMM does not pass them on (`cpu_baseline.settable`).
         values = {c: v for c, v in values.items() if c not in AARCH32_ID_CODES}
-        listed = None if listed is None else listed - AARCH32_ID_CODES
+        reg_list = None if reg_list is None else reg_list - AARCH32_ID_CODES
     return dataclasses.replace(
         guest,
         values=without_zeros(values),
-        listed=listed,
+        reg_list=reg_list,
     )

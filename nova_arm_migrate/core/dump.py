@@ -27,6 +27,7 @@ import json
 import re
 from typing import Any
 
+from nova_arm_migrate.core import forms
 from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
@@ -90,24 +91,26 @@ def host_of_dump(text: str, masks: Host | None = None) -> Host:
     if kernel is not None and not (
         isinstance(kernel, str) and _RELEASE.fullmatch(kernel)
     ):
-        raise ProfileError(f'kernel: {_quote(kernel)} is not a kernel release')
+        raise ProfileError(
+            f'kernel: {forms.quote(kernel)} is not a kernel release'
+        )
     absent = dict.fromkeys(_NOT_TOLD, 'not in a dump of registers')
     absent['cores'] = 'a dump of registers has one core only'
     absent['writable'] = 'not in a dump of registers, and no masks were given'
-    listed = set(registers)
+    reg_list = set(registers)
     added = [
         (code, name)
         for timer, (code, name) in _COUNTS.items()
-        if timer in listed and code not in listed
+        if timer in reg_list and code not in reg_list
     ]
     if added:
-        listed |= {code for code, _ in added}
+        reg_list |= {code for code, _ in added}
         names = ', '.join(name for _, name in added)
-        absent['listed'] = f'{names} added, because a dump leaves them out'
+        absent['reg_list'] = f'{names} added, because a dump leaves them out'
     features = frozenset(
         name
         for name, feature in FEATURES.items()
-        if feature.registers & listed
+        if feature.registers & reg_list
     )
     lacking = sorted({'pauth', 'pmu', 'sve'} - features)
     if lacking:
@@ -123,7 +126,7 @@ def host_of_dump(text: str, masks: Host | None = None) -> Host:
                 if value and keeps_value(code)
             }
         ),
-        listed=frozenset(listed),
+        reg_list=frozenset(reg_list),
         features=features,
         kernel=kernel,
         writable=None if masks is None else masks.writable,
@@ -184,7 +187,7 @@ def _registers(given: object) -> dict[int, int]:
     for key, value in given.items():
         if not _ID.fullmatch(key):
             raise ProfileError(
-                f"registers: {_quote(key)} is not KVM's id of"
+                f"registers: {forms.quote(key)} is not KVM's id of"
                 ' an Arm64 register'
             )
         number = int(key, 16)
@@ -193,16 +196,12 @@ def _registers(given: object) -> dict[int, int]:
             continue
         if kvm_id(code) != number:
             raise ProfileError(
-                f"registers: {_quote(key)} is not KVM's id of"
+                f"registers: {forms.quote(key)} is not KVM's id of"
                 ' an Arm64 register'
             )
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise ProfileError(
-                f'registers: {_quote(value)} is not a register value'
+                f'registers: {forms.quote(value)} is not a register value'
             )
         found[code] = int(value, 16)
     return found
-
-
-def _quote(value: object) -> str:
-    return repr(value)[:40]

@@ -69,7 +69,7 @@ def find_gic(guest: Guest, host: Host) -> list[Finding]:
 def _interface(guest: Guest, host: Host) -> list[Finding]:
     """Check ICC_CTLR_EL1 as set_gic_ctlr() does."""
     if guest.gic != _GICV3 or _GICV3 not in (host.gic or ()):
-        # hazards checks whether the destination has the guest's GIC.
+        # `checks` finds out whether the destination has the guest's GIC.
         return []
     has, offers = guest.vgic, host.vgic(guest.gic)
     if has is None or has.ctlr is None:

@@ -26,13 +26,13 @@ class GuestView:
     """What KVM shows a vCPU with some features switched off.
 
     :ivar values: as `Guest.values`
-    :ivar listed: as `Guest.listed`
+    :ivar reg_list: as `Guest.reg_list`
     :ivar features: as `Host.features`: the features that are on
     :ivar sve_lengths: bits, ascending; empty without SVE
     """
 
     values: Values
-    listed: frozenset[int]
+    reg_list: frozenset[int]
     features: frozenset[str]
     sve_lengths: tuple[int, ...]
 
@@ -56,7 +56,7 @@ def guest_seen(
         dataclasses.replace(
             guest_started_on(host, disabled=disabled, gic=gic, memory=memory),
             values=view.values,
-            listed=view.listed,
+            reg_list=view.reg_list,
             sve_lengths=view.sve_lengths,
         )
     )

@@ -53,15 +53,15 @@ class LoadResult(enum.Enum):
 
 
 def missing_register_result(
-    code: int, guest: Guest, listed: frozenset[int], qemu: str | None
+    code: int, guest: Guest, reg_list: frozenset[int], qemu: str | None
 ) -> LoadResult:
     """Return what QEMU does with a register that the destination lacks.
 
     :param code: the code of one of the guest's registers
-    :param listed: the registers that the destination has
+    :param reg_list: the registers that the destination has
     :param qemu: version of the destination's QEMU, None if not known
     """
-    in_order = _in_order(code, guest, listed)
+    in_order = _in_order(code, guest, reg_list)
     tolerant = (
         LoadResult.DROPPED if tolerated(code, guest) else LoadResult.FAILS
     )
@@ -79,8 +79,10 @@ def tolerated(code: int, guest: Guest) -> bool:
     )
 
 
-def _in_order(code: int, guest: Guest, listed: frozenset[int]) -> LoadResult:
-    if len(guest.listed or ()) > len(listed) or kvm_id(code) < _last(listed):
+def _in_order(code: int, guest: Guest, reg_list: frozenset[int]) -> LoadResult:
+    if len(guest.reg_list or ()) > len(reg_list) or kvm_id(code) < _last(
+        reg_list
+    ):
         return LoadResult.FAILS
     # It is not known what the guest loses with a value other than 0.
     return LoadResult.DROPPED if _is_zero(code, guest) else LoadResult.UNKNOWN
@@ -91,6 +93,6 @@ def _is_zero(code: int, guest: Guest) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _last(listed: frozenset[int]) -> int:
+def _last(reg_list: frozenset[int]) -> int:
     """KVM's highest number. Cached: a filter asks for it for every host."""
-    return max(map(kvm_id, listed), default=0)
+    return max(map(kvm_id, reg_list), default=0)

@@ -13,10 +13,10 @@
 """The memory map that QEMU's ``virt`` machine gives a guest.
 
 Source: ``virt_set_memmap``, ``virt_set_high_memmap`` and ``extended_memmap``
-in ``hw/arm/virt.c``, read in QEMU 10.0. Three windows lie above the guest's
+in ``hw/arm/virt.c``, read in QEMU 10.0. Three windows are above the guest's
 memory, in this order, each aligned to its own size. QEMU leaves out a window
 that does not fit into the host's IPA size, without a message. The window for
-CXL that QEMU has since 10.2 is off by default, and lies in a gap.
+CXL that QEMU has since 10.2 is off by default. It fits into a gap.
 ``compact-highmem``, which machines have since virt-7.2, matters only if one of
 the windows was switched off by hand.
 """

@@ -58,8 +58,8 @@ _ATTRIBUTES = {
     if one.part is Part.ALONE
 }
 
-#: What a register's rule reads besides the register: registers and
-#: attributes. Rules that are not here read nothing else.
+#: What a register's rule reads in addition to the register: other registers
+#: and attributes. A rule that is not here reads nothing else.
 _BESIDES: dict[Judge, tuple[frozenset[int], frozenset[str]]] = {
     Judge.FEATURES_32BIT: (frozenset({ID_AA64PFR0_EL1}), frozenset()),
     Judge.IMPLEMENTATION: (frozenset(), frozenset({'qemu'})),
@@ -95,14 +95,14 @@ class _Part:
 
     def content(self, host: Host) -> Hashable:
         """Return what the host has of this part: all that a rule reads."""
-        codes, listed = sorted(self.codes), host.listed
+        codes, reg_list = sorted(self.codes), host.reg_list
         return (
             bool(host.values),
             tuple(map(host.values.read, codes)),
             None
             if host.writable is None
             else tuple(map(host.writable.read, codes)),
-            listed if self.lists else listed is None,
+            reg_list if self.lists else reg_list is None,
             tuple(
                 getattr(host, name)
                 for name in sorted(self.attributes | _EVERYWHERE)
@@ -114,7 +114,7 @@ class _Part:
 
         :param common: the registers that all hosts list
         """
-        values, writable, listed = Values(), None, host.listed
+        values, writable, reg_list = Values(), None, host.reg_list
         if host.values:
             values = Values(
                 {_FILLER: 1}
@@ -128,13 +128,13 @@ class _Part:
             writable = Values(
                 {code: host.writable.read(code) for code in self.codes}
             )
-        if listed is not None and not self.lists:
-            listed = common
+        if reg_list is not None and not self.lists:
+            reg_list = common
         return dataclasses.replace(
             into,
             values=values,
             writable=writable,
-            listed=listed,
+            reg_list=reg_list,
             **{
                 name: getattr(host, name)
                 for name in self.attributes | _EVERYWHERE
@@ -248,7 +248,7 @@ def _version(text: str | None) -> str | None:
 
 def _in_all(hosts: Iterable[Host]) -> frozenset[int]:
     """The registers that are in all lists that are known."""
-    lists = [host.listed for host in hosts if host.listed is not None]
+    lists = [host.reg_list for host in hosts if host.reg_list is not None]
     return lists[0].intersection(*lists[1:]) if lists else frozenset()
 
 
@@ -258,7 +258,7 @@ def _parts(hosts: Sequence[Host]) -> list[_Part]:
         *(host.values for host in hosts),
         *(host.writable for host in hosts if host.writable is not None),
     )
-    some = frozenset().union(*(host.listed or () for host in hosts))
+    some = frozenset().union(*(host.reg_list or () for host in hosts))
     together = some - _in_all(hosts) | {
         code for code in codes if register_of(code).judge in _WITH_LISTS
     }

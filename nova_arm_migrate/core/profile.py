@@ -82,10 +82,11 @@ class Host:
 
     :ivar cores: one item for each implementation
     :ivar values: identity, cache and firmware registers. Those that are 0
-        are left out; they are in ``listed``, unlike registers that don't exist
+        are left out; they are in ``reg_list``, unlike registers that don't
+        exist
     :ivar writable: the masks of KVM_ARM_GET_REG_WRITABLE_MASKS; a register
         without a mask accepts only the value that it has
-    :ivar listed: codes of all registers that KVM lists, without CPU state
+    :ivar reg_list: codes of all registers that KVM lists, without CPU state
     :ivar features: the vCPU features that the scratch vCPU has: ``pauth``,
         ``pmu``, ``sve``
     :ivar sve_lengths: bits, ascending; empty without SVE
@@ -118,7 +119,7 @@ class Host:
     values: Values = attribute(
         'values', Registers(), Values(), always=True, part=Part.OWN
     )
-    listed: frozenset[int] | None = attribute(
+    reg_list: frozenset[int] | None = attribute(
         'listed', Codes(), title='registers', part=Part.OWN
     )
     sve_lengths: tuple[int, ...] | None = attribute(
@@ -187,7 +188,11 @@ class Host:
         part=Part.NONE,
     )
     absent: tuple[tuple[str, str], ...] = attribute(
-        'absent', Reasons(), (), part=Part.NONE
+        'absent',
+        # The key is the one of records that earlier versions wrote.
+        Reasons((('reg_list', 'listed'),)),
+        (),
+        part=Part.NONE,
     )
 
     @property
@@ -197,7 +202,7 @@ class Host:
         Source: ``kvm_arm_steal_time_finalize`` in QEMU's
         ``target/arm/kvm.c``.
         """
-        if self.listed is None:
+        if self.reg_list is None:
             # The probe has read nothing from KVM.
             return None
         return self.capability('STEAL_TIME') > 0
@@ -223,7 +228,7 @@ class Guest:
     """What a guest got when its QEMU started, and keeps while it runs.
 
     :ivar values: as `Host.values`, under the guest's own vCPU features
-    :ivar listed: as `Host.listed`
+    :ivar reg_list: as `Host.reg_list`
     :ivar disabled: the features that its domain switches off, by the name of
         QEMU's property: ``pauth``, ``pmu``, ``sve``, ``sve256`` ... They
         stay off on every host. A feature that only the first host lacked is
@@ -260,8 +265,8 @@ class Guest:
     values: Values = attribute(
         'values', Registers(), Values(), always=True, start=_same('values')
     )
-    listed: frozenset[int] | None = attribute(
-        'listed', Codes(), start=_same('listed')
+    reg_list: frozenset[int] | None = attribute(
+        'listed', Codes(), start=_same('reg_list')
     )
     sve_lengths: tuple[int, ...] | None = attribute(
         'sve', VectorLengths(), start=_same('sve_lengths')

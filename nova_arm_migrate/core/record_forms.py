@@ -376,20 +376,33 @@ class Capabilities(Form[tuple[tuple[str, int], ...]]):
 
 @dataclasses.dataclass(frozen=True)
 class Reasons(Form[tuple[tuple[str, str], ...]]):
-    """Texts by the name of an attribute."""
+    """Texts by the name of an attribute.
+
+    :ivar written: the names in the record, for attributes that have another
+        name there
+    """
+
+    written: tuple[tuple[str, str], ...] = ()
 
     def dump(self, value: tuple[tuple[str, str], ...]) -> dict[str, str]:
-        return dict(sorted(value))
+        written = dict(self.written)
+        return dict(
+            sorted((written.get(name, name), why) for name, why in value)
+        )
 
     def load(self, key: str, given: Any) -> tuple[tuple[str, str], ...]:
-        return tuple(
-            sorted(
-                (forms.match(key, name, _NAME), forms.match(key, why, _TEXT))
-                for name, why in forms.object_of(
-                    key, given, _MOST_ITEMS
-                ).items()
+        names = {there: name for name, there in self.written}
+        reasons = []
+        for there, why in forms.object_of(key, given, _MOST_ITEMS).items():
+            if there in dict(self.written):
+                raise ProfileError(
+                    f'{key}: {forms.quote(there)} is not allowed here'
+                )
+            name = forms.match(key, there, _NAME)
+            reasons.append(
+                (names.get(name, name), forms.match(key, why, _TEXT))
             )
-        )
+        return tuple(sorted(reasons))
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

@@ -130,7 +130,7 @@ class Judge(enum.Enum):
     BITMAP = 'bitmap'
     #: set_pmmir(): 0, or what the host has.
     SLOTS = 'slots'
-    #: set_pmcr(): too many counters are dropped without an error.
+    #: set_pmcr(): any value; it drops missing counters without an error.
     COUNTERS = 'counters'
     #: Any value: state of the running guest.
     STATE = 'state'

@@ -14,7 +14,7 @@
 
 A trial writes a guest's registers to a scratch vCPU of the destination, as
 QEMU will do there. KVM's answers therefore outrank the static rule, in both
-directions. What a trial can't see (`hazards`) is not changed.
+directions. What a trial can't see (`checks`) is not changed.
 """
 
 from collections.abc import Collection

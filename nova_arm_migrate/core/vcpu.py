@@ -49,19 +49,19 @@ def with_features_off(host: Host, disabled: frozenset[str]) -> Host:
     """
     off = [FEATURES[name] for name in sorted(disabled) if name in FEATURES]
     values = dict(host.values)
-    listed = host.listed
+    reg_list = host.reg_list
     for feature in off:
         for code, bits in feature.bits.items():
             if code in values:
                 values[code] &= ~bits
         for code in feature.registers:
             values.pop(code, None)
-        if listed is not None:
-            listed = listed - feature.registers
+        if reg_list is not None:
+            reg_list = reg_list - feature.registers
     return dataclasses.replace(
         host,
         values=Values({c: v for c, v in values.items() if v}),
-        listed=listed,
+        reg_list=reg_list,
         features=host.features - {feature.name for feature in off},
         tried=_tried(host.tried, off),
         sve_lengths=_lengths(host.sve_lengths, disabled),
@@ -178,34 +178,34 @@ def after_migration(guest: Guest, host: Host) -> Guest:
     :param host: the record of the host on which it runs now
     """
     here = with_features_off(host, guest.disabled)
-    values, listed = guest.values, guest.listed
-    if listed is not None and here.listed is not None:
+    values, reg_list = guest.values, guest.reg_list
+    if reg_list is not None and here.reg_list is not None:
         added = {
             code: value
             for code, value in here.values.items()
-            if code not in listed
+            if code not in reg_list
         }
         kept = {
             code: value
             for code, value in values.items()
-            if code in here.listed
+            if code in here.reg_list
         }
         for register in (*_NOT_KEPT, *_ignoring(here)):
-            if register.code in listed and register.code in here.listed:
+            if register.code in reg_list and register.code in here.reg_list:
                 kept[register.code] = _kept(
                     register, values.read(register.code), here
                 )
         values = Values(
             {code: value for code, value in (added | kept).items() if value}
         )
-        listed = here.listed
+        reg_list = here.reg_list
     pages = [size for size in (guest.page_size, here.page_size) if size]
     steal_time = host.steal_time
     return with_own_gic(
         dataclasses.replace(
             guest,
             values=values,
-            listed=listed,
+            reg_list=reg_list,
             vgic=_vgic(guest, here),
             sve_visited=_sve_visited(guest, here),
             ipa_visited=_ipa_visited(guest, here),

@@ -26,7 +26,7 @@ from oslo_config import cfg
 from oslo_config import types
 from oslo_log import log as logging
 
-from nova_arm_migrate.core.hazards import check_override
+from nova_arm_migrate.core.checks import check_override
 from nova_arm_migrate.core.verdict import Options
 
 LOG = logging.getLogger(__name__)
@@ -341,7 +341,7 @@ class Settings:
     :ivar trial: write the guest's registers to a scratch vCPU
     :ivar options: what the comparison takes
     :ivar pin_sve_lengths: guests never get longer vectors than at start
-    :ivar numa_layout: work out, try out and prove NUMA layouts
+    :ivar numa_layout: compute, dry-run and verify NUMA layouts
     :ivar fewest_clusters: narrow floating vCPUs to few clusters
     :ivar post_copy_recovery: seconds to continue a broken post-copy
     :ivar baseline_directory: the files of guest CPU baselines

@@ -122,7 +122,7 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
             data = super().post_claim_migrate_data(
                 context, instance, migrate_data, claim
             )
-            self._numa.try_out(instance, data, claim)
+            self._numa.dry_run(instance, data, claim)
         return data
 
     def pre_live_migration(

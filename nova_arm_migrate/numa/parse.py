@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Read domain XML that another host has sent."""
+"""Read domain XML, which another host may have sent."""
 
 from lxml import etree
 
@@ -22,18 +22,36 @@ from nova_arm_migrate.numa.layout import GUEST_LIMIT
 #: Bytes. The XML of a guest with 64 vCPUs has some 30,000.
 LIMIT = 4 << 20
 
-#: libvirt writes KiB; users, and so Nova, also write other units.
-_UNITS_KIB = {
-    'k': 1,
-    'K': 1,
-    'KiB': 1,
-    'M': 1 << 10,
-    'MiB': 1 << 10,
-    'G': 1 << 20,
-    'GiB': 1 << 20,
-    'T': 1 << 30,
-    'TiB': 1 << 30,
+#: libvirt's units (virScaleInteger), in bytes.
+UNITS = {'b': 1, 'bytes': 1}
+UNITS |= {f'{prefix}B': 1000**n for n, prefix in enumerate('KMGTPE', start=1)}
+UNITS |= {
+    f'{prefix}{suffix}': 1024**n
+    for n, prefix in enumerate('KMGTPE', start=1)
+    for suffix in ('', 'iB')
 }
+UNITS['k'] = 1024
+
+#: Whole KiB. libvirt writes KiB; users, and so Nova, also write other units.
+_UNITS_KIB = {
+    unit: size >> 10
+    for unit, size in UNITS.items()
+    if size in (1 << 10, 1 << 20, 1 << 30, 1 << 40)
+}
+
+
+def parse_xml(data: bytes) -> etree._Element:
+    """Return the root element; no other file is read.
+
+    :raises etree.XMLSyntaxError: if it is not well-formed
+    """
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+    )
+    return etree.fromstring(data, parser)
 
 
 def parse_domain(text: str | bytes) -> etree._Element:
@@ -49,14 +67,8 @@ def parse_domain(text: str | bytes) -> etree._Element:
     # Check this before parsing: a parser would expand entities in attributes.
     if _first_markup(data).startswith(b'<!'):
         raise DomainXmlError('/', 'has a document type declaration')
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-    )
     try:
-        root = etree.fromstring(data, parser)
+        root = parse_xml(data)
     except (etree.XMLSyntaxError, ValueError) as error:
         words = str(error).partition('\n')[0]
         raise DomainXmlError('/', f'is not XML: {words[:100]}') from None

@@ -60,7 +60,7 @@ CAPABILITIES = {
 
 _FROM_KVM = (
     'values',
-    'listed',
+    'reg_list',
     'writable',
     'features',
     'sve_lengths',
@@ -231,7 +231,7 @@ class LocalHost:
                         )
         return {
             'values': seen.values,
-            'listed': seen.listed,
+            'reg_list': seen.reg_list,
             'features': features,
             'sve_lengths': seen.sve_lengths,
             'capabilities': tuple(
@@ -313,14 +313,14 @@ def disagreements(
         for code in sorted(set(view.values) | set(derived.values))
         if view.values.read(code) != derived.values.read(code)
     ]
-    listed = derived.listed or frozenset()
+    reg_list = derived.reg_list or frozenset()
     lines.extend(
         f'{register_of(code).name}: KVM has it, derived has not'
-        for code in sorted(view.listed - listed)
+        for code in sorted(view.reg_list - reg_list)
     )
     lines.extend(
         f'{register_of(code).name}: derived has it, KVM has not'
-        for code in sorted(listed - view.listed)
+        for code in sorted(reg_list - view.reg_list)
     )
     for name in ('features', 'sve_lengths'):
         shown, expected = getattr(view, name), getattr(derived, name)

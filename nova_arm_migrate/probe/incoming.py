@@ -28,15 +28,15 @@ from nova_arm_migrate.core.vcpu import with_own_gic
 NO_LIST = "the guest's record has no list of its registers"
 
 
-def writes(guest: Guest, listed: frozenset[int]) -> list[tuple[int, int]]:
+def writes(guest: Guest, reg_list: frozenset[int]) -> list[tuple[int, int]]:
     """Return the (code, value) pairs to write, in QEMU's order.
 
     Contains only registers whose values a profile stores. The others hold
     the state of a running guest, which KVM does not check.
 
-    :param listed: the registers that the destination has
+    :param reg_list: the registers that the destination has
     """
-    both = (guest.listed or frozenset()) & listed
+    both = (guest.reg_list or frozenset()) & reg_list
     values = with_own_gic(guest).values
     return [
         (code, values.read(code))
@@ -46,19 +46,19 @@ def writes(guest: Guest, listed: frozenset[int]) -> list[tuple[int, int]]:
 
 
 def missing(
-    guest: Guest, listed: frozenset[int], qemu: str | None
+    guest: Guest, reg_list: frozenset[int], qemu: str | None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the missing registers that fail the load, or may fail it.
 
-    :param listed: the registers that the destination has
+    :param reg_list: the registers that the destination has
     :param qemu: the version of the destination's QEMU
     :returns: codes of the guest's registers that the destination does not
         have and its QEMU does not drop; codes of those that QEMU may drop
     """
     fails, may_fail = [], []
-    lacks = (guest.listed or frozenset()) - listed
+    lacks = (guest.reg_list or frozenset()) - reg_list
     for code in sorted(lacks, key=kvm_id):
-        result = missing_register_result(code, guest, listed, qemu)
+        result = missing_register_result(code, guest, reg_list, qemu)
         if result is LoadResult.FAILS:
             fails.append(code)
         elif result is LoadResult.UNKNOWN:

@@ -61,29 +61,31 @@ class RecordedHost:
             refuses a register
         """
         seen = with_features_off(self._profile, disabled)
-        if seen.listed is None:
-            raise ProbeError(self._profile.why_absent('listed'))
+        if seen.reg_list is None:
+            raise ProbeError(self._profile.why_absent('reg_list'))
         known = gic if gic in (self._profile.gic or ()) else None
         guest = guest_started_on(self._profile, disabled=disabled, gic=known)
-        values, listed = guest.values, seen.listed
+        values, reg_list = guest.values, seen.reg_list
         if written is not None:
             _check(seen, written)
             values = without_zeros({**values, **written})
-            listed = without_hidden(listed, values) or listed
-        return GuestView(values, listed, seen.features, seen.sve_lengths or ())
+            reg_list = without_hidden(reg_list, values) or reg_list
+        return GuestView(
+            values, reg_list, seen.features, seen.sve_lengths or ()
+        )
 
     def trial(self, guest: Guest) -> Trial:
         """Judge each of the guest's registers by its rule."""
         seen = with_features_off(self._profile, guest.disabled)
-        if guest.listed is None:
+        if guest.reg_list is None:
             return Trial(ran=False, why_not=incoming.NO_LIST)
-        if seen.listed is None:
-            return Trial(ran=False, why_not=seen.why_absent('listed'))
+        if seen.reg_list is None:
+            return Trial(ran=False, why_not=seen.why_absent('reg_list'))
         if guest.baseline is not None:
             seen = with_implementation(seen, guest.values)
-        assert seen.listed is not None
-        fails, may_fail = incoming.missing(guest, seen.listed, seen.qemu)
-        pairs = incoming.writes(guest, seen.listed)
+        assert seen.reg_list is not None
+        fails, may_fail = incoming.missing(guest, seen.reg_list, seen.qemu)
+        pairs = incoming.writes(guest, seen.reg_list)
         refused = [
             code
             for code, value in pairs

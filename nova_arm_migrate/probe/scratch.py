@@ -101,18 +101,18 @@ def view(vcpu: kvm.ScratchVCPU, features: frozenset[str]) -> GuestView:
     :param features: the features with which the vCPU was created
     :raises KvmFailed: if KVM does not return them
     """
-    values, listed = {}, set()
+    values, reg_list = {}, set()
     for register in vcpu.register_list():
         code = code_of(register)
         if code is None:
             continue
-        listed.add(code)
+        reg_list.add(code)
         if keeps_value(code):
             value = vcpu.read(register)
             if value:
                 values[code] = value
     return GuestView(
-        Values(values), frozenset(listed), features, vcpu.sve_lengths
+        Values(values), frozenset(reg_list), features, vcpu.sve_lengths
     )
 
 
@@ -137,7 +137,7 @@ def shown_with(
     values = [
         (code, vcpu.read(kvm_id(code)))
         for code in GIC_REGISTERS
-        if code in seen.listed
+        if code in seen.reg_list
     ]
     return tuple(
         sorted(

@@ -37,22 +37,22 @@ def trial_on(machine: Machine, guest: Guest, qemu: Callable[[], str]) -> Trial:
         `ProbeError`; called only if the result depends on it
     :raises ProbeError: if KVM does not list the vCPU's registers
     """
-    if guest.listed is None:
+    if guest.reg_list is None:
         return Trial(ran=False, why_not=incoming.NO_LIST)
     vcpu = machine.vcpu
-    listed = frozenset(
+    reg_list = frozenset(
         code
         for register in vcpu.register_list()
         if (code := code_of(register)) is not None
     )
     version = None
-    if guest.listed - listed:
+    if guest.reg_list - reg_list:
         try:
             version = qemu()
         except ProbeError:
             version = None
-    fails, may_fail = incoming.missing(guest, listed, version)
-    pairs = incoming.writes(guest, listed)
+    fails, may_fail = incoming.missing(guest, reg_list, version)
+    pairs = incoming.writes(guest, reg_list)
     refused = []
     for code, value in pairs:
         number = vcpu.write(kvm_id(code), value)

@@ -150,7 +150,7 @@ def _id_registers(seen: GuestView) -> Iterator[Register]:
     Otherwise KVM ignores writes to them (``aa32_id_visibility``).
     """
     has_32bit = seen.values.read(ID_AA64PFR0_EL1) & 0xF == 2
-    for code in sorted(seen.listed):
+    for code in sorted(seen.reg_list):
         register = register_of(code)
         if (
             register.fields
@@ -217,7 +217,7 @@ def _hypercalls(vcpu: kvm.ScratchVCPU, seen: GuestView) -> dict[int, int]:
     (KVM_ARM_SMCCC_STD_FEATURES and the like).
     """
     found = {}
-    for code in sorted(seen.listed):
+    for code in sorted(seen.reg_list):
         if code >> 16 != COPROC_BITMAP:
             continue
         shown = seen.values.read(code)
@@ -245,7 +245,7 @@ def _caches(vcpu: kvm.ScratchVCPU, seen: GuestView) -> bool | None:
             (special.CLIDR_EL1, _CLIDR_CTYPE7),
             (special.CACHE_REGISTERS[1].code, _CCSIDR_WAYS),
         )
-        if code in seen.listed
+        if code in seen.reg_list
     ]
     return (
         all(

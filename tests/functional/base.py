@@ -249,7 +249,7 @@ class ArmServersTestBase(base.ServersTestBase):
     def shows_its_record(self, server: dict[str, Any]) -> None:
         """Check that a guest's record matches its vCPUs."""
         seen, record = self.seen(server), self.record(server)
-        for attribute in ('values', 'listed', 'disabled', 'gic'):
+        for attribute in ('values', 'reg_list', 'disabled', 'gic'):
             self.assertEqual(
                 getattr(seen, attribute), getattr(record, attribute), attribute
             )

@@ -56,7 +56,7 @@ class TestStarts(base.ArmServersTestBase):
         """Return the field that differs between hosts, from the record."""
         record = self.record(server)
         self.assertEqual(self.seen(server).values, record.values)
-        self.assertEqual(self.seen(server).listed, record.listed)
+        self.assertEqual(self.seen(server).reg_list, record.reg_list)
         self.assertFalse(record.inferred)
         return record.values.read(s.ISAR0) >> 52 & 0xF
 

@@ -22,7 +22,7 @@ HOST = s.host()
 LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
 OTHER_CORE = s.host({s.MIDR: s.NEOVERSE_N1})
 #: Another kernel on the same machine: more registers, all fields as before.
-NEWER = s.host(listed=s.LISTED | {s.TCR2}, kernel='7.2.1')
+NEWER = s.host(reg_list=s.LISTED | {s.TCR2}, kernel='7.2.1')
 
 
 class TestMigration(base.ArmServersTestBase):
@@ -124,10 +124,10 @@ class TestMigration(base.ArmServersTestBase):
         self.host('new', NEWER)
         self.host('third', NEWER)
         server = self.boot('old')
-        self.assertNotIn(s.TCR2, self.record(server).listed)
+        self.assertNotIn(s.TCR2, self.record(server).reg_list)
         self.migrate(server, 'new')
         self.migrate(server, 'third')
-        self.assertIn(s.TCR2, self.record(server).listed)
+        self.assertIn(s.TCR2, self.record(server).reg_list)
         self.shows_its_record(server)
 
     def test_a_guest_without_the_feature_that_is_in_the_way(self) -> None:
@@ -137,7 +137,7 @@ class TestMigration(base.ArmServersTestBase):
             s.with_field(
                 s.host(
                     features=frozenset({'pauth', 'sve'}),
-                    listed=frozenset(s.LISTED - {s.PMCR}),
+                    reg_list=frozenset(s.LISTED - {s.PMCR}),
                 ),
                 'ID_AA64DFR0_EL1.PMUVer',
                 0,

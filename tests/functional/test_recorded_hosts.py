@@ -20,7 +20,7 @@ import dataclasses
 import pathlib
 from unittest import mock
 
-from nova_arm_migrate.core import hazards
+from nova_arm_migrate.core import checks
 from nova_arm_migrate.core import rules
 from nova_arm_migrate.core.record import load_host
 from tests.functional import base
@@ -110,7 +110,7 @@ class TestRecordedHosts(base.ArmServersTestBase):
             self.arm.hosts[start].machine.host, capabilities=()
         )
         self.host('without', without)
-        with mock.patch.object(hazards, '_CHECKS', ()):
+        with mock.patch.object(checks, '_CHECKS', ()):
             server = self.boot(start)
             self.assertEqual(
                 start, self.migrate(server, 'without', state='failed')

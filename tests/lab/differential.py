@@ -68,7 +68,7 @@ def writes(host: profile.Host, count: int, seed: int) -> list[Write]:
     """Return at least *count* writes, evenly over the registers."""
     source = random.Random(seed)
     codes = sorted(
-        code for code in host.listed or () if tables.keeps_value(code)
+        code for code in host.reg_list or () if tables.keeps_value(code)
     )
     found: list[Write] = []
     for number, code in enumerate(codes):

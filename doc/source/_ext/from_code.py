@@ -24,6 +24,7 @@
 
 import argparse
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import os
 import pathlib
@@ -363,7 +364,7 @@ class Silicon(rst.Directive):
 class Crossing(rst.Directive):
     required_arguments = 1
 
-    def run(self):
+    def run(self) -> list[nodes.Node]:
         rows = {
             'pairs': self._pairs,
             'gives-up': self._gives_up,
@@ -386,7 +387,7 @@ class Crossing(rst.Directive):
         return [_table(headings, widths, rows)]
 
     @staticmethod
-    def _pairs():
+    def _pairs() -> Iterator[tuple[nodes.Node, ...]]:
         for origin, pool in silicon.paper_pools():
             found = silicon.crossing(*pool)
             features = ', '.join(sorted(found.baseline.features)) or 'none'
@@ -405,7 +406,7 @@ class Crossing(rst.Directive):
             )
 
     @staticmethod
-    def _gives_up():
+    def _gives_up() -> Iterator[tuple[nodes.Node, ...]]:
         _, pool = silicon.paper_pools()[0]
         found = silicon.crossing(*pool)
         for one in pool:
@@ -418,7 +419,9 @@ class Crossing(rst.Directive):
                 )
 
     @staticmethod
-    def _lists(lists):
+    def _lists(
+        lists: Iterable[implementations.Listed],
+    ) -> Iterator[tuple[nodes.Node, ...]]:
         for one in lists:
             needs = (one.needs,) if one.needs else ()
             matters = [f'{some.field} >= {some.least}' for some in needs]

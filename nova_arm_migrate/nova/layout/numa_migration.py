@@ -179,7 +179,7 @@ class NumaMigration:
                 reason=f'numa: {error}'
             ) from error
 
-    def try_out(self, instance: Any, migrate_data: Any, claim: Any) -> None:
+    def dry_run(self, instance: Any, migrate_data: Any, claim: Any) -> None:
         """Do the dry run: check that the guest could run here as claimed.
 
         :raises NumaError: names the element that is not possible here
@@ -224,7 +224,7 @@ class NumaMigration:
             ],
         )
         LOG.info(
-            'NUMA layout: tried out in %.3f s',
+            'NUMA layout: dry run took %.3f s',
             watch.elapsed(),
             instance=instance,
         )
@@ -339,9 +339,9 @@ class NumaMigration:
             watch.start()
             layout = self._layout(instance)
             if layout is not None:
-                self._prove(context, instance, layout)
+                self._compare(context, instance, layout)
                 LOG.info(
-                    'NUMA layout: compared in %.3f s',
+                    'NUMA layout: comparison took %.3f s',
                     watch.elapsed(),
                     instance=instance,
                 )
@@ -353,7 +353,7 @@ class NumaMigration:
                 instance=instance,
             )
 
-    def _prove(self, context: Any, instance: Any, layout: Layout) -> None:
+    def _compare(self, context: Any, instance: Any, layout: Layout) -> None:
         guest = self._driver._host.get_guest(instance)
         found = self._differences(guest, instance, layout)
         for difference in found:

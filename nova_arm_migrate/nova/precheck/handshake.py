@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The mark by which the destination tells that it has judged the guest.
+"""A mark that tells the source that the destination has judged the guest.
 
 After its own checks the destination calls the source. The call carries only
 the fields that Nova's LibvirtLiveMigrateData declares, and does not name the

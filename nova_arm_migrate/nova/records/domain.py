@@ -19,19 +19,10 @@ from lxml import etree
 from nova_arm_migrate.core.profile import DISABLED_NAMES
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
+from nova_arm_migrate.numa import parse
 
 _OFF = ('disable', 'forbid')
 _ON = ('force', 'require')
-
-#: libvirt's units (virScaleInteger), in bytes; the default is KiB.
-_UNITS = {'b': 1, 'bytes': 1}
-_UNITS |= {f'{prefix}B': 1000**n for n, prefix in enumerate('KMGTPE', start=1)}
-_UNITS |= {
-    f'{prefix}{suffix}': 1024**n
-    for n, prefix in enumerate('KMGTPE', start=1)
-    for suffix in ('', 'iB')
-}
-_UNITS['k'] = 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,9 +47,8 @@ def read_domain(xml: str) -> Domain:
 
     :raises ValueError: if it is not XML
     """
-    parser = etree.XMLParser(resolve_entities=False, no_network=True)
     try:
-        root = etree.fromstring(xml.encode(), parser)
+        root = parse.parse_xml(xml.encode())
     except etree.XMLSyntaxError as error:
         raise ValueError(f'not a domain XML: {error}') from None
     machine = root.find('os/type')
@@ -127,6 +117,6 @@ def _memory(root: etree._Element) -> int | None:
         element = root.find(name)
         text = '' if element is None else (element.text or '').strip()
         if element is not None and text.isdecimal():
-            unit = _UNITS.get(element.get('unit', 'KiB'))
+            unit = parse.UNITS.get(element.get('unit', 'KiB'))
             return unit and int(text) * unit
     return None

@@ -12,7 +12,7 @@
 
 """One live migration of a guest that is on this host.
 
-`Job` stands between Nova's manager, its libvirt driver and libvirt. It
+`Job` is between Nova's manager, its libvirt driver and libvirt. It
 watches the job, asks `core.job` for the next step, and does that step. The
 parent's monitor gets the guest as a `WatchedGuest`, which reports the job's
 end only when the guest's place is known.

@@ -18,11 +18,10 @@ with a new ``cpu_info`` string of some kilobytes, although a fleet of
 thousands of hosts has only some tens of different texts.
 """
 
-import collections
 from collections.abc import Iterable
 import dataclasses
+import functools
 import json
-import threading
 
 from nova.objects import fields
 
@@ -78,37 +77,23 @@ def _arch(text: str) -> str | None:
 class HostCache:
     """A cache of the texts that were read most recently.
 
-    Thread-safe. The lock is held only for look-ups: two threads that find the
-    same new text at once both parse it, and one result is kept.
+    Thread-safe. Two threads that find the same new text at once both parse
+    it, and one result is kept.
 
     :param size: the number of texts kept
     """
 
     def __init__(self, size: int = 1024) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._kept: collections.OrderedDict[str, CpuInfo] = (
-            collections.OrderedDict()
-        )
+        self._kept = functools.lru_cache(size)(lambda text: read(text))
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return self._kept.cache_info().currsize
 
     def read(self, text: str) -> CpuInfo:
         """Return what a ``cpu_info`` text says."""
         if len(text) > _LONGEST_KEPT:
             return read(text)
-        with self._lock:
-            known = self._kept.get(text)
-            if known is not None:
-                self._kept.move_to_end(text)
-                return known
-        new = read(text)
-        with self._lock:
-            known = self._kept.setdefault(text, new)
-            if len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        return known
+        return self._kept(text)
 
     def read_all(self, texts: Iterable[str | None]) -> list[CpuInfo]:
         """Return what each text says, in the order of the texts.

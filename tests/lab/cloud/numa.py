@@ -212,8 +212,8 @@ def refused(one: scene.Scene, server: Server, target: hosts.Host) -> None:
     one.expect(before == server.live(), 'the guest is where it was')
     context = server.looks.extra('migration_context', server.id)
     one.expect(not context, f'migration_context: {context[:80] or "none"}')
-    if tried := server.looks.took(target).get('tried out'):
-        print(f'   {target.name}: tried out in {tried:.3f} s')
+    if seconds := server.looks.took(target).get('dry run'):
+        print(f'   {target.name}: dry run took {seconds:.3f} s')
     expect_placement(one, server, source, target)
     expect_trackers(one, server, source, target)
 

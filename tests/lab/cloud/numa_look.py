@@ -48,7 +48,7 @@ _THREAD = re.compile(
 )
 # proc_pid_stat(5), SCHED_FIFO
 _FIFO = '1'
-_TOOK = re.compile(r'NUMA layout: (tried out|compared) in ([0-9.]+) s')
+_TOOK = re.compile(r'NUMA layout: (dry run|comparison) took ([0-9.]+) s')
 _ELAPSED = re.compile(r'^Time elapsed: +(\d+) +ms', re.MULTILINE)
 
 

@@ -62,7 +62,7 @@ def ask_view(question: dict[str, Any]) -> dict[str, Any]:
     differ += [
         f'{tables.register_of(code).name}: listed in one only'
         for code in sorted(
-            (seen.listed or frozenset()) ^ (derived.listed or frozenset())
+            (seen.reg_list or frozenset()) ^ (derived.reg_list or frozenset())
         )
     ]
     return {'guest': json.loads(record.dump_guest(seen)), 'differ': differ}

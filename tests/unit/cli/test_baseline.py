@@ -73,7 +73,7 @@ class TestBaseline(base.CommandTestCase):
 
     def test_one_way(self) -> None:
         newer = self.host_file(
-            'newer', listed=present(self.host.listed) | {0xC3A1}
+            'newer', reg_list=present(self.host.reg_list) | {0xC3A1}
         )
         older = self.host_file('older')
         code, out, _ = self.run_command('baseline', newer, older)

@@ -21,7 +21,7 @@ from tests.unit.cli import base
 LAB = silicon.FIXTURES / 'lab'
 
 
-def lab(name):
+def lab(name: str) -> str:
     return str(LAB / f'{name}_forky.json')
 
 
@@ -31,7 +31,7 @@ V1, N2, N1, A710 = map(
 
 
 class TestCpuBaseline(base.CommandTestCase):
-    def made(self, name, *hosts):
+    def made(self, name: str, *hosts: str) -> str:
         """Make a baseline's file; return its path."""
         path = str(self.directory / f'{name}.json')
         code, _, err = self.run_command(
@@ -40,14 +40,14 @@ class TestCpuBaseline(base.CommandTestCase):
         self.assertEqual((0, ''), (code, err))
         return path
 
-    def changed(self, path, register, value):
+    def changed(self, path: str, register: str, value: str) -> str:
         """A copy of a baseline's file with one register changed."""
         with open(path) as file:
             record = json.load(file)
         record['registers'][register] = value
         return self.file('changed.json', json.dumps(record))
 
-    def test_made(self):
+    def test_made(self) -> None:
         code, out, _ = self.run_command('baseline', '--name', 'a', V1, N2)
         self.assertEqual(0, code)
         self.assertEqual('a', baseline_file.load(out.strip()).name)
@@ -66,7 +66,7 @@ class TestCpuBaseline(base.CommandTestCase):
         gives_up = json.loads(out)['gives_up']['neoverse-n2_forky']
         self.assertIn('ID_AA64PFR1_EL1.BT', {one['field'] for one in gives_up})
 
-    def test_what_forbids_it_and_what_is_possible(self):
+    def test_what_forbids_it_and_what_is_possible(self) -> None:
         path = str(self.directory / 'none.json')
         hosts = (V1, N1, N2)
         code, out, _ = self.run_command(
@@ -93,7 +93,7 @@ class TestCpuBaseline(base.CommandTestCase):
         )
         self.assertEqual([False, []], [result['taken'], result['one_way']])
 
-    def test_differences_need_an_acknowledgement(self):
+    def test_differences_need_an_acknowledgement(self) -> None:
         a76 = str(LAB / 'cortex-a76_trixie.json')
         with open(N1) as file:
             record = json.load(file)
@@ -109,7 +109,7 @@ class TestCpuBaseline(base.CommandTestCase):
         self.assertTrue(baseline_file.load(out.strip()).acknowledged)
         self.assert_refused(*make, '--acknowledge', 'n1,a76')
 
-    def test_check(self):
+    def test_check(self) -> None:
         path = self.made('a', V1, N2)
         self.assertEqual(
             (0, 'baseline a version 1\nneoverse-n2_forky: takes it\n', ''),
@@ -125,7 +125,7 @@ class TestCpuBaseline(base.CommandTestCase):
             {'neoverse-n1_forky'}, {one['host'] for one in result['refusals']}
         )
 
-    def test_lowered_and_raised_by_hand(self):
+    def test_lowered_and_raised_by_hand(self) -> None:
         path = self.made('a', V1, N2)
         # AES 1 in place of 2; RNDR and others stay.
         lowered = self.changed(path, 'ID_AA64ISAR0_EL1', '0x1011111110212110')
@@ -142,7 +142,7 @@ class TestCpuBaseline(base.CommandTestCase):
         self.assertEqual(1, code)
         self.assertIn('ID_AA64ISAR0_EL1.TS = 2', out)
 
-    def test_diff(self):
+    def test_diff(self) -> None:
         first = self.made('first', V1, N2)
         second = self.made('second', A710, N2)
         self.assertEqual(
@@ -157,7 +157,7 @@ class TestCpuBaseline(base.CommandTestCase):
         self.assertEqual('lower', changes['CTR_EL0.DIC']['direction'])
         self.assertEqual('higher', changes['vCPU features']['direction'])
 
-    def test_bad_input(self):
+    def test_bad_input(self) -> None:
         path = self.made('a', V1, N2)
         bad = self.changed(path, 'NO_SUCH_EL1', '0x1')
         self.assertIn(

@@ -76,7 +76,7 @@ class TestProbe(HostCommandTestCase):
         self.play(
             Host(
                 kernel='6.12.1',
-                absent=(('listed', 'no KVM'), ('values', 'no KVM')),
+                absent=(('reg_list', 'no KVM'), ('values', 'no KVM')),
             )
         )
         code, out, _ = self.run_command('probe', '--degraded', '-f', 'table')
@@ -244,7 +244,7 @@ class TestTrial(HostCommandTestCase):
     def test_without_a_register_list(self) -> None:
         guest = guest_started_on(read(base.V1_612))
         path = self.file(
-            'guest.json', dump_guest(dataclasses.replace(guest, listed=None))
+            'guest.json', dump_guest(dataclasses.replace(guest, reg_list=None))
         )
         self.play(read(base.V1_612))
         code, out, _ = self.run_command('trial', path)

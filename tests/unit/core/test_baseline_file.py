@@ -21,7 +21,7 @@ from tests import silicon
 
 
 class TestFile(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         hosts = [
             silicon.lab_host(name)
@@ -31,7 +31,7 @@ class TestFile(unittest.TestCase):
         self.text = baseline_file.dump(self.baseline)
         self.record = json.loads(self.text)
 
-    def problems(self, text):
+    def problems(self, text: object) -> tuple[str, ...]:
         with self.assertRaises(baseline_file.BaselineError) as raised:
             baseline_file.load(
                 text if isinstance(text, str) else json.dumps(text)
@@ -41,7 +41,7 @@ class TestFile(unittest.TestCase):
         )
         return raised.exception.problems
 
-    def test_round_trip(self):
+    def test_round_trip(self) -> None:
         self.assertEqual(self.baseline, baseline_file.load(self.text))
         self.assertLess(len(self.text), baseline_file.LONGEST / 4)
         self.assertEqual(
@@ -52,7 +52,7 @@ class TestFile(unittest.TestCase):
             ),
         )
 
-    def test_not_a_baseline(self):
+    def test_not_a_baseline(self) -> None:
         for text, expected in (
             ('', 'file is not JSON'),
             ('[]', 'not an object'),
@@ -67,7 +67,7 @@ class TestFile(unittest.TestCase):
             (problem,) = self.problems(text)
             self.assertIn(expected, problem)
 
-    def test_every_part_is_checked(self):
+    def test_every_part_is_checked(self) -> None:
         for key, value in (
             ('name', 'two words'),
             ('name', ''),
@@ -97,7 +97,7 @@ class TestFile(unittest.TestCase):
             (problem,) = self.problems(self.record | {key: value})
             self.assertTrue(problem.startswith(key), (key, value, problem))
 
-    def test_all_problems_at_once(self):
+    def test_all_problems_at_once(self) -> None:
         bad = self.record | {'name': '', 'gic': 1, 'register': {}}
         del bad['features']
         problems = self.problems(bad)
@@ -105,7 +105,7 @@ class TestFile(unittest.TestCase):
         for part in ('name', 'gic', 'register', 'features: missing'):
             self.assertTrue(any(part in one for one in problems), part)
 
-    def test_parts_that_do_not_agree(self):
+    def test_parts_that_do_not_agree(self) -> None:
         registers = self.record['registers'] | {'MIDR_EL1': '0x413fd0c1'}
         problems = self.problems(self.record | {'registers': registers})
         self.assertIn('not among the implementations', problems[0])
@@ -113,7 +113,7 @@ class TestFile(unittest.TestCase):
             (problem,) = self.problems(self.record | change)
             self.assertIn('do not agree', problem)
 
-    def test_a_difference_that_is_not_acknowledged(self):
+    def test_a_difference_that_is_not_acknowledged(self) -> None:
         more = sorted([*self.record['implementations'], '0x413fd0c1/0xff/0x0'])
         changed = self.record | {'implementations': more}
         self.assertIn('0x410fd493,0x413fd0c1', self.problems(changed)[0])
@@ -121,7 +121,7 @@ class TestFile(unittest.TestCase):
             json.dumps(changed | {'acknowledged': ['0x410fd493,0x413fd0c1']})
         )
 
-    def test_an_allow_list_cannot_be_acknowledged(self):
+    def test_an_allow_list_cannot_be_acknowledged(self) -> None:
         ampere = '0xc00fac30/0x0/0x0'
         changed = self.record | {
             'implementations': [*self.record['implementations'], ampere],
@@ -130,7 +130,7 @@ class TestFile(unittest.TestCase):
         }
         self.assertIn('bbml3', ' '.join(self.problems(changed)))
 
-    def test_registers_that_are_0_can_be_written_or_left_out(self):
+    def test_registers_that_are_0_can_be_written_or_left_out(self) -> None:
         registers = self.record['registers'] | {'REVIDR_EL1': '0x0'}
         self.assertEqual(
             self.baseline,

@@ -124,7 +124,7 @@ class TestCases(unittest.TestCase):
         for name in ('rhel9-backport-caches', 'kernel-unknown-caches'):
             guest, _, host = pair(name)
             self.judged(Verdict.COMPATIBLE, guest, host)
-            unlisted = dataclasses.replace(host, listed=None)
+            unlisted = dataclasses.replace(host, reg_list=None)
             report = self.judged(Verdict.UNKNOWN, guest, unlisted)
             self.assertIn('CLIDR_EL1', [f.name for f in report.decisive])
 
@@ -141,7 +141,7 @@ class TestCases(unittest.TestCase):
         self.assertEqual(
             unified << 3 | instruction, host.values[CLIDR_EL1] & (1 << 21) - 1
         )
-        listed = present(host.listed)
+        listed = present(host.reg_list)
         self.assertLess(ALL_CCSIDR, listed)
         self.judged(Verdict.COMPATIBLE, guest, host)
         # With those two alone it shows the hardware's, and takes no others.
@@ -149,7 +149,7 @@ class TestCases(unittest.TestCase):
         report = self.judged(
             Verdict.INCOMPATIBLE,
             guest,
-            dataclasses.replace(host, listed=listed - described),
+            dataclasses.replace(host, reg_list=listed - described),
         )
         self.assertIn('CLIDR_EL1', [f.name for f in report.decisive])
 

@@ -99,7 +99,7 @@ class TestDirection(CompareCase):
 
     def test_register_that_the_guest_does_not_have_is_not_judged(self) -> None:
         newer = sysreg(3, 0, 0, 7, 4)
-        guest = guest_started_on(s.host(listed=s.LISTED - {newer}))
+        guest = guest_started_on(s.host(reg_list=s.LISTED - {newer}))
         self.compatible(guest, s.host({newer: 5}))
 
 
@@ -114,7 +114,7 @@ class TestFeatures(CompareCase):
         )
         return dataclasses.replace(
             host,
-            listed=present(host.listed) - {s.ZCR},
+            reg_list=present(host.reg_list) - {s.ZCR},
             sve_lengths=(),
             features=frozenset({'pauth', 'pmu'}),
         )
@@ -132,8 +132,8 @@ class TestFeatures(CompareCase):
 
     def test_missing_registers_of_a_feature_are_one_finding(self) -> None:
         pmu = {sysreg(3, 3, 9, 12, op2) for op2 in range(4)}
-        guest = guest_started_on(s.host(listed=s.LISTED | pmu))
-        report = self.incompatible(guest, s.host(listed=s.LISTED - {s.PMCR}))
+        guest = guest_started_on(s.host(reg_list=s.LISTED | pmu))
+        report = self.incompatible(guest, s.host(reg_list=s.LISTED - {s.PMCR}))
         (finding,) = report.decisive
         self.assertIn('(and 3 more) of vCPU feature pmu', sentence(finding))
         self.assertEqual(
@@ -143,7 +143,8 @@ class TestFeatures(CompareCase):
 
     def test_one_missing_register_of_a_feature(self) -> None:
         report = self.incompatible(
-            guest_started_on(s.host()), s.host(listed=s.LISTED - {s.APIAKEYLO})
+            guest_started_on(s.host()),
+            s.host(reg_list=s.LISTED - {s.APIAKEYLO}),
         )
         self.assertIn(
             'APIAKEYLO_EL1 of vCPU feature pauth', sentence(report.findings[0])
@@ -152,7 +153,7 @@ class TestFeatures(CompareCase):
 
 class TestMissing(CompareCase):
     def test_newer_kernel_to_older(self) -> None:
-        guest = guest_started_on(s.host(listed=s.LISTED | {bitmap(3)}))
+        guest = guest_started_on(s.host(reg_list=s.LISTED | {bitmap(3)}))
         for qemu, verdict in (
             ('10.0', Verdict.INCOMPATIBLE),
             ('11.0', Verdict.UNKNOWN),
@@ -163,7 +164,7 @@ class TestMissing(CompareCase):
 
     def behind_all(self, *codes: int) -> tuple[Guest, frozenset[int]]:
         """A guest with these, on a host with as many it has not."""
-        host = s.host(listed=s.LISTED - {s.TCR2} | set(codes))
+        host = s.host(reg_list=s.LISTED - {s.TCR2} | set(codes))
         return guest_started_on(host), s.LISTED | {
             sysreg(3, 0, 10, 2, n) for n in range(2, 2 + len(codes))
         }
@@ -171,7 +172,7 @@ class TestMissing(CompareCase):
     def test_qemu_does_not_look_behind_its_last_register(self) -> None:
         guest, listed = self.behind_all(bitmap(3))
         for qemu in ('7.2', '10.2', '11.0', '11.1', None):
-            report = self.compatible(guest, s.host(listed=listed, qemu=qemu))
+            report = self.compatible(guest, s.host(reg_list=listed, qemu=qemu))
             self.assertEqual(
                 [Cause.DROPPED], [f.cause for f in report.findings]
             )
@@ -182,13 +183,13 @@ class TestMissing(CompareCase):
             ('11.1', Verdict.INCOMPATIBLE),
             (None, Verdict.UNKNOWN),
         ):
-            self.verdict(verdict, guest, s.host(listed=listed, qemu=qemu))
+            self.verdict(verdict, guest, s.host(reg_list=listed, qemu=qemu))
 
     def test_but_fails_before_if_there_are_too_many(self) -> None:
         guest, listed = self.behind_all(bitmap(9))
         self.incompatible(
             guest,
-            s.host(listed=listed - {sysreg(3, 0, 10, 2, 2)}, qemu='10.2'),
+            s.host(reg_list=listed - {sysreg(3, 0, 10, 2, 2)}, qemu='10.2'),
         )
 
     def test_what_it_does_not_look_at_may_be_missed(self) -> None:
@@ -196,27 +197,29 @@ class TestMissing(CompareCase):
         guest = dataclasses.replace(
             guest, values=Values(dict(guest.values) | {bitmap(9): 1})
         )
-        self.unknown(guest, s.host(listed=listed, qemu='10.2'))
+        self.unknown(guest, s.host(reg_list=listed, qemu='10.2'))
 
     def test_bitmap_in_use_is_never_dropped(self) -> None:
-        host = s.host({bitmap(3): 1}, listed=s.LISTED | {bitmap(3)})
+        host = s.host({bitmap(3): 1}, reg_list=s.LISTED | {bitmap(3)})
         self.incompatible(guest_started_on(host), s.host(qemu='11.1.2'))
 
     def test_tcr2_is_dropped_whatever_its_value(self) -> None:
-        guest = guest_started_on(s.host(listed=s.LISTED | {s.TCR2}))
+        guest = guest_started_on(s.host(reg_list=s.LISTED | {s.TCR2}))
         report = self.compatible(guest, s.host(qemu='11.2.0'))
         self.assertEqual(Cause.DROPPED, report.findings[0].cause)
 
     def test_any_other_register_blocks(self) -> None:
         fpmr = sysreg(3, 3, 4, 4, 2)
-        guest = guest_started_on(s.host(listed=s.LISTED | {fpmr}))
+        guest = guest_started_on(s.host(reg_list=s.LISTED | {fpmr}))
         report = self.incompatible(guest, s.host(qemu='11.1.2'))
         self.assertEqual('FPMR', report.decisive[0].name)
 
     def test_one_that_is_dropped_clears_no_failure_of_another(self) -> None:
         """Before it in QEMU's order, and behind it."""
         for code in (0x8123, bitmap(9)):
-            guest = guest_started_on(s.host(listed=s.LISTED | {code, s.TCR2}))
+            guest = guest_started_on(
+                s.host(reg_list=s.LISTED | {code, s.TCR2})
+            )
             report = self.incompatible(guest, s.host(qemu='11.1.2'))
             self.assertEqual(
                 {(code, Cause.MISSING), (s.TCR2, Cause.DROPPED)},
@@ -227,7 +230,7 @@ class TestMissing(CompareCase):
         debug = {sysreg(2, 0, 0, n, 4) for n in range(6)}
         caches = {ccsidr(n) for n in range(3, 14)}
         guest = guest_started_on(
-            s.host(listed=s.LISTED | debug | caches | {s.TCR2, firmware(9)})
+            s.host(reg_list=s.LISTED | debug | caches | {s.TCR2, firmware(9)})
         )
         report = self.incompatible(guest, s.host())
         self.assertEqual(
@@ -245,7 +248,7 @@ class TestMissing(CompareCase):
 
     def test_an_override_takes_out_its_own_register_only(self) -> None:
         guest = guest_started_on(
-            s.host(listed=s.LISTED | {ccsidr(n) for n in range(2, 5)})
+            s.host(reg_list=s.LISTED | {ccsidr(n) for n in range(2, 5)})
         )
         report = self.incompatible(
             guest, s.host(), overrides=frozenset({'CCSIDR_EL1[3]'})
@@ -257,7 +260,7 @@ class TestMissing(CompareCase):
 
     def test_value_of_a_missing_register_is_not_judged_too(self) -> None:
         code = bitmap(9)
-        host = s.host({code: 1}, listed=s.LISTED | {code})
+        host = s.host({code: 1}, reg_list=s.LISTED | {code})
         report = self.incompatible(guest_started_on(host), s.host())
         self.assertEqual(
             ['FW_FEAT_BMAP_REG(9)'], [f.name for f in report.findings]
@@ -318,9 +321,9 @@ class TestUnknown(CompareCase):
 
     def test_no_register_list(self) -> None:
         guest = guest_started_on(s.host())
-        self.unknown(dataclasses.replace(guest, listed=None), s.host())
+        self.unknown(dataclasses.replace(guest, reg_list=None), s.host())
         report = self.unknown(
-            guest, s.host(listed=None, absent=(('listed', 'EPERM'),))
+            guest, s.host(reg_list=None, absent=(('reg_list', 'EPERM'),))
         )
         self.assertIn('EPERM', report.summary('b'))
 
@@ -577,7 +580,7 @@ class TestHazards(CompareCase):
         lost = dataclasses.replace(guest_started_on(steal), steal_time=None)
         self.compatible(lost, steal)
         self.unknown(lost, s.host())
-        self.unknown(guest_started_on(steal), s.host(listed=None))
+        self.unknown(guest_started_on(steal), s.host(reg_list=None))
 
     def test_gic(self) -> None:
         guest = guest_started_on(s.host(), gic=2)

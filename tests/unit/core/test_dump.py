@@ -46,7 +46,7 @@ def dump_of(host: Host, leave_out: Collection[int] = ()) -> str:
     return dump(
         {
             f'{kvm_id(code):#x}': f'{host.values.read(code):#x}'
-            for code in present(host.listed)
+            for code in present(host.reg_list)
             if code not in leave_out
         },
         kernel=host.kernel,
@@ -70,7 +70,7 @@ class TestImport(unittest.TestCase):
             made = host_of_dump(dump_of(host), host)
             for attribute in (
                 'values',
-                'listed',
+                'reg_list',
                 'features',
                 'writable',
                 'kernel',
@@ -106,7 +106,7 @@ class TestImport(unittest.TestCase):
     def test_a_dump_with_all_features_says_nothing_of_them(self) -> None:
         made = host_of_dump(dump_of(recorded('neoverse-v1-linux-7.2')))
         self.assertNotIn('features', dict(made.absent))
-        self.assertNotIn('listed', dict(made.absent))
+        self.assertNotIn('reg_list', dict(made.absent))
 
     def test_counts_that_run_are_added(self) -> None:
         for name, counts in (
@@ -115,9 +115,9 @@ class TestImport(unittest.TestCase):
         ):
             host = recorded(name)
             made = host_of_dump(dump_of(host, leave_out=counts))
-            self.assertEqual(host.listed, made.listed)
+            self.assertEqual(host.reg_list, made.reg_list)
             self.assertEqual(
-                len(counts), made.why_absent('listed').count('CNT')
+                len(counts), made.why_absent('reg_list').count('CNT')
             )
 
     def test_masks_say_whose_they_are(self) -> None:
@@ -156,14 +156,14 @@ class TestImport(unittest.TestCase):
             )
         )
         self.assertEqual(Values({s.MIDR: 1}), made.values)
-        self.assertEqual({s.MIDR}, made.listed)
+        self.assertEqual({s.MIDR}, made.reg_list)
 
     def test_state_of_a_guest_is_not_kept(self) -> None:
         made = host_of_dump(
             dump({MIDR_ID: '0x1', f'{kvm_id(s.SCTLR):#x}': '0x30d00980'})
         )
         self.assertEqual({s.MIDR: 1}, dict(made.values))
-        self.assertIn(s.SCTLR, present(made.listed))
+        self.assertIn(s.SCTLR, present(made.reg_list))
 
 
 class TestBadDumps(unittest.TestCase):

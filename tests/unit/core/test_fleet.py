@@ -128,7 +128,7 @@ class TestBaseline(unittest.TestCase):
             plain,
             sve_lengths=(),
             features=frozenset({'pauth', 'pmu'}),
-            listed=present(plain.listed) - {s.ZCR},
+            reg_list=present(plain.reg_list) - {s.ZCR},
             values=Values(
                 {c: v for c, v in plain.values.items() if c != s.ZFR0}
             ),
@@ -162,7 +162,7 @@ class TestBaseline(unittest.TestCase):
         self.assertIsNone(found.guest.page_size)
 
     def test_what_is_not_recorded_is_a_conflict(self) -> None:
-        bare = s.host(listed=None, gic=None, ipa_bits=None)
+        bare = s.host(reg_list=None, gic=None, ipa_bits=None)
         found = self.of(s.host(), bare)
         self.assertIsNone(found.guest.gic)
         self.assertIsNone(found.guest.ipa_bits)
@@ -343,13 +343,13 @@ class TestTrial(unittest.TestCase):
         self.assertEqual((Verdict.INCOMPATIBLE, ()), (report.verdict, differ))
 
     def test_what_the_trial_can_not_tell_stays(self) -> None:
-        guest = guest_started_on(s.host(listed=s.LISTED | {s.TCR2}))
+        guest = guest_started_on(s.host(reg_list=s.LISTED | {s.TCR2}))
         report, _ = self.judged(guest, s.host(qemu=None), unjudged=[s.TCR2])
         self.assertEqual(Verdict.UNKNOWN, report.verdict)
 
     def test_registers_told_together_are_judged_one_by_one(self) -> None:
         codes = [sysreg(2, 0, 0, n, 4) for n in range(3)]
-        guest = guest_started_on(s.host(listed=s.LISTED | set(codes)))
+        guest = guest_started_on(s.host(reg_list=s.LISTED | set(codes)))
         report, differ = self.judged(
             guest, s.host(), missing=[codes[1]], unjudged=[codes[2]]
         )
@@ -384,7 +384,7 @@ class TestTrial(unittest.TestCase):
         )
 
     def test_hazards_and_notes_stay(self) -> None:
-        guest = guest_started_on(s.host(listed=s.LISTED | {s.TCR2}))
+        guest = guest_started_on(s.host(reg_list=s.LISTED | {s.TCR2}))
         report, _ = self.judged(guest, s.host(qemu='11.1', sve_lengths=(128,)))
         self.assertEqual(
             [Severity.HAZARD, Severity.NOTE],
@@ -399,8 +399,8 @@ class TestTrial(unittest.TestCase):
 
     def test_registers_of_one_feature_are_one_finding(self) -> None:
         pmu = {sysreg(3, 3, 9, 12, op2) for op2 in range(4)}
-        guest = guest_started_on(s.host(listed=s.LISTED | pmu))
-        bare = s.host(listed=s.LISTED - pmu)
+        guest = guest_started_on(s.host(reg_list=s.LISTED | pmu))
+        bare = s.host(reg_list=s.LISTED - pmu)
         report, differ = self.judged(guest, bare, missing=sorted(pmu))
         self.assertEqual((1, ()), (len(report.decisive), differ))
 

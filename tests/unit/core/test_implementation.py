@@ -16,6 +16,8 @@ The expected lists are read from Linux's source by hand, and not taken from the
 tables.
 """
 
+from collections.abc import Iterable
+import random
 import unittest
 
 import hypothesis
@@ -29,11 +31,12 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.tables.implementations import ALLOWED
 from nova_arm_migrate.core.tables.implementations import Cores
 from nova_arm_migrate.core.tables.implementations import ERRATA
+from nova_arm_migrate.core.tables.implementations import Listed
 from nova_arm_migrate.core.tables.implementations import LOOP_COUNTS
 from tests.unit.core import synthetic as s
 
 
-def core(midr, revidr=0):
+def core(midr: int, revidr: int = 0) -> Implementation:
     return Implementation(midr, revidr, 0)
 
 
@@ -60,7 +63,9 @@ PLAIN = Values({s.PFR0: 0x1100000000111112})
 MMFR2 = s.CODES['ID_AA64MMFR2_EL1']
 
 
-def in_lists(implementation, lists):
+def in_lists(
+    implementation: Implementation, lists: Iterable[Listed]
+) -> set[str]:
     return {
         one.name
         for one in lists
@@ -72,7 +77,7 @@ def in_lists(implementation, lists):
 
 
 class TestTables(unittest.TestCase):
-    def test_loop_counts(self):
+    def test_loop_counts(self) -> None:
         for expected, implementations in (
             (132, (V2,)),
             (32, (N2, V1, TSV110, A710)),
@@ -91,7 +96,7 @@ class TestTables(unittest.TestCase):
                     expected, found[0] if found else None, one.name
                 )
 
-    def test_errata(self):
+    def test_errata(self) -> None:
         for one, with_, without in (
             (N1, {'1418040', '1542419', 'SPECULATIVE_SSBS'}, {'DISABLE_CNP'}),
             (N1_R4P1, {'1542419', 'REPEAT_TLBI_SYNC'}, {'1418040'}),
@@ -105,7 +110,7 @@ class TestTables(unittest.TestCase):
             self.assertLessEqual(with_, found, one.name)
             self.assertFalse(without & found, one.name)
 
-    def test_allow_lists(self):
+    def test_allow_lists(self) -> None:
         self.assertEqual(set(), in_lists(V3_R0P1, ALLOWED))
         self.assertEqual({'bbml3'}, in_lists(V3_R0P2, ALLOWED))
         self.assertEqual({'bbml3'}, in_lists(AMPEREONE, ALLOWED))
@@ -114,12 +119,12 @@ class TestTables(unittest.TestCase):
             {'kpti_safe', 'spectre_v2_safe'}, in_lists(TSV110, ALLOWED)
         )
 
-    def test_an_erratum_that_revidr_says_is_fixed(self):
+    def test_an_erratum_that_revidr_says_is_fixed(self) -> None:
         fixed = A510_R1P1._replace(revidr=1 << 25)
         self.assertIn('2658417', in_lists(A510_R1P1, ERRATA))
         self.assertNotIn('2658417', in_lists(fixed, ERRATA))
 
-    def test_revisions_are_ordered_by_variant_first(self):
+    def test_revisions_are_ordered_by_variant_first(self) -> None:
         cores = Cores(0x41, 0xD0C, (0, 1), (3, 1))
         for midr, expected in (
             (0x410FD0C0, False),
@@ -131,13 +136,13 @@ class TestTables(unittest.TestCase):
         ):
             self.assertIs(expected, cores.has(midr, 0), hex(midr))
 
-    def test_names_are_unique(self):
+    def test_names_are_unique(self) -> None:
         names = [one.name for one in (*ERRATA, *ALLOWED)]
         self.assertEqual(len(names), len(set(names)))
 
 
 class TestChoice(unittest.TestCase):
-    def test_the_worst_case_stands_for_all(self):
+    def test_the_worst_case_stands_for_all(self) -> None:
         for expected, pool in (
             (V2, (V1, V2)),
             (N2, (V1, N2)),
@@ -147,7 +152,7 @@ class TestChoice(unittest.TestCase):
             choice = choose(pool, PLAIN)
             self.assertEqual((expected, ()), choice)
 
-    def test_none_is_the_worst_case(self):
+    def test_none_is_the_worst_case(self) -> None:
         """V1 makes more loops, N1 has more errata."""
         choice = choose((N1, V1), PLAIN)
         self.assertTrue(choice.differences)
@@ -157,14 +162,14 @@ class TestChoice(unittest.TestCase):
         kinds = {found.name for found in differences(V1, (N1, V1), PLAIN)}
         self.assertEqual({'1418040'}, kinds)
 
-    def test_fields_that_make_a_list_superfluous(self):
+    def test_fields_that_make_a_list_superfluous(self) -> None:
         clears = Values({**PLAIN, s.CODES['ID_AA64ISAR2_EL1']: 1 << 28})
         names = {found.name for found in differences(N1, (N1, V1), PLAIN)}
         self.assertIn('BHB', names)
         names = {found.name for found in differences(N1, (N1, V1), clears)}
         self.assertNotIn('BHB', names)
 
-    def test_fields_without_which_an_erratum_does_not_matter(self):
+    def test_fields_without_which_an_erratum_does_not_matter(self) -> None:
         coherent = Values({**PLAIN, s.CTR: 1 << 29})
         for values, expected in ((PLAIN, False), (coherent, True)):
             names = {
@@ -172,7 +177,7 @@ class TestChoice(unittest.TestCase):
             }
             self.assertIs(expected, '1542419' in names)
 
-    def test_never_one_on_an_allow_list_of_its_own(self):
+    def test_never_one_on_an_allow_list_of_its_own(self) -> None:
         choice = choose((AMPEREONE, V1), PLAIN)
         self.assertEqual(V1, choice.implementation)
         self.assertEqual(
@@ -193,7 +198,7 @@ class TestChoice(unittest.TestCase):
             )
         )
 
-    def test_nobody_can_stand_for_two_allow_lists(self):
+    def test_nobody_can_stand_for_two_allow_lists(self) -> None:
         vulnerable = Values({s.PFR0: 0x0100000000111112})
         choice = choose((X4, A72), vulnerable)
         self.assertIsNone(choice.implementation)
@@ -202,22 +207,24 @@ class TestChoice(unittest.TestCase):
         )
         self.assertEqual((), targets((X4, A72), vulnerable))
 
-    def test_what_a_guest_may_be_told(self):
+    def test_what_a_guest_may_be_told(self) -> None:
         self.assertEqual((V2, V1), targets((V1, V2), PLAIN))
         self.assertEqual((), targets((V1,), PLAIN))
         self.assertEqual((V2, V1), targets((V1, AMPEREONE, V2), PLAIN))
 
-    def test_one_that_hosts_can_show(self):
+    def test_one_that_hosts_can_show(self) -> None:
         self.assertEqual(V1, choose((V1, V2), PLAIN, [V1]).implementation)
 
     @hypothesis.given(
         st.lists(st.sampled_from(EVERY), min_size=1, max_size=4, unique=True),
         st.randoms(use_true_random=False),
     )
-    def test_laws(self, pool, random):
+    def test_laws(
+        self, pool: list[Implementation], dice: random.Random
+    ) -> None:
         choice = choose(pool, PLAIN)
         shuffled = list(pool)
-        random.shuffle(shuffled)
+        dice.shuffle(shuffled)
         self.assertEqual(choice, choose(shuffled, PLAIN))
         if choice.implementation is None:
             return

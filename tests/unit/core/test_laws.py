@@ -132,7 +132,7 @@ _FORMS = {
     record_forms.Flag: st.booleans(),
     record_forms.Hexadecimals: st.lists(_U64, max_size=3).map(tuple),
     record_forms.Reasons: st.dictionaries(
-        st.sampled_from(['gic', 'listed', 'values']), st.just('no')
+        st.sampled_from(['gic', 'reg_list', 'values']), st.just('no')
     ).map(lambda why: tuple(sorted(why.items()))),
     record_forms.Registers: _VALUES,
     record_forms.Text: st.from_regex(r'\A[ -~]{0,30}\Z'),

@@ -63,9 +63,9 @@ def listed(
 ) -> Callable[[Host], Host]:
     return lambda host: dataclasses.replace(
         host,
-        listed=None
-        if host.listed is None
-        else (host.listed | set(add)) - set(remove),
+        reg_list=None
+        if host.reg_list is None
+        else (host.reg_list | set(add)) - set(remove),
     )
 
 
@@ -110,7 +110,7 @@ OTHERWISE = [
     listed(add=[s.TCR2]),
     listed(remove=[s.APIAKEYLO]),
     listed(add=[1 << 27]),
-    attributes(listed=None),
+    attributes(reg_list=None),
     attributes(writable=None),
     attributes(values=Values()),
     attributes(sve_lengths=None),

@@ -36,7 +36,7 @@ class TestRoundTrip(unittest.TestCase):
             Host(),
             s.host(
                 writable=None,
-                listed=None,
+                reg_list=None,
                 sve_lengths=None,
                 cntfrq=None,
                 absent=(('cntfrq', 'not readable'),),
@@ -106,6 +106,12 @@ class TestValues(unittest.TestCase):
         host = Host(absent=(('gic', 'no device'),))
         self.assertEqual('no device', host.why_absent('gic'))
         self.assertEqual("not in the host's record", host.why_absent('ipa'))
+
+    def test_why_the_register_list_is_absent(self) -> None:
+        host = Host(absent=(('gic', 'no'), ('reg_list', 'no device')))
+        text = record.dump_host(host)
+        self.assertIn('"absent":{"gic":"no","listed":"no device"}', text)
+        self.assertEqual(host, record.load_host(text))
 
 
 class TestBadRecords(unittest.TestCase):
@@ -282,6 +288,7 @@ class TestBadRecords(unittest.TestCase):
         self.damaged('is not a text', kernel=6)
         self.damaged('not allowed', kernel='6.1\n')
         self.damaged('not allowed', absent={'x': '\x1b[2J'})
+        self.damaged("'reg_list' is not allowed", absent={'reg_list': 'no'})
 
     def test_guest_parts(self) -> None:
         raw = json.loads(record.dump_guest(guest_started_on(s.host())))

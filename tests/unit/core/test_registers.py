@@ -14,7 +14,7 @@
 
 import unittest
 
-from nova_arm_migrate.core import hazards
+from nova_arm_migrate.core import checks
 from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import tables
 
@@ -71,8 +71,8 @@ class TestNames(unittest.TestCase):
 
     def test_overrides_are_checked(self) -> None:
         for name in ('SVE_LENGTHS', 'PMCR_EL0.N', 'ID_AA64PFR0_EL1.SVE'):
-            self.assertEqual(name, hazards.check_override(name))
-        self.assertRaises(ValueError, hazards.check_override, 'SVE_LENGTH')
+            self.assertEqual(name, checks.check_override(name))
+        self.assertRaises(ValueError, checks.check_override, 'SVE_LENGTH')
 
     def test_which_values_are_kept(self) -> None:
         self.assertTrue(tables.keeps_value(registers.firmware(77)))

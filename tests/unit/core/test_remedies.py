@@ -224,21 +224,21 @@ CASES = (
     ),
     Case(
         Cause.MISSING,
-        s.host(listed=s.LISTED | {s.TCR2}),
+        s.host(reg_list=s.LISTED | {s.TCR2}),
         s.host(qemu='10.2.0'),
         {Remedy.UPDATE_QEMU: s.host(qemu='11.1.0'), **COLD},
     ),
     # QEMU drops the register only if it is 0.
     Case(
         Cause.MISSING,
-        s.host({bitmap(3): 1}, listed=s.LISTED | {bitmap(3)}),
+        s.host({bitmap(3): 1}, reg_list=s.LISTED | {bitmap(3)}),
         s.host(),
         COLD,
     ),
     # It is the newest already.
     Case(
         Cause.MISSING,
-        s.host(listed=s.LISTED | {firmware(9)}),
+        s.host(reg_list=s.LISTED | {firmware(9)}),
         s.host(qemu='11.2.0'),
         COLD,
     ),
@@ -247,19 +247,19 @@ CASES = (
         Cause.MISSING,
         NO_SVE,
         dataclasses.replace(
-            NO_SVE, listed=present(NO_SVE.listed) - {s.APIAKEYLO}
+            NO_SVE, reg_list=present(NO_SVE.reg_list) - {s.APIAKEYLO}
         ),
         {Remedy.FEATURE_OFF: None, **COLD},
     ),
     Case(
         Cause.MAY_BE_DROPPED,
-        s.host(listed=s.LISTED | {bitmap(3)}),
+        s.host(reg_list=s.LISTED | {bitmap(3)}),
         s.host(qemu='11.0.0'),
         {Remedy.UPDATE_QEMU: s.host(qemu='11.1.0'), **COLD},
     ),
     Case(
         Cause.QEMU_UNKNOWN,
-        s.host(listed=s.LISTED | {bitmap(3)}),
+        s.host(reg_list=s.LISTED | {bitmap(3)}),
         s.host(qemu=None),
         {Remedy.TRIAL: None, **COLD},
     ),
@@ -312,7 +312,7 @@ CASES = (
         s.host(kernel='6.1'),
         {
             Remedy.UPDATE_KERNEL_FOR_CACHES: s.host(
-                listed=MADE_UP, kernel='6.3'
+                reg_list=MADE_UP, kernel='6.3'
             ),
             **COLD,
         },
@@ -322,13 +322,13 @@ CASES = (
     Case(
         Cause.CACHE,
         s.host({s.CLIDR: 1}),
-        s.host(listed=MADE_UP),
+        s.host(reg_list=MADE_UP),
         {Remedy.SAME_VALUE: s.host({s.CLIDR: 1}), **COLD},
     ),
     Case(
         Cause.CACHE_UNKNOWN,
         s.host({s.CLIDR: 0x0920_0023}),
-        s.host(listed=None),
+        s.host(reg_list=None),
         {Remedy.TRIAL: None},
     ),
     Case(

@@ -17,7 +17,9 @@ import unittest
 
 from nova_arm_migrate.core import crossing
 from nova_arm_migrate.core import shim
+from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.cpu_baseline import start
+from nova_arm_migrate.core.profile import Host
 from tests import silicon
 
 #: The grammar, from the docstring of `shim` and not from its code.
@@ -41,7 +43,9 @@ BMAP_2 = 0x6030000000160003
 ID_DFR0 = 0x603000000013C00A
 
 
-def parse(text):
+def parse(
+    text: str,
+) -> tuple[str, str, list[tuple[int, int]], list[tuple[int, ...]]]:
     """Return name, flags, [(id, value)] and the implementations."""
     match = VALUE.fullmatch(text)
     assert match, text
@@ -57,13 +61,13 @@ def parse(text):
     return match['name'], match['flags'], registers, told
 
 
-def pool(*names):
+def pool(*names: str) -> tuple[CpuBaseline, list[Host]]:
     hosts = [silicon.lab_host(name) for name in names]
     return crossing.common(hosts, name='pool-1').baseline, hosts
 
 
 class TestRender(unittest.TestCase):
-    def test_what_the_library_reads(self):
+    def test_what_the_library_reads(self) -> None:
         baseline, (v1, n2) = pool('neoverse-v1_forky', 'neoverse-n2_forky')
         name, flags, registers, told = parse(shim.render(baseline, v1))
         self.assertEqual(('pool-1', ''), (name, flags))
@@ -77,7 +81,7 @@ class TestRender(unittest.TestCase):
         # A new vCPU has the implementation already.
         self.assertNotIn(MIDR, dict(there))
 
-    def test_writing_them_makes_the_guest(self):
+    def test_writing_them_makes_the_guest(self) -> None:
         for names in (
             ('neoverse-v1_forky', 'neoverse-n2_forky'),
             ('cortex-a710_forky', 'neoverse-n2_forky'),
@@ -98,7 +102,7 @@ class TestRender(unittest.TestCase):
                     )
                     self.assertEqual(value, guest.values.read(code))
 
-    def test_features_and_counters(self):
+    def test_features_and_counters(self) -> None:
         baseline, (a710, n2) = pool('cortex-a710_forky', 'neoverse-n2_forky')
         _, flags, registers, _ = parse(shim.render(baseline, a710))
         self.assertEqual('pauth', flags)
@@ -106,7 +110,7 @@ class TestRender(unittest.TestCase):
         _, _, registers, _ = parse(shim.render(baseline, n2))
         self.assertNotIn(PMCR, dict(registers))
 
-    def test_the_order(self):
+    def test_the_order(self) -> None:
         baseline, _ = pool('cortex-a710_forky', 'neoverse-n2_forky')
         _, _, registers, _ = parse(shim.render(baseline))
         numbers = [number for number, _ in registers]
@@ -124,12 +128,12 @@ class TestRender(unittest.TestCase):
         self.assertLess(places[CLIDR], places[PSCI_VERSION])
         self.assertEqual(len(numbers) - 1, places[BMAP_2])
 
-    def test_what_kvm_keeps_is_not_written(self):
+    def test_what_kvm_keeps_is_not_written(self) -> None:
         baseline, _ = pool('cortex-a710_forky', 'neoverse-n2_forky')
         _, _, registers, _ = parse(shim.render(baseline))
         self.assertNotIn(WORKAROUND_3, dict(registers))
 
-    def test_no_aarch32_registers_without_32_bit_code(self):
+    def test_no_aarch32_registers_without_32_bit_code(self) -> None:
         v1, v2 = (
             one for one in silicon.members() if one.core != 'Neoverse-N1'
         )
@@ -139,7 +143,7 @@ class TestRender(unittest.TestCase):
             self.assertEqual('graviton', name)
             self.assertNotIn(ID_DFR0, dict(registers))
 
-    def test_the_environment(self):
+    def test_the_environment(self) -> None:
         baseline, (v1, _) = pool('neoverse-v1_forky', 'neoverse-n2_forky')
         self.assertEqual(
             {'NOVA_ARM_BASELINE': shim.render(baseline, v1)},

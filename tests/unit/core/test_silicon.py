@@ -18,6 +18,7 @@ By the rule alone. What it can't tell, a trial on the destination can.
 import itertools
 import unittest
 
+from nova_arm_migrate.core import crossing
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core.baseline_changes import given_up
 from nova_arm_migrate.core.registers import sysreg
@@ -116,14 +117,14 @@ class TestSilicon(unittest.TestCase):
 class TestPools(unittest.TestCase):
     """Pools of real cores, by the registers that KVM showed on them."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         super().setUp()
         self.members = {one.core: one for one in silicon.members()}
 
-    def found(self, *cores):
+    def found(self, *cores: str) -> crossing.Common:
         return silicon.crossing(*(self.members[core] for core in cores))
 
-    def test_v1_and_v2_have_a_baseline(self):
+    def test_v1_and_v2_have_a_baseline(self) -> None:
         """Graviton3 and Graviton4; Grace has the core of the latter."""
         found = self.found('Neoverse-V1', 'Neoverse-V2')
         self.assertTrue(found.taken)
@@ -147,13 +148,13 @@ class TestPools(unittest.TestCase):
             {'ID_AA64PFR1_EL1.BT', 'ID_AA64MMFR2_EL1.E0PD'}, v2
         )
 
-    def gives_up(self, found, core):
+    def gives_up(self, found: crossing.Common, core: str) -> set[str]:
         return {
             change.name
             for change in given_up(found.baseline, self.members[core].host)
         }
 
-    def test_what_keeps_n1_out(self):
+    def test_what_keeps_n1_out(self) -> None:
         for other in ('Neoverse-V1', 'Neoverse-V2'):
             found = self.found('Neoverse-N1', other)
             self.assertEqual(
@@ -165,7 +166,7 @@ class TestPools(unittest.TestCase):
                 {(place, r.finding.name) for place, r in found.refusals},
             )
 
-    def test_the_lab_s_n1_is_unlike_metal(self):
+    def test_the_lab_s_n1_is_unlike_metal(self) -> None:
         """Its EVT is 0, so it has a baseline with A76 that metal may lack."""
         lab = {one.core: one for one in silicon.lab_hosts()}
         evt = REGISTERS[MMFR2].field('EVT')
@@ -175,7 +176,7 @@ class TestPools(unittest.TestCase):
         ):
             self.assertEqual(expected, evt.of(one.host.values.read(MMFR2)))
 
-    def test_masks_and_capability_say_whose_they_are(self):
+    def test_masks_and_capability_say_whose_they_are(self) -> None:
         for one in self.members.values():
             for attribute in ('writable', 'capabilities'):
                 self.assertIn(

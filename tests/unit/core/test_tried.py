@@ -16,7 +16,7 @@ import json
 from typing import Any
 import unittest
 
-from nova_arm_migrate.core import hazards
+from nova_arm_migrate.core import checks
 from nova_arm_migrate.core import record
 from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.causes import Cause
@@ -161,13 +161,13 @@ class TestRule(TriedTestCase):
     def test_hypercall_bits(self) -> None:
         code = bitmap(3)
         listed = s.LISTED | {code}
-        guest = guest_started_on(s.host({code: 4}, listed=listed))
-        self.incompatible(guest, s.host(listed=listed), Cause.FIRMWARE_BITS)
+        guest = guest_started_on(s.host({code: 4}, reg_list=listed))
+        self.incompatible(guest, s.host(reg_list=listed), Cause.FIRMWARE_BITS)
         for bits, verdict, causes in (
             (7, Verdict.COMPATIBLE, ()),
             (3, Verdict.INCOMPATIBLE, (Cause.FIRMWARE_BITS,)),
         ):
-            host = s.host(listed=listed, hypercalls=Values({code: bits}))
+            host = s.host(reg_list=listed, hypercalls=Values({code: bits}))
             self.judge(guest, host, verdict, *causes)
 
     def test_a_stale_value_that_kvm_keeps(self) -> None:
@@ -226,7 +226,7 @@ class TestGic(TriedTestCase):
             )
             self.assertEqual(f'ICC_CTLR_EL1.{field}', report.findings[0].name)
             name = report.findings[0].name
-            self.assertEqual(name, hazards.check_override(name))
+            self.assertEqual(name, checks.check_override(name))
             self.compatible(
                 guest,
                 s.host(vgics=(V3,)),
@@ -309,9 +309,7 @@ class TestGic(TriedTestCase):
             )
             self.assertIn('0x8c00', sentence(finding))
             self.assertIn("not in the host's record", sentence(finding))
-            self.assertEqual(
-                finding.name, hazards.check_override(finding.name)
-            )
+            self.assertEqual(finding.name, checks.check_override(finding.name))
             # It drops no host from those that Nova's scheduler may choose.
             self.assertIs(Verdict.COMPATIBLE, before_trial(static).verdict)
             for refused, unjudged, verdict in (

@@ -63,7 +63,7 @@ class TestOnTheWay(unittest.TestCase):
     def newer(self) -> Host:
         return s.host(
             {s.CODES['ID_AA64MMFR3_EL1']: 0x1, s.ISAR0: 0x1},
-            listed=s.LISTED | {self.extra},
+            reg_list=s.LISTED | {self.extra},
         )
 
     def test_a_host_like_its_first_changes_nothing(self) -> None:
@@ -71,10 +71,10 @@ class TestOnTheWay(unittest.TestCase):
         self.assertEqual(guest, after_migration(guest, s.host()))
 
     def test_it_keeps_its_values_and_gains_registers(self) -> None:
-        old = s.host(listed=s.LISTED - {s.ZCR, s.CODES['ID_AA64MMFR3_EL1']})
+        old = s.host(reg_list=s.LISTED - {s.ZCR, s.CODES['ID_AA64MMFR3_EL1']})
         guest = guest_started_on(old)
         there = after_migration(guest, self.newer())
-        self.assertEqual(self.newer().listed, there.listed)
+        self.assertEqual(self.newer().reg_list, there.reg_list)
         self.assertEqual(
             guest.values.read(s.ISAR0), there.values.read(s.ISAR0)
         )
@@ -101,22 +101,23 @@ class TestOnTheWay(unittest.TestCase):
         )
 
     def test_registers_of_kernels_to_come_are_kept(self) -> None:
-        host = s.host({bitmap(9): 5}, listed=s.LISTED | {bitmap(9)})
+        host = s.host({bitmap(9): 5}, reg_list=s.LISTED | {bitmap(9)})
         guest = guest_started_on(host)
         there = after_migration(
-            guest, s.host({bitmap(9): 7}, listed=host.listed)
+            guest, s.host({bitmap(9): 7}, reg_list=host.reg_list)
         )
         self.assertEqual(5, there.values.read(bitmap(9)))
 
     def test_mitigations_are_those_of_its_host(self) -> None:
         code = firmware(3)
         old, new = (
-            s.host({code: level}, listed=s.LISTED | {code}) for level in (0, 1)
+            s.host({code: level}, reg_list=s.LISTED | {code})
+            for level in (0, 1)
         )
         there = after_migration(guest_started_on(old), new)
         self.assertEqual(1, there.values.read(code))
         self.assertEqual(0, after_migration(there, old).values.read(code))
-        without = s.host({code: 0}, listed=s.LISTED - {code})
+        without = s.host({code: 0}, reg_list=s.LISTED - {code})
         self.assertEqual(
             1,
             after_migration(guest_started_on(without), new).values.read(code),
@@ -124,8 +125,8 @@ class TestOnTheWay(unittest.TestCase):
         self.assertNotIn(code, after_migration(there, without).values)
 
     def test_a_register_that_is_dropped_is_gone(self) -> None:
-        guest = guest_started_on(s.host(listed=s.LISTED | {self.extra}))
-        self.assertEqual(s.LISTED, after_migration(guest, s.host()).listed)
+        guest = guest_started_on(s.host(reg_list=s.LISTED | {self.extra}))
+        self.assertEqual(s.LISTED, after_migration(guest, s.host()).reg_list)
 
     def test_what_the_guest_switched_off_does_not_come(self) -> None:
         guest = guest_started_on(s.host(), disabled=frozenset({'sve'}))
@@ -180,8 +181,8 @@ class TestOnTheWay(unittest.TestCase):
         guest = Guest(values=Values({s.MIDR: 1}), page_size=4096)
         there = after_migration(guest, s.host())
         self.assertEqual(
-            (guest.values, guest.listed, guest.page_size),
-            (there.values, there.listed, there.page_size),
+            (guest.values, guest.reg_list, guest.page_size),
+            (there.values, there.reg_list, there.page_size),
         )
         guest = guest_started_on(s.host())
-        self.assertEqual(guest, after_migration(guest, s.host(listed=None)))
+        self.assertEqual(guest, after_migration(guest, s.host(reg_list=None)))

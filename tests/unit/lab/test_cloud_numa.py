@@ -119,13 +119,13 @@ class TestLook(unittest.TestCase):
         log = ''.join(
             f'INFO x [-] NUMA layout: {text} s\n'
             for text in (
-                'tried out in 1.5',
-                'compared in 2.5',
-                'tried out in 0.574',
+                'dry run took 1.5',
+                'comparison took 2.5',
+                'dry run took 0.574',
             )
         )
         self.assertEqual(
-            {'tried out': 0.574, 'compared': 2.5}, numa_look.took(log)
+            {'dry run': 0.574, 'comparison': 2.5}, numa_look.took(log)
         )
         self.assertEqual(
             5.234,

@@ -27,7 +27,7 @@ CCSIDR = registers.ccsidr(0)
 def host(isar0: int = 0x20, writable: int = 0xF0) -> profile.Host:
     return profile.Host(
         values=profile.Values({ISAR0: isar0}),
-        listed=frozenset([ISAR0]),
+        reg_list=frozenset([ISAR0]),
         writable=profile.Values({ISAR0: writable}),
         kernel='6.12.1',
     )
@@ -100,7 +100,7 @@ class CompareTest(testtools.TestCase):
         pfr0 = registers.sysreg(3, 0, 0, 4, 0)
         there = profile.Host(
             values=profile.Values({pfr0: 0x112}),
-            listed=frozenset([pfr0]),
+            reg_list=frozenset([pfr0]),
             writable=profile.Values({pfr0: 0xFFF}),
             kernel='6.12.1',
         )

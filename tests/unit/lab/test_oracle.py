@@ -39,7 +39,7 @@ class SaidTest(testtools.TestCase):
     def guest(self, midr: int) -> profile.Guest:
         return profile.Guest(
             values=profile.Values({MIDR: midr}),
-            listed=frozenset([MIDR, PFR0]),
+            reg_list=frozenset([MIDR, PFR0]),
             cntfrq=1,
             dczid=4,
             page_size=4096,
@@ -52,7 +52,7 @@ class SaidTest(testtools.TestCase):
             cores=(profile.Core(midr, 0, None, '0'),),
             values=profile.Values({MIDR: midr}),
             writable=profile.Values({}),
-            listed=frozenset([MIDR, PFR0]),
+            reg_list=frozenset([MIDR, PFR0]),
             gic=(3,),
             sve_lengths=(),
             cntfrq=1,

@@ -46,7 +46,7 @@ class NamesTest(testtools.TestCase):
             for path in PROFILES.glob('*.json')
         ]
         codes = frozenset(
-            code for host in hosts for code in present(host.listed)
+            code for host in hosts for code in present(host.reg_list)
         )
         names = {tables.register_of(code).name for code in codes}
         self.assertIn('CNTV_CVAL_EL0', names)

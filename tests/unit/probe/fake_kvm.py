@@ -257,7 +257,7 @@ class FakeKernel:
             raise OSError(errno.EPERM, 'not finalised')
         # KVM does not sort them, and lists CPU state too.
         ids = [CORE_REGISTER, SVE_REGISTER]
-        ids += sorted(map(kvm_id, state['seen'].listed), reverse=True)
+        ids += sorted(map(kvm_id, state['seen'].reg_list), reverse=True)
         room, argument[0] = argument[0], len(ids)
         if room < len(ids):
             raise OSError(errno.E2BIG, 'too many')
@@ -298,7 +298,7 @@ class FakeKernel:
     def _code(self, state: dict[str, Any], register: int) -> int:
         code = code_of(register)
         if (
-            code not in state['seen'].listed
+            code not in state['seen'].reg_list
             or kvm_id(present(code)) != register
         ):
             raise OSError(errno.ENOENT, 'no such register')
@@ -326,7 +326,7 @@ class FakeKernel:
             self._version(),
             present(self.profile.writable),
             self.hardware,
-            kvm_rule.makes_up_caches(present(self.profile.listed)),
+            kvm_rule.makes_up_caches(present(self.profile.reg_list)),
         )
         try:
             kept = rule.take(

@@ -199,7 +199,7 @@ class TestRefusals(base.ProbeTestCase):
         self.play(recorded)
         host = self.probe(recorded, machine='x86_64', degraded=True).host()
         self.assertEqual((), host.cores)
-        self.assertIsNone(host.listed)
+        self.assertIsNone(host.reg_list)
         self.assertIn('x86_64', host.why_absent('values'))
         self.assertEqual(recorded.kernel, host.kernel)
         self.assertEqual(recorded.qemu, host.qemu)
@@ -223,7 +223,7 @@ class TestRefusals(base.ProbeTestCase):
         self.assertIsNone(host.ipa_bits)
         for name in (
             'values',
-            'listed',
+            'reg_list',
             'writable',
             'sve_lengths',
             'gic',
@@ -320,7 +320,7 @@ class TestGuestView(base.ProbeTestCase):
         view = dataclasses.replace(
             view,
             values=Values(dict(view.values) | {0xC020: 1}),
-            listed=view.listed - {0xC100} | {0xC3A1},
+            reg_list=view.reg_list - {0xC100} | {0xC3A1},
             sve_lengths=(128,),
         )
         self.assertEqual(

@@ -163,7 +163,7 @@ class TestScratch(base.ProbeTestCase):
         ids = vcpu.register_list()
         self.assertEqual(sorted(ids), list(ids))
         self.assertIn(CORE_REGISTER, ids)
-        self.assertEqual(len(present(self.recorded.listed)) + 2, len(ids))
+        self.assertEqual(len(present(self.recorded.reg_list)) + 2, len(ids))
         self.assertEqual(
             self.recorded.values[0xC000], vcpu.read(0x603000000013C000)
         )
@@ -173,7 +173,7 @@ class TestScratch(base.ProbeTestCase):
         vcpu = self.machine().scratch_vcpu(self.recorded.features)
         self.addCleanup(vcpu.close)
         self.assertEqual(
-            len(present(self.recorded.listed)) + 2, len(vcpu.register_list())
+            len(present(self.recorded.reg_list)) + 2, len(vcpu.register_list())
         )
         self.assertEqual(2, self.kernel.calls.count('reg_list'))
 

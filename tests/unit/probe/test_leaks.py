@@ -30,7 +30,7 @@ def small(name: str) -> Host:
     values = {
         code: value for code, value in recorded.values.items() if code in FEW
     }
-    return dataclasses.replace(recorded, values=Values(values), listed=FEW)
+    return dataclasses.replace(recorded, values=Values(values), reg_list=FEW)
 
 
 class TestLeaks(base.ProbeTestCase):

@@ -61,7 +61,7 @@ class TestTrial(TrialTestCase):
         self.assertEqual((), trial.refused)
         self.assertIs(True, trial.accepted)
         self.assertEqual(
-            sum(map(keeps_value, present(self.guest.listed))), trial.written
+            sum(map(keeps_value, present(self.guest.reg_list))), trial.written
         )
 
     def test_writes_are_in_qemus_order_and_zeros_are_written(self) -> None:
@@ -106,16 +106,18 @@ class TestTrial(TrialTestCase):
 
     def test_a_missing_register(self) -> None:
         guest = dataclasses.replace(
-            self.guest, listed=present(self.guest.listed) | {0xC3A1}
+            self.guest, reg_list=present(self.guest.reg_list) | {0xC3A1}
         )
         trial = self.trial(guest)
         self.assertEqual((0xC3A1,), trial.missing)
         self.assertIs(False, trial.accepted)
 
     def test_a_missing_register_that_qemu_drops(self) -> None:
-        self.assertIn(TCR2, present(self.guest.listed))
-        kernel_lacks = present(self.recorded.listed) - {TCR2}
-        self.recorded = dataclasses.replace(self.recorded, listed=kernel_lacks)
+        self.assertIn(TCR2, present(self.guest.reg_list))
+        kernel_lacks = present(self.recorded.reg_list) - {TCR2}
+        self.recorded = dataclasses.replace(
+            self.recorded, reg_list=kernel_lacks
+        )
         self.kernel.profile = self.recorded
         self.assertEqual((TCR2,), self.trial(self.guest).missing)
         trial = self.trial(self.guest, qemu=NEW_QEMU)
@@ -124,7 +126,7 @@ class TestTrial(TrialTestCase):
 
     def test_one_that_qemu_drops_only_if_it_is_zero(self) -> None:
         guest = dataclasses.replace(
-            self.guest, listed=present(self.guest.listed) | {BMAP2}
+            self.guest, reg_list=present(self.guest.reg_list) | {BMAP2}
         )
         self.assertIs(True, self.trial(guest, qemu=NEW_QEMU).accepted)
         guest = dataclasses.replace(
@@ -138,7 +140,7 @@ class TestTrial(TrialTestCase):
 
         self.patch(programs, 'version', version)
         guest = dataclasses.replace(
-            self.guest, listed=present(self.guest.listed) | {BMAP2}
+            self.guest, reg_list=present(self.guest.reg_list) | {BMAP2}
         )
         trial = self.trial(guest, qemu=None)
         self.assertEqual((BMAP2,), trial.unjudged)
@@ -204,7 +206,7 @@ class TestRecordedHost(base.ProbeTestCase):
                 )
 
     def test_without_registers(self) -> None:
-        empty = RecordedHost(Host(absent=(('listed', 'no KVM'),)))
+        empty = RecordedHost(Host(absent=(('reg_list', 'no KVM'),)))
         error = self.assertRaises(
             errors.ProbeError, empty.guest_view, frozenset()
         )

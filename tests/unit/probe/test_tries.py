@@ -225,9 +225,9 @@ class TestOthers(TriesTestCase):
         self,
     ) -> None:
         """What counts is what KVM does, not what it is called."""
-        listed = base.recorded(base.N1_61).listed
+        listed = base.recorded(base.N1_61).reg_list
         host = self.host(
-            base.N1_61, listed=present(listed) | {*range(0x110000, 0x11000E)}
+            base.N1_61, reg_list=present(listed) | {*range(0x110000, 0x11000E)}
         )
         self.assertEqual('6.1.0', host.kernel)
         self.assertIs(True, host.own_caches)
@@ -235,11 +235,11 @@ class TestOthers(TriesTestCase):
     def test_no_caches_to_try(self) -> None:
         listed = {
             code
-            for code in present(base.recorded(V1_72).listed)
+            for code in present(base.recorded(V1_72).reg_list)
             if code != CLIDR_EL1 and code >> 16 != 0x11
         }
         self.assertIsNone(
-            self.host(V1_72, listed=frozenset(listed)).own_caches
+            self.host(V1_72, reg_list=frozenset(listed)).own_caches
         )
 
     def test_steal_time_needs_its_attribute_too(self) -> None:

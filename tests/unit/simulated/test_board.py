@@ -17,7 +17,7 @@ from typing import Any
 import unittest
 from unittest import mock
 
-from nova_arm_migrate.core import hazards
+from nova_arm_migrate.core import checks
 from nova_arm_migrate.core import memmap
 from nova_arm_migrate.core import vcpu
 from simulated import machine
@@ -48,7 +48,7 @@ class TestBoard(unittest.TestCase):
         super().setUp()
         # The product's rules know nothing of all this.
         for patch in (
-            mock.patch.object(hazards, '_CHECKS', ()),
+            mock.patch.object(checks, '_CHECKS', ()),
             mock.patch.object(memmap, '_WINDOWS', ()),
             mock.patch.object(vcpu, '_lengths', None),
         ):

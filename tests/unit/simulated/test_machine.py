@@ -68,7 +68,7 @@ class TestDomains(unittest.TestCase):
         )
         self.assertEqual(frozenset({'sve'}), guest.disabled)
         self.assertEqual(0, guest.values.read(PFR0) >> 32 & 15)
-        self.assertNotIn(ZCR, guest.listed)
+        self.assertNotIn(ZCR, guest.reg_list)
         self.assertEqual(3, guest.gic)
 
 
@@ -111,12 +111,12 @@ class TestLoad(unittest.TestCase):
         full = synthetic.host()
         extra = 0x8123  # no register that a table knows
         newer = machine.RecordedMachine(
-            synthetic.host(listed=present(full.listed) | {extra})
+            synthetic.host(reg_list=present(full.reg_list) | {extra})
         )
         older = machine.RecordedMachine(full)
         there = newer.load(older.reset(domain()))
         self.assertEqual((), there.refused)
-        self.assertIn(extra, present(there.state).listed)
+        self.assertIn(extra, present(there.state).reg_list)
         back = older.load(present(there.state))
         self.assertEqual(1, len(back.refused))
         self.assertIn('missing here', back.refused[0])

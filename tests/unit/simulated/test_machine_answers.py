@@ -123,7 +123,7 @@ class TestRealKernels(unittest.TestCase):
             if host.own_caches is not None:
                 self.assertIs(
                     host.own_caches,
-                    kvm_rule.makes_up_caches(present(host.listed)),
+                    kvm_rule.makes_up_caches(present(host.reg_list)),
                     name,
                 )
                 known += 1
@@ -142,7 +142,8 @@ class TestRealKernels(unittest.TestCase):
         old = machine.RecordedMachine(
             dataclasses.replace(
                 host,
-                listed=present(host.listed) - set(range(0x110003, 0x11000E)),
+                reg_list=present(host.reg_list)
+                - set(range(0x110003, 0x11000E)),
             )
         )
         self.assertEqual(
@@ -236,10 +237,10 @@ class TestQemu(unittest.TestCase):
         listed = synthetic.LISTED
         values = {code: value for code in there if value}
         guest = machine.RecordedMachine(
-            synthetic.host(values, listed=listed | {*there})
+            synthetic.host(values, reg_list=listed | {*there})
         ).reset(domain())
         loaded = machine.RecordedMachine(
-            synthetic.host(listed=listed | {*here}, qemu=qemu)
+            synthetic.host(reg_list=listed | {*here}, qemu=qemu)
         ).load(guest)
         return set(loaded.refused)
 

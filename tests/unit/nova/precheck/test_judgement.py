@@ -74,9 +74,9 @@ class TestDeparting(unittest.TestCase):
         )
 
     def test_registers_gained_on_the_way_count(self) -> None:
-        newer = s.host(listed=s.LISTED | {s.TCR2})
+        newer = s.host(reg_list=s.LISTED | {s.TCR2})
         leaving = judgement.migrating_guest(started(), newer, Domain())
-        self.assertIn(s.TCR2, present(present(leaving.guest).listed))
+        self.assertIn(s.TCR2, present(present(leaving.guest).reg_list))
 
     def test_nothing_known_is_unknown(self) -> None:
         leaving = judgement.migrating_guest(None, 'it has no record', Domain())

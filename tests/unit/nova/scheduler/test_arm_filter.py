@@ -316,7 +316,7 @@ class TestWhichHosts(FilterTestCase):
         fewer = s.with_field(
             s.host(
                 features=frozenset({'pauth', 'sve'}),
-                listed=frozenset(s.LISTED - {s.PMCR}),
+                reg_list=frozenset(s.LISTED - {s.PMCR}),
             ),
             'ID_AA64DFR0_EL1.PMUVer',
             0,

@@ -10,11 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Checks of everything that is not a vCPU register.
+"""Checks of everything that KVM accepts or does not see.
 
-Each function checks one thing that a guest depends on and that QEMU does not
-migrate as a vCPU register. Most are hazards: neither KVM nor QEMU refuses the
-guest.
+Each function checks one thing that a guest depends on, and that KVM does not
+check when QEMU writes the vCPU's registers (`rules`). Most findings are
+hazards: neither KVM nor QEMU refuses the guest. QEMU does refuse a guest
+whose memory, page size, GIC or RAM blocks do not fit: those findings block.
 """
 
 from collections.abc import Callable
@@ -27,15 +28,18 @@ from nova_arm_migrate.core.finding import MAY_USE
 from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
+from nova_arm_migrate.core.tables.special import PMCR_EL0
+from nova_arm_migrate.core.tables.special import PMCR_N
 
 _Check = Callable[[Guest, Host], Finding | None]
 
-#: What is compared besides registers, in the order of the findings: the name
-#: that findings and overrides have, and the function that checks it.
+#: All checks, in the order of the findings: the name that findings and
+#: overrides have, and the function that checks it.
 _CHECKS: list[tuple[str, _Check]] = []
 
 
@@ -57,8 +61,8 @@ _SME = REGISTERS[ID_AA64PFR1_EL1].field('SME')
 _SVE_MIGRATED_BITS = 1024
 
 
-def find_hazards(guest: Guest, host: Host) -> list[Finding]:
-    """Return the findings on everything but the registers.
+def run_checks(guest: Guest, host: Host) -> list[Finding]:
+    """Return the findings of all checks.
 
     :param host: as a vCPU with the guest's features sees it
     """
@@ -81,6 +85,27 @@ def _unknown(name: str, guest: object, host: Host, attribute: str) -> Finding:
         Severity.UNKNOWN,
         name,
         detail=host.why_absent(attribute),
+    )
+
+
+@_check('PMCR_EL0.N')
+def _counters(guest: Guest, host: Host) -> Finding | None:
+    """PMCR_EL0.N: set_pmcr() drops missing counters without an error."""
+    if host.reg_list is not None and PMCR_EL0 not in host.reg_list:
+        # The list of registers has its own finding.
+        return None
+    has = PMCR_N.of(guest.values.read(PMCR_EL0))
+    limit = PMCR_N.of(host.values.read(PMCR_EL0))
+    if not host.values or has <= limit:
+        return None
+    return Finding(
+        Cause.COUNTERS,
+        Severity.HAZARD,
+        'PMCR_EL0',
+        'N',
+        has,
+        limit,
+        Rule.LOWER_SAFE.value,
     )
 
 
@@ -207,7 +232,7 @@ def _timer(guest: Guest, host: Host) -> Finding | None:
 
 @_check('DCZID_EL0')
 def _cache_zero(guest: Guest, host: Host) -> Finding | None:
-    """DCZID_EL0: the block that DC ZVA clears. Not used if DZP is set."""
+    """DCZID_EL0: the block size of DC ZVA. DZP forbids DC ZVA."""
     if guest.dczid is None or host.dczid is None:
         return _unknown('DCZID_EL0', guest.dczid, host, 'dczid')
     if guest.dczid == host.dczid or guest.dczid & _DCZID_DZP:
@@ -345,18 +370,14 @@ def _steal_time(guest: Guest, host: Host) -> Finding | None:
     )
 
 
-#: Names for overrides of what is compared besides single fields.
-HAZARD_NAMES = (
-    frozenset(name for name, _ in _CHECKS)
-    | gic.NAMES
-    | {'CORES', 'PMCR_EL0.N'}
-)
+#: Names that an override may have besides those of registers and fields.
+CHECK_NAMES = frozenset(name for name, _ in _CHECKS) | gic.NAMES | {'CORES'}
 
 
 def check_override(name: str) -> str:
     """Return the name if a finding can have it, for `Options.overrides`.
 
-    :param name: ``REGISTER.FIELD``, ``REGISTER`` or one of HAZARD_NAMES
+    :param name: ``REGISTER.FIELD``, ``REGISTER`` or one of CHECK_NAMES
     :raises ValueError: if nothing has that name; the text is one line
     """
-    return name if name in HAZARD_NAMES else check_field_name(name)
+    return name if name in CHECK_NAMES else check_field_name(name)

@@ -59,6 +59,9 @@ def with_baseline(xml: str, plan: Plan) -> str:
         feature.set('policy', 'disable')
     if _PMU in plan.baseline.disabled:
         _child(_child(root, 'features'), _PMU).set('state', 'off')
+    if plan.baseline.gic is not None:
+        gic = _child(_child(root, 'features'), 'gic')
+        gic.set('version', str(plan.baseline.gic))
     _set_commandline(root, plan.environment, plan.arguments)
     return _text(root)
 

@@ -147,6 +147,9 @@ class TestDomain(BackendTestCase):
         }
         self.assertEqual(set(plan.baseline.disabled) - {'pmu'}, off)
         self.assertIn('pauth', off)
+        gic = root.find('features/gic')
+        assert gic is not None
+        self.assertEqual(str(plan.baseline.gic), gic.get('version'))
         self.assertEqual(
             dict(plan.environment),
             {

@@ -81,6 +81,31 @@ class ArmHost(ty.NamedTuple):
     connection: hypervisor.ArmConnection
 
 
+class SimulatedQemu:
+    """What a simulated QEMU says of itself: a `RunningQemu`."""
+
+    def __init__(self, host: ArmHost, uuid: str) -> None:
+        self._host = host
+        self._domain = host.connection.domain(uuid)
+
+    def property(self, name: str) -> bool:
+        vcpu = self._domain.vcpu
+        assert vcpu is not None
+        if name.startswith('sve') and name != 'sve':
+            return int(name[3:]) in (vcpu.board.vectors or ())
+        return (
+            name in self._host.machine.host.features
+            and name not in vcpu.disabled
+        )
+
+    def has_loaded(self, library: str) -> bool:
+        loaded = self.environment().get('LD_PRELOAD')
+        return loaded == library and library in self._host.machine.libraries
+
+    def environment(self) -> ty.Mapping[str, str]:
+        return machine.environment(self._domain.XMLDesc(0))
+
+
 class ArmHostsFixture(fixtures.Fixture):
     """Arm64 hosts for computes that run in this process.
 
@@ -126,6 +151,15 @@ class ArmHostsFixture(fixtures.Fixture):
         )
         self.addCleanup(patch.stop)
         patch.start()
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'nova_arm_migrate.nova.driver.ArmLibvirtDriver'
+                '.running_factory',
+                lambda driver, guest: SimulatedQemu(
+                    self.hosts[driver._name], guest.uuid
+                ),
+            )
+        )
 
     def add(self, name: str, profile: Host, **kwargs: ty.Any) -> ArmHost:
         """Create one host, which does not run a nova-compute yet.

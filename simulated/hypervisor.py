@@ -102,7 +102,14 @@ class ArmDomain(fakelibvirt.Domain):
         restored = self._has_saved_state and self.vcpu is not None
         if not restored:
             # A new QEMU process: its vCPUs show what this host offers.
-            self.vcpu = self._connection.machine.reset(self._xml)
+            try:
+                self.vcpu = self._connection.machine.reset(self._xml)
+            except machines.NotStarted as error:
+                raise jobs.error(
+                    f'internal error: QEMU unexpectedly closed the monitor:'
+                    f' {error}',
+                    'VIR_ERR_INTERNAL_ERROR',
+                ) from None
         super().createWithFlags(flags)
         if flags & fakelibvirt.VIR_DOMAIN_START_PAUSED:
             self.enter('PAUSED', 'USER')

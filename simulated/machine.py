@@ -29,12 +29,17 @@ from lxml import etree
 
 from nova_arm_migrate.core import profile
 from nova_arm_migrate.core import record
+from nova_arm_migrate.core import registers
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core.tables import features
+from nova_arm_migrate.core.tables import hidden
 from nova_arm_migrate.probe import recorded
 from simulated import board
 from simulated import kvm_rule
 from simulated import qemu
+
+#: MIDR_EL1, REVIDR_EL1, AIDR_EL1
+_IMPLEMENTATION = (0xC000, 0xC006, 0xC807)
 
 #: The version for a record that has none: the one that accepts least.
 _OLDEST = (0, 0)
@@ -79,15 +84,25 @@ class Loaded(ty.NamedTuple):
     broken: tuple[str, ...] = ()
 
 
+class NotStarted(Exception):
+    """QEMU ends before its guest runs; the text is the reason."""
+
+
 class Machine(ty.Protocol):
     """The CPU and KVM of one host, as QEMU uses them."""
 
     def reset(self, domain_xml: str) -> VcpuState:
-        """Return what a new vCPU of a domain shows."""
+        """Return what a new vCPU of a domain shows.
+
+        :raises NotStarted: if QEMU does not start
+        """
         ...
 
-    def load(self, state: VcpuState) -> Loaded:
-        """Write a vCPU's state to a new vCPU."""
+    def load(self, state: VcpuState, domain_xml: str | None = None) -> Loaded:
+        """Write a vCPU's state to a new vCPU.
+
+        :param domain_xml: the domain here; None if it is as on the source
+        """
         ...
 
 
@@ -119,11 +134,13 @@ class RecordedMachine:
 
     :ivar host: the profile.
     :ivar probe: the recorded twin of the driver's probe, for the driver.
+    :ivar libraries: paths of libraries that QEMU can preload.
     """
 
     def __init__(self, host: profile.Host) -> None:
         self.host = host
         self.probe = recorded.RecordedHost(host)
+        self.libraries: set[str] = set()
         self._kernel = profile.version_of(host.kernel) or _OLDEST
         self._qemu = profile.version_of(host.qemu) or _OLDEST
         caches = host.own_caches
@@ -144,7 +161,7 @@ class RecordedMachine:
             domain_xml, int(version) if version and version.isdigit() else None
         )
 
-    def load(self, state: VcpuState) -> Loaded:
+    def load(self, state: VcpuState, domain_xml: str | None = None) -> Loaded:
         """Write a guest's registers to a new vCPU, as QEMU does.
 
         The guest keeps its values, as far as KVM keeps them. A register that
@@ -159,7 +176,10 @@ class RecordedMachine:
             and state.gic not in self.host.gic
         ):
             return Loaded((f'GICv{state.gic}: missing here',), None)
-        new = self._new(state.xml, state.gic)
+        try:
+            new = self._new(domain_xml or state.xml, state.gic)
+        except NotStarted as error:
+            return Loaded((str(error),), None)
         refused = board.refuses(state.board, new.board)
         refused += [
             f'{tables.register_of(code).name}: missing here'
@@ -221,15 +241,56 @@ class RecordedMachine:
                 code: kvm_rule.finalized(code, value, gic, self._kernel)
                 for code, value in shown.items()
             }
+        reg_list = self._reg_list(disabled)
+        variables = environment(domain_xml)
+        if variables.get('LD_PRELOAD') in self.libraries:
+            text = variables.get('NOVA_ARM_BASELINE')
+            if text:
+                self._write(text, shown, reg_list)
+                reg_list -= _no_longer_listed(shown, reg_list)
         return VcpuState(
             _values(shown),
-            self._listed(disabled),
+            reg_list,
             disabled,
             gic,
             on_record.ctlr if on_record is not None else None,
             board.build(domain_xml, disabled, self.host),
             domain_xml,
         )
+
+    def _write(
+        self, text: str, shown: dict[int, int], reg_list: frozenset[int]
+    ) -> None:
+        """Write what the preloaded library writes to a new vCPU.
+
+        :param text: as described in doc/source/contributor/shim.rst
+        :param shown: what the vCPU shows; is changed
+        :raises NotStarted: if KVM refuses a register
+        """
+        limits = profile.Values(shown)
+        for item in text.split(';')[3].split(','):
+            number, _, value = item.partition('=')
+            code = registers.code_of(int(number, 16))
+            if code is None or code not in reg_list:
+                raise NotStarted(f'register {number} cannot be set')
+            wanted = int(value, 16)
+            may_write = code in _IMPLEMENTATION and dict(
+                self.host.capabilities
+            ).get('WRITABLE_IMP_ID_REGS')
+            try:
+                shown[code] = (
+                    wanted
+                    if may_write
+                    else self._rule.take(
+                        code,
+                        wanted,
+                        limits.read(code),
+                        shown.get(code, 0),
+                        shown,
+                    )
+                )
+            except kvm_rule.Refused:
+                raise NotStarted(f'register {number} cannot be set') from None
 
     def _limits(self, disabled: frozenset[str]) -> profile.Values:
         """Return KVM's limits for a vCPU without some features."""
@@ -242,7 +303,7 @@ class RecordedMachine:
                 limits.pop(code, None)
         return _values(limits)
 
-    def _listed(self, disabled: frozenset[str]) -> frozenset[int]:
+    def _reg_list(self, disabled: frozenset[str]) -> frozenset[int]:
         gone = [
             features.FEATURES[name].registers
             for name in disabled & features.FEATURES.keys()
@@ -255,6 +316,31 @@ def _values(values: dict[int, int]) -> profile.Values:
     return profile.Values(
         {code: value for code, value in values.items() if value}
     )
+
+
+def environment(domain_xml: str) -> dict[str, str]:
+    """Return the variables that a domain gives its QEMU."""
+    return {
+        str(one.get('name')): str(one.get('value'))
+        for one in etree.fromstring(domain_xml).iterfind(
+            '{http://libvirt.org/schemas/domain/qemu/1.0}commandline/'
+            '{http://libvirt.org/schemas/domain/qemu/1.0}env'
+        )
+    }
+
+
+def _no_longer_listed(
+    shown: dict[int, int], reg_list: frozenset[int]
+) -> frozenset[int]:
+    """Return the registers that KVM hides for ID registers that are lower."""
+    gone: frozenset[int] = frozenset()
+    for one in hidden.HIDDEN:
+        field = tables.REGISTERS[one.code].field(one.field)
+        if not shown.get(one.code, 0) & field.mask and (
+            one.witness is None or one.witness in reg_list
+        ):
+            gone |= one.registers
+    return gone
 
 
 def _hidden(host: profile.Host) -> dict[int, int]:

@@ -130,7 +130,7 @@ class Migration:
         job.reach(jobs.COPYING, interrupted)
         job.copy(self._here.copy_seconds, interrupted)
         self._check(job)
-        loaded = there.machine.load(source.vcpu)
+        loaded = there.machine.load(source.vcpu, xml)
         if loaded.refused:
             there.refusals.append(loaded.refused)
             raise jobs.error(

@@ -59,6 +59,7 @@ class Cause(enum.Enum):
     GIC_REVISION = "interrupt controller's revision"
     GIC_FIELD = 'recorded without an interrupt controller'
     STEAL_TIME = 'steal time missing'
+    BASELINE = 'baseline not offered'
     INFERRED = 'taken from the current host'
     GUEST_NOT_RECORDED = "the guest's value is not recorded"
     NOT_RECORDED = 'not recorded'

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.checks import run_checks
 from nova_arm_migrate.core.cores import core_name
+from nova_arm_migrate.core.cpu_baseline import with_implementation
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import Pair
 from nova_arm_migrate.core.finding import paired
@@ -64,18 +65,35 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
         UNKNOWN. Well-formed profiles never raise an exception
     """
     guest = with_own_gic(guest)
+    findings = []
+    if guest.baseline is not None:
+        if guest.baseline not in host.baselines:
+            findings.append(_no_baseline(guest.baseline, host))
+        host = with_implementation(host, guest.values)
     seen = (
         with_features_off_cached(host, guest.disabled)
         if guest.disabled
         else host
     )
-    findings = _registers(guest, seen)
+    findings += _registers(guest, seen)
     findings += _cores(guest, host)
     findings += _missing(guest, seen, options)
     findings += run_checks(guest, seen)
     if guest.inferred:
         findings.append(Finding(Cause.INFERRED, Severity.NOTE, 'RECORD'))
     return report(paired(findings, Pair(guest, seen)), options)
+
+
+def _no_baseline(baseline: str, host: Host) -> Finding:
+    """The destination's nova-compute would start QEMU without the baseline."""
+    return Finding(
+        Cause.BASELINE,
+        Severity.BLOCKS,
+        'BASELINE',
+        guest=baseline,
+        host=', '.join(sorted(host.baselines)) or 'none',
+        rule='AMONG',
+    )
 
 
 def _registers(guest: Guest, host: Host) -> list[Finding]:

@@ -141,6 +141,11 @@ class CpuBaseline:
     dropped: frozenset[int] | None = attribute('dropped', Codes())
 
     @property
+    def identity(self) -> str:
+        """Name and version, as records have them: ``pool-1/2``."""
+        return f'{self.name}/{self.version}'
+
+    @property
     def implementation(self) -> Implementation:
         """The implementation that guests see."""
         return implementation_of(self.registers)
@@ -250,6 +255,7 @@ def start(baseline: CpuBaseline, host: Host) -> Guest:
         values=written,
         reg_list=without_hidden(guest.reg_list, written),
         vgic=vgic,
+        baseline=baseline.identity if baseline.name else None,
     )
 
 
@@ -326,6 +332,7 @@ def as_host(baseline: CpuBaseline, qemu: str | None) -> Host:
         cntfrq=baseline.cntfrq,
         dczid=baseline.dczid,
         qemu=qemu,
+        baselines=frozenset({baseline.identity} if baseline.name else ()),
     )
 
 

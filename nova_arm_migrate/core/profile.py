@@ -21,6 +21,8 @@ from nova_arm_migrate.core.attributes import Meet
 from nova_arm_migrate.core.attributes import Part
 from nova_arm_migrate.core.forms import U32
 from nova_arm_migrate.core.forms import U64
+from nova_arm_migrate.core.record_forms import BaselineId
+from nova_arm_migrate.core.record_forms import BaselineIds
 from nova_arm_migrate.core.record_forms import Capabilities
 from nova_arm_migrate.core.record_forms import Codes
 from nova_arm_migrate.core.record_forms import Cores
@@ -106,6 +108,8 @@ class Host:
     :ivar dczid: DCZID_EL0
     :ivar hwcap: AT_HWCAP, AT_HWCAP2 and so on
     :ivar kernel: release, ``6.12.41``; qemu and libvirt likewise
+    :ivar baselines: the guest CPU baselines that its nova-compute offers, by
+        name and version: ``pool-1/2``
     :ivar absent: the reasons why attributes could not be read, by attribute
     """
 
@@ -175,6 +179,13 @@ class Host:
     qemu: str | None = attribute('qemu', Text(), title='QEMU', part=Part.OWN)
     libvirt: str | None = attribute(
         'libvirt', Text(), title='libvirt', part=Part.NONE
+    )
+    baselines: frozenset[str] = attribute(
+        'baselines',
+        BaselineIds(),
+        frozenset(),
+        title='baselines',
+        part=Part.NONE,
     )
     absent: tuple[tuple[str, str], ...] = attribute(
         'absent',
@@ -247,6 +258,8 @@ class Guest:
     :ivar kernel: of the host where it started; qemu likewise
     :ivar inferred: not recorded at its start, but taken from the host on which
         it runs now. That is right unless it came there by live migration
+    :ivar baseline: the guest CPU baseline on which it started, as in
+        `Host.baselines`; None if it has the CPU of its first host
     """
 
     values: Values = attribute(
@@ -301,6 +314,7 @@ class Guest:
         'qemu', Text(), start=_same('qemu'), meet=Meet.FIRST
     )
     inferred: bool = attribute('inferred', Flag(), False)
+    baseline: str | None = attribute('baseline', BaselineId())
 
 
 def version_of(text: str | None) -> tuple[int, int] | None:

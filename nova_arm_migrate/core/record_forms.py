@@ -37,6 +37,7 @@ _MOST_REGISTERS = 2048
 _MOST_ITEMS = 64
 _RUN = re.compile(r'(0|[1-9a-f][0-9a-f]{0,6})(?:\+([1-9a-f][0-9a-f]{0,2}))?')
 _NAME = re.compile(r'[A-Za-z0-9_]{1,40}')
+_BASELINE = re.compile(r'[A-Za-z0-9._-]{1,64}/[1-9][0-9]{0,6}')
 _TEXT = re.compile(r'[\x20-\x7e]{0,120}')
 _CPUS = re.compile(r'[0-9,\-]{1,400}')
 
@@ -187,6 +188,39 @@ class Text(Form[str]):
         if type(given) is not str:
             raise ProfileError(f'{key}: {forms.quote(given)} is not a text')
         return forms.match(key, given, _TEXT)
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineId(Form[str]):
+    """A baseline's name and version: ``pool-1/2``."""
+
+    def dump(self, value: str) -> str:
+        return value
+
+    def load(self, key: str, given: Any) -> str:
+        return forms.match(key, given, _BASELINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineIds(Form[frozenset[str]]):
+    """Baselines by name and version, ascending."""
+
+    def dump(self, value: frozenset[str]) -> list[str]:
+        return sorted(value)
+
+    def load(self, key: str, given: Any) -> frozenset[str]:
+        return frozenset(
+            _ascending(
+                key,
+                [
+                    forms.match(key, item, _BASELINE)
+                    for item in forms.list_of(key, given, _MOST_ITEMS)
+                ],
+            )
+        )
+
+    def show(self, value: frozenset[str]) -> str:
+        return ', '.join(sorted(value)) or 'none'
 
 
 @dataclasses.dataclass(frozen=True)

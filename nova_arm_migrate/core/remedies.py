@@ -93,6 +93,10 @@ class Remedy(enum.Enum):
         ' tasks wait (CONFIG_SCHEDSTATS), which KVM needs for steal'
         ' time'
     )
+    OFFER_BASELINE = (
+        'choose a destination that offers the baseline. The log of'
+        ' nova-compute says at its start why it does not offer one'
+    )
     TRIAL = (
         'run a trial on the destination: set [arm_migrate] trial = true'
         ' there and let nova-compute open /dev/kvm, or run'
@@ -223,6 +227,7 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.GIC_REVISION: (),
     Cause.GIC_FIELD: (Remedy.COLD,),
     Cause.STEAL_TIME: (Remedy.STEAL_TIME, Remedy.COLD),
+    Cause.BASELINE: (Remedy.OFFER_BASELINE, Remedy.COLD),
     Cause.INFERRED: (Remedy.RECORD_GUEST,),
     Cause.GUEST_NOT_RECORDED: (Remedy.RECORD_GUEST,),
     Cause.NOT_RECORDED: (Remedy.RECORD_HOST,),

@@ -94,7 +94,7 @@ _NOT_WRITTEN = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2)
 
 
 def written(baseline: CpuBaseline, host: Host) -> dict[int, int]:
-    """Return the registers to write on a host, by code.
+    """Return the registers to write on a host, by code, in their order.
 
     All of the implementation and what differs from a new vCPU's value.
     """
@@ -107,7 +107,7 @@ def written(baseline: CpuBaseline, host: Host) -> dict[int, int]:
     has = seen.values.read(code)
     if baseline.counters is not None and field.of(has) > baseline.counters:
         registers[code] = field.into(has, baseline.counters)
-    return registers
+    return {code: registers[code] for code in sorted(registers, key=_order)}
 
 
 def environment(baseline: CpuBaseline, host: Host) -> Mapping[str, str]:

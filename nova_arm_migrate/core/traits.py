@@ -105,7 +105,7 @@ _CUSTOM = (
 #: Names from `_names`, without CUSTOM_PREFIX, except those of known cores.
 _NUMBERED = re.compile(
     r'PAUTH|PMU|MTE|WRITABLE_ID_REGISTERS|SVE_\d+|GICV\d+|PAGE_\d+K'
-    r'|MIDR_[0-9A-F]{8,16}'
+    r'|MIDR_[0-9A-F]{8,16}|BASELINE_[0-9A-Z_]+_[0-9]+'
     r'|CORE_(?:[A-Z]+|IMPLEMENTER_0X[0-9A-F]{2})_PART_0X[0-9A-F]{3}'
 )
 
@@ -164,6 +164,8 @@ def _names(host: Host) -> set[str]:
         names.add('MTE')
     if host.writable:
         names.add('WRITABLE_ID_REGISTERS')
+    for baseline in host.baselines:
+        names.add('BASELINE_' + _NOT_IN_A_NAME.sub('_', baseline.upper()))
     for midr in {core.midr for core in host.cores}:
         names.add(_core(core_name(midr).rsplit(' ', 1)[0]))
         names.add(f'MIDR_{midr:08X}')

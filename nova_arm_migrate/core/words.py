@@ -189,6 +189,10 @@ WORDS = {
         ' (pvtime). The destination has no steal time, so the QEMU there'
         ' refuses the block.'
     ),
+    Cause.BASELINE: (
+        'The guest has the CPU baseline {guest}. The destination does not'
+        ' offer it{detail}.'
+    ),
     Cause.INFERRED: (
         'The guest has no record of its own, because it started before'
         ' nova-arm-migrate was installed. It is judged by the record of its'

@@ -277,6 +277,48 @@ both domains are left as they are.
 """,
 )
 
+baseline_directory = cfg.StrOpt(
+    'baseline_directory',
+    default='/etc/nova/arm-baselines',
+    help="""
+The directory with the guest CPU baselines of this host. Each is a
+file ``NAME.json`` that ``nova-arm-migrate baseline`` has made.
+
+nova-compute reads the files when it starts. For a baseline that
+this host cannot offer, one line in the log names the field or the
+file. No guest with that baseline starts here or moves here. Other
+guests are not affected.
+""",
+)
+
+baseline = cfg.StrOpt(
+    'baseline',
+    default='',
+    mutable=True,
+    help="""
+The name of the baseline of guests for which neither the flavor
+(``hw:arm_baseline``) nor the image (``hw_arm_baseline``) names
+one. Empty: they have the CPU of the host on which they start.
+
+Set the same value on all computes of a pool. It applies to a
+guest from the guest's next start.
+""",
+)
+
+baseline_shim = cfg.StrOpt(
+    'baseline_shim',
+    default='',
+    help="""
+The path of the library that gives guests the registers of a
+baseline on released QEMU (``make shim``). Empty: it is not used.
+This host then offers only the baselines that need no more than
+libvirt's CPU features.
+
+The library is experimental. libvirt marks guests that start with
+it as tainted (``custom-argv``).
+""",
+)
+
 ALL_OPTIONS = [
     enforcement,
     unknown,
@@ -287,6 +329,9 @@ ALL_OPTIONS = [
     numa_layout,
     fewest_clusters,
     post_copy_recovery,
+    baseline_directory,
+    baseline,
+    baseline_shim,
 ]
 
 
@@ -302,6 +347,9 @@ class Settings:
     :ivar numa_layout: compute, dry-run and verify NUMA layouts
     :ivar fewest_clusters: narrow floating vCPUs to few clusters
     :ivar post_copy_recovery: seconds to continue a broken post-copy
+    :ivar baseline_directory: the files of guest CPU baselines
+    :ivar baseline: that of guests who name none; empty for none
+    :ivar baseline_shim: the library; empty if it is not allowed
     """
 
     enforcement: Enforcement = Enforcement.ENFORCE
@@ -312,6 +360,9 @@ class Settings:
     numa_layout: bool = True
     fewest_clusters: bool = False
     post_copy_recovery: int = 600
+    baseline_directory: str = '/etc/nova/arm-baselines'
+    baseline: str = ''
+    baseline_shim: str = ''
 
 
 def register_opts(conf: Any) -> None:
@@ -343,6 +394,9 @@ def settings(conf: Any) -> Settings:
         numa_layout=section.numa_layout,
         fewest_clusters=section.fewest_clusters,
         post_copy_recovery=section.post_copy_recovery,
+        baseline_directory=section.baseline_directory,
+        baseline=section.baseline,
+        baseline_shim=section.baseline_shim,
     )
 
 

@@ -34,9 +34,11 @@ from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import is_generated
 from nova_arm_migrate.core.vcpu import longer_vectors
 from nova_arm_migrate.core.vcpu import with_features_off
+from nova_arm_migrate.nova import baseline_driver
 from nova_arm_migrate.nova import conf
-from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova import release
+from nova_arm_migrate.nova.baseline import starts
+from nova_arm_migrate.nova.baseline.backends import Plan
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.nova.precheck import judgement
@@ -57,14 +59,16 @@ LOG = logging.getLogger(__name__)
 _EVENT_DETAILS = 255
 
 
-class ArmLibvirtDriver(layout_driver.LayoutDriver):
+class ArmLibvirtDriver(baseline_driver.BaselineDriver):
     """LibvirtDriver that judges live migrations of Arm64 KVM guests."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         """Set up the host probe, without running it."""
         super().__init__(virtapi, read_only)
         self._arm = host_state.HostProbeCache(
-            lambda: self.probe_factory(self._name), self._versions
+            lambda: self.probe_factory(self._name),
+            self._versions,
+            lambda host: self._baselines.completed(host),
         )
         self._name = CONF.host
 
@@ -78,6 +82,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         super().init_host(host)
         if self._is_arm_kvm():
             release.check()
+            self._load_baselines(conf.current(CONF))
 
     def probe_factory(self, host: str) -> HostProbe:
         """Return the host probe; tests replace it with a recorded one.
@@ -174,29 +179,58 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
         pause: bool = False,
         post_xml_callback: Any = None,
     ) -> Any:
-        """Record the guest's CPU when a new QEMU process starts.
+        """Start the guest on its baseline, and record its CPU.
 
         Nova starts every QEMU process here, with two exceptions: a soft
         reboot, and the restart after a snapshot, which restores a saved state.
+        A guest with a baseline is paused until its CPU is read back.
         """
-        starts = (
-            (power_on or pause)
-            and self._is_arm_kvm()
-            and not self._has_saved_state(instance)
-        )
+        new = self._is_arm_kvm() and not self._has_saved_state(instance)
+        plan = self._plan(instance) if new else None
+        if plan is not None:
+            xml = self._baselines.define(instance, xml, plan)
+        runs = power_on or pause
         guest = super()._create_guest(
-            context, xml, instance, power_on, pause, post_xml_callback
+            context,
+            xml,
+            instance,
+            power_on,
+            pause or (runs and plan is not None),
+            post_xml_callback,
         )
-        if starts:
-            self._record_guest(instance, guest, xml)
+        if new and runs:
+            try:
+                self._record_guest(instance, guest, xml, plan)
+            except starts.BaselineFailed:
+                guest.poweroff()
+                raise
+            if plan is not None and not pause:
+                guest.resume()
         return guest
 
     def _soft_reboot(self, instance: Any) -> bool:
-        """Record the guest again: a soft reboot starts a new QEMU process."""
+        """Record the guest again: a soft reboot starts a new QEMU process.
+
+        It starts from the same definition. If the guest is to have another
+        baseline than before, Nova is told that the reboot has failed; it then
+        does a hard reboot.
+        """
+        if not self._is_arm_kvm():
+            return super()._soft_reboot(instance)
+        plan = self._plan(instance)
+        identity = None if plan is None else plan.baseline.identity
+        record = instance_state.recorded(instance)
+        if isinstance(record, Guest) and record.baseline != identity:
+            return False
         done = super()._soft_reboot(instance)
-        if done and self._is_arm_kvm():
+        if done:
             guest = self._host.get_guest(instance)
-            self._record_guest(instance, guest, guest.get_xml_desc())
+            try:
+                self._record_guest(instance, guest, guest.get_xml_desc(), plan)
+            except starts.BaselineFailed as error:
+                LOG.error('%s', error, instance=instance)
+                guest.poweroff()
+                return False
         return done
 
     def _vcpu_model_to_cpu_config(self, vcpu_model: Any) -> Any:
@@ -297,25 +331,39 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             return False
         return bool(guest._domain.hasManagedSaveImage(0))
 
-    def _record_guest(self, instance: Any, guest: Any, xml: str) -> None:
+    def _record_guest(
+        self, instance: Any, guest: Any, xml: str, plan: Plan | None = None
+    ) -> None:
         """Store the record of a guest's new QEMU process in its instance.
 
         :param guest: ``nova.virt.libvirt.guest.Guest``, running
         :param xml: the XML with which Nova defined the guest
+        :raises BaselineFailed: if the guest has not got its baseline
         """
         record: Guest | None = None
         try:
             domain = merged(
                 read_domain(xml), read_domain(guest.get_xml_desc())
             )
-            if domain.kvm:
+            if plan is not None:
+                record = self._baselines.check(
+                    plan, domain, self.running_factory(guest)
+                )
+            elif domain.kvm:
                 record = self._arm.started(domain)
+        except starts.BaselineFailed:
+            raise
         except ProbeError as error:
             # `host_or_reason` logs a warning once, for all guests.
             LOG.debug(
                 'No arm64 record for the guest: %s', error, instance=instance
             )
-        except Exception:
+        except Exception as error:
+            if plan is not None:
+                raise starts.BaselineFailed(
+                    name=plan.baseline.identity,
+                    reason=f'{type(error).__name__}: {error}',
+                ) from error
             # The guest runs, and must not fail because of its record: a guest
             # without a record is judged by the record of its host.
             LOG.exception('No arm64 record for the guest', instance=instance)
@@ -338,6 +386,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
             tries the next host, or leaves the server as it is
         """
         recorded = instance_state.recorded(instance)
+        named = recorded.baseline if isinstance(recorded, Guest) else None
         leaving = judgement.migrating_guest(
             recorded,
             instance_state.host_record(source_cpu_info),
@@ -349,6 +398,7 @@ class ArmLibvirtDriver(layout_driver.LayoutDriver):
                 self._arm.host_or_reason(),
                 conf.current(CONF),
                 self._arm.trial,
+                self._baselines.why_not(named) if named else '',
             ),
             instance,
             self._name,

@@ -123,6 +123,11 @@ CALLED: dict[str, tuple[str, ...]] = {
     ),
     'nova.virt.libvirt.guest:Guest.migrate_start_postcopy': ('(self)',),
     'nova.virt.libvirt.guest:Guest.pause': ('(self)',),
+    'nova.virt.libvirt.guest:Guest.poweroff': ('(self)',),
+    'nova.objects.instance:InstanceList.get_by_host': (
+        '(cls, context, host, expected_attrs=None, use_slave=False)',
+        '(context, host, expected_attrs=None, use_slave=False)',
+    ),
     'nova.virt.libvirt.guest:Guest.resume': ('(self)',),
     'nova.virt.hardware:get_pmu_constraint': ('(flavor, image_meta)',),
 }

@@ -15,6 +15,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import os
 import pathlib
@@ -143,19 +144,26 @@ class LocalHost:
         return host.finish()
 
     def guest_view(
-        self, disabled: frozenset[str], gic: int | None = None
+        self,
+        disabled: frozenset[str],
+        gic: int | None = None,
+        written: Mapping[int, int] | None = None,
     ) -> GuestView:
         """Return what KVM shows to a new vCPU.
 
-        :raises ProbeError: if KVM can't be used
+        :raises ProbeError: if KVM can't be used, or refuses a register
         """
-        with self._scratch(disabled, gic) as (machine, features):
+        baseline = written is not None
+        with self._scratch(disabled, gic, baseline) as (machine, features):
+            scratch.write(machine.vcpu, written or {})
             return scratch.view(machine.vcpu, features)
 
     def trial(self, guest: Guest) -> Trial:
         """Write the guest's registers to a fresh scratch vCPU."""
         try:
-            with self._scratch(guest.disabled, guest.gic) as (machine, _):
+            with self._scratch(
+                guest.disabled, guest.gic, guest.baseline is not None
+            ) as (machine, _):
                 return trial_on(machine, guest, self._qemu_version)
         except ProbeError as error:
             return Trial(ran=False, why_not=str(error))
@@ -178,7 +186,7 @@ class LocalHost:
 
     @contextlib.contextmanager
     def _scratch(
-        self, disabled: frozenset[str], gic: int | None
+        self, disabled: frozenset[str], gic: int | None, baseline: bool
     ) -> Iterator[tuple[scratch.Machine, frozenset[str]]]:
         """Create the machine that QEMU would create for a guest."""
         self._check_machine()
@@ -189,7 +197,11 @@ class LocalHost:
         with steady(cores), kvm.Kvm(self._device) as device:
             features = device.features() - disabled
             with scratch.machine(
-                device, features, scratch.sve_lengths_off(disabled), gic
+                device,
+                features,
+                scratch.sve_lengths_off(disabled),
+                gic,
+                baseline,
             ) as machine:
                 yield machine, features
 

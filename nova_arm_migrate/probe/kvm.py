@@ -62,6 +62,7 @@ KVM_CAP_ARM_PTRAUTH_ADDRESS = 171
 KVM_CAP_ARM_PTRAUTH_GENERIC = 172
 KVM_CAP_ARM_NISV_TO_USER = 177
 KVM_CAP_ARM_SUPPORTED_REG_MASK_RANGES = 230
+KVM_CAP_ARM_WRITABLE_IMP_ID_REGS = 239
 
 #: IPA bits of a VM if KVM does not report them (KVM_CAP_ARM_VM_IPA_SIZE is 0).
 DEFAULT_IPA_BITS = 40
@@ -187,12 +188,23 @@ class ScratchVM(_Asked):
 
         QEMU continues if KVM refuses it.
         """
-        if self.capability(KVM_CAP_ARM_NISV_TO_USER):
+        self._turn_on(KVM_CAP_ARM_NISV_TO_USER)
+
+    def let_write_implementation(self) -> None:
+        """Make MIDR_EL1, REVIDR_EL1 and AIDR_EL1 writable, before any vCPU.
+
+        KVM before 6.15 can't, and then refuses other values.
+        """
+        self._turn_on(KVM_CAP_ARM_WRITABLE_IMP_ID_REGS)
+
+    def _turn_on(self, number: int) -> None:
+        """Enable a capability; nothing happens if KVM refuses it."""
+        if self.capability(number):
             try:
                 self._call(
                     'KVM_ENABLE_CAP',
                     KVM_ENABLE_CAP,
-                    bytearray(struct.pack('=I100x', KVM_CAP_ARM_NISV_TO_USER)),
+                    bytearray(struct.pack('=I100x', number)),
                 )
             except KvmFailed:
                 return

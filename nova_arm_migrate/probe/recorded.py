@@ -13,10 +13,16 @@
 
 """A probe that answers from a profile instead of a real host."""
 
+from collections.abc import Mapping
+
+from nova_arm_migrate.core.cpu_baseline import with_implementation
+from nova_arm_migrate.core.cpu_baseline import without_hidden
+from nova_arm_migrate.core.cpu_baseline import without_zeros
 from nova_arm_migrate.core.gic import find_gic
 from nova_arm_migrate.core.guest_view import GuestView
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.rules import JUDGES
 from nova_arm_migrate.core.tables import register_of
@@ -44,19 +50,28 @@ class RecordedHost:
         return self._profile
 
     def guest_view(
-        self, disabled: frozenset[str], gic: int | None = None
+        self,
+        disabled: frozenset[str],
+        gic: int | None = None,
+        written: Mapping[int, int] | None = None,
     ) -> GuestView:
         """Return what the host shows to a guest.
 
-        :raises ProbeError: if the profile has no register list
+        :raises ProbeError: if the profile has no register list, or the rule
+            refuses a register
         """
         seen = with_features_off(self._profile, disabled)
         if seen.reg_list is None:
             raise ProbeError(self._profile.why_absent('reg_list'))
         known = gic if gic in (self._profile.gic or ()) else None
         guest = guest_started_on(self._profile, disabled=disabled, gic=known)
+        values, reg_list = guest.values, seen.reg_list
+        if written is not None:
+            _check(seen, written)
+            values = without_zeros({**values, **written})
+            reg_list = without_hidden(reg_list, values) or reg_list
         return GuestView(
-            guest.values, seen.reg_list, seen.features, seen.sve_lengths or ()
+            values, reg_list, seen.features, seen.sve_lengths or ()
         )
 
     def trial(self, guest: Guest) -> Trial:
@@ -66,6 +81,9 @@ class RecordedHost:
             return Trial(ran=False, why_not=incoming.NO_LIST)
         if seen.reg_list is None:
             return Trial(ran=False, why_not=seen.why_absent('reg_list'))
+        if guest.baseline is not None:
+            seen = with_implementation(seen, guest.values)
+        assert seen.reg_list is not None
         fails, may_fail = incoming.missing(guest, seen.reg_list, seen.qemu)
         pairs = incoming.writes(guest, seen.reg_list)
         refused = [
@@ -88,6 +106,15 @@ class RecordedHost:
             unjudged=may_fail + untried,
             written=len(pairs),
         )
+
+
+def _check(host: Host, written: Mapping[int, int]) -> None:
+    """Raise what `scratch.write` raises."""
+    host = with_implementation(host, Values({**host.values, **written}))
+    for code, value in written.items():
+        register = register_of(code)
+        if _refuses(host, register, value):
+            raise ProbeError(f'{register.name} = {value:#x}: EINVAL')
 
 
 def _refuses(host: Host, register: Register, value: int) -> bool:

@@ -15,6 +15,7 @@
 
 from collections.abc import Collection
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import dataclasses
 
@@ -23,9 +24,12 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables import keeps_value
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.features import GIC_REGISTERS
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.probe import kvm
+from nova_arm_migrate.probe.descriptor import errno_name
+from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.vgic import VgicDevice
 
 
@@ -49,6 +53,7 @@ def machine(
     features: frozenset[str],
     sve_off: Collection[int] = (),
     gic: int | None = None,
+    baseline: bool = False,
 ) -> Iterator[Machine]:
     """Create a machine in the order of QEMU's ``virt``.
 
@@ -56,11 +61,15 @@ def machine(
     :param sve_off: as for `ScratchVM.scratch_vcpu`
     :param gic: the version that the guest has. If it is None, or KVM does not
         emulate it, the newest version that KVM emulates is used
+    :param baseline: let its implementation be written, as for a guest on a
+        baseline
     :raises KvmFailed: if KVM creates none
     """
     with contextlib.ExitStack() as stack:
         vm = stack.enter_context(device.scratch_vm(device.ipa_bits()))
         vm.turn_on_as_qemu()
+        if baseline:
+            vm.let_write_implementation()
         vcpu = stack.enter_context(vm.scratch_vcpu(features, sve_off))
         vgic = None
         versions = vm.gic_versions()
@@ -70,6 +79,20 @@ def machine(
             if 'pmu' in features:
                 vcpu.start_pmu()
         yield Machine(vm, vcpu, vgic)
+
+
+def write(vcpu: kvm.ScratchVCPU, registers: Mapping[int, int]) -> None:
+    """Write the registers of a baseline to a new vCPU, in their order.
+
+    :param registers: values by code
+    :raises ProbeError: if KVM refuses one; with its name
+    """
+    for code, value in registers.items():
+        number = vcpu.write(kvm_id(code), value)
+        if number:
+            raise ProbeError(
+                f'{register_of(code).name} = {value:#x}: {errno_name(number)}'
+            )
 
 
 def view(vcpu: kvm.ScratchVCPU, features: frozenset[str]) -> GuestView:

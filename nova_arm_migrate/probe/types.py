@@ -13,6 +13,7 @@
 
 """The interface of a host probe, real or recorded."""
 
+from collections.abc import Mapping
 import typing
 
 from nova_arm_migrate.core.guest_view import GuestView
@@ -32,13 +33,18 @@ class HostProbe(typing.Protocol):
         ...
 
     def guest_view(
-        self, disabled: frozenset[str], gic: int | None = None
+        self,
+        disabled: frozenset[str],
+        gic: int | None = None,
+        written: Mapping[int, int] | None = None,
     ) -> GuestView:
         """Return what KVM shows to a guest that starts here now.
 
         :param disabled: as `Guest.disabled`
         :param gic: version of its GIC; None for the newest that KVM has
-        :raises ProbeError: if KVM can't be used
+        :param written: registers that are written first, by code, in their
+            order; None if the guest has no baseline
+        :raises ProbeError: if KVM can't be used, or refuses a register
         """
         ...
 

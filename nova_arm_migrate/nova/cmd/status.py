@@ -39,6 +39,8 @@ from nova_arm_migrate.nova.scheduler.arm_filter import ArmMigrateFilter
 
 CONF = nova.conf.CONF
 _DRIVER = 'arm_migrate.ArmLibvirtDriver'
+#: Computes that a result names.
+_MOST_COMPUTES = 10
 _FILTER = 'nova_arm_migrate.filters.ArmMigrateFilter'
 
 
@@ -169,12 +171,42 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             else 'There are no Arm64 computes.'
         )
 
+    def _check_baseline(self) -> Any:
+        """Whether every Arm64 compute offers the baseline of this file."""
+        lacking = []
+        try:
+            name = CONF[conf.GROUP].baseline
+            if not name:
+                return _success('[arm_migrate] baseline is not set.')
+            for node, cpu_info in _cpu_infos():
+                info = host_cache.read(cpu_info or '')
+                if not info.foreign and not (
+                    isinstance(info.host, Host)
+                    and any(
+                        one.partition('/')[0] == name
+                        for one in info.host.baselines
+                    )
+                ):
+                    lacking.append(node)
+        except Exception as error:
+            return _failure(
+                f"Nova's databases can not be read: {_one_line(error)}"
+            )
+        if lacking:
+            return _warning(
+                f'{len(lacking)} Arm64 computes do not offer the guest CPU'
+                f' baseline {name} (the log of nova-compute there says'
+                f' why): {", ".join(lacking[:_MOST_COMPUTES])}'
+            )
+        return _success(f'All Arm64 computes offer {name}.')
+
     _upgrade_checks = (
         ('Options', _check_options),
         ('Scheduler filter', _check_filter),
         ('Compute driver', _check_driver),
         ('Nova release', _check_release),
         ('Workaround', _check_workaround),
+        ('Guest CPU baseline', _check_baseline),
         ('Host records', _check_records),
     )
 

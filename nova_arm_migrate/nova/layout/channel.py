@@ -31,6 +31,9 @@ There are three entries. The reader of an entry removes it:
 * the destination sends the layout with its answer to
   ``pre_live_migration``, also a call between computes (``layout``). Before
   that, Nova empties the field.
+
+A fourth one goes the same way as the layout: what the QEMU of a guest with a
+guest CPU baseline needs on the destination (``baseline``).
 """
 
 import base64
@@ -45,6 +48,7 @@ _PREFIX = 'arm_migrate.numa.'
 ASK = f'{_PREFIX}ask'
 DOMAIN = f'{_PREFIX}domain'
 LAYOUT = f'{_PREFIX}layout'
+BASELINE = 'arm_migrate.baseline'
 
 
 def put(migrate_data: Any, name: str, text: str) -> None:

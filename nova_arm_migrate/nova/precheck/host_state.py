@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 from collections.abc import Hashable
+from collections.abc import Mapping
 import dataclasses
 import threading
 
@@ -48,13 +49,18 @@ class HostProbeCache:
 
     :param probe: creates the probe
     :param versions: returns the present versions of QEMU and libvirt
+    :param completed: adds to a profile what this service knows
     """
 
     def __init__(
-        self, probe: Callable[[], HostProbe], versions: Callable[[], Hashable]
+        self,
+        probe: Callable[[], HostProbe],
+        versions: Callable[[], Hashable],
+        completed: Callable[[Host], Host] = lambda host: host,
     ) -> None:
         self._make = probe
         self._versions = versions
+        self._completed = completed
         # The lock protects single assignments and is never held during a
         # probe. Two threads may probe at once; they get the same answer.
         self._lock = threading.Lock()
@@ -113,6 +119,23 @@ class HostProbeCache:
             memory=domain.memory,
         )
 
+    def started_on_baseline(
+        self, domain: Domain, registers: Mapping[int, int]
+    ) -> Guest:
+        """Return the record of a guest to whose vCPUs registers are written.
+
+        :param registers: values by code, in their order
+        :raises ProbeError: if KVM can't be asked, or refuses a register
+        """
+        taken = self._take()
+        return guest_seen(
+            taken.host,
+            taken.probe.guest_view(domain.disabled, domain.gic, registers),
+            disabled=domain.disabled,
+            gic=domain.gic,
+            memory=domain.memory,
+        )
+
     def trial(self, guest: Guest) -> Trial:
         """Write the guest's registers to a scratch vCPU here."""
         try:
@@ -127,7 +150,7 @@ class HostProbeCache:
             taken = self._taken
         if taken is None or taken.versions != versions:
             probe = self._make()
-            taken = _Taken(versions, probe, probe.host())
+            taken = _Taken(versions, probe, self._completed(probe.host()))
             with self._lock:
                 self._taken, self._told = taken, None
         return taken

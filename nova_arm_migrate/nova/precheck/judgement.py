@@ -140,19 +140,29 @@ def judge(
     destination: Host | str,
     settings: Settings,
     trial: Callable[[Guest], Trial] | None = None,
+    no_baseline: str = '',
 ) -> Judgement:
     """Judge whether the destination takes the guest.
 
     :param destination: its profile, or why there is none
     :param trial: writes the guest's registers there; None where there is no
         trial, as in the scheduler
+    :param no_baseline: why the destination does not offer the guest's
+        baseline, if it says so
     """
     options = settings.options
     findings = list(leaving.unknown)
     if isinstance(destination, str):
         findings.append(_unknown('DESTINATION', destination))
     elif leaving.guest is not None:
-        findings += compare(leaving.guest, destination, options).findings
+        findings += [
+            finding._replace(detail=f': {no_baseline}')
+            if no_baseline and finding.cause is Cause.BASELINE
+            else finding
+            for finding in compare(
+                leaving.guest, destination, options
+            ).findings
+        ]
     result = report(findings, options)
     tried = ''
     disagreements: tuple[Disagreement, ...] = ()

@@ -42,6 +42,7 @@ from oslo_log import log as logging
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.trial import before_trial
 from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.baseline import choice
 from nova_arm_migrate.nova.precheck import judgement
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.scheduler import filter_events
@@ -79,16 +80,17 @@ class ArmMigrateFilter(filters.BaseHostFilter):
         """Return the hosts that can take the guest.
 
         Unless the request may be a live migration to an Arm64 host, returns
-        all hosts and does not read the database. Never raises: a request
-        must not fail because of an error in this filter.
+        all hosts that offer the baseline of the flavor, if it names one, and
+        does not read the database. Never raises: a request must not fail
+        because of an error in this filter.
 
         :param filter_obj_list: ``nova.scheduler.host_manager.HostState``
         :param spec_obj: ``nova.objects.RequestSpec``
         """
         states = list(filter_obj_list)
-        if not states or not _may_be_live_migration(spec_obj):
-            return states
         try:
+            if not states or not _may_be_live_migration(spec_obj):
+                return self._offering(states, spec_obj)
             return self._filter(states, spec_obj)
         except Exception as error:
             LOG.warning(
@@ -115,7 +117,7 @@ class ArmMigrateFilter(filters.BaseHostFilter):
         with nova_context.target_cell(context.elevated(), cell) as cell_ctxt:
             leaving = self._leaving(cell_ctxt, spec_obj)
             if leaving is None:
-                return states
+                return self._offering(states, spec_obj)
             reasons = _reasons(set(infos), leaving, settings)
             if not reasons:
                 return states
@@ -138,6 +140,36 @@ class ArmMigrateFilter(filters.BaseHostFilter):
         return [
             state for state, info in zip(states, infos) if info not in reasons
         ]
+
+    def _offering(self, states: list[Any], spec_obj: Any) -> list[Any]:
+        """Return the hosts on which a guest can start on its baseline.
+
+        Only the flavor's baseline is known here: Nova keeps the image's
+        property out of the request. The host refuses what it does not offer.
+        """
+        flavor = spec_obj.flavor if 'flavor' in spec_obj else None
+        name = choice.of_flavor(flavor) if flavor else ''
+        if not name or name == choice.NONE:
+            return states
+        infos = self._cache.read_all(state.cpu_info for state in states)
+        offering = [
+            state
+            for state, info in zip(states, infos)
+            if isinstance(info.host, Host)
+            and name in {one.partition('/')[0] for one in info.host.baselines}
+        ]
+        if len(offering) < len(states):
+            LOG.info(
+                'ArmMigrateFilter drops %(number)d hosts for server'
+                ' %(server)s: they do not offer the guest CPU baseline'
+                ' %(name)s',
+                {
+                    'number': len(states) - len(offering),
+                    'server': spec_obj.instance_uuid,
+                    'name': name,
+                },
+            )
+        return offering
 
     def _leaving(
         self, context: Any, spec_obj: Any

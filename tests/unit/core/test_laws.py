@@ -111,8 +111,12 @@ def _strategy(form: record_forms.Form[Any]) -> st.SearchStrategy[Any]:
     return _FORMS[type(form)]
 
 
+_BASELINES = st.sampled_from(['pool-1/1', 'pool-1/2', 'v1.n2/1'])
+
 #: Those without parameters.
 _FORMS = {
+    record_forms.BaselineId: _BASELINES,
+    record_forms.BaselineIds: st.frozensets(_BASELINES),
     record_forms.Capabilities: st.dictionaries(
         st.sampled_from(['SVE', 'MTE', 'STEAL_TIME']), st.integers(0, 64)
     ).map(lambda caps: tuple(sorted(caps.items()))),

@@ -462,6 +462,18 @@ CASES = (
         {Remedy.STEAL_TIME: s.host(capabilities=STEAL), **COLD},
     ),
     Case(
+        Cause.BASELINE,
+        s.host(),
+        s.host(),
+        {
+            Remedy.OFFER_BASELINE: s.host(baselines=frozenset({'pool-1/2'})),
+            **COLD,
+        },
+        guest=dataclasses.replace(
+            guest_started_on(s.host()), baseline='pool-1/2'
+        ),
+    ),
+    Case(
         Cause.GUEST_NOT_RECORDED,
         s.host(),
         s.host(),

@@ -25,6 +25,7 @@ from nova import objects
 from nova.compute import manager
 from nova.virt.libvirt import driver as libvirt_driver
 
+from nova_arm_migrate.nova import baseline_driver
 from nova_arm_migrate.nova import driver
 from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova import signatures
@@ -34,7 +35,7 @@ objects.register_all()
 PARENT = libvirt_driver.LibvirtDriver
 MANAGER = manager.ComputeManager
 OURS = driver.ArmLibvirtDriver
-CLASSES = (OURS, layout_driver.LayoutDriver)
+CLASSES = (OURS, baseline_driver.BaselineDriver, layout_driver.LayoutDriver)
 
 HOST_PATH = 'nova.virt.libvirt.host:Host.'
 PARENT_PATH = 'nova.virt.libvirt.driver:LibvirtDriver.'

@@ -12,6 +12,7 @@
 
 """The host's record: when it is probed, and what a failure costs."""
 
+from collections.abc import Mapping
 import threading
 from unittest import mock
 
@@ -43,11 +44,14 @@ class Probe(RecordedHost):
         return super().host()
 
     def guest_view(
-        self, disabled: frozenset[str], gic: int | None = None
+        self,
+        disabled: frozenset[str],
+        gic: int | None = None,
+        written: Mapping[int, int] | None = None,
     ) -> GuestView:
         if self.error:
             raise self.error
-        return super().guest_view(disabled, gic)
+        return super().guest_view(disabled, gic, written)
 
 
 class TestThisHost(logs.TestCase):

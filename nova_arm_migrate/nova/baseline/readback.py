@@ -1,0 +1,109 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether a guest has got its baseline.
+
+Its QEMU is asked for the vCPU's features, and whether it has loaded the
+library. Nothing outside of a running QEMU can read its vCPU's registers, so
+they are read from a new vCPU with the same features to which the same
+registers are written. The library itself reads back each register that it
+writes, and does not let the vCPU run if one differs.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import dataclasses
+
+from nova_arm_migrate.core import shim
+from nova_arm_migrate.core.cpu_baseline import start
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.tables import register_of
+from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
+from nova_arm_migrate.nova.baseline.backends import Plan
+from nova_arm_migrate.nova.baseline.catalogue import joined
+from nova_arm_migrate.nova.baseline.running import RunningQemu
+from nova_arm_migrate.nova.records.domain import Domain
+
+
+class NotTheBaseline(Exception):
+    """A guest has not got its baseline; the text is one line."""
+
+
+def guest(
+    plan: Plan,
+    domain: Domain,
+    qemu: RunningQemu,
+    host: Host,
+    started: Callable[[Domain, Plan], Guest],
+) -> Guest:
+    """Return the record of a guest that has its baseline.
+
+    :param domain: what its XML says
+    :param host: the profile of the host on which it has started
+    :param started: returns the record of a guest of a plan, from a new vCPU
+    :raises NotTheBaseline: if it has something else
+    :raises ProbeError: if that cannot be read
+    """
+    faults = [*_features(plan, qemu), *_library(plan, qemu)]
+    wrong = domain.gic != plan.baseline.gic and plan.baseline.gic is not None
+    if wrong:
+        faults.append(f'GIC: v{domain.gic}, not v{plan.baseline.gic}')
+    if faults:
+        raise NotTheBaseline(joined(faults))
+    record = started(domain, plan)
+    faults = [*_registers(start(plan.baseline, host), record)]
+    if faults:
+        raise NotTheBaseline(joined(faults))
+    return dataclasses.replace(record, baseline=plan.baseline.identity)
+
+
+def _features(plan: Plan, qemu: RunningQemu) -> Iterator[str]:
+    """Compare the features and vector lengths of QEMU's vCPU."""
+    lengths = plan.baseline.sve_lengths or ()
+    wanted = {name: name in plan.baseline.features for name in FEATURES}
+    if 'sve' in plan.baseline.features:
+        wanted |= {
+            name: bits in lengths
+            for name, bits in SVE_LENGTH_PROPERTIES.items()
+        }
+    for name, on in wanted.items():
+        if qemu.property(name) is not on:
+            yield f'vCPU feature {name}: {_switch(not on)}, not {_switch(on)}'
+
+
+def _switch(on: bool) -> str:
+    return 'on' if on else 'off'
+
+
+def _library(plan: Plan, qemu: RunningQemu) -> Iterator[str]:
+    """Compare what QEMU's process was started with."""
+    if not plan.library:
+        return
+    if not qemu.has_loaded(plan.library):
+        yield f'QEMU has not loaded {plan.library}'
+    elif (
+        qemu.environment().get(shim.VARIABLE)
+        != plan.environment[shim.VARIABLE]
+    ):
+        yield f'QEMU has another value of {shim.VARIABLE}'
+
+
+def _registers(expected: Guest, got: Guest) -> Iterator[str]:
+    """Compare the registers of a vCPU with those that it should have."""
+    for code in sorted(expected.values.keys() | got.values.keys()):
+        wanted, has = expected.values.read(code), got.values.read(code)
+        if wanted != has:
+            yield f'{register_of(code).name}: {has:#x}, not {wanted:#x}'
+    if expected.sve_lengths != got.sve_lengths:
+        yield f'SVE lengths: {got.sve_lengths}, not {expected.sve_lengths}'

@@ -1,0 +1,264 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Guests that start on a baseline, for the driver."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import dataclasses
+import json
+from typing import Any
+
+from nova import exception
+from oslo_log import log as logging
+
+from nova_arm_migrate.core.cpu_baseline import CpuBaseline
+from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.nova.baseline import backends
+from nova_arm_migrate.nova.baseline import catalogue
+from nova_arm_migrate.nova.baseline import choice
+from nova_arm_migrate.nova.baseline import domain_xml
+from nova_arm_migrate.nova.baseline import readback
+from nova_arm_migrate.nova.baseline.running import RunningQemu
+from nova_arm_migrate.nova.conf import Settings
+from nova_arm_migrate.nova.layout import channel
+from nova_arm_migrate.nova.precheck.host_state import HostProbeCache
+from nova_arm_migrate.nova.records import instance_state
+from nova_arm_migrate.nova.records.domain import Domain
+from nova_arm_migrate.probe.errors import ProbeError
+
+LOG = logging.getLogger(__name__)
+
+#: Guests that are named in one line of the log.
+_MOST_GUESTS = 20
+
+
+class BaselineFailed(exception.NovaException):
+    """A guest can't start on its baseline here.
+
+    If the server is being built, the manager tries the next host: it does so
+    after every exception that it does not know.
+    """
+
+    msg_fmt = 'Guest CPU baseline %(name)s: %(reason)s'
+
+
+class Baselines:
+    """The baselines of this host.
+
+    :param arm: returns the host's probe
+    :param pool: returns the baseline of guests that name none; empty for none
+    """
+
+    def __init__(
+        self, arm: Callable[[], HostProbeCache], pool: Callable[[], str]
+    ) -> None:
+        self._arm = arm
+        self._pool = pool
+        self._files = catalogue.Files({}, {})
+        self._settings = Settings()
+        self._found = catalogue.Offered({}, {})
+
+    def load(self, settings: Settings) -> None:
+        """Read the files when the service starts. Raises nothing."""
+        self._settings = settings
+        self._files = catalogue.read(settings.baseline_directory)
+
+    def log(self) -> None:
+        """Log what this host offers, and what it does not and why."""
+        host = self._arm().host_or_reason()
+        if isinstance(host, str):
+            self._found = catalogue.offered(self._files, host, lambda *_: None)
+        catalogue.log(self._found, self._pool())
+
+    def completed(self, host: Host) -> Host:
+        """Return the profile of this host with what it offers."""
+        self._found = catalogue.offered(self._files, host, self._no_way)
+        return dataclasses.replace(host, baselines=self._found.identities)
+
+    def _no_way(self, baseline: CpuBaseline, host: Host) -> str | None:
+        found = self._plan(baseline, host)
+        return found if isinstance(found, str) else None
+
+    def _plan(self, baseline: CpuBaseline, host: Host) -> backends.Plan | str:
+        return backends.plan(
+            (
+                backends.CpuFeatures(),
+                # Ask QEMU here when a release has these properties.
+                backends.QemuProperties(dict),
+                backends.Shim(self._settings.baseline_shim),
+            ),
+            baseline,
+            host,
+        )
+
+    # Starts
+
+    def wanted(self, instance: Any) -> str:
+        """Return the name of a guest's baseline; empty if it has none."""
+        return choice.wanted(instance, self._pool())
+
+    def plan(self, instance: Any) -> backends.Plan | None:
+        """Return how a guest gets its baseline; None if it has none.
+
+        :raises BaselineFailed: if this host does not offer it
+        """
+        name = self.wanted(instance)
+        return self._of_name(name) if name else None
+
+    def _of_name(self, name: str) -> backends.Plan:
+        host = self._arm().host_or_reason()
+        reason: str | backends.Plan | CpuBaseline
+        if isinstance(host, str):
+            reason = host
+        else:
+            reason = self._found.find(name)
+            if isinstance(reason, CpuBaseline):
+                reason = self._plan(reason, host)
+                if isinstance(reason, backends.Plan):
+                    return reason
+        raise BaselineFailed(name=name, reason=reason)
+
+    def why_not(self, identity: str) -> str:
+        """Return why this host does not offer a baseline of a record.
+
+        :returns: empty if it offers it
+        """
+        host = self._arm().host_or_reason()
+        return host if isinstance(host, str) else self._found.why_not(identity)
+
+    def define(self, instance: Any, xml: str, plan: backends.Plan) -> str:
+        """Return a guest's XML with the plan.
+
+        :raises BaselineFailed: if the domain can't show a baseline
+        """
+        try:
+            changed = domain_xml.with_baseline(xml, plan)
+        except domain_xml.UnfitDomain as error:
+            raise BaselineFailed(
+                name=plan.baseline.identity, reason=error
+            ) from None
+        LOG.info(
+            'The guest starts on the CPU baseline %(baseline)s with'
+            ' %(backend)s',
+            {'baseline': plan.baseline.identity, 'backend': plan.backend},
+            instance=instance,
+        )
+        return changed
+
+    def check(
+        self, plan: backends.Plan, domain: Domain, qemu: RunningQemu
+    ) -> Guest:
+        """Return the record of a guest that has its baseline.
+
+        :param domain: of the guest, which runs
+        :raises BaselineFailed: if it has not got it, or that can't be read
+        """
+        try:
+            return readback.guest(
+                plan,
+                domain,
+                qemu,
+                self._arm().host(),
+                lambda domain, plan: self._arm().started_on_baseline(
+                    domain, plan.registers
+                ),
+            )
+        except (readback.NotTheBaseline, ProbeError) as error:
+            raise BaselineFailed(
+                name=plan.baseline.identity,
+                reason=f'the guest has not got it ({plan.backend}): {error}',
+            ) from None
+
+    # Moves
+
+    def send(self, instance: Any, migrate_data: Any) -> None:
+        """Tell the source what a guest's QEMU needs on this host.
+
+        :raises BaselineFailed: if this host does not offer its baseline
+        """
+        record = instance_state.recorded(instance)
+        if not isinstance(record, Guest) or record.baseline is None:
+            return
+        name = record.baseline.partition('/')[0]
+        reason = self.why_not(record.baseline)
+        if reason:
+            raise BaselineFailed(name=record.baseline, reason=reason)
+        plan = self._of_name(name)
+        channel.put(
+            migrate_data,
+            channel.BASELINE,
+            json.dumps(
+                {
+                    'environment': dict(plan.environment),
+                    'arguments': list(plan.arguments),
+                }
+            ),
+        )
+
+    def log_drift(self, instances: Iterable[Any]) -> None:
+        """Log which guests have another baseline than they would get now."""
+        drifted = [
+            f'{instance.uuid} ({had or "none"}, now {now or "none"})'
+            for instance in instances
+            for had, now in [self._drift(instance)]
+            if had != now
+        ]
+        if drifted:
+            more = len(drifted) - _MOST_GUESTS
+            LOG.warning(
+                '%(number)d guests get another guest CPU baseline at their'
+                ' next hard reboot: %(guests)s%(more)s',
+                {
+                    'number': len(drifted),
+                    'guests': ', '.join(drifted[:_MOST_GUESTS]),
+                    'more': f' and {more} more' if more > 0 else '',
+                },
+            )
+
+    def _drift(self, instance: Any) -> tuple[str, str]:
+        """Return a guest's baseline as recorded, and as it would be now."""
+        record = instance_state.recorded(instance)
+        if not isinstance(record, Guest):
+            # It does not run, or started before this version.
+            return '', ''
+        name = self.wanted(instance)
+        found = self._found.find(name) if name else None
+        if isinstance(found, CpuBaseline):
+            return record.baseline or '', found.identity
+        return record.baseline or '', f'{name}: not offered' if name else ''
+
+
+class LeavingGuest:
+    """A guest whose XML for a migration has what the destination's QEMU needs.
+
+    :param guest: ``nova.virt.libvirt.guest.Guest``
+    :param needs: what `Baselines.send` has sent
+    """
+
+    def __init__(self, guest: Any, needs: str) -> None:
+        self._guest = guest
+        given = json.loads(needs)
+        self._environment = dict(given['environment'])
+        self._arguments = tuple(given['arguments'])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._guest, name)
+
+    def migrate(self, destination: str, **kwargs: Any) -> Any:
+        """Migrate with that XML; the CPU's features are the same."""
+        if kwargs.get('destination_xml'):
+            kwargs['destination_xml'] = domain_xml.for_host(
+                kwargs['destination_xml'], self._environment, self._arguments
+            )
+        return self._guest.migrate(destination, **kwargs)

@@ -1,0 +1,177 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which baseline a guest gets, and what the service says of it."""
+
+import dataclasses
+import json
+import pathlib
+import re
+import tempfile
+from typing import Any
+from unittest import mock
+
+from nova import exception
+from nova import objects
+
+from nova_arm_migrate.core import baseline_file
+from nova_arm_migrate.core.cpu_baseline import start
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.traits import host_traits
+from nova_arm_migrate.core.traits import is_generated
+from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.baseline import choice
+from nova_arm_migrate.nova.baseline import extra_specs
+from nova_arm_migrate.nova.baseline import starts
+from nova_arm_migrate.nova.precheck import host_state
+from nova_arm_migrate.nova.records import guest_record
+from nova_arm_migrate.probe.recorded import RecordedHost
+from tests import logs
+from tests.unit.nova.baseline import pool
+
+objects.register_all()
+
+
+def instance(
+    spec: str = '', image: str = '', baseline: str | None = None
+) -> Any:
+    record = dataclasses.replace(
+        start(pool.baseline(), pool.hosts()[0]), baseline=baseline
+    )
+    return objects.Instance(
+        uuid='5f6c0c1d-53f3-4f0b-8f0c-6a3a8e6b7c11',
+        flavor=objects.Flavor(
+            extra_specs={'hw:arm_baseline': spec} if spec else {}
+        ),
+        system_metadata={'image_hw_arm_baseline': image} if image else {},
+        vcpu_model=guest_record.put(None, record),
+    )
+
+
+class TestChoice(logs.TestCase):
+    def test_order(self) -> None:
+        for spec, image, option, expected in (
+            ('a', 'b', 'c', 'a'),
+            ('', 'b', 'c', 'b'),
+            ('', '', 'c', 'c'),
+            ('', '', '', ''),
+            ('none', 'b', 'c', ''),
+            ('', 'none', 'c', ''),
+        ):
+            with self.subTest(f'{spec} {image} {option}'):
+                self.assertEqual(
+                    expected, choice.wanted(instance(spec, image), option)
+                )
+
+    def test_nova_knows_the_extra_spec(self) -> None:
+        (check,) = extra_specs.register()
+        check.validate('hw:arm_baseline', 'pool-1')
+        with self.assertRaises(exception.ValidationError):
+            check.validate('hw:arm_baseline', 'pool 1')
+
+
+class TestBaselines(logs.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.files = pathlib.Path(directory.name)
+        (self.files / 'pool-1.json').write_text(
+            baseline_file.dump(pool.baseline(version=2))
+        )
+        self.library = pool.library(self.files / 'shim.so')
+
+    def service(
+        self, host: Host | None = None, shim: bool = True, option: str = ''
+    ) -> starts.Baselines:
+        made = starts.Baselines(lambda: cache, lambda: option)
+        cache = host_state.HostProbeCache(
+            lambda: RecordedHost(host or pool.hosts()[0]),
+            lambda: None,
+            made.completed,
+        )
+        self.cache = cache
+        made.load(
+            conf.Settings(
+                baseline_directory=str(self.files),
+                baseline_shim=self.library if shim else '',
+            )
+        )
+        made.log()
+        return made
+
+    def test_the_host_reports_what_it_offers(self) -> None:
+        self.service()
+        host = self.cache.host()
+        self.assertEqual({'pool-1/2'}, host.baselines)
+        trait = 'CUSTOM_ARM64_BASELINE_POOL_1_2'
+        self.assertIn(trait, host_traits(host))
+        self.assertTrue(is_generated(trait))
+
+    def test_without_the_shim_it_says_why(self) -> None:
+        service = self.service(shim=False)
+        self.assertEqual(frozenset(), self.cache.host().baselines)
+        with self.assertRaisesRegex(
+            starts.BaselineFailed, 'pool-1: .*the shim: not allowed'
+        ):
+            service.plan(instance('pool-1'))
+        self.assertIn('the shim: not allowed', service.why_not('pool-1/2'))
+
+    def test_a_name_that_there_is_no_file_of(self) -> None:
+        with self.assertRaisesRegex(
+            starts.BaselineFailed, 'other: this host has no file of this name'
+        ):
+            self.service().plan(instance('other'))
+
+    def test_a_guest_without_a_baseline(self) -> None:
+        self.assertIsNone(self.service().plan(instance()))
+
+    def test_the_destination_tells_what_its_qemu_needs(self) -> None:
+        data = objects.LibvirtLiveMigrateData(old_vol_attachment_ids={})
+        self.service().send(instance(baseline='pool-1/2'), data)
+        needs = json.loads(data.old_vol_attachment_ids['arm_migrate.baseline'])
+        self.assertEqual(self.library, needs['environment']['LD_PRELOAD'])
+        guest = mock.Mock()
+        starts.LeavingGuest(guest, json.dumps(needs)).migrate(
+            'qemu+tcp://n2/system', destination_xml='<domain/>', flags=3
+        )
+        ((uri,), kwargs) = guest.migrate.call_args
+        self.assertEqual(('qemu+tcp://n2/system', 3), (uri, kwargs['flags']))
+        self.assertTrue(
+            re.search(
+                f'name="LD_PRELOAD" value="{re.escape(self.library)}"',
+                kwargs['destination_xml'],
+            )
+        )
+
+    def test_the_destination_has_another_version(self) -> None:
+        data = objects.LibvirtLiveMigrateData(old_vol_attachment_ids={})
+        with self.assertRaisesRegex(
+            starts.BaselineFailed, 'this host has version 2, not 1'
+        ):
+            self.service().send(instance(baseline='pool-1/1'), data)
+
+    def test_drift(self) -> None:
+        service = self.service(option='pool-1')
+        with self.assertLogs(starts.LOG.logger, 'WARNING') as caught:
+            service.log_drift(
+                [
+                    instance(baseline='pool-1/2'),
+                    instance(baseline='pool-1/1'),
+                    instance(),
+                    instance('none'),
+                ]
+            )
+        (line,) = caught.output
+        self.assertIn('2 guests get another guest CPU baseline', line)
+        self.assertIn('(pool-1/1, now pool-1/2)', line)
+        self.assertIn('(none, now pool-1/2)', line)

@@ -17,6 +17,7 @@ The hosts' ``cpu_info`` is put together here, in the form that
 """
 
 import csv
+import dataclasses
 import io
 import json
 import pathlib
@@ -27,6 +28,9 @@ import fixtures
 from osc_lib import exceptions
 import requests
 import testtools
+
+from nova_arm_migrate.core.record import dump_host
+from nova_arm_migrate.core.record import load_host
 
 PROFILES = pathlib.Path(__file__).parents[2] / 'fixtures' / 'profiles'
 N1 = 'neoverse-n1-linux-6.12'
@@ -149,6 +153,11 @@ class CommandTestCase(testtools.TestCase):
         path = self.directory / name
         path.write_text(content)
         return str(path)
+
+    def changed(self, profile: str, **attributes: Any) -> str:
+        """Return a recorded profile with other attributes, as text."""
+        host = load_host((PROFILES / f'{profile}.json').read_text())
+        return dump_host(dataclasses.replace(host, **attributes))
 
     def profile(self, profile: str) -> str:
         """Return the path of a recorded profile."""

@@ -131,16 +131,15 @@ class TestCompare(CompareTestCase):
         self.assertIn('record is not JSON', self.refused(Compare, path, 'v1'))
         self.assertIn('record is not JSON', self.refused(Compare, 'v1', path))
 
-    def test_an_overridden_field(self) -> None:
-        fields = {
-            f'{found["register"]}.{found["field"]}'
-            if found['field']
-            else found['register']
-            for found in self.json(Compare, 'v1', 'plain')['findings']
-        }
-        options = [part for name in fields for part in ('--override', name)]
-        shown = self.json(Compare, 'v1', 'plain', *options)
-        self.assertEqual('compatible', shown['verdict'])
+    def test_hazards_and_overrides(self) -> None:
+        path = self.file('a.json', self.changed(base.V1, cntfrq=1))
+        for options, expected in (
+            ((), 'incompatible'),
+            (('--hazards', 'warn'), 'compatible'),
+            (('--override', 'CNTFRQ_EL0'), 'compatible'),
+        ):
+            shown = self.json(Compare, path, 'v1', *options)
+            self.assertEqual(expected, shown['verdict'], options)
 
 
 class TestServerDestinations(CompareTestCase):

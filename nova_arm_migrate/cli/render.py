@@ -72,14 +72,17 @@ def columns() -> int:
     return min(_MOST_COLUMNS, shutil.get_terminal_size().columns)
 
 
-def wrapped(text: str, indent: str, first: str | None = None) -> str:
+def wrapped(
+    text: str, indent: str, first: str | None = None, less: int = 0
+) -> str:
     """Return a text, wrapped to the terminal's width.
 
     :param indent: of each line; ``first``, if given, replaces it in line 1
+    :param less: columns of the terminal that something else takes
     """
     return textwrap.fill(
         text,
-        max(40, columns()),
+        max(40, columns() - less),
         subsequent_indent=indent,
         initial_indent=indent if first is None else first,
         break_long_words=False,
@@ -170,12 +173,15 @@ def _registers(values: Values, writable: Values | None) -> Iterable[str]:
             yield wrapped(text, '    ')
 
 
-def findings_text(findings: Sequence[Finding]) -> str:
-    """Return findings as a table, then a sentence for each kind."""
-    return '\n'.join(_findings(findings))
+def findings_text(findings: Sequence[Finding], less: int = 0) -> str:
+    """Return findings as a table, then a sentence for each kind.
+
+    :param less: columns of the terminal that something else takes
+    """
+    return '\n'.join(_findings(findings, less))
 
 
-def _findings(findings: Sequence[Finding]) -> Iterator[str]:
+def _findings(findings: Sequence[Finding], less: int = 0) -> Iterator[str]:
     """Yield a line for each finding, then a sentence for each kind."""
     if not findings:
         return
@@ -198,7 +204,7 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
             f' (and {len(same) - 1} similar findings)' if len(same) > 1 else ''
         )
         yield ''
-        yield wrapped(sentence(same[0]) + more, '  ')
+        yield wrapped(sentence(same[0]) + more, '  ', less=less)
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str, str]:

@@ -23,6 +23,9 @@ from nova_arm_migrate.osc.base import Arm64Command
 from nova_arm_migrate.osc.columns import Shown
 from nova_arm_migrate.osc.subjects import Subjects
 
+#: Columns that the table around the findings takes.
+_BORDER = 18
+
 
 class Compare(Arm64Command, command.ShowOne):
     """Check whether a guest can move to a host, field by field.
@@ -71,7 +74,8 @@ class Compare(Arm64Command, command.ShowOne):
             'verdict': report.verdict.value,
             'reason': report.reason(name),
             'findings': Shown(
-                data['findings'], lambda: findings_text(report.findings)
+                data['findings'],
+                lambda: findings_text(report.findings, _BORDER),
             ),
         }
         return tuple(fields), tuple(fields.values())

@@ -139,7 +139,7 @@ class TestCompare(CompareTestCase):
             (('--override', 'CNTFRQ_EL0'), 'compatible'),
         ):
             shown = self.json(Compare, path, 'v1', *options)
-            self.assertEqual(expected, shown['verdict'], options)
+            self.assertEqual(expected, shown['verdict'], str(options))
 
 
 class TestServerDestinations(CompareTestCase):
@@ -183,7 +183,7 @@ class TestServerDestinations(CompareTestCase):
                 server(flavor={'ram': 2048, 'extra_specs': specs})
             ]
             bare, _ = self.json(ListServerDestinations, 'db')
-            self.assertEqual(expected, bare['Verdict'], specs)
+            self.assertEqual(expected, bare['Verdict'], str(specs))
 
     def test_a_flavor_that_is_not_shown(self) -> None:
         for flavor in (None, {'id': '1'}, {'ram': 'x', 'extra_specs': 1}):
@@ -199,7 +199,7 @@ class TestServerDestinations(CompareTestCase):
                 return base.answer({'server': 1})
             return get(path, **kwargs)
 
-        self.api.get = damaged  # type: ignore[method-assign, assignment]
+        self.api.get = damaged
         self.assertEqual(
             "the API's answer has no server",
             self.refused(ListServerDestinations, base.UUID),

@@ -219,8 +219,8 @@ class TestShowHost(base.CommandTestCase):
             ([], "the API's answer is not a JSON object"),
             ({'services': 1}, "the API's answer has no list of services"),
         ):
-            self.api.get = (  # type: ignore[method-assign, assignment]
-                lambda *args, content=content, **kwargs: base.answer(content)
+            self.api.get = lambda *args, content=content, **kwargs: (
+                base.answer(content)
             )
             self.assertEqual(expected, self.refused(ShowHost, 'a'))
 

@@ -53,6 +53,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help='leave the cloud up afterwards, until Ctrl-C',
     )
     parser.add_argument(
+        '--no-scenes',
+        action='store_true',
+        help='only start the cloud and leave it up, until Ctrl-C',
+    )
+    parser.add_argument(
         '--port',
         type=int,
         default=0,
@@ -130,7 +135,13 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
         api = terminal.Api(
             cloud.frontend.url, frontend.TOKEN, cloud.finish_live_migrations
         )
-        print(f'\nThe cloud is up after {time.monotonic() - started:.0f} s.')
+        print(
+            f'\nThe cloud is up after {time.monotonic() - started:.0f} s.',
+            flush=True,
+        )
+        if arguments.no_scenes:
+            _keep(cloud, directory)
+            return 0
         story = scenes.Story(cloud, shell, api)
         story.tell()
         print(
@@ -154,7 +165,7 @@ def _keep(cloud: ty.Any, directory: pathlib.Path) -> None:
         for name, value in cloud.environment.items()
     )
     print(
-        '\nThe cloud stays up, with nova-arm-migrate again. To use it:\n\n'
+        '\nThe cloud stays up, with nova-arm-migrate. To use it:\n\n'
         f'{exports}\n'
         f'export PATH={shlex.quote(programs)}:$PATH\n\n'
         'Ctrl-C ends it.',

@@ -18,6 +18,7 @@
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from nova_arm_migrate.cli import cpu_baseline
@@ -122,7 +123,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.matrix or arguments.picture is not None:
         moves = matrix(pools)
         if arguments.picture is not None:
-            picture.write(moves, arguments.picture)
+            note = picture.write(moves, arguments.picture)
+            if note:
+                sys.stderr.write(
+                    f'nova-arm-migrate: --picture: {note}; --matrix prints'
+                    ' all of them\n'
+                )
         if arguments.matrix:
             shown = Shown(
                 data=lambda: matrix_dict(moves),

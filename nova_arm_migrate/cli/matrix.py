@@ -23,7 +23,8 @@ from nova_arm_migrate.core.matrix import MatrixCell
 from nova_arm_migrate.core.pools import EqualHosts
 from nova_arm_migrate.core.record_forms import runs
 
-_MARKS = {
+#: The mark of a cell in a table of text.
+MARKS = {
     Mark.COMPATIBLE: '+',
     Mark.INCOMPATIBLE: 'x',
     Mark.HAZARD: '!',
@@ -47,7 +48,7 @@ def matrix_table(matrix: Matrix) -> str:
     numbers = [str(place + 1).rjust(digits) for place in range(size)]
     lines = [
         "Guests started on a row's hosts can move to a column's hosts:",
-        '  ' + ', '.join(f'{_MARKS[mark]} {mark.value}' for mark in Mark),
+        '  ' + ', '.join(f'{MARKS[mark]} {mark.value}' for mark in Mark),
         '',
     ]
     lines += [
@@ -57,7 +58,7 @@ def matrix_table(matrix: Matrix) -> str:
     for number, row, pool, profile in zip(
         numbers, matrix.cells, matrix.pools, matrix.profiles, strict=True
     ):
-        marks = (_MARKS[cell.mark] for cell in row)
+        marks = (MARKS[cell.mark] for cell in row)
         lines.append(
             ' '.join([number, *marks, f' pool {pool + 1}: {label(profile)}'])
         )
@@ -73,7 +74,7 @@ def _reasons(matrix: Matrix) -> Iterator[str]:
         for there, cell in enumerate(row):
             if cell.finding is not None:
                 columns.setdefault(
-                    f'{_MARKS[cell.mark]} {cell.finding.name}', []
+                    f'{MARKS[cell.mark]} {cell.finding.name}', []
                 ).append(there + 1)
         for name, numbers in columns.items():
             listed = ', '.join(

@@ -20,7 +20,6 @@ people can distinguish. Each colour also has a mark.
 import io
 import itertools
 import pathlib
-import sys
 from typing import Any
 
 from nova_arm_migrate.cli import files
@@ -57,25 +56,26 @@ _CHARACTER = 0.06
 _HEAD, _FOOT = 0.85, 0.95
 
 
-def check(path: str) -> None:
+def check(path: str, option: str = '--picture') -> None:
     """Check the suffix and matplotlib before the work begins.
 
+    :param option: that has the path, for the error messages
     :raises CommandError: for an unknown suffix, or without matplotlib
     """
     if _suffix(path) not in SUFFIXES:
         raise CommandError(
-            f'--picture: {path}: the suffix must be one of'
+            f'{option}: {path}: the suffix must be one of'
             f' {", ".join(SUFFIXES)}'
         )
-    _need_matplotlib()
+    _need_matplotlib(option)
 
 
-def _need_matplotlib() -> None:
+def _need_matplotlib(option: str) -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise CommandError(
-            '--picture: needs matplotlib (pip install'
+            f'{option}: needs matplotlib (pip install'
             f' nova-arm-migrate[picture]): {error}'
         ) from None
 
@@ -84,21 +84,23 @@ def _suffix(path: str) -> str:
     return pathlib.PurePath(path).suffix.lower()
 
 
-def write(matrix: Matrix, path: str) -> None:
+def write(matrix: Matrix, path: str, option: str = '--picture') -> str:
     """Draw a matrix to a file; on an error the file stays unchanged.
 
+    :param option: that has the path, for the error messages
+    :return: what the picture leaves out; empty if nothing
     :raises CommandError: if the file can't be written
     """
     size = len(matrix.profiles)
     note = ''
     if size > MOST:
-        note = f'the first {MOST} of {size} rows; --matrix prints all of them'
-        sys.stderr.write(f'nova-arm-migrate: --picture: {note}\n')
+        note = f'the first {MOST} of {size} rows'
     data = draw(matrix.first(MOST), _suffix(path)[1:], note)
     try:
         files.replace(path, data)
     except CommandError as error:
-        raise CommandError(f'--picture: {error}') from None
+        raise CommandError(f'{option}: {error}') from None
+    return note
 
 
 def draw(matrix: Matrix, form: str, note: str = '') -> bytes:

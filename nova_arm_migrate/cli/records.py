@@ -74,15 +74,27 @@ def read_host(path: str) -> Host:
         raise CommandError(f'{path}: {error}') from None
 
 
+def read_record(path: str) -> Host | Guest:
+    """Return the profile of a host or of a guest.
+
+    :raises CommandError: if there is none in the file
+    """
+    try:
+        return load(read_text(path))
+    except ProfileError as error:
+        raise CommandError(f'{path}: {error}') from None
+
+
 def read_guest(path: str) -> Guest:
     """Return a guest's profile, or the one of a guest started on a host.
 
     :raises CommandError: if there is no profile in the file
     """
-    try:
-        record = load(read_text(path))
-    except ProfileError as error:
-        raise CommandError(f'{path}: {error}') from None
+    return guest_of(read_record(path))
+
+
+def guest_of(record: Host | Guest) -> Guest:
+    """Return the guest of a record: a guest's own, or one started there."""
     return (
         with_own_gic(record)
         if isinstance(record, Guest)

@@ -24,6 +24,7 @@ from nova_arm_migrate.core.baseline import Baseline
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.messages import sentence
 from nova_arm_migrate.core.pools import Fleet
+from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record_forms import VectorLengths
@@ -71,14 +72,17 @@ def columns() -> int:
     return min(_MOST_COLUMNS, shutil.get_terminal_size().columns)
 
 
-def wrapped(text: str, indent: str, first: str | None = None) -> str:
+def wrapped(
+    text: str, indent: str, first: str | None = None, less: int = 0
+) -> str:
     """Return a text, wrapped to the terminal's width.
 
     :param indent: of each line; ``first``, if given, replaces it in line 1
+    :param less: columns of the terminal that something else takes
     """
     return textwrap.fill(
         text,
-        max(40, columns()),
+        max(40, columns() - less),
         subsequent_indent=indent,
         initial_indent=indent if first is None else first,
         break_long_words=False,
@@ -169,7 +173,15 @@ def _registers(values: Values, writable: Values | None) -> Iterable[str]:
             yield wrapped(text, '    ')
 
 
-def _findings(findings: Sequence[Finding]) -> Iterator[str]:
+def findings_text(findings: Sequence[Finding], less: int = 0) -> str:
+    """Return findings as a table, then a sentence for each kind.
+
+    :param less: columns of the terminal that something else takes
+    """
+    return '\n'.join(_findings(findings, less))
+
+
+def _findings(findings: Sequence[Finding], less: int = 0) -> Iterator[str]:
     """Yield a line for each finding, then a sentence for each kind."""
     if not findings:
         return
@@ -192,7 +204,7 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
             f' (and {len(same) - 1} similar findings)' if len(same) > 1 else ''
         )
         yield ''
-        yield wrapped(sentence(same[0]) + more, '  ')
+        yield wrapped(sentence(same[0]) + more, '  ', less=less)
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str, str]:
@@ -246,23 +258,26 @@ def trial_table(trial: Trial) -> str:
     return '\n'.join(lines)
 
 
+def baseline_lines(guest: Guest) -> Iterator[str]:
+    """Yield the lines that describe a baseline."""
+    lengths = _NONE
+    if guest.sve_lengths is not None:
+        lengths = VectorLengths().show(guest.sve_lengths)
+    yield f'switch off  {", ".join(sorted(guest.disabled)) or "none"}'
+    yield f'SVE lengths {lengths}'
+    for code, value in guest.values.items():
+        yield f'{register_of(code).name:<24}{value:#x}'
+
+
 def fleet_table(common: Baseline, fleet: Fleet, names: Sequence[str]) -> str:
     """Return a baseline, its conflicts and a fleet's pools as text.
 
     :param names: of the hosts from which the baseline was made
     """
-    guest = common.guest
-    lengths = _NONE
-    if guest.sve_lengths is not None:
-        lengths = VectorLengths().show(guest.sve_lengths)
     lines = [
         'Baseline: the most that a guest may have to run on all hosts',
-        f'  switch off  {", ".join(sorted(guest.disabled)) or "none"}',
-        f'  SVE lengths {lengths}',
+        *(f'  {line}' for line in baseline_lines(common.guest)),
     ]
-    for code, value in guest.values.items():
-        register = register_of(code)
-        lines.append(f'  {register.name:<24}{value:#x}')
     lines += ['', 'Conflicts: why hosts refuse even the baseline']
     against: dict[str, list[Finding]] = {}
     for conflict in common.conflicts:

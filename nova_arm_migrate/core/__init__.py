@@ -17,6 +17,7 @@ From one register's value to the verdict:
 ``profile``   what a host offers and what a guest has, each attribute
               declared once (``attributes``, ``record_forms``);
 ``record``    their JSON form, and the checks on records of other hosts;
+``cpu_info``  a host's record in the ``cpu_info`` of a compute node;
 ``tables``    every register and field, as data, with KVM's rule for it;
 ``vcpu``      what a host offers a vCPU with features switched off;
 ``guest_view`` what KVM shows one guest, and its record;
@@ -42,6 +43,8 @@ From one register's value to the verdict:
 ``crossing_words`` the sentences about hosts that refuse a baseline;
 ``shim``      a baseline as the library reads it that writes the registers;
 ``pools``     a fleet's partition into migration pools;
+``matrix``    the verdicts between all kinds of hosts of a fleet;
+``apart``     the fewest fields that keep two pools apart;
 ``cores``     a core's name from MIDR_EL1;
 ``traits``    a host's Placement traits from its profile.
 """

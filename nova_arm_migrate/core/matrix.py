@@ -22,9 +22,11 @@ import dataclasses
 import enum
 
 from nova_arm_migrate.core.compare import compare
+from nova_arm_migrate.core.moves import alike
 from nova_arm_migrate.core.pools import EqualHosts
 from nova_arm_migrate.core.pools import Fleet
 from nova_arm_migrate.core.pools import Pool
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Finding
 from nova_arm_migrate.core.verdict import Options
@@ -102,17 +104,29 @@ def matrix(fleet: Fleet, options: Options = Options()) -> Matrix:
         for place in order
         for profile in fleet.pools[place].profiles
     ]
-    guests = [guest_started_on(profile.host) for _, profile in placed]
+    # A fleet during an upgrade has many profiles that differ only in what no
+    # verdict depends on: each pair of kinds is compared once.
+    places: dict[Host, int] = {}
+    kinds = [
+        places.setdefault(alike(profile.host), len(places))
+        for _, profile in placed
+    ]
+    judged: dict[tuple[int, int], MatrixCell] = {}
+    rows = []
+    for (_, start), kind in zip(placed, kinds, strict=True):
+        guest = guest_started_on(start.host)
+        row = []
+        for (_, end), there in zip(placed, kinds, strict=True):
+            cell = judged.get((kind, there))
+            if cell is None:
+                cell = _cell(compare(guest, end.host, options))
+                judged[kind, there] = cell
+            row.append(cell)
+        rows.append(tuple(row))
     return Matrix(
         tuple(profile for _, profile in placed),
         tuple(place for place, _ in placed),
-        tuple(
-            tuple(
-                _cell(compare(guest, there.host, options))
-                for _, there in placed
-            )
-            for guest in guests
-        ),
+        tuple(rows),
     )
 
 

@@ -159,11 +159,11 @@ class Moves:
         self.to = [everywhere ^ 1 << place for place in range(len(hosts))]
         self.back = self.to.copy()
         self._options = options
-        alike = [_alike(host) for host in hosts]
+        kinds = [alike(host) for host in hosts]
         nothing = _Part(frozenset(), frozenset())
-        common = _in_all(alike)
+        common = _in_all(kinds)
         for base in dict.fromkeys(
-            nothing.put(host, host, common) for host in alike
+            nothing.put(host, host, common) for host in kinds
         ):
             if self._fits(guest_started_on(base), base):
                 break
@@ -171,21 +171,21 @@ class Moves:
             # No host accepts its own guests, so no part can be judged by
             # itself.
             self._keep(
-                [(alike[places[0]], places) for places in _places_by(alike)]
+                [(kinds[places[0]], places) for places in _places_by(kinds)]
             )
             return
         parts = [
-            (part, _places_by(map(part.content, alike)))
-            for part in _parts(alike)
+            (part, _places_by(map(part.content, kinds)))
+            for part in _parts(kinds)
         ]
         # The cheapest part first: a move that it rules out is not tried
         # again.
         parts.sort(key=lambda item: len(item[1]))
-        for part, kinds in parts:
+        for part, contents in parts:
             self._keep(
                 [
-                    (part.put(alike[places[0]], base, common), places)
-                    for places in kinds
+                    (part.put(kinds[places[0]], base, common), places)
+                    for places in contents
                 ]
             )
 
@@ -226,7 +226,7 @@ def _places_by(contents: Iterable[Hashable]) -> list[list[int]]:
     return list(places.values())
 
 
-def _alike(host: Host) -> Host:
+def alike(host: Host) -> Host:
     """Return the host without differences on which no verdict depends."""
     return dataclasses.replace(
         host,

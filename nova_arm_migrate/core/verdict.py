@@ -74,12 +74,16 @@ class Report:
 
         :param host: the destination's name
         """
+        return f'arm64: {self.reason(host) or self.verdict.value}'
+
+    def reason(self, host: str) -> str:
+        """What `summary` says, without the prefix; empty if compatible."""
         decisive = self.decisive
         if not decisive:
-            return f'arm64: {self.verdict.value}'
+            return ''
         more = f' (+{len(decisive) - 1} more)' if len(decisive) > 1 else ''
         unknown = 'unknown: ' if self.verdict is Verdict.UNKNOWN else ''
-        return f'arm64: {unknown}{decisive[0].brief(host)}{more}'
+        return f'{unknown}{decisive[0].brief(host)}{more}'
 
     def to_dict(self) -> dict[str, Any]:
         """The report as a JSON object."""

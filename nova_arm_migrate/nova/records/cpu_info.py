@@ -10,33 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The host record in a compute node's ``cpu_info``.
+"""Put the host record into a compute node's ``cpu_info``.
 
-``cpu_info`` is a JSON text. Nova's driver writes it into its ComputeNode row;
-other computes and the scheduler read it from the database. The record is one
-more key in it. The writer may be another host with another version, so the
-reader does not trust it.
+`core.cpu_info` reads it.
 """
 
 import json
 
 from oslo_serialization import jsonutils
 
-from nova_arm_migrate.core import forms
-from nova_arm_migrate.core.errors import ProfileError
+from nova_arm_migrate.core.cpu_info import CPU_INFO_KEY as CPU_INFO_KEY
+from nova_arm_migrate.core.cpu_info import NoHostRecord as NoHostRecord
+from nova_arm_migrate.core.cpu_info import take_host as take_host
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.record import dump_host
-from nova_arm_migrate.core.record import host_from
-
-#: The key in ``cpu_info``.
-CPU_INFO_KEY = 'arm_migrate'
-
-#: Characters. Nova's own part takes up to 5000, the record up to 16384.
-_LONGEST = 1 << 17
-
-
-class NoHostRecord(Exception):
-    """There is no usable record; the text gives the reason in one line."""
 
 
 def put_host(cpu_info: str, host: Host) -> str:
@@ -53,33 +40,3 @@ def put_host(cpu_info: str, host: Host) -> str:
         info['features'] = sorted(info['features'])
     info[CPU_INFO_KEY] = json.loads(dump_host(host))
     return str(jsonutils.dumps(info, separators=(',', ':')))
-
-
-def take_host(cpu_info: str | None) -> Host:
-    """Return the host record in ``cpu_info``.
-
-    :raises NoHostRecord: if there is none that this version can read
-    """
-    if not cpu_info:
-        raise NoHostRecord('nothing is known about its CPU')
-    if len(cpu_info) > _LONGEST:
-        raise NoHostRecord(
-            f'its cpu_info has {len(cpu_info)} characters,'
-            f' more than {_LONGEST}'
-        )
-    try:
-        info = json.loads(cpu_info, object_pairs_hook=forms.unique)
-    except ProfileError as error:
-        raise NoHostRecord(f'its cpu_info can not be read: {error}') from None
-    except (ValueError, TypeError, RecursionError):
-        raise NoHostRecord('its cpu_info is not JSON') from None
-    record = info.get(CPU_INFO_KEY) if isinstance(info, dict) else None
-    if record is None:
-        raise NoHostRecord(
-            'it has no record: nova-arm-migrate does not run'
-            ' there, or could not probe it'
-        )
-    try:
-        return host_from(record)
-    except ProfileError as error:
-        raise NoHostRecord(f'its record can not be read: {error}') from None

@@ -124,7 +124,7 @@ class Cloud:
             try:
                 then = datetime.datetime.fromisoformat(
                     str(service.get('updated_at'))
-                ).replace(tzinfo=datetime.UTC)
+                ).replace(tzinfo=datetime.timezone.utc)
             except ValueError:
                 continue
             ages[str(service.get('host'))] = max(
@@ -186,7 +186,9 @@ def _date(header: str | None) -> datetime.datetime:
     try:
         found = email.utils.parsedate_to_datetime(header or '')
     except ValueError:
-        return datetime.datetime.now(datetime.UTC)
+        return datetime.datetime.now(datetime.timezone.utc)
     return (
-        found.replace(tzinfo=datetime.UTC) if found.tzinfo is None else found
+        found.replace(tzinfo=datetime.timezone.utc)
+        if found.tzinfo is None
+        else found
     )

@@ -171,7 +171,7 @@ class TestListHost(base.CommandTestCase):
         self.assertEqual(base.FORBIDDEN, self.refused(ListHost))
         self.api.refusal = 503, 'a\x1b\nb' + 'c' * 10000
         self.assertTrue(self.refused(ListHost).startswith('a? bccc'))
-        self.assertTrue(len(self.refused(ListHost)) < 500)
+        self.assertLess(len(self.refused(ListHost)), 500)
 
     def test_every_format_of_cliff(self) -> None:
         self.api.hypervisors = [base.hypervisor('a', base.N1)]

@@ -28,6 +28,7 @@ import types
 
 from nova_arm_migrate.core import record
 from tests.lab import build
+from tests.lab import crossing
 from tests.lab import differential
 from tests.lab import errors
 from tests.lab import generations
@@ -162,11 +163,25 @@ def cmd_exec(args: argparse.Namespace) -> int:
 
 
 def cmd_truth(args: argparse.Namespace) -> int:
+    if args.baseline:
+        return _crossing(args)
+    if not args.host:
+        raise errors.LabError('name two hosts or more')
     specs = [spec.parse(text) for text in args.host]
     places.check_machine('start emulated hosts and migrate guests')
     build.build({one.generation for one in specs})
     rows, findings = truth.run(specs, args.tsv, args.profiles, back=args.back)
     return _done(rows, findings)
+
+
+def _crossing(args: argparse.Namespace) -> int:
+    """Move guests on a baseline; print what they saw."""
+    specs = [spec.parse(text) for text in args.host or crossing.MODELS]
+    places.check_machine('start emulated hosts and migrate guests')
+    build.build({one.generation for one in specs})
+    rows = crossing.run(specs, args.tsv)
+    print(crossing.to_text(rows))
+    return 0 if all(row.agrees for row in rows) else 1
 
 
 def _done(
@@ -337,7 +352,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument('--values', type=int, default=100000)
     sub.add_argument('--seed', type=int, default=1)
     sub = add('truth', cmd_truth, 'migrate between every two hosts')
-    sub.add_argument('host', nargs='+')
+    sub.add_argument('host', nargs='*')
+    sub.add_argument(
+        '--baseline',
+        action='store_true',
+        help='start each guest on the greatest baseline of both hosts, through'
+        ' the shim (default hosts: eight CPU models)',
+    )
     sub.add_argument(
         '--tsv',
         type=pathlib.Path,

@@ -53,22 +53,29 @@ def domain_xml(
     vcpus: int = 1,
     dirty: int = 0,
     reboots: bool = False,
+    environment: collections.abc.Mapping[str, str] | None = None,
 ) -> str:
     """Return the libvirt domain of a lab guest.
 
     :param features: CPU features to switch on or off, by their names in QEMU
+    :param environment: of its QEMU
     :param dirty: MiB that the guest rewrites all the time
     :param reboots: whether a reset boots it again; otherwise it ends, as a
         guest that a move has broken should
     """
+    quoted = xml.sax.saxutils.quoteattr
     dirties = f' dirty={dirty}' if dirty else ''
     switched = ''.join(
         f"<feature policy='{'require' if on else 'disable'}' "
-        f'name={xml.sax.saxutils.quoteattr(feature)}/>'
+        f'name={quoted(feature)}/>'
         for feature, on in features.items()
     )
+    environment_xml = ''.join(
+        f'<qemu:env name={quoted(name)} value={quoted(value)}/>'
+        for name, value in (environment or {}).items()
+    )
     return f"""\
-<domain type='kvm'>
+<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{name}</name>
   <memory unit='MiB'>{MEMORY_MIB}</memory>
   <vcpu>{vcpus}</vcpu>
@@ -88,6 +95,7 @@ def domain_xml(
     <serial type='file'><source path='{log_path(name)}'/></serial>
     <memballoon model='none'/>
   </devices>
+  <qemu:commandline>{environment_xml}</qemu:commandline>
 </domain>
 """
 
@@ -150,17 +158,22 @@ class Guest:
         guest_spec: spec.Spec,
         dirty: int = 0,
         reboots: bool = False,
+        features: collections.abc.Mapping[str, bool] | None = None,
+        environment: collections.abc.Mapping[str, str] | None = None,
     ) -> 'Guest':
         """Start the guest and return when its program has reported.
 
+        :param features: CPU features, in place of those of *guest_spec*
+        :param environment: of its QEMU
         :raises LabError: if it doesn't start or report
         """
         text = domain_xml(
             name,
-            guest_spec.feature_states,
+            guest_spec.feature_states if features is None else features,
             min(host.spec.gic, 3),
             dirty=dirty,
             reboots=reboots,
+            environment=environment,
         )
         with tempfile.NamedTemporaryFile('w', suffix='.xml') as file:
             file.write(text)

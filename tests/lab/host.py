@@ -130,6 +130,19 @@ class Host:
         }
 
 
+@contextlib.contextmanager
+def awake(*wanted: Host) -> collections.abc.Iterator[None]:
+    """Resume paused hosts for the duration of a block."""
+    for host in wanted:
+        host.resume()
+    try:
+        yield
+    finally:
+        for host in wanted:
+            if host.process.alive():
+                host.pause()
+
+
 def taps(host_spec: spec.Spec, number: int) -> list[str]:
     """Return the names of the tap devices of a host's network cards."""
     return [

@@ -130,6 +130,14 @@ def cells(row: Row) -> list[str]:
 
 def to_tsv(rows: collections.abc.Iterable[Row]) -> str:
     """Return tab-separated rows, after a line of column names."""
+    return tsv(COLUMNS, map(cells, rows))
+
+
+def tsv(
+    columns: collections.abc.Sequence[str],
+    rows: collections.abc.Iterable[collections.abc.Sequence[str]],
+) -> str:
+    """Return tab-separated rows, after a line of column names."""
     buffer = io.StringIO()
     writer = csv.writer(
         buffer,
@@ -139,8 +147,8 @@ def to_tsv(rows: collections.abc.Iterable[Row]) -> str:
         quotechar=None,
         escapechar='\\',
     )
-    writer.writerow(COLUMNS)
-    writer.writerows(cells(row) for row in rows)
+    writer.writerow(columns)
+    writer.writerows(rows)
     return buffer.getvalue()
 
 
@@ -212,6 +220,13 @@ def to_text(rows: collections.abc.Iterable[Row]) -> str:
     for row in rows:
         by_name = dict(zip(COLUMNS, cells(row)))
         lines.append([by_name[name] for name in shown])
+    return columns(lines)
+
+
+def columns(
+    lines: collections.abc.Sequence[collections.abc.Sequence[str]],
+) -> str:
+    """Return lines of cells as text, each column as wide as it needs."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     return '\n'.join(
         '  '.join(

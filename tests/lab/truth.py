@@ -14,7 +14,6 @@
 
 import collections
 import collections.abc
-import contextlib
 import dataclasses
 import json
 import pathlib
@@ -113,18 +112,6 @@ class Trial:
         self.findings: list[str] = []
         self.sources: list[Source] = []
 
-    @contextlib.contextmanager
-    def awake(self, *wanted: hosts.Host) -> collections.abc.Iterator[None]:
-        """Resume these hosts for the duration of a block."""
-        for host in wanted:
-            host.resume()
-        try:
-            yield
-        finally:
-            for host in wanted:
-                if host.process.alive():
-                    host.pause()
-
     def start(self) -> None:
         """Start the hosts, two at a time, and collect all predictions."""
         waiting = list(self.machines)
@@ -139,7 +126,7 @@ class Trial:
                 self._learn(host)
                 host.pause()
         for host in self.hosts:
-            with self.awake(host):
+            with hosts.awake(host):
                 self._judge(host)
 
     def _label(self, host: hosts.Host) -> str:
@@ -222,7 +209,7 @@ class Trial:
         for number, source in enumerate(self.sources):
             if not self.wanted(source):
                 continue
-            with self.awake(source.host):
+            with hosts.awake(source.host):
                 yield from self._rows_of(source, f'g{number}')
 
     def _rows_of(
@@ -230,7 +217,7 @@ class Trial:
     ) -> collections.abc.Iterator[table.Row]:
         guest: guests.Guest | None = None
         for target in self.wanted(source):
-            with self.awake(target):
+            with hosts.awake(target):
                 for _ in range(self._attempts(source, target)):
                     if guest and guest.host is not source.host:
                         guest.destroy()

@@ -13,6 +13,8 @@
 import json
 from typing import Any
 
+import requests
+
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.record import dump_guest
 from nova_arm_migrate.osc.compare import Compare
@@ -194,10 +196,12 @@ class TestServerDestinations(CompareTestCase):
         self.api.servers = [server(id=base.UUID)]
         get = self.api.get
 
-        def damaged(path: str, **kwargs: Any) -> Any:
+        def damaged(
+            path: str, params: dict[str, str], microversion: str
+        ) -> requests.Response:
             if path.startswith('/servers/1'):
                 return base.answer({'server': 1})
-            return get(path, **kwargs)
+            return get(path, params, microversion)
 
         self.api.get = damaged
         self.assertEqual(

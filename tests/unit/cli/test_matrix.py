@@ -118,7 +118,7 @@ class TestPictureFile(base.CommandTestCase):
         self.target = str(self.directory / 'fleet.png')
         for name, new in (
             ('draw', self.draw),
-            ('_need_matplotlib', lambda: None),
+            ('_need_matplotlib', lambda option: None),
         ):
             patch = mock.patch.object(picture, name, new)
             patch.start()

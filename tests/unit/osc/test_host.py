@@ -156,7 +156,7 @@ class TestListHost(base.CommandTestCase):
         (name, _) = (
             row['Hypervisor'] for row in self.json(ListHost, '--long')
         )
-        self.assertTrue(len(name) < 2500, len(name))
+        self.assertLess(len(name), 2500)
 
     def test_two_hosts_with_one_name(self) -> None:
         self.api.hypervisors = [
@@ -171,7 +171,7 @@ class TestListHost(base.CommandTestCase):
         self.assertEqual(base.FORBIDDEN, self.refused(ListHost))
         self.api.refusal = 503, 'a\x1b\nb' + 'c' * 10000
         self.assertTrue(self.refused(ListHost).startswith('a? bccc'))
-        self.assertTrue(len(self.refused(ListHost)) < 500)
+        self.assertLess(len(self.refused(ListHost)), 500)
 
     def test_every_format_of_cliff(self) -> None:
         self.api.hypervisors = [base.hypervisor('a', base.N1)]

@@ -156,7 +156,7 @@ class TestListHost(base.CommandTestCase):
         (name, _) = (
             row['Hypervisor'] for row in self.json(ListHost, '--long')
         )
-        self.assertTrue(len(name) < 2500, len(name))
+        self.assertLess(len(name), 2500)
 
     def test_two_hosts_with_one_name(self) -> None:
         self.api.hypervisors = [

@@ -56,7 +56,8 @@ class VcpuState:
     :ivar gic: version of the domain's GIC, None if it says none
     :ivar interface: ICC_CTLR_EL1, None if it is not known or does not exist
     :ivar board: the machine that QEMU has built around them
-    :ivar xml: the domain
+    :ivar xml: the domain; the same guest has another id on another host, so it
+        is not compared
     """
 
     values: profile.Values
@@ -65,7 +66,7 @@ class VcpuState:
     gic: int | None
     interface: int | None
     board: board.Board
-    xml: str
+    xml: str = dataclasses.field(compare=False)
 
 
 class Loaded(ty.NamedTuple):

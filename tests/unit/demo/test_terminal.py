@@ -11,7 +11,6 @@
 # under the License.
 
 import io
-import json
 import os
 import pathlib
 import stat
@@ -19,9 +18,7 @@ import tempfile
 import unittest
 from unittest import mock
 
-from demo import frontend
 from demo import terminal
-from simulated import guests
 
 CLIENT = """#!/bin/sh
 echo "$# arguments: $*"
@@ -30,19 +27,6 @@ echo told >&2
 [ "$1" = fail ] && exit 3
 exit 0
 """
-
-EVENTS = {
-    'events': [
-        {
-            'event': 'last',
-            'host': 'b',
-            'result': 'Error',
-            'traceback': 'tb',
-            'details': 'two\n\nlines',
-        },
-        {'event': 'first', 'host': 'a', 'result': 'Success', 'details': None},
-    ]
-}
 
 
 class TestTerminal(unittest.TestCase):
@@ -91,100 +75,4 @@ class TestTerminal(unittest.TestCase):
             mock.patch.dict(os.environ, {'PATH': '/none'}),
             self.assertRaisesRegex(terminal.ClientMissing, 'pip install'),
         ):
-            terminal.client_path()
-
-
-class TestEvents(unittest.TestCase):
-    def test_events_are_listed_in_the_order_they_happened(self):
-        self.assertEqual(
-            '- event:   first\n  host:    a\n  result:  Success\n'
-            '  details:\n'
-            '- event:   last\n  host:    b\n  result:  Error\n'
-            '  details: two lines\n'
-            '(times, IDs and tracebacks left out)',
-            guests.trim_events(json.dumps(EVENTS)),
-        )
-
-
-class FakeNova:
-    """nova-api as a script: each server list is the next of its states."""
-
-    def __init__(self, *states, migrations=('completed',)):
-        self.states = list(states)
-        self.migrations = list(migrations)
-
-    def __call__(self, environ, start_response):
-        start_response('200 OK', [])
-        if 'os-migrations' in environ['PATH_INFO']:
-            status = self.migrations[0]
-            if len(self.migrations) > 1:
-                self.migrations.pop(0)
-            body = {
-                'migrations': [
-                    {'id': 9, 'status': 'error'},
-                    {'id': 10, 'status': status},
-                ]
-            }
-        else:
-            status, task_state = self.states[0]
-            if len(self.states) > 1:
-                self.states.pop(0)
-            body = {
-                'servers': [
-                    {
-                        'id': 'u',
-                        'name': 'web',
-                        'status': status,
-                        'OS-EXT-STS:task_state': task_state,
-                    }
-                ]
-            }
-        return [json.dumps(body).encode()]
-
-
-class TestApi(unittest.TestCase):
-    def api(self, nova):
-        front = frontend.Frontend()
-        self.addCleanup(front.stop)
-        front.mount('compute', nova)
-        front.start()
-        self.finished = mock.Mock()
-        sleep = mock.patch.object(terminal.time, 'sleep', autospec=True)
-        sleep.start()
-        self.addCleanup(sleep.stop)
-        return terminal.Api(front.url, 'token', self.finished)
-
-    def test_a_server_is_settled_when_nothing_is_done_to_it(self):
-        api = self.api(
-            FakeNova(
-                ('BUILD', 'spawning'),
-                ('ACTIVE', 'migrating'),
-                ('ACTIVE', None),
-                migrations=['completed', 'running', 'running', 'completed'],
-            )
-        )
-        self.assertEqual('ACTIVE', api.settled('web')['status'])
-        self.finished.assert_called_once_with()
-
-    def test_what_the_computes_do_last_is_seen(self):
-        nova = FakeNova(('ACTIVE', None))
-        api = self.api(nova)
-        self.finished.side_effect = lambda: setattr(
-            nova, 'states', [('ERROR', None)]
-        )
-        self.assertEqual('ERROR', api.settled('web')['status'])
-
-    def test_a_server_that_does_not_settle_fails_the_scene(self):
-        api = self.api(FakeNova(('ACTIVE', 'migrating')))
-        with self.assertRaisesRegex(
-            terminal.SceneFailed, 'still ACTIVE .migrating.'
-        ):
-            api.settled('web', timeout=0)
-
-    def test_no_server_of_that_name_fails_the_scene(self):
-        with self.assertRaisesRegex(terminal.SceneFailed, '0 servers'):
-            self.api(FakeNova(('ACTIVE', None))).server('db')
-
-    def test_the_last_migration_is_the_youngest(self):
-        api = self.api(FakeNova(('ACTIVE', None)))
-        self.assertEqual(10, api.last_migration({'id': 'u'})['id'])
+            terminal.program_path()

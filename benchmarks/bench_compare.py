@@ -23,6 +23,7 @@ import time
 
 import measured_hosts
 import pyperf
+import reference
 
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -74,6 +75,7 @@ def main():
     runner = pyperf.Runner()
     measured_hosts.few_runs(runner)
     runner.argparser.set_defaults(loops=20)
+    reference.measure(runner)
     results = {}
     for name, wanted in PAIRS.items():
         found = pairs(wanted)

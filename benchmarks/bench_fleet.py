@@ -23,6 +23,7 @@ import tracemalloc
 
 import measured_hosts
 import pyperf
+import reference
 
 from nova_arm_migrate.core.baseline import baseline
 from nova_arm_migrate.core.pools import fleet as pools
@@ -81,6 +82,7 @@ def main():
     runner = pyperf.Runner()
     measured_hosts.few_runs(runner)
     runner.argparser.set_defaults(processes=2, values=2)
+    reference.measure(runner)
     results = {}
     for size in SIZES:
         name = '{} hosts, {} profiles, {}'.format(*size)

@@ -120,8 +120,10 @@ def measured(paths: list[pathlib.Path]) -> dict[str, float]:
 
     :raises NotComparable: a file cannot be read, or lacks the reference
     """
-    import pyperf
-
+    try:
+        import pyperf
+    except ImportError as exc:
+        raise NotComparable(f'{exc}; see README.rst') from None
     found: dict[str, float] = {}
     for path in paths:
         try:

@@ -53,7 +53,7 @@ def of_stestr(first: int, folder: str | None = None) -> Results:
     :param folder: the folder with ``.stestr``; None for the present one
     """
     from stestr.repository import abstract  # type: ignore[import-untyped]
-    from stestr.repository import util  # type: ignore[import-untyped]
+    from stestr.repository import util
     import subunit  # type: ignore[import-untyped]
     import testtools
 

@@ -136,7 +136,7 @@ class RunTest(testtools.TestCase):
         return done.returncode, done.stdout.splitlines()[-1], done.stderr
 
     def test_every_run_and_every_pair_counts(self):
-        """Of stestr 3 and 1 pass, 1 fails, 1 is skipped; the rest is the lab.
+        """Of stestr 2 and 1 pass, 1 fails, 1 is skipped; the rest is the lab.
 
         A run from before does not count.
         """

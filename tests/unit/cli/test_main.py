@@ -18,6 +18,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tomllib
 from typing import Any
 from unittest import mock
 
@@ -157,8 +158,9 @@ class TestProcess(base.CommandTestCase):
         )
 
     def test_main_is_the_entry_point(self) -> None:
-        self.assertIn(
-            'nova-arm-migrate = nova_arm_migrate.cli.main:main',
-            (ROOT / 'setup.cfg').read_text(),
+        project = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+        self.assertEqual(
+            'nova_arm_migrate.cli.main:main',
+            project['project']['scripts']['nova-arm-migrate'],
         )
         self.assertTrue(callable(main.main))

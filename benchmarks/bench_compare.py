@@ -24,6 +24,7 @@ import time
 
 import measured_hosts
 import pyperf
+import reference
 
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Guest
@@ -77,6 +78,7 @@ def main() -> None:
     runner = pyperf.Runner()
     measured_hosts.few_runs(runner)
     runner.argparser.set_defaults(loops=20)
+    reference.measure(runner)
     results = {}
     for name, wanted in PAIRS.items():
         found = pairs(wanted)

@@ -24,6 +24,7 @@ import tracemalloc
 
 import measured_hosts
 import pyperf
+import reference
 
 from nova_arm_migrate.core.baseline import Baseline
 from nova_arm_migrate.core.baseline import baseline
@@ -84,6 +85,7 @@ def main() -> None:
     runner = pyperf.Runner()
     measured_hosts.few_runs(runner)
     runner.argparser.set_defaults(processes=2, values=2)
+    reference.measure(runner)
     results = {}
     for size in SIZES:
         name = '{} hosts, {} profiles, {}'.format(*size)

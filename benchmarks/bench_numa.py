@@ -22,6 +22,7 @@ import pathlib
 import time
 
 import pyperf
+import reference
 
 from nova_arm_migrate.numa import domain
 from nova_arm_migrate.numa import parse
@@ -65,6 +66,7 @@ def measured(function: Callable[[], object]) -> Callable[[int], float]:
 
 def main() -> None:
     runner = pyperf.Runner(processes=3)
+    reference.measure(runner)
     runner.bench_time_func(
         'regenerate 64 vCPUs in 8 cells',
         measured(lambda: regenerate.regenerate(XML, LAYOUT)),

@@ -102,6 +102,7 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
     try:
         import nova.tests.functional  # noqa: F401  (chooses native threads)
 
+        from demo import api as demo_api
         from demo import cloud as demo_cloud
         from demo import frontend
         from demo import scenes
@@ -117,7 +118,7 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
     threading.excepthook = _log_thread_exception
     started = time.monotonic()
     try:
-        terminal.client_path()
+        terminal.program_path()
         settings.api_paste_config()
         front = frontend.Frontend(arguments.port)
     except (
@@ -132,9 +133,7 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
     cloud.setUp()
     try:
         shell = terminal.Terminal(cloud.environment)
-        api = terminal.Api(
-            cloud.frontend.url, frontend.TOKEN, cloud.finish_live_migrations
-        )
+        api = demo_api.Api(cloud.environment, cloud.finish_live_migrations)
         print(
             f'\nThe cloud is up after {time.monotonic() - started:.0f} s.',
             flush=True,

@@ -21,13 +21,14 @@ import textwrap
 import time
 import typing as ty
 
+from demo import api as demo_api
 from demo import cloud as demo_cloud
+from demo import guests
 from demo import terminal
 from nova_arm_migrate.core import cores
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
 import simulated
-from simulated import guests
 from simulated import machine
 
 DRIVER = 'arm_migrate.ArmLibvirtDriver'
@@ -77,7 +78,7 @@ class Story:
         self,
         cloud: demo_cloud.Cloud,
         shell: terminal.Terminal,
-        api: terminal.Api,
+        api: demo_api.Api,
     ) -> None:
         self._cloud = cloud
         self._shell = shell

@@ -22,6 +22,8 @@ import importlib.metadata
 import pathlib
 import typing as ty
 
+from clouds import ini
+
 Options: ty.TypeAlias = dict[str, dict[str, ty.Any]]
 
 SERVICE_USER: ty.Final = {
@@ -158,12 +160,5 @@ def placement_options(directory: pathlib.Path, url: str) -> Options:
 
 
 def write(path: pathlib.Path, options: Options) -> None:
-    """Write a configuration file of oslo.config's kind."""
-    lines = []
-    for section, values in options.items():
-        lines.append(f'[{section}]')
-        for name, value in values.items():
-            for one in value if isinstance(value, list) else [value]:
-                lines.append(f'{name} = {str(one).replace("$", "$$")}')
-        lines.append('')
-    path.write_text('\n'.join(lines))
+    """Write a configuration file."""
+    path.write_text(ini.dump(options))

@@ -19,21 +19,17 @@ is shown as a user would type it, with its output.
 from __future__ import annotations
 
 import collections.abc
-import json
-import os
 import pathlib
 import shlex
 import shutil
-import subprocess
 import sys
 import textwrap
-import time
 import typing as ty
-import urllib.request
+
+from clouds import client
 
 WIDTH = 100
 
-Json: ty.TypeAlias = dict[str, ty.Any]
 Trim: ty.TypeAlias = collections.abc.Callable[[str], str]
 
 
@@ -45,7 +41,7 @@ class ClientMissing(Exception):
     """The ``openstack`` client is not installed with this package."""
 
 
-def client_path() -> str:
+def program_path() -> str:
     """Find the ``openstack`` command of this Python environment.
 
     :raises ClientMissing: there is none.
@@ -72,30 +68,21 @@ class Terminal:
 
     :param environment: the ``OS_*`` variables of the cloud.
     :param out: where to print; standard output by default.
-    :param client: path of the client; found by default.
+    :param program: path of the client; found by default.
     """
 
     def __init__(
         self,
         environment: collections.abc.Mapping[str, str],
         out: ty.TextIO | None = None,
-        client: str | None = None,
+        program: str | None = None,
     ) -> None:
-        self._client = client or client_path()
+        self._client = client.Client(
+            [program or program_path()],
+            {**environment, 'CLIFF_MAX_TERM_WIDTH': str(WIDTH)},
+            WIDTH,
+        )
         self._out = out or sys.stdout
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith('OS_')
-        }
-        self._environment = {
-            **inherited,
-            **environment,
-            'CLIFF_MAX_TERM_WIDTH': str(WIDTH),
-            'COLUMNS': str(WIDTH),
-            'PYTHONWARNINGS': 'ignore',
-        }
-        self._environment.pop('PYTHONPATH', None)
         self.commands = 0
 
     def heading(self, text: str) -> None:
@@ -118,19 +105,11 @@ class Terminal:
         """
         if show:
             self._print(f'\n$ openstack {command}')
-        done = subprocess.run(
-            [self._client, *shlex.split(command)],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        answer = self._client.run(*shlex.split(command))
         self.commands += 1
-        output = done.stdout.rstrip()
+        output = (answer.out + answer.err).rstrip()
         if show and output:
-            shown = output if trim is None or done.returncode else trim(output)
+            shown = output if trim is None or answer.rc else trim(output)
             self._print(
                 '\n'.join(
                     wrapped
@@ -141,87 +120,7 @@ class Terminal:
                     or ['']
                 )
             )
-        return Result(done.returncode, output)
+        return Result(answer.rc, output)
 
     def _print(self, text: str) -> None:
         print(text, file=self._out, flush=True)
-
-
-class Api:
-    """Polls nova-api directly: a client process for each poll is too slow.
-
-    :param url: the frontend's.
-    :param finish: returns when no compute works on a live migration.
-    """
-
-    def __init__(
-        self, url: str, token: str, finish: collections.abc.Callable[[], None]
-    ) -> None:
-        self._finish = finish
-        self._url = f'{url}/compute/v2.1'
-        self._headers = {
-            'X-Auth-Token': token,
-            'Accept': 'application/json',
-            'OpenStack-API-Version': 'compute 2.96',
-        }
-        # Ignore proxies in the environment: loopback needs none.
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({})
-        )
-
-    def get(self, path: str) -> Json:
-        request = urllib.request.Request(
-            self._url + path, headers=self._headers
-        )
-        with self._opener.open(request, timeout=60) as answer:
-            body: Json = json.load(answer)
-        return body
-
-    def server(self, name: str) -> Json:
-        """Return the one server of that name.
-
-        :raises SceneFailed: there isn't exactly one.
-        """
-        found = [
-            server
-            for server in self.get('/servers/detail')['servers']
-            if server['name'] == name
-        ]
-        if len(found) != 1:
-            raise SceneFailed(f'{len(found)} servers are named {name}')
-        server: Json = found[0]
-        return server
-
-    def settled(self, name: str, timeout: float = 120) -> Json:
-        """Wait until a server has no task, and return it.
-
-        :raises SceneFailed: it took longer than ``timeout`` seconds.
-        """
-        deadline = time.monotonic() + timeout
-        while True:
-            server = self.server(name)
-            if (
-                server['OS-EXT-STS:task_state'] is None
-                and server['status'] not in ('BUILD', 'MIGRATING')
-                and self.last_migration(server).get('status') not in UNFINISHED
-            ):
-                self._finish()
-                return self.server(name)
-            if time.monotonic() > deadline:
-                raise SceneFailed(
-                    f'{name} is still {server["status"]} '
-                    f'({server["OS-EXT-STS:task_state"]}) after {timeout:g} s'
-                )
-            time.sleep(0.5)
-
-    def last_migration(self, server: Json) -> Json:
-        """Return the newest live migration of a server, or {}."""
-        migrations: list[Json] = self.get(
-            f'/os-migrations?instance_uuid={server["id"]}'
-        )['migrations']
-        return max(migrations, key=lambda one: int(one['id']), default={})
-
-
-UNFINISHED = frozenset(
-    ('accepted', 'queued', 'preparing', 'running', 'pre-migrating')
-)

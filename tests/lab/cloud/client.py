@@ -14,7 +14,6 @@
 
 import collections.abc
 import json
-import os
 import pathlib
 import shlex
 import subprocess
@@ -22,27 +21,16 @@ import sys
 import time
 import typing
 
+from clouds import client
 from tests.lab import errors
 from tests.lab import network
 from tests.lab.cloud import services
 
 SHOWN_LINES = 30
-PATIENCE = 900
+WIDTH = 150
 
 
-class Answer(typing.NamedTuple):
-    rc: int
-    out: str
-    err: str
-
-    @property
-    def words(self) -> str:
-        """The error in one line."""
-        lines = [line for line in self.err.splitlines() if line.strip()]
-        return lines[-1].strip() if lines else ''
-
-
-def trimmed(text: str, limit: int = SHOWN_LINES, width: int = 150) -> str:
+def trimmed(text: str, limit: int = SHOWN_LINES, width: int = WIDTH) -> str:
     """Return *limit* lines of *text* at most, each *width* wide at most."""
     lines = [
         line if len(line) <= width else line[: width - 3] + '...'
@@ -54,39 +42,23 @@ def trimmed(text: str, limit: int = SHOWN_LINES, width: int = 150) -> str:
     return '\n'.join(lines)
 
 
-class Client:
+class Client(client.Client):
     """Runs ``openstack`` in the lab's network as the administrator."""
 
     def __init__(
         self, net: network.Network, environment: pathlib.Path
     ) -> None:
-        self._net = net
-        self._program = str(environment / 'bin/openstack')
+        super().__init__(
+            net.command([str(environment / 'bin/openstack')]),
+            services.client_environment(),
+            WIDTH,
+        )
 
-    def command(self, argv: collections.abc.Sequence[str]) -> list[str]:
-        return self._net.command([self._program, *argv])
-
-    def env(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            **services.client_environment(),
-            'COLUMNS': '150',
-            'PYTHONWARNINGS': 'ignore',
-        }
-
-    def run(self, *argv: str, show: bool = False) -> Answer:
+    def run(self, *argv: str, show: bool = False) -> client.Answer:
         """Run a command; print it and its output if *show*."""
         if show:
             print('$ openstack ' + shlex.join(argv), flush=True)
-        done = subprocess.run(
-            self.command(argv),
-            env=self.env(),
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=PATIENCE,
-        )
-        answer = Answer(done.returncode, done.stdout, done.stderr)
+        answer = super().run(*argv)
         if show:
             text = answer.out if answer.rc == 0 else answer.words
             if text.strip():
@@ -109,7 +81,9 @@ class Client:
     def interactive(self, argv: collections.abc.Sequence[str]) -> int:
         """Run a command on this terminal."""
         sys.stdout.flush()
-        return subprocess.run(self.command(argv), env=self.env()).returncode
+        return subprocess.run(
+            self.command(argv), env=self.environment
+        ).returncode
 
 
 def wait(

@@ -17,6 +17,7 @@ import pathlib
 import tarfile
 import time
 
+from clouds import ini
 from tests.lab import errors
 from tests.lab import host as hosts
 from tests.lab.cloud import image
@@ -68,7 +69,7 @@ def start(host: hosts.Host, sections: settings.Sections) -> None:
     host.channel.script(
         'writing nova.conf',
         'cat > /etc/nova/nova.conf',
-        settings.ini(sections).encode(),
+        ini.dump(sections).encode(),
     )
     host.channel.sh(_START)
 

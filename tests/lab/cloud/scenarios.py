@@ -18,6 +18,7 @@ import dataclasses
 import itertools
 import time
 
+from clouds import ini
 from tests.lab import errors
 from tests.lab import host as hosts
 from tests.lab.cloud import cloud as clouds
@@ -402,7 +403,7 @@ def _remember_driver(cloud: clouds.Cloud, host: hosts.Host) -> None:
             sections = settings.nova_compute(
                 host.name, host.address, driver, skip
             )
-            if conf == settings.ini(sections) and computes.running(host):
+            if conf == ini.dump(sections) and computes.running(host):
                 cloud.drivers[host.name] = settings.nova_compute(
                     '', '', driver, skip
                 )

@@ -23,6 +23,7 @@ import socket
 import subprocess
 import time
 
+from clouds import ini
 from tests.lab import errors
 from tests.lab import network
 from tests.lab import places
@@ -273,7 +274,7 @@ class Services:
     def write(self, path: str, sections: settings.Sections) -> None:
         target = self.etc / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(settings.ini(sections))
+        target.write_text(ini.dump(sections))
 
     def configure(self, with_filter: bool = True) -> None:
         state, home = str(self.state), str(self.environment)

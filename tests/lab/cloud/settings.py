@@ -57,18 +57,6 @@ Options = collections.abc.Mapping[str, object]
 Sections = dict[str, dict[str, object]]
 
 
-def ini(sections: collections.abc.Mapping[str, Options]) -> str:
-    """Return *sections* as an oslo.config file; a list becomes many lines."""
-    lines = []
-    for name, options in sections.items():
-        lines.append(f'[{name}]')
-        for key, value in options.items():
-            values = value if isinstance(value, list) else [value]
-            lines += [f'{key} = {one}' for one in values]
-        lines.append('')
-    return '\n'.join(lines)
-
-
 def merged(*many: collections.abc.Mapping[str, Options]) -> Sections:
     """Merge sections; a later value replaces an earlier one."""
     result: Sections = {}

@@ -14,8 +14,6 @@ import pathlib
 import tempfile
 import unittest
 
-from oslo_config import cfg
-
 from demo import settings
 
 
@@ -24,23 +22,6 @@ class TestSettings(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = pathlib.Path(directory.name)
-
-    def test_what_is_written_is_what_oslo_config_reads(self) -> None:
-        path = self.directory / 'nova.conf'
-        settings.write(
-            path,
-            {
-                'DEFAULT': {'host': 'a$b', 'flag': False},
-                'filters': {'available': ['one', 'two']},
-            },
-        )
-        conf = cfg.ConfigOpts()
-        conf.register_opts([cfg.StrOpt('host'), cfg.BoolOpt('flag')])
-        conf.register_opt(cfg.MultiStrOpt('available'), group='filters')
-        conf([], default_config_files=[str(path)])
-        self.assertEqual('a$b', conf.host)
-        self.assertIs(False, conf.flag)
-        self.assertEqual(['one', 'two'], conf.filters.available)
 
     def test_a_filter_is_made_available_and_enabled(self) -> None:
         options = settings.nova_options(

@@ -38,13 +38,6 @@ class TrimmedTest(testtools.TestCase):
         self.assertEqual('abcd...', client.trimmed('abcdefghij', width=7))
 
 
-class AnswerTest(testtools.TestCase):
-    def test_the_last_line_of_the_error_is_what_went_wrong(self) -> None:
-        answer = client.Answer(1, '', 'Traceback\n\nNo such server\n\n')
-        self.assertEqual('No such server', answer.words)
-        self.assertEqual('', client.Answer(0, '', '').words)
-
-
 class WaitTest(testtools.TestCase):
     def test_returns_when_it_is_so(self) -> None:
         answers = iter([False, '', 3])

@@ -15,22 +15,17 @@ import configparser
 
 import testtools
 
+from clouds import ini
 from tests.lab.cloud import settings
 
 
 def _read(sections: settings.Sections) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
-    parser.read_string(settings.ini(sections))
+    parser.read_string(ini.dump(sections))
     return parser
 
 
-class IniTest(testtools.TestCase):
-    def test_a_list_is_given_repeatedly(self) -> None:
-        self.assertEqual(
-            '[a]\nx = 1\nx = 2\ny = True\n',
-            settings.ini({'a': {'x': [1, 2], 'y': True}}),
-        )
-
+class MergedTest(testtools.TestCase):
     def test_the_later_sections_win_and_the_given_ones_stay(self) -> None:
         first = {'a': {'x': 1, 'y': 2}}
         self.assertEqual(

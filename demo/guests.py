@@ -23,6 +23,9 @@ import dataclasses
 import json
 import typing as ty
 
+from openstack.compute.v2 import server as servers
+
+from demo import api as demo_api
 from demo import terminal
 
 IMAGE = 'debian-13-arm64'
@@ -52,7 +55,7 @@ class MigrationResult:
 class Guests:
     """Boots guests and moves them, with the ``openstack`` client."""
 
-    def __init__(self, shell: terminal.Terminal, api: terminal.Api) -> None:
+    def __init__(self, shell: terminal.Terminal, api: demo_api.Api) -> None:
         self.shell = shell
         self._api = api
 
@@ -67,9 +70,9 @@ class Guests:
             '-c name -c status -c image'
         )
         server = self._api.settled(name)
-        if (server['status'], _host(server)) != ('ACTIVE', host):
+        if (server.status, _host(server)) != ('ACTIVE', host):
             raise terminal.SceneFailed(
-                f'{name} is {server["status"]} on {_host(server)}, '
+                f'{name} is {server.status} on {_host(server)}, '
                 f'not ACTIVE on {host}'
             )
 
@@ -80,17 +83,17 @@ class Guests:
         :raises SceneFailed: Nova did not accept the request.
         """
         before = self._api.server(name)
-        last_request = self._last_request(before)
+        last_request = self._api.last_request(before)
         target = f'--host {host} ' if host else ''
         answer = self.shell.openstack(
             f'server migrate --live-migration {target}{name}'
         )
         after = self._api.settled(name)
-        if self._last_request(after) == last_request:
+        if self._api.last_request(after) == last_request:
             raise terminal.SceneFailed(
                 f'Nova did not accept the request: {answer.output}'
             )
-        if after['status'] == 'ERROR':
+        if after.status == 'ERROR':
             kind = ERROR
         elif _host(after) != _host(before):
             kind = MOVED
@@ -100,8 +103,12 @@ class Guests:
         return MigrationResult(
             kind,
             _host(after),
-            migration['dest_compute'] or host,
-            self._reasons(after),
+            (migration and migration.dest_compute) or host,
+            tuple(
+                event.details
+                for event in self._api.events(after)
+                if event.details
+            ),
         )
 
     def show(self, name: str) -> None:
@@ -118,7 +125,7 @@ class Guests:
 
     def show_events(self, name: str) -> None:
         """Show the server's events for its last request."""
-        request = self._last_request(self._api.server(name))
+        request = self._api.last_request(self._api.server(name))
         self.shell.openstack(
             f'server event show {name} {request} -c events -f json',
             trim=trim_events,
@@ -130,22 +137,9 @@ class Guests:
             f'server set --state active --auto-approve {name}'
         )
 
-    def _reasons(self, server: terminal.Json) -> tuple[str, ...]:
-        path = f'/servers/{server["id"]}/os-instance-actions'
-        action = self._api.get(f'{path}/{self._last_request(server)}')[
-            'instanceAction'
-        ]
-        return tuple(
-            event['details'] for event in action['events'] if event['details']
-        )
 
-    def _last_request(self, server: terminal.Json) -> str:
-        actions = self._api.get(f'/servers/{server["id"]}/os-instance-actions')
-        return str(actions['instanceActions'][0]['request_id'])
-
-
-def _host(server: terminal.Json) -> str:
-    return server['OS-EXT-SRV-ATTR:host'] or ''
+def _host(server: servers.Server) -> str:
+    return str(server.compute_host or '')
 
 
 def trim_events(output: str) -> str:

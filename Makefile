@@ -15,7 +15,7 @@ PYTHON ?= python3
 TESTS ?= all
 TOX = .venv-tox/bin/tox
 
-.PHONY: help bindep demo test lab zipapp docs clean
+.PHONY: help bindep demo test lab zipapp deb docs clean
 
 help:
 	@echo 'make demo [KEEP=1]  a simulated cloud with Arm64 hosts, in a minute'
@@ -23,15 +23,21 @@ help:
 	@echo 'make lab            real migrations between emulated hosts (root)'
 	@echo 'make bindep         the system packages that are missing'
 	@echo 'make zipapp         dist/nova-arm-migrate.pyz: probe and compare'
+	@echo 'make deb            dist/python3-nova-arm-migrate_*.deb'
 	@echo 'make docs           the documentation, into doc/build/html'
 	@echo 'make clean          remove what the above have made'
+
+# Before anything is installed: one line on what the system lacks.
+.PHONY: needs-demo needs-test
+needs-demo needs-test:
+	@$(PYTHON) tools/check_needs.py make $(@:needs-%=%)
 
 .venv-tox/.done: constraints.txt Makefile
 	$(PYTHON) -m venv .venv-tox
 	.venv-tox/bin/pip install --quiet --constraint constraints.txt tox bindep
 	@touch $@
 
-test: .venv-tox/.done
+test: needs-test .venv-tox/.done
 	$(TOX) run -e $(TESTS)
 
 # What the system lacks; PROFILES is of those in bindep.txt.
@@ -51,11 +57,14 @@ docs: .venv-tox/.done
 		--editable '.[demo]'
 	@touch $@
 
-demo: .venv-demo/.done
+demo: needs-demo .venv-demo/.done
 	.venv-demo/bin/python -m demo $(if $(KEEP),--keep)
 
 zipapp:
 	$(PYTHON) tools/build_zipapp.py dist/nova-arm-migrate.pyz
+
+deb:
+	tools/build_deb.sh dist
 
 clean:
 	rm -rf .venv-tox .venv-demo .tox .stestr .mypy_cache build cover dist \

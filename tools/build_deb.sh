@@ -17,6 +17,9 @@
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Debian's Python, not one that lies before it in PATH.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 die() {
     echo "build_deb.sh: $*" >&2
@@ -40,7 +43,7 @@ trap 'rm -rf "$work"' EXIT
 git clone --quiet "$source" "$work/nova-arm-migrate"
 cd "$work/nova-arm-migrate"
 
-version=$(/usr/bin/python3 -c '
+version=$(python3 -c '
 from pbr import packaging
 print(packaging.get_version("nova-arm-migrate"))' 2>"$work/pbr.log") ||
     die "no version from pbr: $(tail -n 1 "$work/pbr.log")"
@@ -57,7 +60,7 @@ EOF
 dpkg-buildpackage --build=binary --unsigned-source --unsigned-changes \
     >"$work/build.log" 2>&1 || {
     tail -n 30 "$work/build.log" >&2
-    die "dpkg-buildpackage failed with status $?"
+    die 'dpkg-buildpackage failed'
 }
 if command -v lintian >/dev/null; then
     lintian --allow-root --info --fail-on error,warning "$work"/*.changes

@@ -21,9 +21,8 @@ import sys
 # oslo.config finds /etc/nova/nova-compute.conf.d by the program's name.
 sys.argv[0] = '/usr/bin/nova-compute'
 
-from nova import monkey_patch
-
-monkey_patch.patch()
+# The service's own import: it chooses eventlet or threads, as the release does.
+import nova.cmd.compute  # noqa: F401
 
 from nova import config
 from nova.virt import driver

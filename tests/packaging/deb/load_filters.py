@@ -17,9 +17,8 @@ import sys
 # oslo.config finds /etc/nova/nova-scheduler.conf.d by the program's name.
 sys.argv[0] = '/usr/bin/nova-scheduler'
 
-from nova import monkey_patch
-
-monkey_patch.patch()
+# The service's own import: it chooses eventlet or threads, as the release does.
+import nova.cmd.scheduler  # noqa: F401
 
 from nova import config
 from nova.scheduler import host_manager

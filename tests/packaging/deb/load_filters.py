@@ -17,7 +17,7 @@ import sys
 # oslo.config finds /etc/nova/nova-scheduler.conf.d by the program's name.
 sys.argv[0] = '/usr/bin/nova-scheduler'
 
-# The service's own import: it chooses eventlet or threads, as the release does.
+# As the service does: it chooses eventlet or threads, as its release says.
 import nova.cmd.scheduler  # noqa: F401
 
 from nova import config

@@ -74,15 +74,11 @@ class SnippetsTest(testtools.TestCase):
 
     def test_debian_sets_nothing_at_first(self):
         options = self._read(*DEBIAN.rglob('*.conf'))
-        self.assertIsNone(options.compute_driver)
         for name, default in FILTERS.items():
             self.assertEqual(default, options.filter_scheduler[name], name)
         self.assertEqual('enforce', options.arm_migrate.enforcement)
 
     def test_debian_without_the_comment_signs(self):
         options = self._read(*map(self._set, DEBIAN.rglob('*.conf')))
-        self.assertEqual(
-            'arm_migrate.ArmLibvirtDriver', options.compute_driver
-        )
         self._assert_filters(options)
         self.assertEqual('warn', options.arm_migrate.enforcement)

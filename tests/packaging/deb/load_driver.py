@@ -12,7 +12,8 @@
 
 """Print the driver that nova-compute loads, configured as Debian's service.
 
-An argument is a ``compute_driver`` to load in place of the configured one.
+Arguments: ``--config-file=FILE`` in place of Debian's nova-compute.conf, or a
+``compute_driver`` to load in place of the configured one.
 """
 
 import logging
@@ -27,11 +28,13 @@ import nova.cmd.compute  # noqa: F401
 from nova import config
 from nova.virt import driver
 
+files = [name for name in sys.argv[1:] if name.startswith('--config-file=')]
+drivers = [name for name in sys.argv[1:] if name not in files]
 config.parse_args(
     [
         'nova-compute',
         '--config-file=/etc/nova/nova.conf',
-        '--config-file=/etc/nova/nova-compute.conf',
+        *(files or ['--config-file=/etc/nova/nova-compute.conf']),
     ],
     init_rpc=False,
 )
@@ -47,5 +50,5 @@ class ImportErrors(logging.Handler):
 
 
 logging.getLogger('nova.virt.driver').addHandler(ImportErrors())
-loaded = type(driver.load_compute_driver(None, *sys.argv[1:]))
+loaded = type(driver.load_compute_driver(None, *drivers))
 print(f'{loaded.__module__}.{loaded.__qualname__}')

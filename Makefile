@@ -15,7 +15,7 @@ PYTHON ?= python3
 TESTS ?= all
 TOX = .venv-tox/bin/tox
 
-.PHONY: help bindep demo test lab zipapp shim docs clean
+.PHONY: help bindep demo test lab zipapp shim deb docs clean
 
 help:
 	@echo 'make demo [KEEP=1]  a simulated cloud with Arm64 hosts, in a minute'
@@ -24,15 +24,21 @@ help:
 	@echo 'make bindep         the system packages that are missing'
 	@echo 'make zipapp         dist/nova-arm-migrate.pyz: probe and compare'
 	@echo 'make shim           build/nova-arm-baseline.so, for arm64 (experimental)'
+	@echo 'make deb            dist/python3-nova-arm-migrate_*.deb'
 	@echo 'make docs           the documentation, into doc/build/html'
 	@echo 'make clean          remove what the above have made'
+
+# Before anything is installed: one line on what the system lacks.
+.PHONY: needs-demo needs-test
+needs-demo needs-test:
+	@$(PYTHON) tools/check_needs.py make $(@:needs-%=%)
 
 .venv-tox/.done: constraints.txt Makefile
 	$(PYTHON) -m venv .venv-tox
 	.venv-tox/bin/pip install --quiet --constraint constraints.txt tox bindep
 	@touch $@
 
-test: .venv-tox/.done
+test: needs-test .venv-tox/.done
 	$(TOX) run -e $(TESTS)
 
 # What the system lacks; PROFILES is of those in bindep.txt.
@@ -52,18 +58,14 @@ docs: .venv-tox/.done
 		--editable '.[demo]'
 	@touch $@
 
-demo: .venv-demo/.done
+demo: needs-demo .venv-demo/.done
 	.venv-demo/bin/python -m demo $(if $(KEEP),--keep)
 
 zipapp:
 	$(PYTHON) tools/build_zipapp.py dist/nova-arm-migrate.pyz
 
 # For arm64: the native compiler there, the cross compiler elsewhere.
-ifeq ($(shell uname -m),aarch64)
-SHIM_CC ?= cc
-else
-SHIM_CC ?= aarch64-linux-gnu-gcc
-endif
+SHIM_CC ?= $(if $(filter aarch64,$(shell uname -m)),cc,aarch64-linux-gnu-gcc)
 SHIM_CFLAGS = -std=c11 -O2 -g -Wall -Wextra -Werror -D_FORTIFY_SOURCE=2 \
 	-fstack-protector-strong -fPIC -fvisibility=hidden
 SHIM_LDFLAGS = -shared -Wl,-z,defs -Wl,-z,relro -Wl,-z,now
@@ -75,6 +77,9 @@ shim: $(SHIM)
 $(SHIM): shim/nova_arm_baseline.c Makefile
 	@mkdir -p $(@D)
 	$(SHIM_CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) -o $@ $<
+
+deb:
+	tools/build_deb.sh dist
 
 clean:
 	rm -rf .venv-tox .venv-demo .tox .stestr .mypy_cache build cover dist \

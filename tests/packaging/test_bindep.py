@@ -12,11 +12,17 @@
 
 import pathlib
 import re
+import shutil
+import subprocess
+import sys
 
+import fixtures
 import testtools
 
 from tests.lab import places
 from tests.lab.cloud import services
+from tests.present import present
+from tools import check_needs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -41,3 +47,54 @@ class BindepTest(testtools.TestCase):
         self.assertEqual(
             set(), set(services.TOOLS.values()) - named('lab', 'lab-cloud')
         )
+
+    def test_names_every_package_that_the_commands_check(self) -> None:
+        checked = {
+            *check_needs.PROGRAMS.values(),
+            *check_needs.MODULES.values(),
+        }
+        self.assertEqual(set(), checked - named('test') & named('demo'))
+
+
+class CheckNeedsTest(testtools.TestCase):
+    def _make(
+        self, target: str, *programs: str
+    ) -> subprocess.CompletedProcess[str]:
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        for program in ('sh', *programs):
+            (path / program).symlink_to(present(shutil.which(program)))
+        return subprocess.run(
+            [
+                present(shutil.which('make')),
+                '--silent',
+                f'PYTHON={sys.executable}',
+                target,
+            ],
+            cwd=ROOT,
+            env={'PATH': str(path)},
+            capture_output=True,
+            text=True,
+        )
+
+    def test_the_commands_name_the_package_that_is_missing(self) -> None:
+        for target in ('demo', 'test'):
+            done = self._make(target, 'git')
+            self.assertEqual(2, done.returncode)
+            self.assertEqual('', done.stdout)
+            line, end = done.stderr.splitlines()
+            self.assertEqual(
+                f'make {target} needs what is not installed: '
+                'apt install procps',
+                line,
+            )
+            self.assertIn(f'needs-{target}', end)
+
+    def test_silent_if_nothing_is_missing(self) -> None:
+        done = self._make('needs-demo', 'git', 'uptime')
+        self.assertEqual((0, '', ''), _result(done))
+
+
+def _result(
+    done: subprocess.CompletedProcess[str],
+) -> tuple[int, str, str]:
+    return done.returncode, done.stdout, done.stderr

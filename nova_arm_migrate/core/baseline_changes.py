@@ -36,7 +36,6 @@ from nova_arm_migrate.core.vcpu import with_features_off
 _BY_FIELD = (Judge.FEATURES, Judge.FEATURES_32BIT)
 #: Registers that say nothing of what a guest can do.
 _NO_FEATURE = (Judge.CLIDR, Judge.CCSIDR, Judge.IMPLEMENTATION)
-_NUMBERS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2, Judge.PSCI_VERSION)
 #: Parts of a baseline that are not a guest's CPU.
 _NOT_COMPARED = frozenset(
     {'name', 'version', 'acknowledged', 'reg_list', 'dropped', 'registers'}
@@ -223,6 +222,5 @@ def _of_register(register: Register, old: int, new: int) -> Direction:
         if not new & ~old:
             return Direction.LOWER
         return Direction.HIGHER if not old & ~new else Direction.OTHER
-    if register.judge in _NUMBERS:
-        return Direction.LOWER if new < old else Direction.HIGHER
-    return Direction.OTHER
+    # The rest are numbers: levels of mitigations, and PSCI's version.
+    return Direction.LOWER if new < old else Direction.HIGHER

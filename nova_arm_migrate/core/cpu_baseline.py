@@ -175,6 +175,14 @@ class CpuBaseline:
             lengths if 'sve' in self.features else ()
         )
 
+    def switched_off(self, host: Host) -> frozenset[str]:
+        """Return what the domain of a guest on a host switches off.
+
+        Features that the host does not have are left out. libvirt refuses a
+        domain with the name of a feature that it does not know.
+        """
+        return self.disabled - (FEATURES.keys() - host.features)
+
     @property
     def has_32bit_el0(self) -> bool:
         """Whether guests can run 32-bit code."""

@@ -240,9 +240,7 @@ class Crossing:
 
     def _guest(self, host: hosts.Host, baseline: CpuBaseline) -> guests.Guest:
         mine = self.profiles[host.name]
-        # libvirt may not know a feature that this host does not have.
-        lacking = FEATURES.keys() - mine.features
-        states = dict.fromkeys(baseline.disabled - lacking, False)
+        states = dict.fromkeys(baseline.switched_off(mine), False)
         return guests.Guest.start(
             host,
             NAME,

@@ -50,6 +50,7 @@ class Plan:
 
     :ivar baseline: which one
     :ivar backend: the name of the back end, for the log
+    :ivar features_off: CPU features that the domain switches off
     :ivar registers: what is written to a new vCPU, by code
     :ivar environment: variables of QEMU's process
     :ivar arguments: of QEMU's command line
@@ -57,6 +58,7 @@ class Plan:
 
     baseline: CpuBaseline
     backend: str
+    features_off: frozenset[str]
     registers: Mapping[int, int] = dataclasses.field(default_factory=dict)
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     arguments: tuple[str, ...] = ()
@@ -92,7 +94,7 @@ class CpuFeatures:
         if registers:
             names = [register_of(code).name for code in sorted(registers)]
             return f'{self.NAME}: they do not change {joined(names)}'
-        return Plan(baseline, self.NAME)
+        return Plan(baseline, self.NAME, baseline.switched_off(host))
 
 
 class QemuProperties:
@@ -137,7 +139,11 @@ class QemuProperties:
         if lacking:
             return f'{self.NAME}: QEMU lacks {joined(lacking)}'
         return Plan(
-            baseline, self.NAME, dict(registers), arguments=tuple(arguments)
+            baseline,
+            self.NAME,
+            baseline.switched_off(host),
+            dict(registers),
+            arguments=tuple(arguments),
         )
 
 
@@ -163,7 +169,13 @@ class Shim:
             return f'{self.NAME}: {self._path}: {fault}'
         environment = {PRELOAD: self._path}
         environment |= shim.environment(baseline, host)
-        return Plan(baseline, self.NAME, dict(registers), environment)
+        return Plan(
+            baseline,
+            self.NAME,
+            baseline.switched_off(host),
+            dict(registers),
+            environment,
+        )
 
     def _fault(self) -> str:
         """Return what is wrong with the library; empty if nothing is."""

@@ -52,12 +52,12 @@ def with_baseline(xml: str, plan: Plan) -> str:
             f'a guest CPU baseline needs [libvirt] cpu_mode = {_PASSTHROUGH},'
             f' not {mode}'
         )
-    for name in sorted(plan.baseline.disabled - {_PMU}):
+    for name in sorted(plan.features_off - {_PMU}):
         feature = cpu.find(f"feature[@name='{name}']")
         if feature is None:
             feature = etree.SubElement(cpu, 'feature', name=name)
         feature.set('policy', 'disable')
-    if _PMU in plan.baseline.disabled:
+    if _PMU in plan.features_off:
         _child(_child(root, 'features'), _PMU).set('state', 'off')
     if plan.baseline.gic is not None:
         gic = _child(_child(root, 'features'), 'gic')

@@ -14,7 +14,7 @@
 
 Each pair of hosts gets the greatest baseline that both take. A guest starts
 on it through the shim, moves to the other host, is reset there, and moves
-back. It must see the same CPU all the time: the one of the baseline.
+back. It must see the CPU of the baseline at its start and after the reset.
 
 Where no baseline exists, the guest is started all the same, with the greatest
 common values: KVM must refuse it on one of the two hosts, before anything
@@ -70,8 +70,8 @@ class Row:
     :ivar off: the vCPU features that the baseline switches off
     :ivar outcome: of the move there, the reset there, and the move back; or
         which host refused to start the guest
-    :ivar sees: whether the guest sees the baseline's CPU at its start, after
-        the move and after the reset: ``yes``, ``no`` or ``-``
+    :ivar sees: whether the guest sees the baseline's CPU at its start and
+        after the reset: ``yes``, ``no`` or ``-``
     :ivar seconds: of the move there, as libvirt's client measures it
     :ivar why: the first field that prevents a baseline, or what went wrong
     """

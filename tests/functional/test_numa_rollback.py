@@ -72,7 +72,7 @@ class RollbackTestBase(numa_base.NumaServersTestBase):
         return mock.patch.object(
             machine,
             'load',
-            lambda state: load(state)._replace(refused=('MIDR_EL1',)),
+            lambda *a: load(*a)._replace(refused=('MIDR_EL1',)),
         )
 
     def as_it_was(self) -> None:

@@ -52,7 +52,7 @@ lab: .venv-tox/.done
 docs: .venv-tox/.done
 	$(TOX) run -e docs,releasenotes
 
-.venv-demo/.done: constraints.txt requirements.txt setup.cfg
+.venv-demo/.done: constraints.txt requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/pip install --quiet --constraint constraints.txt \
 		--editable '.[demo]'

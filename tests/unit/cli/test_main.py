@@ -24,6 +24,7 @@ from unittest import mock
 import fixtures
 
 from nova_arm_migrate.cli import main
+from tests import declared
 from tests.unit.cli import base
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -157,8 +158,8 @@ class TestProcess(base.CommandTestCase):
         )
 
     def test_main_is_the_entry_point(self) -> None:
-        self.assertIn(
-            'nova-arm-migrate = nova_arm_migrate.cli.main:main',
-            (ROOT / 'setup.cfg').read_text(),
+        self.assertEqual(
+            'nova_arm_migrate.cli.main:main',
+            declared.project()['scripts']['nova-arm-migrate'],
         )
         self.assertTrue(callable(main.main))

@@ -13,29 +13,20 @@
 """What the openstack client finds."""
 
 import argparse
-import configparser
-import pathlib
 import pkgutil
 from unittest import mock
 
 from osc_lib.command import command
 import testtools
 
-from nova_arm_migrate import osc
 from nova_arm_migrate.osc import plugin
-
-TOP = pathlib.Path(osc.__file__).parents[2]
+from tests import declared
 
 
 class TestPlugin(testtools.TestCase):
     def entry_points(self, group: str) -> dict[str, str]:
-        setup = configparser.ConfigParser()
-        setup.read(TOP / 'setup.cfg')
-        lines = setup['entry_points'][group].strip().splitlines()
-        return {
-            name.strip(): path.strip()
-            for name, path in (line.split('=') for line in lines)
-        }
+        found: dict[str, str] = declared.project()['entry-points'][group]
+        return found
 
     def test_the_client_finds_the_plugin(self) -> None:
         (path,) = self.entry_points('openstack.cli.extension').values()

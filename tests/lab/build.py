@@ -175,6 +175,31 @@ def what_went_wrong(text: str) -> str:
     return (full or wrong or lines)[0]
 
 
+def make_disk(root: pathlib.Path, disk: pathlib.Path, size: str) -> None:
+    """Write an ext4 file system with the content of *root* to *disk*.
+
+    It has no journal: no host writes to it, each has a layer of its own.
+
+    :param size: as mke2fs takes it, such as ``3G``
+    :raises LabError: if it cannot be made
+    """
+    rootfs.run(
+        [
+            'mke2fs',
+            '-q',
+            '-t',
+            'ext4',
+            '-O',
+            '^has_journal',
+            '-d',
+            str(root),
+            str(disk),
+            size,
+        ],
+        'making the disk',
+    )
+
+
 def _versions(root: pathlib.Path, kernel: str) -> str:
     """Return ``name version`` lines, from the packages' own files.
 
@@ -253,21 +278,7 @@ def _host_image(
     )
     shutil.copy(work / 'kernel', root / 'lab/kernel')
     places.say(f'{generation.name}: disk')
-    rootfs.run(
-        [
-            'mke2fs',
-            '-q',
-            '-t',
-            'ext4',
-            '-O',
-            '^has_journal',
-            '-d',
-            str(root),
-            str(work / 'base.raw'),
-            DISK_SIZE,
-        ],
-        'making the disk',
-    )
+    make_disk(root, work / 'base.raw', DISK_SIZE)
     shutil.rmtree(root)
 
 

@@ -149,21 +149,7 @@ def _make(
         shutil.copy(base.folder / name, work / name)
     (modules,) = (root / 'usr/lib/modules').iterdir()
     shutil.copytree(modules, work / 'modules')
-    rootfs.run(
-        [
-            'mke2fs',
-            '-q',
-            '-t',
-            'ext4',
-            '-O',
-            '^has_journal',
-            '-d',
-            str(root),
-            str(work / 'base.raw'),
-            DISK_SIZE,
-        ],
-        'making the disk',
-    )
+    build.make_disk(root, work / 'base.raw', DISK_SIZE)
     shutil.rmtree(root)
 
 

@@ -12,6 +12,8 @@
 
 """What the demonstration's cloud and the lab's cloud share.
 
-``client`` runs the ``openstack`` command, ``ini`` writes configuration files.
+``client``  runs the ``openstack`` command;
+``ini``     writes configuration files.
+
 Both need the standard library alone, because the lab runs without Nova.
 """

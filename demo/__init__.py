@@ -12,7 +12,14 @@
 
 """The simulated cloud: real Nova and Placement, replayed Arm64 hosts.
 
-``python -m demo`` shows live migrations between Arm64
-hosts on a machine that has neither Arm nor KVM.  Importing this package
-imports nothing.
+``python -m demo`` shows live migrations between Arm64 hosts on a machine that
+has neither Arm nor KVM. Importing this package imports nothing.
+
+``cloud``     the services, and how they are connected;
+``settings``  their configuration files;
+``frontend``  one HTTP server in front of every API;
+``scenes``    what is shown, with a check of each result;
+``guests``    the requests, and their results;
+``api``       what is read from nova-api;
+``terminal``  what is printed, and the commands that are run.
 """

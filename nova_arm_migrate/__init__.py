@@ -12,6 +12,16 @@
 
 """Live migration of Arm64 KVM guests under stock OpenStack Nova.
 
+``core``     the judgement: values and pure functions;
+``probe``    reads what this host offers a guest;
+``numa``     the parts of a domain's XML that depend on a NUMA layout: pure;
+``nova``     the code that runs in nova-compute and nova-scheduler;
+``cli``      the command ``nova-arm-migrate``;
+``osc``      the commands of ``openstack arm64``;
+``api``      what other programs may import;
+``filters``  the name that operators write for the scheduler's filter;
+``finder``   makes the driver importable under the name that Nova looks for.
+
 This package imports nothing here: a Python interpreter that starts beside it
-reads :mod:`nova_arm_migrate.finder` and no more.
+reads ``finder`` and no more.
 """

@@ -14,4 +14,14 @@
 
 The functional tests and the demo use it. It has its own implementation of
 KVM's rule, and must not call the product's.
+
+``hosts``          fixtures that make Nova's fake libvirt play Arm64 hosts;
+``hypervisor``     libvirt and QEMU on a host, on top of Nova's own fake;
+``libvirt_names``  names of libvirt that Nova's fake lacks;
+``migrations``     how a migration job runs and ends;
+``job``            one outgoing migration job, driven by a test;
+``qemu``           what QEMU does with an incoming vCPU's registers;
+``machine``        the CPU and KVM of a host, replayed from its profile;
+``kvm_rule``       KVM's rule for a value written to a vCPU;
+``board``          the machine that QEMU builds around the vCPUs.
 """

@@ -12,8 +12,19 @@
 
 """``nova-arm-migrate``: needs only the standard library; is in the zipapp.
 
-``main`` has the parser. Each command is one module: ``probe``, ``compare``,
-``trial``, ``baseline``, ``import_dump``. ``records`` reads the input.
-``formats`` has the output formats. ``render``, ``matrix`` and ``picture`` make
-the output, ``files`` writes it.
+``main``             the parser;
+``probe``            the command ``probe``: this host's profile;
+``compare``          the command ``compare``: may this guest move to that host?
+``trial``            the command ``trial``: writes registers on this host;
+``baseline``         the command ``baseline``: what a fleet has in common;
+``cpu_baseline``     the same command: baselines as files;
+``import_dump``      the command ``import``: a profile from a register dump;
+``records``          reads profiles from files, whose content is not trusted;
+``formats``          the output formats;
+``render``           profiles, reports and fleets as text;
+``render_baseline``  baselines as text;
+``matrix``           a fleet's matrix as text and as JSON;
+``picture``          a fleet's matrix as a picture;
+``files``            writes the output to a file;
+``errors``           the error with which a command ends.
 """

@@ -14,37 +14,59 @@
 
 From one register's value to the verdict:
 
-``profile``   what a host offers and what a guest has, each attribute
-              declared once (``attributes``, ``record_forms``);
-``record``    their JSON form, and the checks on records of other hosts;
-``cpu_info``  a host's record in the ``cpu_info`` of a compute node;
-``tables``    every register and field, as data, with KVM's rule for it;
-``vcpu``      what a host offers a vCPU with features switched off;
-``guest_view`` what KVM shows one guest, and its record;
-``rules``     one register's value against one host's limit;
-``incoming``  what QEMU does with registers that the destination lacks;
-``memmap``    the memory map that QEMU gives a guest;
-``checks``    what KVM does not check: hazards, and what QEMU refuses;
-``compare``   a whole guest against a whole host: the verdict;
-``trial``     what KVM answered in a trial, and where the rule differs;
+``values``        the values of registers, and cores;
+``profile``       what a host offers and what a guest has;
+``attributes``    one declaration for each attribute of a profile;
+``record``        the JSON form of a profile; checks records of other hosts;
+``record_forms``  the forms of the attributes in it, and as text;
+``record_tried``  the part of it that says what a probe tried;
+``forms``         checks that each value in a record has one form only;
+``frozen``        a map from register codes that can be compared and hashed;
+``cpu_info``      a host's record in the ``cpu_info`` of a compute node;
+``dump``          a host's profile from a dump of one vCPU's registers;
+``registers``     the types that the tables are made of;
+``tables``        every register and field, as data, with KVM's rule for it;
+``vcpu``          what a host offers a vCPU with features switched off;
+``guest_view``    what KVM shows one guest, and its record;
+``rules``         one register's value against one host's limit;
+``incoming``      what QEMU does with registers that the destination lacks;
+``memmap``        the memory map that QEMU gives a guest;
+``gic``           a guest's interrupt controller against the destination's;
+``checks``        what KVM does not check: hazards, and what QEMU refuses;
+``tried``         KVM's answers to the values that a host's probe wrote;
+``compare``       a whole guest against a whole host: the verdict;
+``trial``         what KVM answered in a trial, and where the rule differs;
+``errors``        the errors of the core.
+
+What is found, and how it is said:
+
 ``causes``    why there is a finding, and what follows from the cause alone;
 ``finding``   one thing that was found;
 ``verdict``   the verdict and its findings;
 ``words``     the sentences that say what was found, by cause;
 ``remedies``  what an operator can do about it, from both records;
 ``messages``  both together: what an operator reads;
-``baseline``  the most that a guest may have to run on several hosts;
-``implementation`` which core may stand for several ones in a guest's eyes;
-``cpu_baseline`` the CPU that guests of a pool see, whatever core they run on;
-``baseline_file`` its file (``baseline_forms``);
-``baseline_changes`` what differs between two, and what a host gives up;
-``crossing``  baselines of hosts with different cores or kernels;
-``crossing_pools`` the pools that are possible if hosts have none in common;
-``crossing_words`` the sentences about hosts that refuse a baseline;
-``shim``      a baseline as the library reads it that writes the registers;
-``pools``     a fleet's partition into migration pools;
-``matrix``    the verdicts between all kinds of hosts of a fleet;
-``apart``     the fewest fields that keep two pools apart;
 ``cores``     a core's name from MIDR_EL1;
 ``traits``    a host's Placement traits from its profile.
+
+Baselines and fleets:
+
+``baseline``          the most that a guest may have to run on several hosts;
+``cpu_baseline``      the CPU that guests of a pool see on any of its cores;
+``implementation``    which core may stand for several ones in a guest's eyes;
+``baseline_file``     a baseline's file;
+``baseline_forms``    the forms of its attributes in the file;
+``baseline_changes``  the difference of two, and what a host gives up;
+``shim``              a baseline for the library that writes the registers;
+``crossing``          baselines of hosts with different cores or kernels;
+``crossing_pools``    the possible pools if hosts have no baseline in common;
+``crossing_words``    the sentences about hosts that refuse a baseline;
+``pools``             a fleet's partition into migration pools;
+``moves``             which profiles' guests can move to which hosts;
+``matrix``            the verdicts between all kinds of hosts of a fleet;
+``apart``             the fewest fields that keep two pools apart.
+
+Live migrations:
+
+``job``  the course of one: what is seen of it, what to do next.
 """

@@ -14,16 +14,18 @@
 
 The modules here call the core for each decision.
 
-``driver``         the other overrides of LibvirtDriver;
-``baseline_driver`` the overrides for guests on a CPU baseline;
-``layout_driver``  the overrides for NUMA layouts and failed migrations;
-``conf``           the options of ``[arm_migrate]``, and the last good values;
-``events``         a server's events, which tell the user the reason;
-``records``        what Nova stores of a host, a guest and its domain;
-``baseline``       which baseline a guest gets, and whether it has got it;
-``precheck``       decides whether this host accepts the guest;
-``scheduler``      the filter;
-``layout``         the NUMA-dependent XML, made from the destination's claim;
-``rollback``       one migration job, and the work after its end;
-``cmd``            commands that need Nova.
+``driver``           the driver, with all overrides but the next two's;
+``baseline_driver``  the overrides for guests on a CPU baseline;
+``layout_driver``    the overrides for NUMA layouts and failed migrations;
+``conf``             the options of ``[arm_migrate]``, the last good values;
+``release``          what differs between the supported releases of Nova;
+``signatures``       what the driver takes for granted of Nova, as data;
+``events``           a server's events, which tell the user the reason;
+``records``          what Nova stores of a host, a guest and its domain;
+``baseline``         which baseline a guest gets, and whether it has got it;
+``precheck``         decides whether this host accepts the guest;
+``scheduler``        the filter;
+``layout``           the NUMA-dependent XML, from the destination's claim;
+``rollback``         one migration job, and the work after its end;
+``cmd``              commands that need Nova.
 """

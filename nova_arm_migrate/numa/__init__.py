@@ -10,9 +10,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """The parts of a guest's domain XML that depend on the host's NUMA layout.
 
 Pure: values and XML in, values and XML out. This package imports neither Nova
 nor libvirt, and reads nothing from the host.
+
+``layout``      the layout: where a destination places a guest;
+``domain``      reads the layout from a domain XML;
+``regenerate``  rewrites a domain XML for the destination's layout;
+``abi``         checks that a rewrite changes nothing that the guest can see;
+``clusters``    keeps floating vCPUs in few clusters of the host's CPUs;
+``hostcheck``   checks that a host can now provide what a layout needs;
+``proof``       compares a migrated guest with its layout;
+``procfs``      parses the kernel's files about a running QEMU;
+``wire``        the text in which the destination sends a layout to the source;
+``parse``       reads domain XML, which another host may have sent;
+``cpuset``      sets of CPUs and nodes, in libvirt's and the kernel's format;
+``errors``      the errors of these modules.
 """

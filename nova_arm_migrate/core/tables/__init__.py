@@ -10,7 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""All registers that this project judges, as one table of data."""
+"""All registers that this project judges, as one table of data.
+
+``aarch64_id``       the AArch64 ID registers and CTR_EL0;
+``aarch32_id``       the AArch32 ID registers;
+``special``          registers with a rule of their own;
+``gic``              registers of the interrupt controller;
+``values``           the architecture's names for values;
+``names``            names of registers that the other tables lack;
+``writable``         the bits that userspace can write;
+``features``         the registers and bits that belong to a vCPU feature;
+``hidden``           registers that KVM hides from guests without a field;
+``qemu``             what QEMU does with registers, in addition to KVM;
+``implementations``  what a guest's kernel decides by MIDR_EL1 and REVIDR_EL1.
+"""
 
 import re
 

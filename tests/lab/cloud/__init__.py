@@ -10,4 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A complete OpenStack on the lab: ``python3 -m tests.lab cloud``."""
+"""A complete OpenStack on the lab: ``python3 -m tests.lab cloud``.
+
+``cli``        the commands;
+``cloud``      the cloud as a whole;
+``services``   its services on this machine;
+``settings``   their configuration, as text;
+``install``    what they run: one environment here, and Nova for the hosts;
+``image``      the disk that the hosts boot from;
+``computes``   nova-compute in the hosts;
+``storage``    storage that all hosts share;
+``ports``      ports that carry packets;
+``client``     runs the ``openstack`` client;
+``scene``      the building blocks of scenarios;
+``scenarios``  the scenarios, step by step;
+``failures``   live migrations that fail halfway;
+``trial``      one live migration that is disturbed;
+``numa``       guests with a NUMA layout;
+``numa_look``  a guest's placement: database, Placement and kernel.
+"""

@@ -14,11 +14,15 @@
 
 ``preparation``    failures before Nova's manager calls the driver;
 ``source_job``     feeds `nova_arm_migrate.core.job` and does what it decides;
+``post_copy``      continues a post-copy migration that has broken;
 ``job_registry``   the jobs of one driver;
 ``watched_guest``  the guest object that Nova's monitor gets;
 ``presence``       the guest's state on this host, from libvirt;
+``staying_guest``  the guest that stays on this host after a failure;
 ``destination``    the guest's state on the other host, from its compute;
-``settlement``     makes disks, volumes, ports, claims and database agree;
+``settlement``     makes all parts agree with the guest's place;
+``volumes``        a settlement's part: the guest's volumes;
+``ports``          a settlement's part: the guest's ports;
 ``problem``        what the settlement could not correct;
 ``qemu_log``       why QEMU ended at the destination.
 """

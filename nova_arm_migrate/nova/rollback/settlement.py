@@ -27,19 +27,19 @@ from nova import objects
 from nova.compute import task_states
 from nova.compute import vm_states
 from nova.network import model as network_model
-from nova.network import neutron
 from oslo_log import log as logging
 
 from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.nova.rollback import destination
 from nova_arm_migrate.nova.rollback import presence
+from nova_arm_migrate.nova.rollback.ports import Ports
 from nova_arm_migrate.nova.rollback.problem import Problem
+from nova_arm_migrate.nova.rollback.volumes import Volumes
 
 LOG = logging.getLogger(__name__)
 
 #: Task states of a server that is about to be deleted.
 DELETING = (task_states.DELETING, task_states.SOFT_DELETING)
-_NOT_FOUND = 404
 #: Attempts to save the instance: a database may fail for a moment.
 _ATTEMPTS = 2
 
@@ -84,6 +84,10 @@ class Settlement:
         self._bdms_before = {
             bdm.volume_id: bdm for bdm in source_bdms or () if bdm.is_volume
         }
+        self._volumes = Volumes(
+            manager, context, instance, dest, self._bdms_before
+        )
+        self._ports = Ports(manager, context, instance, dest, migrate_data)
 
     def at_source(
         self, raised: bool, status: str, begun: bool = True
@@ -95,9 +99,9 @@ class Settlement:
         :param begun: the driver may have detached interfaces of the guest
         """
         checks: list[tuple[str, Check]] = [
-            ('volumes', self._volumes_back),
+            ('volumes', self._volumes.back),
             ('allocations', self._allocations_back),
-            ('ports', lambda: self._bindings(self._manager.host, self._dest)),
+            ('ports', self._ports.back),
         ]
         if raised and begun:
             checks += [('interfaces', self._interfaces_back)]
@@ -121,11 +125,11 @@ class Settlement:
                 ('source', self._source_unplugged),
                 ('disks', self._source_clean),
                 ('record', self._record_there),
-                ('ports', self._ports_there),
+                ('ports', self._ports.migrate),
             ]
         checks += [
-            ('volumes', self._volumes_there),
-            ('ports', lambda: self._bindings(self._dest, self._manager.host)),
+            ('volumes', self._volumes.there),
+            ('ports', self._ports.there),
         ]
         if raised:
             checks += [
@@ -149,132 +153,6 @@ class Settlement:
                     f'{type(error).__name__}: {error}'
                     f'{_REMEDIES.get(part, "")}',
                 )
-
-    # Volumes
-
-    def _volumes_back(self) -> Iterator[Problem]:
-        """Leave each volume only the attachment of this host."""
-        wrong = []
-        for bdm in objects.BlockDeviceMappingList.get_by_instance_uuid(
-            self._context, self._instance.uuid
-        ):
-            before = self._bdms_before.get(bdm.volume_id)
-            if (
-                bdm.is_volume
-                and before is not None
-                and (
-                    bdm.attachment_id != before.attachment_id
-                    or bdm.connection_info != before.connection_info
-                )
-            ):
-                wrong.append((bdm, before))
-        if wrong:
-            self._manager._remove_remote_volume_connections(
-                self._context,
-                self._dest,
-                [bdm for bdm, _ in wrong],
-                self._instance,
-            )
-        for bdm, before in wrong:
-            stray = bdm.attachment_id
-            bdm.attachment_id = before.attachment_id
-            bdm.connection_info = before.connection_info
-            # Save first, so that Nova uses the right attachment from now on.
-            bdm.save()
-            if stray and stray != before.attachment_id:
-                yield from self._delete_attachment(
-                    bdm.volume_id, stray, self._dest
-                )
-
-    def _volumes_there(self) -> Iterator[Problem]:
-        """Delete all volume attachments of this host."""
-        for bdm in objects.BlockDeviceMappingList.get_by_instance_uuid(
-            self._context, self._instance.uuid
-        ):
-            before = self._bdms_before.get(bdm.volume_id)
-            if (
-                before is None
-                or not before.attachment_id
-                or (bdm.attachment_id == before.attachment_id)
-            ):
-                continue
-            try:
-                self._manager.volume_api.attachment_get(
-                    self._context, before.attachment_id
-                )
-            except exception.VolumeAttachmentNotFound:
-                continue
-            except Exception as error:
-                LOG.warning(
-                    'Cannot read a volume attachment: %s',
-                    error,
-                    instance=self._instance,
-                )
-            yield from self._delete_attachment(
-                bdm.volume_id, before.attachment_id, self._manager.host
-            )
-
-    def _delete_attachment(
-        self, volume: str, attachment: str, host: str
-    ) -> Iterator[Problem]:
-        try:
-            self._manager.volume_api.attachment_delete(
-                self._context, attachment
-            )
-        except exception.VolumeAttachmentNotFound:
-            return
-        except Exception as error:
-            yield Problem(
-                'volumes',
-                f'Volume {volume} still has the attachment'
-                f' {attachment} of {host}. Delete it with openstack volume'
-                f' attachment delete ({error})',
-            )
-
-    # Ports
-
-    def _bindings(self, here: str, elsewhere: str) -> Iterator[Problem]:
-        """Leave each port only the binding of one host."""
-        data = self._data
-        ports = (
-            [vif.port_id for vif in data.vifs]
-            if 'vifs' in data and data.vifs
-            else []
-        )
-        if not ports:
-            return
-        client = neutron.get_client(self._context, admin=True)
-        for port in ports:
-            try:
-                wanted = _binding(client, port, here)
-                if wanted is not None and wanted['status'] != 'ACTIVE':
-                    client.activate_port_binding(port, here)
-                if _binding(client, port, elsewhere) is not None:
-                    client.delete_port_binding(port, elsewhere)
-            except Exception as error:
-                yield Problem(
-                    'ports',
-                    f'Port {port} may still be bound to {elsewhere}'
-                    f' ({type(error).__name__}: {error})',
-                )
-
-    def _ports_there(self) -> None:
-        """Do the manager's work for the ports of a guest that has left."""
-        migration = objects.Migration(
-            source_compute=self._manager.host,
-            dest_compute=self._dest,
-            migration_type='live-migration',
-        )
-        network = self._manager.network_api
-        network.migrate_instance_start(
-            self._context, self._instance, migration
-        )
-        network.migrate_instance_finish(
-            self._context, self._instance, migration, provider_mappings=None
-        )
-        network.setup_networks_on_host(
-            self._context, self._instance, self._manager.host, teardown=True
-        )
 
     # Placement
 
@@ -472,13 +350,3 @@ class Settlement:
         # manager's own save has failed.
         migration.status = status
         migration.save()
-
-
-def _binding(client: Any, port: str, host: str) -> Any:
-    """Return a port's binding to a host; None if it has none."""
-    try:
-        return client.show_port_binding(port, host)['binding']
-    except neutron.neutron_client_exc.NeutronClientException as error:
-        if error.status_code == _NOT_FOUND:
-            return None
-        raise

@@ -26,9 +26,6 @@ from typing import Any
 
 from nova import exception
 from nova import objects
-from nova.compute import power_state
-from nova.compute import vm_states
-import nova.conf
 from oslo_log import log as logging
 
 from nova_arm_migrate.core.job import Decision
@@ -39,19 +36,19 @@ from nova_arm_migrate.core.job import Place
 from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.core.job import Step
 from nova_arm_migrate.core.job import Thread
-from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.rollback import destination
+from nova_arm_migrate.nova.rollback import post_copy
 from nova_arm_migrate.nova.rollback import presence
+from nova_arm_migrate.nova.rollback import staying_guest
 from nova_arm_migrate.nova.rollback.problem import fatal
 from nova_arm_migrate.nova.rollback.problem import Problem
 from nova_arm_migrate.nova.rollback.problem import tell
 from nova_arm_migrate.nova.rollback.settlement import DELETING
 from nova_arm_migrate.nova.rollback.settlement import Settlement
 
-CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 #: Seconds between two looks at a job, or two attempts to abort it.
@@ -59,13 +56,6 @@ _LOOK_INTERVAL = 5
 
 #: Seconds that libvirt may be silent after a job, for example in a restart.
 _SILENCE = 60
-
-#: Seconds between two attempts to continue a broken post-copy job.
-_RECOVERY_INTERVAL = 10
-
-#: libvirt's error codes if it does not know VIR_MIGRATE_POSTCOPY_RESUME:
-#: VIR_ERR_NO_SUPPORT, VIR_ERR_INVALID_ARG, VIR_ERR_ARGUMENT_UNSUPPORTED.
-_NO_RESUME = (3, 8, 74)
 
 
 class Unsettled(exception.NovaException):
@@ -168,71 +158,16 @@ class Job:
             # The guest was gone when libvirt was called: no job began.
             self._begun = False
             raise failure
-        self._recover(guest, uri, kwargs, failure)
-
-    def _recover(
-        self, guest: Any, uri: str, kwargs: dict[str, Any], failure: Exception
-    ) -> None:
-        """Continue a post-copy job, repeatedly if needed.
-
-        This is done only while the destination can be reached, and no more
-        after a restart of libvirt there: then libvirt 11.3 crashes with a
-        segmentation fault when it is asked to continue
-        (``qemuProcessIncomingDefNew``).
-
-        :param failure: why post-copy has broken
-        :raises Exception: `failure`, when no attempt is left
-        """
-        LOG.warning(
-            'The migration has failed: %s', failure, instance=self.instance
+        post_copy.recover(
+            guest,
+            uri,
+            kwargs,
+            failure,
+            self._look,
+            self._ask,
+            self.instance,
+            self._dest,
         )
-        end = time.monotonic() + conf.current(CONF).post_copy_recovery
-        libvirt = numa_host.libvirt_module()
-        resume = getattr(libvirt, 'VIR_MIGRATE_POSTCOPY_RESUME', 0)
-        # Without a domain at the destination nothing can be continued.
-        final = (*_NO_RESUME, libvirt.VIR_ERR_NO_DOMAIN)
-        while True:
-            again = bool(resume) and time.monotonic() < end
-            decision = next_step(
-                Observation(
-                    Thread.RAISED,
-                    source=self._look(),
-                    recoverable=again,
-                    patient=again,
-                )
-            )
-            if decision.step not in (Step.RECOVER, Step.WAIT):
-                raise failure
-            time.sleep(_RECOVERY_INTERVAL)
-            if decision.step is Step.WAIT:
-                continue
-            before = self._ask()
-            if not before.reached:
-                continue
-            try:
-                guest.migrate(
-                    uri, **kwargs | {'flags': kwargs.get('flags', 0) | resume}
-                )
-                return
-            except numa_host.libvirt_error() as error:
-                LOG.warning(
-                    'Cannot continue post-copy: %s',
-                    error,
-                    instance=self.instance,
-                )
-                if error.get_error_code() in final:
-                    raise failure from error
-            after = self._ask()
-            if before.libvirt is None or (
-                after.reached and after.libvirt != before.libvirt
-            ):
-                LOG.error(
-                    'libvirt on %s may have restarted: the post-copy'
-                    ' migration is not continued again',
-                    self._dest,
-                    instance=self.instance,
-                )
-                raise failure
 
     # What the monitor sees
 
@@ -417,7 +352,9 @@ class Job:
     def _roll_back(self, status: str) -> None:
         self.over = True
         self._tell_failure()
-        problems = self._restore_guest()
+        problems = staying_guest.restore(
+            self._driver._host, self.instance, self.paused_guest
+        )
         settlement = self._settlement()
         raised = False
         with instance_state.still_migrating(self.instance):
@@ -460,71 +397,6 @@ class Job:
         if reason:
             raise Unsettled(reason=reason)
         self.settled = True
-
-    def _restore_guest(self) -> list[Problem]:
-        """Resume the guest that stays, and set its state in the instance.
-
-        The manager's rollback saves the state with the rest.
-        """
-        paused_before = self.instance.vm_state == vm_states.PAUSED
-        state = self._look()
-        if not paused_before and (
-            state is Presence.HELD
-            or (state is Presence.PAUSED and self.paused_guest)
-        ):
-            try:
-                self._driver._host.get_guest(self.instance).resume()
-            except (
-                exception.NovaException,
-                numa_host.libvirt_error(),
-            ) as error:
-                LOG.warning(
-                    'Cannot resume the guest: %s',
-                    error,
-                    instance=self.instance,
-                )
-            state = self._look()
-        host = self.instance.host
-        if state in (Presence.PAUSED, Presence.HELD):
-            self.instance.power_state = power_state.PAUSED
-            if paused_before:
-                return []
-            self.instance.vm_state = vm_states.PAUSED
-            return [
-                Problem(
-                    'guest',
-                    f'The guest is paused on {host}. Run'
-                    ' openstack server unpause',
-                    fatal=False,
-                )
-            ]
-        if state in (Presence.STOPPED, Presence.MIGRATED):
-            self.instance.power_state = power_state.SHUTDOWN
-            self.instance.vm_state = vm_states.STOPPED
-            return [
-                Problem(
-                    'guest',
-                    'The guest stopped during the'
-                    f' migration. Its disks are on {host}',
-                    fatal=False,
-                )
-            ]
-        if state is Presence.ABSENT:
-            return [
-                Problem(
-                    'guest',
-                    f'The domain of the guest is missing on'
-                    f' {host}. Its disks are kept',
-                )
-            ]
-        if state is Presence.UNKNOWN:
-            return [
-                Problem(
-                    'guest',
-                    f"libvirt on {host} does not report the guest's state",
-                )
-            ]
-        return []
 
     def _tell_failure(self) -> None:
         if self._error is not None:

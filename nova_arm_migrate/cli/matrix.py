@@ -17,11 +17,11 @@ from typing import Any
 
 from nova_arm_migrate.cli.errors import one_line
 from nova_arm_migrate.cli.render import wrapped
+from nova_arm_migrate.core.codes import runs
 from nova_arm_migrate.core.matrix import Mark
 from nova_arm_migrate.core.matrix import Matrix
 from nova_arm_migrate.core.matrix import MatrixCell
 from nova_arm_migrate.core.pools import EqualHosts
-from nova_arm_migrate.core.record_forms import runs
 
 #: The mark of a cell in a table of text.
 MARKS = {

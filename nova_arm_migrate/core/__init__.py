@@ -20,6 +20,7 @@ From one register's value to the verdict:
 ``record``        the JSON form of a profile; checks records of other hosts;
 ``record_forms``  the forms of the attributes in it, and as text;
 ``record_tried``  the part of it that says what a probe tried;
+``codes``         sets of register codes as text: ascending runs;
 ``forms``         checks that each value in a record has one form only;
 ``frozen``        a map from register codes that can be compared and hashed;
 ``cpu_info``      a host's record in the ``cpu_info`` of a compute node;
@@ -29,6 +30,7 @@ From one register's value to the verdict:
 ``vcpu``          what a host offers a vCPU with features switched off;
 ``guest_view``    what KVM shows one guest, and its record;
 ``rules``         one register's value against one host's limit;
+``field_rules``   the same for the fields of an ID register;
 ``incoming``      what QEMU does with registers that the destination lacks;
 ``memmap``        the memory map that QEMU gives a guest;
 ``gic``           a guest's interrupt controller against the destination's;

@@ -21,12 +21,12 @@ from nova_arm_migrate.core.attributes import Attribute
 from nova_arm_migrate.core.attributes import attributes_of
 from nova_arm_migrate.core.baseline_forms import BASELINE_REGISTERS
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
+from nova_arm_migrate.core.field_rules import accepts
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import Register
-from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import special
 from nova_arm_migrate.core.tables.values import value_name

@@ -19,12 +19,12 @@ refuses a register, QEMU aborts (``kvm_device_access`` with ``error_abort`` in
 """
 
 from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.field_rules import accepts
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import Severity
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Rule
-from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 
 #: Names of the findings, for overrides.

@@ -17,7 +17,6 @@ Every error is a `ProfileError` that names the key.
 """
 
 import abc
-from collections.abc import Iterable
 import dataclasses
 import re
 from typing import Any
@@ -25,6 +24,9 @@ from typing import Generic
 from typing import TypeVar
 
 from nova_arm_migrate.core import forms
+from nova_arm_migrate.core.codes import dump_codes
+from nova_arm_migrate.core.codes import load_codes
+from nova_arm_migrate.core.codes import MOST_REGISTERS
 from nova_arm_migrate.core.cores import core_name
 from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.tables.features import SVE_LENGTHS
@@ -33,9 +35,7 @@ from nova_arm_migrate.core.values import Values
 
 _T = TypeVar('_T')
 
-_MOST_REGISTERS = 2048
 _MOST_ITEMS = 64
-_RUN = re.compile(r'(0|[1-9a-f][0-9a-f]{0,6})(?:\+([1-9a-f][0-9a-f]{0,2}))?')
 _NAME = re.compile(r'[A-Za-z0-9_]{1,40}')
 _BASELINE = re.compile(r'[A-Za-z0-9._-]{1,64}/[1-9][0-9]{0,6}')
 _TEXT = re.compile(r'[\x20-\x7e]{0,120}')
@@ -280,7 +280,7 @@ class Registers(Form[Values]):
             {
                 forms.unhex(key, code, forms.CODE): forms.unhex(key, item)
                 for code, item in forms.object_of(
-                    key, given, _MOST_REGISTERS
+                    key, given, MOST_REGISTERS
                 ).items()
             }
         )
@@ -403,50 +403,6 @@ class Reasons(Form[tuple[tuple[str, str], ...]]):
                 (names.get(name, name), forms.match(key, why, _TEXT))
             )
         return tuple(sorted(reasons))
-
-
-def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Return numbers as ascending runs: (first, last) of each run."""
-    found: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if found and number == found[-1][1] + 1:
-            found[-1] = found[-1][0], number
-        else:
-            found.append((number, number))
-    return found
-
-
-def dump_codes(codes: Iterable[int]) -> str:
-    """Return a set of codes as ascending runs: ``8004+3 c000 140000+3``."""
-    return ' '.join(
-        f'{a:x}' if a == b else f'{a:x}+{b - a:x}' for a, b in runs(codes)
-    )
-
-
-def load_codes(key: str, text: str) -> frozenset[int]:
-    """Return the codes of a text that `dump_codes` wrote.
-
-    :param key: the name of the text in the error
-    :raises ProfileError: if it is not such a text
-    """
-    codes: set[int] = set()
-    last = -2
-    for run in text.split(' ') if text else ():
-        match = _RUN.fullmatch(run)
-        if match is None:
-            raise ProfileError(
-                f'{key}: {forms.quote(run)} is not a run of codes'
-            )
-        start = int(match[1], 16)
-        if start < last + 2:
-            raise ProfileError(f'{key}: not in ascending runs')
-        last = start + int(match[2] or '0', 16)
-        if last > forms.CODE:
-            raise ProfileError(f'{key}: {forms.quote(run)} is too large')
-        codes.update(range(start, last + 1))
-        if len(codes) > _MOST_REGISTERS:
-            raise ProfileError(f'{key}: more than {_MOST_REGISTERS} codes')
-    return frozenset(codes)
 
 
 def _hex(value: int | None) -> str | None:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 import enum
 
 from nova_arm_migrate.core.causes import Cause
+from nova_arm_migrate.core.field_rules import accepts
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import MAY_USE
 from nova_arm_migrate.core.finding import Pair
@@ -29,7 +30,6 @@ from nova_arm_migrate.core.incoming import tolerated
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.registers import Field
-from nova_arm_migrate.core.rules import accepts
 from nova_arm_migrate.core.rules import cache_is_fine
 from nova_arm_migrate.core.rules import invents_caches
 from nova_arm_migrate.core.tables import register_of

@@ -16,7 +16,7 @@
 from collections.abc import Iterable
 import re
 
-from nova_arm_migrate.core.record_forms import runs
+from nova_arm_migrate.core.codes import runs
 
 #: Larger than any CPU or node number of Linux (NR_CPUS is at most 8192); a
 #: bound for input from other hosts.

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 
+from nova_arm_migrate.core.field_rules import expects
 from nova_arm_migrate.core.guest_view import GuestView
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import COPROC_BITMAP
@@ -31,7 +32,6 @@ from nova_arm_migrate.core.registers import Field
 from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.registers import Register
-from nova_arm_migrate.core.rules import expects
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import special
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1

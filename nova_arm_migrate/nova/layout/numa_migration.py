@@ -24,7 +24,6 @@ import contextlib
 from typing import Any
 import uuid
 
-from lxml import etree
 from nova import exception
 import nova.conf
 from oslo_log import log as logging
@@ -33,86 +32,23 @@ from oslo_utils import units
 
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import events
-from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova.layout import channel
+from nova_arm_migrate.nova.layout import claim_layout
 from nova_arm_migrate.nova.layout import dry_run
+from nova_arm_migrate.nova.layout import leaving_guest
 from nova_arm_migrate.nova.layout import numa_host
-from nova_arm_migrate.numa import abi
 from nova_arm_migrate.numa import clusters
 from nova_arm_migrate.numa import hostcheck
 from nova_arm_migrate.numa import parse
 from nova_arm_migrate.numa import proof
 from nova_arm_migrate.numa import wire
 from nova_arm_migrate.numa.errors import NumaError
-from nova_arm_migrate.numa.layout import Cell
 from nova_arm_migrate.numa.layout import Layout
-from nova_arm_migrate.numa.layout import Scheduler
-from nova_arm_migrate.numa.regenerate import regenerate
 from nova_arm_migrate.numa.regenerate import regenerated
 
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
 LOG = logging.getLogger(__name__)
-
-
-def claimed_layout(
-    driver: Any, topology: Any, flavor: Any, image_meta: Any
-) -> Layout:
-    """Return the guest's layout on this host, from Nova's claim.
-
-    :param driver: LibvirtDriver of the destination
-    :param topology: InstanceNUMATopology that the claim has fitted
-    :raises nova.exception.NovaException: if Nova can't place the guest with
-        this host's settings
-    :raises LayoutError: if Nova's own numbers are not a valid layout
-    """
-    shared, tune, _numa, numatune = driver._get_guest_numa_config(
-        topology, flavor, image_meta
-    )
-    if tune is None or numatune is None:
-        return Layout(shared=shared or None)
-    backing = driver._get_guest_memory_backing_config(
-        topology, numatune, flavor, image_meta
-    )
-    pages = {}
-    for page in backing.hugepages if backing is not None else ():
-        pages.update(dict.fromkeys(page.nodeset, page.size_kb))
-    scheduler = None
-    for how in tune.vcpusched:
-        scheduler = Scheduler(
-            frozenset(how.vcpus), how.scheduler, how.priority
-        )
-    return Layout(
-        vcpus={pin.id: frozenset(pin.cpuset) for pin in tune.vcpupin},
-        emulator=frozenset(tune.emulatorpin.cpuset) or None,
-        iothreads={
-            pin.iothread: frozenset(pin.cpuset)
-            for pin in release.iothread_pins(tune)
-            if pin.cpuset
-        },
-        cells=tuple(
-            Cell(
-                node.cellid,
-                frozenset(node.nodeset),
-                node.mode,
-                pages.get(node.cellid),
-            )
-            for node in numatune.memnodes
-        ),
-        scheduler=scheduler,
-    )
-
-
-def dedicated_cpus(topology: Any) -> frozenset[int]:
-    """Return the dedicated CPUs of a guest, from Nova's claim.
-
-    :param topology: InstanceNUMATopology
-    """
-    return frozenset(
-        cpu
-        for cell in topology.cells
-        for cpu in (cell.cpu_pinning or {}).values()
-    )
 
 
 class NumaMigration:
@@ -140,12 +76,14 @@ class NumaMigration:
     def _claimed_layout(
         self, instance: Any, topology: Any, flavor: Any, image_meta: Any
     ) -> Layout:
-        """Return `claimed_layout`, changed as this host's options say.
+        """Return the claimed layout, changed as this host's options say.
 
         The result for one guest is always the same, because the dry run, the
         message to the source and the comparison each compute it anew.
         """
-        layout = claimed_layout(self._driver, topology, flavor, image_meta)
+        layout = claim_layout.claimed_layout(
+            self._driver, topology, flavor, image_meta
+        )
         if conf.current(CONF).fewest_clusters:
             layout = clusters.narrowed(
                 layout, numa_host.clusters(), uuid.UUID(instance.uuid).int
@@ -208,7 +146,7 @@ class NumaMigration:
         host = numa_host.host_numa(
             self._driver._host,
             instance.uuid,
-            dedicated_cpus(claim.claimed_numa_topology),
+            claim_layout.dedicated_cpus(claim.claimed_numa_topology),
             online=not CONF.libvirt.cpu_power_management,
         )
         self._raise_faults(
@@ -243,7 +181,9 @@ class NumaMigration:
                 return
             topology = instance.migration_context.new_numa_topology
             host = numa_host.host_numa(
-                self._driver._host, instance.uuid, dedicated_cpus(topology)
+                self._driver._host,
+                instance.uuid,
+                claim_layout.dedicated_cpus(topology),
             )
             self._raise_faults(
                 instance,
@@ -326,7 +266,7 @@ class NumaMigration:
                     instance=instance,
                 )
             return guest
-        return GuestWithLayout(guest, wire.load(text))
+        return leaving_guest.GuestWithLayout(guest, wire.load(text))
 
     # On the destination, after the migration
 
@@ -368,7 +308,7 @@ class NumaMigration:
                 numa_host.held_cpus(
                     self._driver._host,
                     instance.uuid,
-                    dedicated_cpus(
+                    claim_layout.dedicated_cpus(
                         instance.migration_context.new_numa_topology
                     ),
                 ),
@@ -419,54 +359,3 @@ def repair(domain: Any, difference: proof.Difference) -> None:
             'Cannot repair %(difference)s: %(error)s',
             {'difference': difference, 'error': error},
         )
-
-
-class GuestWithLayout:
-    """A guest whose XML for a migration has the destination's layout.
-
-    Nova's rewriting expects that the XML has all the elements that it
-    changes, so it gets XML that has them. Its result is then rewritten once
-    more, because Nova sets ``vcpusched`` with one policy only, and a shared
-    set on a pinned guest.
-
-    :param guest: ``nova.virt.libvirt.guest.Guest``
-    """
-
-    def __init__(self, guest: Any, layout: Layout) -> None:
-        self._guest = guest
-        self._layout = layout
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._guest, name)
-
-    def get_xml_desc(self, *args: Any, **kwargs: Any) -> str:
-        """Return the domain XML for the destination.
-
-        :raises NumaError: if the layout does not fit the guest
-        """
-        domain = regenerated(
-            parse.parse_domain(self._guest.get_xml_desc(*args, **kwargs)),
-            self._layout,
-        )
-        # Nova 33.0 also expects this element (bug 2152697). A guest that
-        # started before 33 does not have it. `migrate` removes it again.
-        tune = domain.find('cputune')
-        if tune is not None and tune.find('iothreadpin') is None:
-            etree.SubElement(tune, 'iothreadpin')
-        return parse.text_of(domain)
-
-    def migrate(self, destination: str, **kwargs: Any) -> Any:
-        """Migrate with the layout's XML; nothing else in the XML changes.
-
-        :raises NumaError: if the layout does not fit the guest, or the guest
-            would see a difference
-        """
-        xml = kwargs.get('destination_xml')
-        if xml:
-            before = self._guest.get_xml_desc(dump_migratable=True)
-            kwargs['destination_xml'] = regenerate(xml, self._layout)
-            abi.check(
-                parse.parse_domain(before),
-                parse.parse_domain(kwargs['destination_xml']),
-            )
-        return self._guest.migrate(destination, **kwargs)

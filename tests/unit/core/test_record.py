@@ -19,7 +19,6 @@ from typing import Any
 import unittest
 
 from nova_arm_migrate.core import record
-from nova_arm_migrate.core import record_forms
 from nova_arm_migrate.core.errors import ProfileError
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
@@ -74,11 +73,6 @@ class TestRoundTrip(unittest.TestCase):
     def test_unknown_keys_are_passed_over(self) -> None:
         text = json.loads(record.dump_host(s.host()))
         self.assertEqual(s.host(), record.host_from(text | {'new': [1]}))
-
-    def test_runs(self) -> None:
-        codes = frozenset({1, 2, 3, 7, 0x140000})
-        self.assertEqual('1+2 7 140000', record_forms.dump_codes(codes))
-        self.assertEqual(codes, record_forms.load_codes('x', '1+2 7 140000'))
 
 
 class TestValues(unittest.TestCase):

@@ -29,8 +29,8 @@ from nova.virt.libvirt import driver as libvirt_driver
 from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova.layout import channel as channel
+from nova_arm_migrate.nova.layout import claim_layout
 from nova_arm_migrate.nova.layout import dry_run
-from nova_arm_migrate.nova.layout import numa_migration
 from nova_arm_migrate.nova.rollback import qemu_log
 from nova_arm_migrate.numa import hostcheck
 from nova_arm_migrate.numa import parse
@@ -178,7 +178,7 @@ class TestDestination(LayoutDriverCase):
     def test_the_layout_of_the_claim(self) -> None:
         self.assertEqual(
             self.layout,
-            numa_migration.claimed_layout(
+            claim_layout.claimed_layout(
                 self.driver, mock.Mock(), mock.Mock(), mock.Mock()
             ),
         )

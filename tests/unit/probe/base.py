@@ -23,9 +23,9 @@ from typing import Any
 import fixtures
 import testtools
 
+from nova_arm_migrate.core.codes import load_codes
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.record import load_host
-from nova_arm_migrate.core.record_forms import load_codes
 from nova_arm_migrate.probe import user_registers
 from nova_arm_migrate.probe.host import LocalHost
 from tests.unit.probe.fake_kvm import FakeKernel

@@ -131,18 +131,11 @@ class Crossing:
         """Start the hosts, two at a time, and probe them."""
         with tempfile.TemporaryDirectory() as folder:
             library = compile_shim(pathlib.Path(folder))
-            for place in range(0, len(self.specs), 2):
-                pair = self.lab.up(*self.specs[place : place + 2])
-                for host in pair:
-                    guests.prepare(host)
-                    oracle.prepare(host)
-                    host.channel.put(library, LIBRARY)
-                    found = oracle.host_profile(host)
-                    self.profiles[host.name] = found
-                    places.say(f'{host.spec}: probed')
-                for host in pair:
-                    host.pause()
-                self.hosts += pair
+            for host in oracle.started(self.lab, self.specs):
+                host.channel.put(library, LIBRARY)
+                self.profiles[host.name] = oracle.host_profile(host)
+                self.hosts.append(host)
+                places.say(f'{host.spec}: probed')
 
     def rows(self) -> collections.abc.Iterator[Row]:
         """Move guests; yield a row for each ordered pair when it is done."""

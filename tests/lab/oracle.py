@@ -50,6 +50,23 @@ def prepare(host: hosts.Host) -> None:
     )
 
 
+def started(
+    lab: hosts.Lab, specs: collections.abc.Sequence[spec.Spec]
+) -> collections.abc.Iterator[hosts.Host]:
+    """Start hosts, two at a time; yield each, and pause it afterwards.
+
+    A yielded host has what guests and this module's questions need.
+    """
+    for place in range(0, len(specs), 2):
+        pair = lab.up(*specs[place : place + 2])
+        for host in pair:
+            guests.prepare(host)
+            prepare(host)
+        for host in pair:
+            yield host
+            host.pause()
+
+
 def ask(
     host: hosts.Host, questions: collections.abc.Sequence[Answer]
 ) -> list[Answer]:

@@ -114,17 +114,9 @@ class Trial:
 
     def start(self) -> None:
         """Start the hosts, two at a time, and collect all predictions."""
-        waiting = list(self.machines)
-        while waiting:
-            pair, waiting = waiting[:2], waiting[2:]
-            started = self.lab.up(*pair)
-            for host in started:
-                guests.prepare(host)
-                oracle.prepare(host)
-            self.hosts += started
-            for host in started:
-                self._learn(host)
-                host.pause()
+        for host in oracle.started(self.lab, self.machines):
+            self.hosts.append(host)
+            self._learn(host)
         for host in self.hosts:
             with hosts.awake(host):
                 self._judge(host)

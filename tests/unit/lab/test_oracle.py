@@ -11,11 +11,13 @@
 # under the License.
 
 from typing import Any
+from unittest import mock
 
 import testtools
 
 from nova_arm_migrate.core import profile
 from nova_arm_migrate.core import registers
+from tests.lab import guest as guests
 from tests.lab import oracle
 
 MIDR = registers.sysreg(3, 0, 0, 0, 0)
@@ -98,6 +100,41 @@ class SaidTest(testtools.TestCase):
 
     def test_the_guests_midr(self) -> None:
         self.assertEqual(0x411FD402, oracle.midr(self.guest(0x411FD402)))
+
+
+class PlayedLab:
+    """Notes what is done with the hosts; nothing is started."""
+
+    def __init__(self) -> None:
+        self.awake: set[str] = set()
+        self.channels: dict[str, mock.Mock] = {}
+
+    def up(self, *specs: str) -> list[mock.Mock]:
+        self.awake.update(specs)
+        return [self.host(one) for one in specs]
+
+    def host(self, name: str) -> mock.Mock:
+        host = mock.Mock()
+        host.name = name
+        host.pause = lambda: self.awake.remove(name)
+        self.channels[name] = host.channel
+        return host
+
+
+class StartedTest(testtools.TestCase):
+    def test_two_at_a_time_and_paused_after_use(self) -> None:
+        patcher = mock.patch.object(guests, 'prepare', autospec=True)
+        prepared = patcher.start()
+        self.addCleanup(patcher.stop)
+        lab: Any = PlayedLab()
+        specs: Any = ['a', 'b', 'c']
+        seen = []
+        for host in oracle.started(lab, specs):
+            lab.channels[host.name].put.assert_called()
+            prepared.assert_any_call(host)
+            seen.append((host.name, sorted(lab.awake)))
+        self.assertEqual([('a', ['a', 'b']), ('b', ['b']), ('c', ['c'])], seen)
+        self.assertEqual(set(), lab.awake)
 
 
 class LibvirtTest(testtools.TestCase):

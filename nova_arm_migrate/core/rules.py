@@ -48,6 +48,29 @@ _LEAST_LINE = _CTR.field('DminLine'), _CTR.field('IminLine')
 _NO_MASKS = Values()
 
 
+def _finding(
+    cause: Cause,
+    register: Register,
+    value: int,
+    limit: int,
+    rule: str = Rule.EQUAL.value,
+    severity: Severity = Severity.BLOCKS,
+    detail: str = '',
+) -> Finding:
+    """Return a finding about a whole register."""
+    return Finding(
+        cause,
+        severity,
+        register.name,
+        '',
+        value,
+        limit,
+        rule,
+        register.code,
+        detail,
+    )
+
+
 def check_implementation(
     register: Register, value: int, host: Host
 ) -> list[Finding]:
@@ -61,17 +84,7 @@ def check_implementation(
     if register.code == special.MIDR_EL1:
         detail = f'{core_name(value)}, the destination has {core_name(limit)}'
     return [
-        Finding(
-            Cause.IMPLEMENTATION,
-            Severity.BLOCKS,
-            register.name,
-            '',
-            value,
-            limit,
-            Rule.EQUAL.value,
-            register.code,
-            detail,
-        )
+        _finding(Cause.IMPLEMENTATION, register, value, limit, detail=detail)
     ]
 
 
@@ -96,15 +109,12 @@ def check_cache(register: Register, value: int, host: Host) -> list[Finding]:
     if fine and invented is None:
         cause, severity = Cause.CACHE_UNKNOWN, Severity.UNKNOWN
     return [
-        Finding(
+        _finding(
             cause,
-            severity,
-            register.name,
-            '',
+            register,
             value,
             host.values.read(register.code),
-            Rule.EQUAL.value,
-            register.code,
+            severity=severity,
         )
     ]
 
@@ -160,15 +170,12 @@ def check_psci_version(
     if value == special.PSCI_0_2 or special.PSCI_1_0 <= value < limit:
         return []
     return [
-        Finding(
+        _finding(
             Cause.PSCI_VERSION,
-            Severity.BLOCKS,
-            register.name,
-            '',
+            register,
             value,
             limit,
-            Rule.LOWER_SAFE.value,
-            register.code,
+            rule=Rule.LOWER_SAFE.value,
         )
     ]
 
@@ -200,15 +207,12 @@ def check_level_workaround_2(
 
 def _level(register: Register, value: int, limit: int) -> list[Finding]:
     return [
-        Finding(
+        _finding(
             Cause.FIRMWARE_LEVEL,
-            Severity.BLOCKS,
-            register.name,
-            '',
+            register,
             value,
             limit,
-            Rule.LOWER_SAFE.value,
-            register.code,
+            rule=Rule.LOWER_SAFE.value,
         )
     ]
 
@@ -223,16 +227,7 @@ def check_bitmap(register: Register, value: int, host: Host) -> list[Finding]:
     if not value & ~limit:
         return []
     return [
-        Finding(
-            Cause.FIRMWARE_BITS,
-            Severity.BLOCKS,
-            register.name,
-            '',
-            value,
-            limit,
-            'SUBSET',
-            register.code,
-        )
+        _finding(Cause.FIRMWARE_BITS, register, value, limit, rule='SUBSET')
     ]
 
 
@@ -241,16 +236,7 @@ def check_slots(register: Register, value: int, host: Host) -> list[Finding]:
     if not value:
         return []
     return [
-        Finding(
-            Cause.FIXED,
-            Severity.BLOCKS,
-            register.name,
-            '',
-            value,
-            host.values.read(register.code),
-            Rule.EQUAL.value,
-            register.code,
-        )
+        _finding(Cause.FIXED, register, value, host.values.read(register.code))
     ]
 
 

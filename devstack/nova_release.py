@@ -25,7 +25,7 @@ def main() -> int:
 
         from nova_arm_migrate.nova import release
     except Exception as error:
-        print(f'{sys.executable} can not import Nova: {error!r:.200}')
+        print(f'{sys.executable} cannot import Nova: {error!r:.200}')
         return 1
     number = release.installed()
     oldest, newest = release.SUPPORTED[0].number, release.SUPPORTED[-1].number

@@ -71,7 +71,7 @@ function check_arm_migrate_nova {
     fi
     said=$(PYTHONPATH=$NOVA_ARM_MIGRATE_DIR "$python" \
         "$NOVA_ARM_MIGRATE_DIR/devstack/nova_release.py") || \
-        die $LINENO "${said:-$python can not be run}"
+        die $LINENO "${said:-$python cannot be run}"
     if [[ -n "$said" ]]; then
         warn $LINENO "$said"
     fi

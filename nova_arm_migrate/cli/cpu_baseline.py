@@ -58,8 +58,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         'With --name, make a guest CPU baseline: what guests see on all of'
         ' these hosts, if a VMM writes it to their vCPUs, and cores may'
         ' differ. If no such baseline exists, print which fields prevent it,'
-        ' and which pools are possible. A file that has the name of an action'
-        ' is given as ./check.',
+        ' and which pools are possible. If a file is named check or diff,'
+        ' write ./check or ./diff.',
     )
     group.add_argument('--name', help='name of the baseline: a word')
     group.add_argument(
@@ -74,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action='append',
         default=[],
         metavar='MIDR,MIDR',
-        help='accept what is known to differ between two cores; the command'
+        help='accept the known differences between two cores; the command'
         ' prints the pairs',
     )
     group.add_argument(

@@ -114,7 +114,7 @@ def _differences(found: Common) -> Iterator[str]:
         return
     yield ''
     if found.choice.implementation is None:
-        yield 'None of the implementations may stand for the others:'
+        yield 'No implementation can be shown in place of the others:'
     else:
         yield 'Known differences between the cores:'
     for difference in found.choice.differences:

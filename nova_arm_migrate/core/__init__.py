@@ -55,7 +55,7 @@ Baselines and fleets:
 
 ``baseline``          the most that a guest may have to run on several hosts;
 ``cpu_baseline``      the CPU that guests of a pool see on any of its cores;
-``implementation``    which core may stand for several ones in a guest's eyes;
+``implementation``    the core that guests see on different cores;
 ``baseline_file``     a baseline's file;
 ``baseline_forms``    the forms of its attributes in the file;
 ``baseline_changes``  the difference of two, and what a host gives up;

@@ -112,8 +112,8 @@ def _inconsistent(baseline: CpuBaseline) -> list[str]:
             f' ({baseline.implementation}) are not among the implementations'
         )
     problems += [
-        f'acknowledged: {dump_pair(found.pair)} is not among them, or cannot'
-        f' be: {found.sentence}'
+        f'acknowledged: {dump_pair(found.pair)} is missing, or its'
+        f' difference cannot be accepted: {found.sentence}'
         for found in differences(
             baseline.implementation,
             baseline.implementations,

@@ -27,7 +27,7 @@ class Cause(enum.Enum):
     NOT_ALLOWED = 'not a value the destination accepts'
     RESERVED = 'unknown bits differ'
     STALE = 'may be a stale value'
-    MASK_UNKNOWN = 'not known what may be written'
+    MASK_UNKNOWN = 'not known whether the field is writable'
     IMPLEMENTATION = 'another implementation'
     SEVERAL_CORES = 'several kinds of cores'
     MISSING = 'register missing'
@@ -38,7 +38,7 @@ class Cause(enum.Enum):
     FIRMWARE_BITS = 'firmware calls missing'
     PSCI_VERSION = 'PSCI version unknown to the destination'
     CACHE = 'cache description'
-    CACHE_UNKNOWN = 'not known which caches may be written'
+    CACHE_UNKNOWN = 'not known which cache descriptions are accepted'
     COUNTERS = 'event counters missing'
     SVE_LENGTHS = 'SVE vector lengths'
     VISITED_VECTORS = 'longer SVE vectors on a visited host'
@@ -55,7 +55,7 @@ class Cause(enum.Enum):
     LARGER_PAGES = 'larger pages'
     GIC = 'interrupt controller'
     GIC_INTERFACE = "interrupt controller's interface"
-    GIC_UNKNOWN = 'not known what the interrupt controller takes'
+    GIC_UNKNOWN = 'not known what the interrupt controller accepts'
     GIC_REVISION = "interrupt controller's revision"
     GIC_FIELD = 'recorded without an interrupt controller'
     STEAL_TIME = 'steal time missing'

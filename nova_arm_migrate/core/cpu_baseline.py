@@ -214,7 +214,7 @@ def settable(baseline: CpuBaseline, host: Host) -> Iterator[tuple[int, int]]:
 
 
 def with_implementation(host: Host, registers: Values) -> Host:
-    """Return the host as a VMM sees it that has written the implementation.
+    """Return the host as it is after a VMM has written the implementation.
 
     KVM accepts any value within its mask if the VMM has enabled
     KVM_CAP_ARM_WRITABLE_IMP_ID_REGS (``set_imp_id_reg``). A host without that
@@ -288,7 +288,7 @@ def without_hidden(
 
 
 def wanted(baseline: CpuBaseline) -> Guest:
-    """Return the guest that a baseline promises, on whatever host.
+    """Return the guest that a baseline promises on every host.
 
     Without 32-bit code, the AArch32 ID registers are not a part of it
     (`settable`).

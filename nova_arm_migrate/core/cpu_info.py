@@ -51,7 +51,7 @@ def take_host(cpu_info: str | None) -> Host:
     try:
         info = json.loads(cpu_info, object_pairs_hook=forms.unique)
     except ProfileError as error:
-        raise NoHostRecord(f'its cpu_info can not be read: {error}') from None
+        raise NoHostRecord(f'its cpu_info cannot be read: {error}') from None
     except (ValueError, TypeError, RecursionError):
         raise NoHostRecord('its cpu_info is not JSON') from None
     record = info.get(CPU_INFO_KEY) if isinstance(info, dict) else None
@@ -63,4 +63,4 @@ def take_host(cpu_info: str | None) -> Host:
     try:
         return host_from(record)
     except ProfileError as error:
-        raise NoHostRecord(f'its record can not be read: {error}') from None
+        raise NoHostRecord(f'its record cannot be read: {error}') from None

@@ -97,7 +97,7 @@ def _reaches(
 
 
 def _nearest(baseline: CpuBaseline, host: Host) -> Guest:
-    """A guest started here, lowered to a baseline as far as KVM lets it."""
+    """Return a guest started here, as close to a baseline as KVM allows."""
     guest = start(baseline, host)
     seen = with_features_off(
         with_implementation(host, baseline.registers), baseline.disabled

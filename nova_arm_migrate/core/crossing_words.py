@@ -94,7 +94,7 @@ def sentence(refusal: Refusal, member: str) -> str:
         baseline=finding.shown(baseline),
         detail=finding.detail,
     )
-    helps = mend(refusal)
+    helps = remedy(refusal)
     return f'{text} {helps}' if helps else text
 
 
@@ -115,7 +115,7 @@ def brief(refusal: Refusal, member: str) -> str:
     )
 
 
-def mend(refusal: Refusal) -> str:
+def remedy(refusal: Refusal) -> str:
     """Return what an operator can set to make the host a member, or ''."""
     finding = refusal.finding
     if finding.cause is Cause.TIMER:

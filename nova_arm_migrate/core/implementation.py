@@ -109,7 +109,7 @@ def choose(
     values: Values,
     candidates: Iterable[Implementation] | None = None,
 ) -> Choice:
-    """Return the implementation that may stand for all.
+    """Return the implementation that guests can be shown on all cores.
 
     The result does not depend on the order.
 
@@ -204,7 +204,7 @@ def differences(
 def targets(
     implementations: Sequence[Implementation], values: Values
 ) -> tuple[Implementation, ...]:
-    """Return the implementations of which a guest's kernel may be told.
+    """Return the implementations that a guest's kernel can be told.
 
     A kernel that is told of several takes an allow list for all of them as
     soon as one is on it. Such a one is left out if another one is not on the

@@ -38,7 +38,7 @@ class Thread(enum.Enum):
 
 
 class Presence(enum.Enum):
-    """What the libvirt of one host says of the guest's domain.
+    """What the libvirt of one host says about the guest's domain.
 
     :cvar RUNNING: its vCPUs run there
     :cvar PAUSED: a user, or Nova, has paused it
@@ -65,7 +65,7 @@ class Presence(enum.Enum):
 
 
 class JobType(enum.Enum):
-    """What libvirt says of the domain's job on the source."""
+    """What libvirt says about the domain's job on the source."""
 
     NONE = 'none'
     UNBOUNDED = 'unbounded'

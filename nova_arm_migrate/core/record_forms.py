@@ -43,7 +43,7 @@ _CPUS = re.compile(r'[0-9,\-]{1,400}')
 
 
 class Form(abc.ABC, Generic[_T]):
-    """How a record has a value, and how people read it."""
+    """How a value is written in a record, and how people read it."""
 
     @abc.abstractmethod
     def dump(self, value: _T) -> Any:

@@ -19,10 +19,10 @@ The modules here call the core for each decision.
 ``layout_driver``    the overrides for NUMA layouts and failed migrations;
 ``conf``             the options of ``[arm_migrate]``, the last good values;
 ``release``          what differs between the supported releases of Nova;
-``signatures``       what the driver takes for granted of Nova, as data;
+``signatures``       what the driver expects of Nova, as data;
 ``events``           a server's events, which tell the user the reason;
 ``records``          what Nova stores of a host, a guest and its domain;
-``baseline``         which baseline a guest gets, and whether it has got it;
+``baseline``         which baseline a guest gets, and whether it has it;
 ``precheck``         decides whether this host accepts the guest;
 ``scheduler``        the filter;
 ``layout``           the NUMA-dependent XML, from the destination's claim;

@@ -246,9 +246,9 @@ fewest_clusters = cfg.BoolOpt(
     default=False,
     mutable=True,
     help="""
-Whether vCPUs that float over several CPUs of a NUMA node are kept
-in as few of the destination's CPU clusters as have one CPU for
-each of them, when their guest is live-migrated here.
+Whether a guest that is live-migrated here gets few CPU clusters.
+This is for vCPUs that float over several CPUs of a NUMA node. They
+are kept in the fewest clusters that have one CPU for each of them.
 
 This applies only to guests with a NUMA topology, and never uses
 CPUs outside Nova's claim. A vCPU with a dedicated CPU keeps the
@@ -296,9 +296,9 @@ baseline = cfg.StrOpt(
     default='',
     mutable=True,
     help="""
-The name of the baseline of guests for which neither the flavor
-(``hw:arm_baseline``) nor the image (``hw_arm_baseline``) names
-one. Empty: they have the CPU of the host on which they start.
+The name of the default baseline. It is for guests whose flavor
+(``hw:arm_baseline``) and image (``hw_arm_baseline``) name none.
+Empty: such a guest has the CPU of the host on which it starts.
 
 Set the same value on all computes of a pool. It applies to a
 guest from the guest's next start.

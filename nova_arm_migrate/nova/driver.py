@@ -338,7 +338,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
 
         :param guest: ``nova.virt.libvirt.guest.Guest``, running
         :param xml: the XML with which Nova defined the guest
-        :raises BaselineFailed: if the guest has not got its baseline
+        :raises BaselineFailed: if the guest does not have its baseline
         """
         record: Guest | None = None
         try:
@@ -428,7 +428,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
         )
         for finding in outcome.overridden:
             LOG.warning(
-                '[arm_migrate] overrides: ignored %(name)s: %(words)s',
+                '[arm_migrate] overrides permits %(name)s: %(words)s',
                 {'name': finding.name, 'words': words(finding)},
                 instance=instance,
             )

@@ -87,7 +87,7 @@ def check() -> None:
     moved = list(signatures.moved())
     if moved:
         raise exception.NovaException(
-            f'nova-arm-migrate can not run with this Nova: {"; ".join(moved)}'
+            f'nova-arm-migrate cannot run with this Nova: {"; ".join(moved)}'
         )
 
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the driver takes for granted of Nova: signatures, as data.
+"""What the driver expects of Nova: signatures, as data.
 
 If a Nova changes one of these methods, check the driver before you run it
 with that Nova. `moved` names the changed methods. nova-compute does not start

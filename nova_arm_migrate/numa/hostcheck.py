@@ -173,8 +173,8 @@ def _page_faults(
         if memory % size:
             yield Fault(
                 path,
-                f'cell {cell.id} of {memory} KiB is not whole'
-                f' pages of {size} KiB',
+                f'cell {cell.id} has {memory} KiB, which is not a'
+                f' multiple of its page size, {size} KiB',
             )
         key = cell.nodes, size
         taken[key] = taken.get(key, 0) + -(-memory // size)

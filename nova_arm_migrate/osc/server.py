@@ -56,7 +56,7 @@ class ListServerDestinations(Arm64Command, command.Lister):
         server = subjects.cloud.server(parsed_args.server)
         here = subjects.host_of(server)
         source = subjects.server(server)
-        self.log.warning('judged is %s', source.basis)
+        self.log.warning('the verdicts are for %s', source.basis)
         judged: dict[int, tuple[str, str]] = {}
 
         def judge(host: CloudHost, profile: Host | None) -> tuple[str, str]:

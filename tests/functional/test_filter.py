@@ -315,6 +315,6 @@ class TestStatus(FilterTestBase):
             code = status.UpgradeCommands().check()
         text = ' '.join(out.getvalue().replace('|', ' ').split())
         self.assertEqual(1, code)
-        self.assertIn('1 of 2 Arm64 computes can not be judged', text)
+        self.assertIn('1 of 2 Arm64 computes cannot be judged', text)
         self.assertIn('host-b', text)
         self.assertIn('ArmMigrateFilter is enabled.', text)

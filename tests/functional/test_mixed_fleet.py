@@ -185,7 +185,7 @@ class TestBadRecords(MixedFleetBase):
     def test_damaged_record_of_the_host(self) -> None:
         server = self.boot('host-a')
         self.damage_host(values={'c000': 'x' * 100})
-        self.unknown(server, 'host-b', 'SOURCE: its record can not be read')
+        self.unknown(server, 'host-b', 'SOURCE: its record cannot be read')
 
     def test_cpu_info_that_is_no_json(self) -> None:
         server = self.boot('host-a')
@@ -199,12 +199,12 @@ class TestBadRecords(MixedFleetBase):
     def test_newer_record_of_the_guest(self) -> None:
         server = self.boot('host-a')
         self.damage_guest(server, '{"schema":3,"kind":"guest"}')
-        self.unknown(server, 'host-b', 'GUEST: its record can not be read')
+        self.unknown(server, 'host-b', 'GUEST: its record cannot be read')
 
     def test_damaged_record_of_the_guest(self) -> None:
         server = self.boot('host-a')
         self.damage_guest(server, '{"schema":1,"kind":"guest","values":7}')
-        self.unknown(server, 'host-b', 'GUEST: its record can not be read')
+        self.unknown(server, 'host-b', 'GUEST: its record cannot be read')
         self._reboot_server(server, hard=True)
         self.shows_its_record(server)
 
@@ -212,10 +212,10 @@ class TestBadRecords(MixedFleetBase):
         self.host('host-c', HOST)
         self.stub_out(
             'nova_arm_migrate.nova.precheck.host_state.HostProbeCache.host_or_reason',
-            lambda this: 'it can not be probed: /dev/kvm: no',
+            lambda this: 'it cannot be probed: /dev/kvm: no',
         )
         self.unknown(
             self.boot('host-a'),
             'host-c',
-            'DESTINATION: it can not be probed: /dev/kvm: no',
+            'DESTINATION: it cannot be probed: /dev/kvm: no',
         )

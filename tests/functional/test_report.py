@@ -94,7 +94,7 @@ class TestArm(base.ArmServersTestBase):
             cpu_info.NoHostRecord, cpu_info.take_host, self.cpu_info('host-a')
         )
         self.assertEqual(
-            1, self.stdlog.logger.output.count('This host can not be probed')
+            1, self.stdlog.logger.output.count('This host cannot be probed')
         )
         self.assertFalse(self.has_record(self.boot('host-a')))
 

@@ -165,7 +165,7 @@ class TestStatusCommand(unittest.TestCase):
         self.assertEqual(
             (
                 upgradecheck.Code.WARNING,
-                '1 of 2 Arm64 computes can not be judged, see [arm_migrate]'
+                '1 of 2 Arm64 computes cannot be judged, see [arm_migrate]'
                 ' unknown: it has no record: nova-arm-migrate does not run'
                 ' there, or could not probe it: host-b',
             ),
@@ -185,7 +185,7 @@ class TestStatusCommand(unittest.TestCase):
         self.assertEqual('Host records', last['check'])
         self.assertRegex(
             last['details'],
-            "^Nova's databases can not be read: [A-Za-z]+: .*"
+            "^Nova's databases cannot be read: [A-Za-z]+: .*"
             'no such table: cell_mappings',
         )
 

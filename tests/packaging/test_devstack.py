@@ -304,7 +304,7 @@ class DevstackDryRunTest(testtools.TestCase):
             'n-cpu', 'stack install', status=1, PYTHON='/usr/bin/python3'
         )
         self.assertRegex(
-            done.stderr, r"^die: .*can not import Nova: .*'nova'.*\n$"
+            done.stderr, r"^die: .*cannot import Nova: .*'nova'.*\n$"
         )
         self.assertEqual([], self._calls())
 

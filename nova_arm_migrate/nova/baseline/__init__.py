@@ -19,6 +19,6 @@
 ``domain_xml``   a back end's changes of the domain's XML;
 ``running``      what a running QEMU says of its guest's CPU;
 ``root``         what only root may read of it;
-``readback``     whether a guest has got its baseline;
+``readback``     whether a guest has its baseline;
 ``starts``       all of these, for the driver.
 """

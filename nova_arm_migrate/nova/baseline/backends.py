@@ -163,7 +163,7 @@ class Shim:
     ) -> Plan | str:
         """Return the plan if the library is allowed, there, and ours."""
         if not self._path:
-            return f'{self.NAME}: not allowed ([arm_migrate] baseline_shim)'
+            return f'{self.NAME}: [arm_migrate] baseline_shim is not set'
         fault = self._fault()
         if fault:
             return f'{self.NAME}: {self._path}: {fault}'

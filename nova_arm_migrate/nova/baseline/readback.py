@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether a guest has got its baseline.
+"""Whether a guest has its baseline.
 
 Its QEMU is asked for the vCPU's features, and whether it has loaded the
 library. Nothing outside of a running QEMU can read its vCPU's registers, so
@@ -37,7 +37,7 @@ from nova_arm_migrate.nova.records.domain import Domain
 
 
 class NotTheBaseline(Exception):
-    """A guest has not got its baseline; the text is one line."""
+    """A guest does not have its baseline; the text is one line."""
 
 
 def guest(

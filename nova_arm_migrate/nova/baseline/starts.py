@@ -162,7 +162,7 @@ class Baselines:
         """Return the record of a guest that has its baseline.
 
         :param domain: of the guest, which runs
-        :raises BaselineFailed: if it has not got it, or that can't be read
+        :raises BaselineFailed: if it does not have it, or that can't be read
         """
         try:
             return readback.guest(
@@ -177,7 +177,7 @@ class Baselines:
         except (readback.NotTheBaseline, ProbeError) as error:
             raise BaselineFailed(
                 name=plan.baseline.identity,
-                reason=f'the guest has not got it ({plan.backend}): {error}',
+                reason=f'the guest does not have it ({plan.backend}): {error}',
             ) from None
 
     # Moves

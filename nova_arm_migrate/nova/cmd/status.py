@@ -72,8 +72,8 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             settings = conf.settings(CONF)
         except Exception as error:
             return _failure(
-                f'nova-compute and nova-scheduler stop at their'
-                f' start: {_one_line(error)}'
+                'nova-compute and nova-scheduler do not start:'
+                f' {_one_line(error)}'
             )
         if settings.enforcement is not conf.Enforcement.ENFORCE:
             return _warning(
@@ -92,18 +92,18 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             )
         except Exception as error:
             return _failure(
-                'nova-scheduler stops at its start:'
+                'nova-scheduler does not start:'
                 f' available_filters: {_one_line(error)}'
             )
         if not enabled:
             return _warning(
                 '[filter_scheduler] enabled_filters has no ArmMigrateFilter:'
-                ' the conductor asks hosts that can only refuse.'
+                ' the scheduler also chooses hosts that then refuse the guest.'
             )
         if ArmMigrateFilter not in known:
             return _failure(
-                'nova-scheduler stops at its start: add to'
-                f' [filter_scheduler] available_filters = {_FILTER}'
+                'nova-scheduler does not start. Add to [filter_scheduler]:'
+                f' available_filters = {_FILTER}'
             )
         return _success('ArmMigrateFilter is enabled.')
 
@@ -111,7 +111,9 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         """Whether the driver that this file names can be loaded."""
         driver = CONF.compute_driver
         if not driver:
-            return _success("No compute_driver: not a compute's file.")
+            return _success(
+                "compute_driver is not set: this file is not a compute's."
+            )
         if driver != _DRIVER:
             return _warning(
                 f'compute_driver is {driver}: on an Arm64'
@@ -119,7 +121,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             )
         if importlib.util.find_spec('nova.virt.arm_migrate') is None:
             return _failure(
-                'nova-compute can not load its driver: nova_arm_migrate.pth'
+                'nova-compute cannot load its driver: nova_arm_migrate.pth'
                 ' is not read here; start nova-compute-arm64 instead.'
             )
         return _success(f'compute_driver is {driver}.')
@@ -128,7 +130,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         """Whether this Nova is one that the extension was tested with."""
         moved = list(signatures.moved())
         if moved:
-            return _failure(f'nova-compute stops at its start: {moved[0]}.')
+            return _failure(f'nova-compute does not start: {moved[0]}.')
         complaint = release.complaint()
         if complaint:
             return _warning(f'{complaint}.')
@@ -138,8 +140,8 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         """Whether Nova's own comparison is switched off."""
         if CONF.workarounds.skip_cpu_compare_on_dest:
             return _warning(
-                '[workarounds] skip_cpu_compare_on_dest is set: Arm64 guests'
-                ' no longer need it, and all others go unchecked.'
+                '[workarounds] skip_cpu_compare_on_dest is set. Arm64 guests'
+                ' do not need it, and no CPU is compared for other guests.'
             )
         return _success('No workaround is set.')
 
@@ -157,12 +159,12 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
                     reasons.append(info.host)
         except Exception as error:
             return _failure(
-                f"Nova's databases can not be read: {_one_line(error)}"
+                f"Nova's databases cannot be read: {_one_line(error)}"
             )
         if names:
             told, _ = filter_events.group(names, reasons)
             return _warning(
-                f'{len(names)} of {arm} Arm64 computes can not be judged,'
+                f'{len(names)} of {arm} Arm64 computes cannot be judged,'
                 f' see [arm_migrate] unknown: {told}'
             )
         return _success(
@@ -190,7 +192,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
                     lacking.append(node)
         except Exception as error:
             return _failure(
-                f"Nova's databases can not be read: {_one_line(error)}"
+                f"Nova's databases cannot be read: {_one_line(error)}"
             )
         if lacking:
             return _warning(

@@ -95,4 +95,4 @@ def unpack(text: str) -> str:
     except (binascii.Error, zlib.error, ValueError) as error:
         if isinstance(error, DomainXmlError):
             raise
-        raise DomainXmlError('/', 'did not arrive whole') from None
+        raise DomainXmlError('/', 'arrived incomplete') from None

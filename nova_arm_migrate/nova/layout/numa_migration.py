@@ -300,7 +300,7 @@ class NumaMigration:
             if difference.part in proof.PINS:
                 repair(guest._domain, difference)
         left = self._differences(guest, instance, layout) if found else []
-        mended = [str(one) for one in found if one not in left]
+        repaired = [str(one) for one in found if one not in left]
         texts = [str(one) for one in left] + [
             str(fault)
             for fault in hostcheck.shared_cores(
@@ -314,12 +314,12 @@ class NumaMigration:
                 ),
             )
         ]
-        log = LOG.warning if texts or mended else LOG.info
+        log = LOG.warning if texts or repaired else LOG.info
         log(
-            'NUMA layout after migration: %(state)s; repaired: %(mended)s',
+            'NUMA layout after migration: %(state)s; repaired: %(repaired)s',
             {
                 'state': '; '.join(texts) or 'as claimed',
-                'mended': '; '.join(mended) or 'nothing',
+                'repaired': '; '.join(repaired) or 'nothing',
             },
             instance=instance,
         )

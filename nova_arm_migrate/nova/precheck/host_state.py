@@ -87,12 +87,12 @@ class HostProbeCache:
                 new, self._told = reason != self._told, reason
             if new:
                 LOG.warning(
-                    'This host can not be probed and reports no arm64'
-                    ' record: %s. Live migrations to and from it can not be'
+                    'This host cannot be probed and reports no arm64'
+                    ' record: %s. Live migrations to and from it cannot be'
                     ' judged; nothing else is affected.',
                     reason,
                 )
-            return f'it can not be probed: {reason}'
+            return f'it cannot be probed: {reason}'
 
     def started(self, domain: Domain) -> Guest:
         """Return the record of a guest whose QEMU has just started here.

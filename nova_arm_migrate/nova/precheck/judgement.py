@@ -114,7 +114,7 @@ def migrating_guest(
                     Cause.GUEST_NOT_RECORDED,
                     Severity.UNKNOWN,
                     'GUEST',
-                    detail=f'its record can not be read: {recorded}',
+                    detail=f'its record cannot be read: {recorded}',
                 ),
             ),
         )

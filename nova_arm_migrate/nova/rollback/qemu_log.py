@@ -42,7 +42,7 @@ _TIME = re.compile(r'(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)')
 
 
 def last_line(instance: Any, since: datetime.datetime) -> str | None:
-    """Return QEMU's own message why it ended on this host.
+    """Return QEMU's own message about its end on this host.
 
     :param since: only a QEMU that started later counts; UTC
     :returns: None if the log can't be read, or has no such line

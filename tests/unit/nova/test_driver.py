@@ -441,7 +441,7 @@ class TestCheck(DriverTestCase):
         self.driver._arm = host_state.HostProbeCache(
             lambda: self.driver.probe_factory(''), lambda: ''
         )
-        self.refused('unknown: DESTINATION: it can not be probed: no')
+        self.refused('unknown: DESTINATION: it cannot be probed: no')
 
     def damaged(self) -> objects.Instance:
         instance = self.instance()

@@ -144,7 +144,8 @@ class TestHost(unittest.TestCase):
                 [198656],
             ),
             (
-                'cell 0 of 65537 KiB is not whole pages of 2048 KiB',
+                'cell 0 has 65537 KiB, which is not a multiple of its page'
+                ' size, 2048 KiB',
                 [Cell(0, frozenset({0}), page_kib=2048)],
                 [65537],
             ),

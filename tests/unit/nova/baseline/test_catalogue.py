@@ -99,8 +99,8 @@ class TestCatalogue(unittest.TestCase):
 
     def test_no_back_end(self) -> None:
         self.write('pool-1', self.text)
-        found = self.offered(pool.hosts()[0], 'the shim: not allowed')
-        self.assertEqual({'pool-1': 'the shim: not allowed'}, found.refused)
+        found = self.offered(pool.hosts()[0], 'the shim: not set')
+        self.assertEqual({'pool-1': 'the shim: not set'}, found.refused)
 
     def test_a_host_that_can_not_be_probed(self) -> None:
         self.write('pool-1', self.text)

@@ -121,10 +121,10 @@ class TestBaselines(logs.TestCase):
         service = self.service(shim=False)
         self.assertEqual(frozenset(), self.cache.host().baselines)
         with self.assertRaisesRegex(
-            starts.BaselineFailed, 'pool-1: .*the shim: not allowed'
+            starts.BaselineFailed, 'pool-1: .*the shim: .* is not set'
         ):
             service.plan(instance('pool-1'))
-        self.assertIn('the shim: not allowed', service.why_not('pool-1/2'))
+        self.assertIn('baseline_shim is not set', service.why_not('pool-1/2'))
 
     def test_a_name_that_there_is_no_file_of(self) -> None:
         with self.assertRaisesRegex(

@@ -97,7 +97,7 @@ class TestChecks(StatusTestCase):
         self.assertEqual(
             (
                 'FAILURE',
-                'nova-compute and nova-scheduler stop at their start:'
+                'nova-compute and nova-scheduler do not start:'
                 ' ValueError: no register has the name TS2',
             ),
             self.check('Options'),
@@ -169,8 +169,7 @@ class TestChecks(StatusTestCase):
         self.assertEqual(
             (
                 'FAILURE',
-                'nova-compute stops at its start: gone is gone from this'
-                ' Nova.',
+                'nova-compute does not start: gone is gone from this Nova.',
             ),
             self.check('Nova release'),
         )
@@ -195,10 +194,10 @@ class TestChecks(StatusTestCase):
                 {'a': ours, 'b': STOCK, 'c': newer, 'd': STOCK, 'x': x86},
                 (
                     'WARNING',
-                    '3 of 4 Arm64 computes can not be judged, see'
+                    '3 of 4 Arm64 computes cannot be judged, see'
                     ' [arm_migrate] unknown: it has no record:'
                     ' nova-arm-migrate does not run there, or could not probe'
-                    ' it: b, d; its record can not be read: record has schema'
+                    ' it: b, d; its record cannot be read: record has schema'
                     ' 9; this version reads 1 and 2: c',
                 ),
             ),
@@ -206,7 +205,7 @@ class TestChecks(StatusTestCase):
                 {'a': None},
                 (
                     'WARNING',
-                    '1 of 1 Arm64 computes can not be judged, see'
+                    '1 of 1 Arm64 computes cannot be judged, see'
                     ' [arm_migrate] unknown: nothing is known about its CPU:'
                     ' a',
                 ),
@@ -222,7 +221,7 @@ class TestChecks(StatusTestCase):
         self.assertEqual(
             (
                 'FAILURE',
-                "Nova's databases can not be read: DBConnectionError: refused",
+                "Nova's databases cannot be read: DBConnectionError: refused",
             ),
             self.check('Host records'),
         )

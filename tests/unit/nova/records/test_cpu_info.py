@@ -86,7 +86,7 @@ class TestTake(unittest.TestCase):
         for record in records:
             with self.subTest(record):
                 self.refused(
-                    json.dumps({'arm_migrate': record}), 'can not be read'
+                    json.dumps({'arm_migrate': record}), 'cannot be read'
                 )
 
     def test_a_key_that_is_there_twice(self) -> None:

@@ -34,6 +34,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import driver
+from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
@@ -214,7 +215,12 @@ class TestReport(DriverTestCase):
 
     def test_the_real_probe_is_the_default(self) -> None:
         del self.driver.probe_factory
+        # On eventlet, it is wrapped in a proxy.
+        off_thread = self.autospec(
+            release, 'off_thread', side_effect=lambda probe: probe
+        )
         self.assertIsInstance(self.driver.probe_factory('host'), LocalHost)
+        off_thread.assert_called_once()
         self.assertEqual(('10.0.2', '11.3.0'), self.driver._versions())
 
     def test_the_start_of_the_service_reads_the_options(self) -> None:

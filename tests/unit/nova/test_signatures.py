@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What our driver takes for granted of Nova 34.
+"""What our driver expects of the supported releases of Nova.
 
 A Nova that changes one of these needs a look at the driver before it is run
 with it; the failure names the method.

@@ -100,7 +100,7 @@ class BaselineDriver(layout_driver.LayoutDriver):
         """Migrate with what the destination's QEMU needs for a baseline."""
         needs = channel.take(migrate_data, channel.BASELINE)
         if needs is not None:
-            guest = starts.LeavingGuest(guest, needs)
+            guest = starts.GuestWithBaseline(guest, needs)
         super()._live_migration_operation(
             context,
             instance,

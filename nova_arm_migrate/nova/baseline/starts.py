@@ -239,7 +239,7 @@ class Baselines:
         return record.baseline or '', f'{name}: not offered' if name else ''
 
 
-class LeavingGuest:
+class GuestWithBaseline:
     """A guest whose XML for a migration has what the destination's QEMU needs.
 
     :param guest: ``nova.virt.libvirt.guest.Guest``

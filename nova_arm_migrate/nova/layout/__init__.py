@@ -12,10 +12,10 @@
 
 """A guest's NUMA-dependent XML at the destination.
 
-``numa_migration``  the steps, one for each of Nova's calls;
-``claim_layout``    the layout, from Nova's claim;
-``leaving_guest``   the guest on the source, with its XML for the layout;
-``numa_host``       what libvirt and the kernel report about this host;
-``dry_run``         checks that libvirt accepts the XML, before the migration;
-``channel``         sends the layout to the source.
+``numa_migration``     the steps, one for each of Nova's calls;
+``claim_layout``       the layout, from Nova's claim;
+``guest_with_layout``  the guest on the source, with its XML for the layout;
+``numa_host``          what libvirt and the kernel report about this host;
+``dry_run``            libvirt's check of the XML, before the migration;
+``channel``            sends the layout to the source.
 """

@@ -35,7 +35,7 @@ from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova.layout import channel
 from nova_arm_migrate.nova.layout import claim_layout
 from nova_arm_migrate.nova.layout import dry_run
-from nova_arm_migrate.nova.layout import leaving_guest
+from nova_arm_migrate.nova.layout import guest_with_layout
 from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.numa import clusters
 from nova_arm_migrate.numa import hostcheck
@@ -266,7 +266,7 @@ class NumaMigration:
                     instance=instance,
                 )
             return guest
-        return leaving_guest.GuestWithLayout(guest, wire.load(text))
+        return guest_with_layout.GuestWithLayout(guest, wire.load(text))
 
     # On the destination, after the migration
 

@@ -141,7 +141,7 @@ class TestBaselines(logs.TestCase):
         needs = json.loads(data.old_vol_attachment_ids['arm_migrate.baseline'])
         self.assertEqual(self.library, needs['environment']['LD_PRELOAD'])
         guest = mock.Mock()
-        starts.LeavingGuest(guest, json.dumps(needs)).migrate(
+        starts.GuestWithBaseline(guest, json.dumps(needs)).migrate(
             'qemu+tcp://n2/system', destination_xml='<domain/>', flags=3
         )
         ((uri,), kwargs) = guest.migrate.call_args

@@ -54,7 +54,7 @@ class Probe(RecordedHost):
         return super().guest_view(disabled, gic, written)
 
 
-class TestThisHost(logs.TestCase):
+class TestHostProbeCache(logs.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.probe = Probe(synthetic.host())
@@ -130,7 +130,7 @@ class TestThisHost(logs.TestCase):
         thread.join()
 
 
-class TestStarted(TestThisHost):
+class TestStarted(TestHostProbeCache):
     def test_the_guest_has_what_kvm_shows_it(self) -> None:
         domain = Domain(
             disabled=frozenset({'sve', 'pmu'}), gic=3, memory=1 << 30

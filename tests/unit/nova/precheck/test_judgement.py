@@ -56,7 +56,7 @@ def judge(
     )
 
 
-class TestDeparting(unittest.TestCase):
+class TestMigratingGuest(unittest.TestCase):
     def test_its_own_record_counts_and_not_its_host(self) -> None:
         leaving = judgement.migrating_guest(started(LESSER), HOST, Domain())
         self.assertEqual(started(LESSER), leaving.guest)

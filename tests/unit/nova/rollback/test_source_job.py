@@ -21,7 +21,7 @@ from nova import exception
 from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.nova.layout import channel
-from nova_arm_migrate.nova.layout import leaving_guest
+from nova_arm_migrate.nova.layout import guest_with_layout
 from nova_arm_migrate.nova.rollback import presence
 from nova_arm_migrate.nova.rollback import source_job as jobs
 from nova_arm_migrate.nova.rollback.problem import Problem
@@ -202,7 +202,7 @@ class TestThread(JobCase):
 
     def test_with_a_layout(self) -> None:
         self.assertIsInstance(
-            self.operated(True), leaving_guest.GuestWithLayout
+            self.operated(True), guest_with_layout.GuestWithLayout
         )
 
     def test_a_domain_that_is_missing_before_the_job(self) -> None:

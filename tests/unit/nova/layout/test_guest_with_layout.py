@@ -14,7 +14,7 @@ from unittest import mock
 
 from lxml import etree
 
-from nova_arm_migrate.nova.layout import leaving_guest
+from nova_arm_migrate.nova.layout import guest_with_layout
 from nova_arm_migrate.numa.errors import AbiError
 from tests.present import present
 from tests.unit.nova.layout.base import LAYOUT
@@ -27,7 +27,7 @@ class TestGuestWithLayout(NumaTestCase):
         xml = domains.read('one-cell-pinned')
         guest = mock.Mock()
         guest.get_xml_desc.return_value = xml
-        leaving = leaving_guest.GuestWithLayout(guest, LAYOUT)
+        leaving = guest_with_layout.GuestWithLayout(guest, LAYOUT)
         self.assertIs(guest.is_active, leaving.is_active)
         with self.assertRaises(AbiError):
             leaving.migrate(
@@ -53,7 +53,7 @@ class TestGuestWithLayout(NumaTestCase):
         guest = mock.Mock()
         guest.get_xml_desc.return_value = domains.read('one-cell-pinned')
         self.assertNotIn('iothreadpin', guest.get_xml_desc())
-        leaving = leaving_guest.GuestWithLayout(guest, LAYOUT)
+        leaving = guest_with_layout.GuestWithLayout(guest, LAYOUT)
         domain = etree.fromstring(leaving.get_xml_desc())
         present(domain.find('./cputune/iothreadpin')).set('cpuset', '3')
         leaving.migrate(

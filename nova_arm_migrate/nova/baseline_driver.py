@@ -16,12 +16,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from nova import context as nova_context
+from nova import exception
 from nova import objects
+from nova.compute import task_states
 import nova.conf
 from nova.objects import fields
 from oslo_log import log as logging
 
 from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova.baseline import starts
@@ -33,6 +36,9 @@ from nova_arm_migrate.nova.precheck.host_state import HostProbeCache
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+
+#: The manager powers a guest off for these before it calls the driver.
+_STARTS_AGAIN = (task_states.RESCUING, task_states.REBUILDING)
 
 
 class BaselineDriver(layout_driver.LayoutDriver):
@@ -64,6 +70,103 @@ class BaselineDriver(layout_driver.LayoutDriver):
         :param guest: ``nova.virt.libvirt.guest.Guest``
         """
         return release.off_thread(LibvirtQemu(guest))
+
+    # A guest that the host can't start again is refused before it is stopped.
+
+    def reboot(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        reboot_type: Any,
+        block_device_info: Any = None,
+        bad_volumes_callback: Any = None,
+        accel_info: Any = None,
+        share_info: Any = None,
+    ) -> None:
+        """Add an event to a refused reboot: Nova's own says "Success"."""
+        try:
+            super().reboot(
+                context,
+                instance,
+                network_info,
+                reboot_type,
+                block_device_info,
+                bad_volumes_callback,
+                accel_info,
+                share_info,
+            )
+        except starts.BaselineFailed as error:
+            events.failed(context, instance, 'baseline', str(error))
+            raise
+
+    def _hard_reboot(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        share_info: Any,
+        block_device_info: Any = None,
+        accel_info: Any = None,
+    ) -> None:
+        """Refuse before the parent destroys the guest.
+
+        It also powers guests on, and starts them after the host has booted.
+        """
+        if self._is_arm_kvm():
+            self._plan(instance)
+        super()._hard_reboot(
+            context,
+            instance,
+            network_info,
+            share_info,
+            block_device_info,
+            accel_info,
+        )
+
+    def power_off(
+        self, instance: Any, timeout: Any = 0, retry_interval: Any = 0
+    ) -> None:
+        """Refuse a rescue or a rebuild before the guest is stopped for it.
+
+        :raises nova.exception.InstanceFaultRollback: the manager then leaves
+            the server's state as it is, except in a rescue
+        """
+        if self._is_arm_kvm() and instance.task_state in _STARTS_AGAIN:
+            self._plan_or_roll_back(instance)
+        super().power_off(instance, timeout, retry_interval)
+
+    def unrescue(self, context: Any, instance: Any) -> None:
+        """Refuse before the parent destroys the rescue guest."""
+        if self._is_arm_kvm():
+            self._plan(instance)
+        super().unrescue(context, instance)
+
+    def resume(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        share_info: Any = None,
+    ) -> None:
+        """Refuse before the parent loses a suspended guest's state.
+
+        The parent undefines a guest that does not start, and its saved state
+        goes with it. The state has the values of the version with which the
+        guest was started, so any version of its baseline will do.
+
+        :raises nova.exception.InstanceFaultRollback: the manager then leaves
+            the server suspended
+        """
+        if self._is_arm_kvm():
+            try:
+                self._baselines.restores(instance)
+            except starts.BaselineFailed as error:
+                raise exception.InstanceFaultRollback(error) from None
+        super().resume(
+            context, instance, network_info, block_device_info, share_info
+        )
 
     def pre_live_migration(
         self,
@@ -124,6 +227,12 @@ class BaselineDriver(layout_driver.LayoutDriver):
         except Exception as error:
             LOG.debug('The baselines of guests are not compared: %s', error)
             return ()
+
+    def _plan_or_roll_back(self, instance: Any) -> None:
+        try:
+            self._plan(instance)
+        except starts.BaselineFailed as error:
+            raise exception.InstanceFaultRollback(error) from None
 
     def _plan(self, instance: Any) -> Plan | None:
         """Return how a guest gets its baseline; None if it has none.

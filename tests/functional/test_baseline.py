@@ -35,9 +35,7 @@ class BaselineTestBase(base.ArmServersTestBase):
         self.addCleanup(directory.cleanup)
         self.files = pathlib.Path(directory.name)
         self.library = pool.library(self.files / 'shim.so')
-        (self.files / 'pool-1.json').write_text(
-            baseline_file.dump(pool.baseline())
-        )
+        self.write()
         self.flags(
             baseline_directory=directory.name,
             baseline_shim=self.library,
@@ -48,6 +46,11 @@ class BaselineTestBase(base.ArmServersTestBase):
         patch = mock.patch.dict(validators.VALIDATORS, checks)
         patch.start()
         self.addCleanup(patch.stop)
+
+    def write(self, version: int = 1) -> None:
+        (self.files / 'pool-1.json').write_text(
+            baseline_file.dump(pool.baseline(version))
+        )
 
     def pool(self) -> None:
         for name, profile in zip(('v1', 'n2'), pool.hosts(), strict=True):

@@ -39,6 +39,20 @@ class UnfitDomain(Exception):
     """The domain can't show a baseline; the text is one line."""
 
 
+def unfit(mode: str) -> str:
+    """Return why no guest can show a baseline; empty if guests can.
+
+    :param mode: ``[libvirt] cpu_mode``; empty for Nova's default on Arm64,
+        which is the host's CPU
+    """
+    if mode in ('', _PASSTHROUGH):
+        return ''
+    return (
+        f'a guest CPU baseline needs [libvirt] cpu_mode = {_PASSTHROUGH}, not'
+        f' {mode}'
+    )
+
+
 def with_baseline(xml: str, plan: Plan) -> str:
     """Return a domain's XML with which libvirt starts it on a baseline.
 
@@ -48,10 +62,7 @@ def with_baseline(xml: str, plan: Plan) -> str:
     cpu = root.find('cpu')
     mode = None if cpu is None else cpu.get('mode')
     if cpu is None or mode != _PASSTHROUGH:
-        raise UnfitDomain(
-            f'a guest CPU baseline needs [libvirt] cpu_mode = {_PASSTHROUGH},'
-            f' not {mode}'
-        )
+        raise UnfitDomain(unfit(mode or 'none'))
     for name in sorted(plan.features_off - {_PMU}):
         feature = cpu.find(f"feature[@name='{name}']")
         if feature is None:

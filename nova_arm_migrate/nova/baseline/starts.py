@@ -19,6 +19,7 @@ import json
 from typing import Any
 
 from nova import exception
+import nova.conf
 from oslo_log import log as logging
 
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
@@ -37,6 +38,7 @@ from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.probe.errors import ProbeError
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 #: Guests that are named in one line of the log.
@@ -91,7 +93,8 @@ class Baselines:
         return found if isinstance(found, str) else None
 
     def _plan(self, baseline: CpuBaseline, host: Host) -> backends.Plan | str:
-        return backends.plan(
+        unfit = domain_xml.unfit(CONF.libvirt.cpu_mode or '')
+        return unfit or backends.plan(
             (
                 backends.CpuFeatures(),
                 # Ask QEMU here when a release has these properties.
@@ -128,6 +131,15 @@ class Baselines:
                 if isinstance(reason, backends.Plan):
                     return reason
         raise BaselineFailed(name=name, reason=reason)
+
+    def restores(self, instance: Any) -> None:
+        """Check that a suspended guest can be started again.
+
+        :raises BaselineFailed: if this host does not offer its baseline
+        """
+        record = instance_state.recorded(instance)
+        if isinstance(record, Guest) and record.baseline is not None:
+            self._of_name(record.baseline.partition('/')[0])
 
     def why_not(self, identity: str) -> str:
         """Return why this host does not offer a baseline of a record.

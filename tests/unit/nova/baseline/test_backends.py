@@ -79,8 +79,8 @@ class TestOrder(BackendTestCase):
                     pool.hosts()[0],
                 )
             ),
-            r'they do not change MIDR_EL1;.*\(and \d+ more\); the shim: not'
-            r' allowed \(\[arm_migrate\] baseline_shim\)',
+            r'^the shim: not allowed \(\[arm_migrate\] baseline_shim\);'
+            r' .*they do not change MIDR_EL1;.*\(and \d+ more\)$',
         )
 
     def test_a_missing_or_wrong_library(self) -> None:

@@ -22,6 +22,7 @@ from unittest import mock
 
 from nova import exception
 from nova import objects
+import nova.conf
 
 from nova_arm_migrate.core import baseline_file
 from nova_arm_migrate.core.cpu_baseline import start
@@ -38,6 +39,7 @@ from nova_arm_migrate.probe.recorded import RecordedHost
 from tests import logs
 from tests.unit.nova.baseline import pool
 
+CONF = nova.conf.CONF
 objects.register_all()
 
 
@@ -121,10 +123,21 @@ class TestBaselines(logs.TestCase):
         service = self.service(shim=False)
         self.assertEqual(frozenset(), self.cache.host().baselines)
         with self.assertRaisesRegex(
-            starts.BaselineFailed, 'pool-1: .*the shim: not allowed'
+            starts.BaselineFailed, 'pool-1: the shim: not allowed'
         ):
             service.plan(instance('pool-1'))
         self.assertIn('the shim: not allowed', service.why_not('pool-1/2'))
+
+    def test_guests_with_a_cpu_model_have_none(self) -> None:
+        CONF.set_override('cpu_mode', 'custom', 'libvirt')
+        self.addCleanup(CONF.clear_override, 'cpu_mode', 'libvirt')
+        service = self.service()
+        self.assertEqual(frozenset(), self.cache.host().baselines)
+        self.assertEqual(
+            'a guest CPU baseline needs [libvirt] cpu_mode ='
+            ' host-passthrough, not custom',
+            service.why_not('pool-1/2'),
+        )
 
     def test_a_name_that_there_is_no_file_of(self) -> None:
         with self.assertRaisesRegex(

@@ -1,0 +1,265 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A guest on a baseline, in everything that Nova does with a guest."""
+
+import pathlib
+from typing import Any
+from unittest import mock
+
+import nova.conf
+
+from tests.functional import test_baseline
+from tests.unit.nova.baseline import pool
+
+CONF = nova.conf.CONF
+ON_POOL = test_baseline.ON_POOL
+
+DRIVER = 'nova.virt.libvirt.driver.LibvirtDriver.'
+NO_FILE = 'Guest CPU baseline pool-1: this host has no file of this name'
+
+
+class TestRefusedInTime(test_baseline.BaselineTestBase):
+    """What the host no longer offers is refused while the guest still runs."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host('v1', pool.hosts()[0])
+        self.arm.hosts['v1'].machine.libraries.add(self.library)
+        self.server = self.boot('v1', extra_specs=ON_POOL)
+
+    def lose(self) -> None:
+        """Take the baseline from the host, and start its service again."""
+        (self.files / 'pool-1.json').unlink()
+        self.restart_compute_service('v1')
+
+    def act(self, action: str, argument: Any) -> None:
+        self.api.post_server_action(self.server['id'], {action: argument})
+
+    def still_runs(self) -> None:
+        connection = self.arm.hosts['v1'].connection
+        self.assertTrue(connection.domain(self.server['id']).isActive())
+        self.on_baseline(self.server)
+
+    def reasons(self, event: str) -> list[str]:
+        return [one['details'] for one in self.events(self.server, event)]
+
+    def ends(self, **parameters: Any) -> None:
+        self._wait_for_server_parameter(
+            self.server, {'OS-EXT-STS:task_state': None} | parameters
+        )
+
+    def test_reboots(self) -> None:
+        self.lose()
+        for kind in ('HARD', 'SOFT'):
+            self.act('reboot', {'type': kind})
+            self.notifier.wait_for_versioned_notifications(
+                'instance.reboot.error'
+            )
+            self.notifier.reset()
+            self.ends(status='ACTIVE')
+            self.still_runs()
+            # Nova's own event says "Success": the guest runs.
+            self.assertEqual([NO_FILE], self.reasons('arm_migrate_baseline'))
+
+    def test_the_library_is_gone(self) -> None:
+        pathlib.Path(self.library).unlink()
+        self.act('reboot', {'type': 'HARD'})
+        self.notifier.wait_for_versioned_notifications('instance.reboot.error')
+        self.ends(status='ACTIVE')
+        self.still_runs()
+        (reason,) = self.reasons('arm_migrate_baseline')
+        self.assertIn(
+            f'the shim: {self.library}: No such file or directory', reason
+        )
+
+    def test_power_on(self) -> None:
+        self._stop_server(self.server)
+        self.lose()
+        self.act('os-start', None)
+        self.notifier.wait_for_versioned_notifications('compute.exception')
+        self.ends(status='SHUTOFF')
+        self.assertIn(NO_FILE, self.reasons('compute_start_instance'))
+        # Its definition is still there.
+        self.arm.hosts['v1'].connection.domain(self.server['id'])
+
+    def test_a_start_after_the_host_has_booted(self) -> None:
+        self.flags(resume_guests_state_on_host_boot=True)
+        self.arm.hosts['v1'].connection.domain(self.server['id']).destroy()
+        self.lose()
+        # Nova records no fault and no event for it.
+        self._wait_for_server_parameter(
+            self.server, {'status': 'ERROR'}, wait_for_fault_key=False
+        )
+        self.arm.hosts['v1'].connection.domain(self.server['id'])
+        self.assertIn(NO_FILE, self.stdlog.logger.output)
+
+    def test_rescue(self) -> None:
+        self.lose()
+        self.act('rescue', {})
+        self.ends(status='ERROR')
+        self.still_runs()
+        (reason,) = self.reasons('compute_rescue_instance')
+        self.assertIn(NO_FILE, reason)
+
+    def test_unrescue(self) -> None:
+        (pathlib.Path(CONF.instances_path) / self.server['id']).mkdir()
+        image = self.image(hw_machine_type='virt')
+        self.act('rescue', {'rescue_image_ref': image})
+        self.ends(status='RESCUE')
+        self.lose()
+        self.act('unrescue', None)
+        self.ends(status='ERROR')
+        self.still_runs()
+        self.assertEqual([NO_FILE], self.reasons('compute_unrescue_instance'))
+
+    def test_rebuild(self) -> None:
+        self.lose()
+        self.act('rebuild', {'imageRef': self.image(hw_machine_type='virt')})
+        self.notifier.wait_for_versioned_notifications('compute.exception')
+        self.ends(status='ACTIVE')
+        self.still_runs()
+        self.assertIn(NO_FILE, self.reasons('compute_rebuild_instance'))
+
+    def test_resume(self) -> None:
+        self._suspend_server(self.server)
+        self.lose()
+        self.act('resume', None)
+        self.notifier.wait_for_versioned_notifications('compute.exception')
+        self.ends(status='SUSPENDED')
+        self.assertIn(NO_FILE, self.reasons('compute_resume_instance')[0])
+        # The state that it would restore is still there.
+        connection = self.arm.hosts['v1'].connection
+        domain = connection.domain(self.server['id'])
+        self.assertTrue(domain.hasManagedSaveImage(0))
+
+    def test_resume_on_an_older_version(self) -> None:
+        self._suspend_server(self.server)
+        self.write(version=2)
+        self.restart_compute_service('v1')
+        self._resume_server(self.server)
+        self.on_baseline(self.server)
+
+
+class TestActions(test_baseline.BaselineTestBase):
+    """The guest has its baseline after each action, read back."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pool()
+        self.server = self.boot('v1', extra_specs=ON_POOL)
+
+    def off(self) -> Any:
+        return mock.patch(
+            DRIVER + 'migrate_disk_and_power_off',
+            autospec=True,
+            return_value='{}',
+        )
+
+    def is_on(self, host: str) -> None:
+        self.assertEqual(
+            host,
+            self.api.get_server(self.server['id'])['OS-EXT-SRV-ATTR:host'],
+        )
+        self.on_baseline(self.server)
+
+    def test_cold_migration_and_its_reversal(self) -> None:
+        with self.off():
+            self._migrate_server(self.server)
+        self.is_on('n2')
+        self._revert_resize(self.server)
+        self.is_on('v1')
+
+    def test_resize_and_its_reversal(self) -> None:
+        flavor = self._create_flavor(memory_mb=4096, extra_spec=ON_POOL)
+        for end in (self._revert_resize, self._confirm_resize):
+            with self.off():
+                self._resize_server(self.server, flavor)
+            self.is_on('n2')
+            end(self.server)
+        self.is_on('n2')
+        self.assertEqual(4 << 30, self.record(self.server).memory)
+
+    def test_resize_to_a_flavor_without_one(self) -> None:
+        with self.off():
+            self._resize_server(self.server, self._create_flavor())
+        self._confirm_resize(self.server)
+        self.assertIsNone(self.record(self.server).baseline)
+
+    def test_evacuation(self) -> None:
+        self.computes['v1'].stop()
+        (service,) = self.api.get_services(binary='nova-compute', host='v1')
+        self.api.put_service_force_down(service['id'], True)
+        # From 2.95 on, Nova stops an evacuated server once it runs.
+        self.api.microversion = '2.94'
+        self._evacuate_server(
+            self.server, expected_host='n2', expected_state='ACTIVE'
+        )
+        self.api.microversion = 'latest'
+        self.is_on('n2')
+
+    def test_rebuild(self) -> None:
+        self._rebuild_server(self.server, self.image(hw_machine_type='virt'))
+        self.is_on('v1')
+
+    def test_unshelve(self) -> None:
+        self._shelve_server(self.server)
+        self.api.post_server_action(
+            self.server['id'], {'unshelve': {'host': 'n2'}}
+        )
+        self._wait_for_state_change(self.server, 'ACTIVE')
+        self.is_on('n2')
+
+    def test_rescue_and_unrescue(self) -> None:
+        (pathlib.Path(CONF.instances_path) / self.server['id']).mkdir()
+        xml = self.arm.hosts['v1'].connection.domain(self.server['id'])
+        definition = xml.XMLDesc(0)
+        self.stub_out(
+            'nova.virt.libvirt.utils.load_file', lambda _: definition
+        )
+        self.api.post_server_action(
+            self.server['id'],
+            {
+                'rescue': {
+                    'rescue_image_ref': self.image(hw_machine_type='virt')
+                }
+            },
+        )
+        self._wait_for_state_change(self.server, 'RESCUE')
+        self.is_on('v1')
+        self.api.post_server_action(self.server['id'], {'unrescue': None})
+        self._wait_for_state_change(self.server, 'ACTIVE')
+        self.is_on('v1')
+
+    def test_power_off_and_on(self) -> None:
+        self._stop_server(self.server)
+        self._start_server(self.server)
+        self.is_on('v1')
+
+    def test_suspend_and_resume(self) -> None:
+        self._suspend_server(self.server)
+        self._resume_server(self.server)
+        self.is_on('v1')
+
+    def test_a_start_after_the_host_has_booted(self) -> None:
+        self.flags(resume_guests_state_on_host_boot=True)
+        self.arm.hosts['v1'].connection.domain(self.server['id']).destroy()
+        self.restart_compute_service('v1')
+        self._wait_for_server_parameter(
+            self.server, {'OS-EXT-STS:power_state': 1}
+        )
+        self.is_on('v1')
+
+    def test_live_migration_there_and_back(self) -> None:
+        for host in ('n2', 'v1'):
+            self.assertEqual(host, self.migrate(self.server, host))
+            self.is_on(host)

@@ -23,6 +23,7 @@ import nova.conf
 from nova.objects import fields
 from oslo_log import log as logging
 
+from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova import layout_driver
@@ -33,6 +34,8 @@ from nova_arm_migrate.nova.baseline.running import LibvirtQemu
 from nova_arm_migrate.nova.baseline.running import RunningQemu
 from nova_arm_migrate.nova.layout import channel
 from nova_arm_migrate.nova.precheck.host_state import HostProbeCache
+from nova_arm_migrate.nova.records import instance_state
+from nova_arm_migrate.nova.records.domain import read_domain
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -189,6 +192,44 @@ class BaselineDriver(layout_driver.LayoutDriver):
         if self._is_arm_kvm():
             self._baselines.send(instance, data)
         return data
+
+    def post_live_migration_at_destination(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_migration: Any = False,
+        block_device_info: Any = None,
+    ) -> None:
+        """Check that a guest has its baseline also here, and report it if not.
+
+        The guest runs here, and there is no way back: it is left alone.
+        """
+        super().post_live_migration_at_destination(
+            context, instance, network_info, block_migration, block_device_info
+        )
+        record = instance_state.recorded(instance)
+        if (
+            not self._is_arm_kvm()
+            or not isinstance(record, Guest)
+            or record.baseline is None
+        ):
+            return
+        try:
+            guest = self._host.get_guest(instance)
+            self._baselines.arrived(
+                record.baseline,
+                read_domain(guest.get_xml_desc()),
+                self.running_factory(guest),
+            )
+        except Exception as error:
+            LOG.error(
+                'The guest may not have its CPU baseline: %s. Hard-reboot it,'
+                ' or migrate it to another host.',
+                error,
+                instance=instance,
+            )
+            events.failed(context, instance, 'baseline', str(error))
 
     def _live_migration_operation(
         self,

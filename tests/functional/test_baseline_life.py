@@ -263,3 +263,79 @@ class TestActions(test_baseline.BaselineTestBase):
         for host in ('n2', 'v1'):
             self.assertEqual(host, self.migrate(self.server, host))
             self.is_on(host)
+
+
+class TestNotStarted(test_baseline.BaselineTestBase):
+    """QEMU ignores LD_PRELOAD, as in secure-execution mode."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pool()
+        self.server = self.boot('v1', extra_specs=ON_POOL)
+
+    def ignore(self, host: str) -> None:
+        self.arm.hosts[host].machine.libraries.clear()
+
+    def not_started(self, event: str) -> None:
+        self._wait_for_server_parameter(
+            self.server,
+            {'status': 'ERROR', 'OS-EXT-STS:task_state': None},
+            wait_for_fault_key=False,
+        )
+        self.assertEqual(
+            [],
+            [
+                host
+                for host in self.arm.hosts.values()
+                for domain in host.connection.listAllDomains(0)
+                if domain.isActive()
+            ],
+        )
+        (found,) = self.events(self.server, event)
+        self.assertIn(f'QEMU has not loaded {self.library}', found['details'])
+
+    def test_hard_reboot(self) -> None:
+        self.ignore('v1')
+        self._reboot_server(self.server, hard=True, expected_state='ERROR')
+        self.not_started('compute_reboot_instance')
+
+    def test_soft_reboot(self) -> None:
+        self.ignore('v1')
+        self._reboot_server(self.server, expected_state='ERROR')
+        self.not_started('compute_reboot_instance')
+
+    def test_cold_migration(self) -> None:
+        self.ignore('n2')
+        domain = self.arm.hosts['v1'].connection.domain(self.server['id'])
+
+        def off(*args: Any, **kwargs: Any) -> str:
+            domain.destroy()
+            return '{}'
+
+        with mock.patch(
+            DRIVER + 'migrate_disk_and_power_off',
+            autospec=True,
+            side_effect=off,
+        ):
+            self._migrate_server(self.server, expected_state='ERROR')
+        self.not_started('compute_finish_resize')
+
+    def test_rebuild(self) -> None:
+        self.ignore('v1')
+        self.api.post_server_action(
+            self.server['id'],
+            {'rebuild': {'imageRef': self.image(hw_machine_type='virt')}},
+        )
+        self.not_started('compute_rebuild_instance')
+
+    def test_live_migration(self) -> None:
+        # N2's registers can be lowered without the library, so the guest
+        # arrives. A reboot there would give it the host's registers.
+        self.ignore('n2')
+        self.assertEqual('n2', self.migrate(self.server, 'n2'))
+        (event,) = self.events(self.server, 'arm_migrate_baseline')
+        self.assertEqual(
+            'Guest CPU baseline pool-1/1: the guest runs without it: QEMU has'
+            f' not loaded {self.library}',
+            event['details'],
+        )

@@ -55,17 +55,29 @@ def guest(
     :raises NotTheBaseline: if it has something else
     :raises ProbeError: if that cannot be read
     """
+    process(plan, domain, qemu)
+    record = started(domain, plan)
+    faults = [*_registers(start(plan.baseline, host), record)]
+    if faults:
+        raise NotTheBaseline(joined(faults))
+    return dataclasses.replace(record, baseline=plan.baseline.identity)
+
+
+def process(plan: Plan, domain: Domain, qemu: RunningQemu) -> None:
+    """Check what a running QEMU itself can be asked.
+
+    This is all that can be checked of a guest that has arrived: its registers
+    are those that its first host gave it, and KVM has accepted them.
+
+    :raises NotTheBaseline: if the guest has something else
+    :raises ProbeError: if that cannot be read
+    """
     faults = [*_features(plan, qemu), *_library(plan, qemu)]
     wrong = domain.gic != plan.baseline.gic and plan.baseline.gic is not None
     if wrong:
         faults.append(f'GIC: v{domain.gic}, not v{plan.baseline.gic}')
     if faults:
         raise NotTheBaseline(joined(faults))
-    record = started(domain, plan)
-    faults = [*_registers(start(plan.baseline, host), record)]
-    if faults:
-        raise NotTheBaseline(joined(faults))
-    return dataclasses.replace(record, baseline=plan.baseline.identity)
 
 
 def _features(plan: Plan, qemu: RunningQemu) -> Iterator[str]:

@@ -194,6 +194,25 @@ class Baselines:
 
     # Moves
 
+    def arrived(
+        self, identity: str, domain: Domain, qemu: RunningQemu
+    ) -> None:
+        """Check a guest that has arrived in a live migration.
+
+        :param identity: of its baseline
+        :param domain: of the guest, which runs
+        :raises BaselineFailed: if it has not got it here, or that can't be
+            read
+        """
+        try:
+            readback.process(
+                self._of_name(identity.partition('/')[0]), domain, qemu
+            )
+        except (readback.NotTheBaseline, ProbeError) as error:
+            raise BaselineFailed(
+                name=identity, reason=f'the guest runs without it: {error}'
+            ) from None
+
     def send(self, instance: Any, migrate_data: Any) -> None:
         """Tell the source what a guest's QEMU needs on this host.
 

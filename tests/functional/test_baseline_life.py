@@ -18,6 +18,7 @@ from unittest import mock
 
 import nova.conf
 
+from nova_arm_migrate.core.vcpu import with_features_off
 from tests.functional import test_baseline
 from tests.unit.nova.baseline import pool
 
@@ -258,6 +259,21 @@ class TestActions(test_baseline.BaselineTestBase):
             self.server, {'OS-EXT-STS:power_state': 1}
         )
         self.is_on('v1')
+
+    def test_live_migration_to_a_host_with_more_features(self) -> None:
+        n2 = with_features_off(pool.hosts()[1], frozenset({'pauth'}))
+        self.host('plain', n2)
+        self.arm.hosts['plain'].machine.libraries.add(self.library)
+        self.server = self.boot('plain', extra_specs=ON_POOL)
+        # libvirt may not know a feature that no host of a kind has.
+        self.assertNotIn('pauth', self.seen(self.server).disabled)
+        for host, off in (('v1', True), ('plain', False), ('n2', True)):
+            self.assertEqual(host, self.migrate(self.server, host))
+            self.is_on(host)
+            self.assertEqual(off, 'pauth' in self.seen(self.server).disabled)
+            self.assertEqual(
+                [], self.events(self.server, 'arm_migrate_baseline')
+            )
 
     def test_live_migration_there_and_back(self) -> None:
         for host in ('n2', 'v1'):

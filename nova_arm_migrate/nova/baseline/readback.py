@@ -60,7 +60,12 @@ def guest(
     faults = [*_registers(start(plan.baseline, host), record)]
     if faults:
         raise NotTheBaseline(joined(faults))
-    return dataclasses.replace(record, baseline=plan.baseline.identity)
+    return dataclasses.replace(
+        record,
+        # On every member, also what this one does not have.
+        disabled=record.disabled | plan.baseline.disabled,
+        baseline=plan.baseline.identity,
+    )
 
 
 def process(plan: Plan, domain: Domain, qemu: RunningQemu) -> None:

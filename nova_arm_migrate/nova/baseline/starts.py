@@ -231,6 +231,7 @@ class Baselines:
             channel.BASELINE,
             json.dumps(
                 {
+                    'features_off': sorted(plan.features_off),
                     'environment': dict(plan.environment),
                     'arguments': list(plan.arguments),
                 }
@@ -280,6 +281,7 @@ class LeavingGuest:
     def __init__(self, guest: Any, needs: str) -> None:
         self._guest = guest
         given = json.loads(needs)
+        self._features_off = frozenset(given['features_off'])
         self._environment = dict(given['environment'])
         self._arguments = tuple(given['arguments'])
 
@@ -287,9 +289,12 @@ class LeavingGuest:
         return getattr(self._guest, name)
 
     def migrate(self, destination: str, **kwargs: Any) -> Any:
-        """Migrate with that XML; the CPU's features are the same."""
+        """Migrate with that XML."""
         if kwargs.get('destination_xml'):
             kwargs['destination_xml'] = domain_xml.for_host(
-                kwargs['destination_xml'], self._environment, self._arguments
+                kwargs['destination_xml'],
+                self._features_off,
+                self._environment,
+                self._arguments,
             )
         return self._guest.migrate(destination, **kwargs)

@@ -76,7 +76,10 @@ class TestReadback(unittest.TestCase):
             self.qemu,
             self.host,
             lambda domain, plan: dataclasses.replace(
-                self.got, memory=domain.memory, baseline=None
+                self.got,
+                disabled=domain.disabled,
+                memory=domain.memory,
+                baseline=None,
             ),
         )
 
@@ -88,6 +91,8 @@ class TestReadback(unittest.TestCase):
         record = self.guest()
         self.assertEqual('pool-1/1', record.baseline)
         self.assertEqual(1 << 30, record.memory)
+        # Also a feature that this host does not have.
+        self.assertIn('sme', record.disabled)
 
     def test_a_feature_that_should_be_off(self) -> None:
         self.qemu.properties['pauth'] = True

@@ -154,6 +154,7 @@ class TestBaselines(logs.TestCase):
         needs = json.loads(data.old_vol_attachment_ids['arm_migrate.baseline'])
         self.assertEqual(self.library, needs['environment']['LD_PRELOAD'])
         guest = mock.Mock()
+        self.assertIn('pauth', needs['features_off'])
         starts.LeavingGuest(guest, json.dumps(needs)).migrate(
             'qemu+tcp://n2/system', destination_xml='<domain/>', flags=3
         )
@@ -165,6 +166,7 @@ class TestBaselines(logs.TestCase):
                 kwargs['destination_xml'],
             )
         )
+        self.assertIn('name="pauth"', kwargs['destination_xml'])
 
     def test_the_destination_has_another_version(self) -> None:
         data = objects.LibvirtLiveMigrateData(old_vol_attachment_ids={})

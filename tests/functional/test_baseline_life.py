@@ -19,6 +19,7 @@ from unittest import mock
 import nova.conf
 
 from nova_arm_migrate.core.vcpu import with_features_off
+from nova_arm_migrate.nova.cmd import baseline_guests
 from tests.functional import test_baseline
 from tests.unit.nova.baseline import pool
 
@@ -279,6 +280,81 @@ class TestActions(test_baseline.BaselineTestBase):
         for host in ('n2', 'v1'):
             self.assertEqual(host, self.migrate(self.server, host))
             self.is_on(host)
+
+
+class TestRaised(test_baseline.BaselineTestBase):
+    """A newer version of the baseline replaces the one of running guests."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pool()
+        self.server = self.boot('v1', extra_specs=ON_POOL)
+        first = self.files / 'pool-1.json'
+        first.rename(self.files / 'pool-1@1.json')
+        self.write(version=2)
+
+    def restart(self) -> None:
+        for host in ('v1', 'n2'):
+            self.restart_compute_service(host)
+
+    def changes(self) -> list[tuple[str, str]]:
+        return [
+            (one.has, one.gets)
+            for one in baseline_guests.changes('')
+            if one.uuid == self.server['id']
+        ]
+
+    def test_a_guest_on_the_older_version(self) -> None:
+        self.restart()
+        self.assertIn(
+            '1 guests run on the guest CPU baseline pool-1/1 and get pool-1/2'
+            f' at their next hard reboot: {self.server["id"]}',
+            self.stdlog.logger.output,
+        )
+        self.assertEqual([('pool-1/1', 'pool-1/2')], self.changes())
+        # It moves as before.
+        for host in ('n2', 'v1', 'n2'):
+            self.assertEqual(host, self.migrate(self.server, host))
+            self.on_baseline(self.server)
+            self.assertEqual(
+                [], self.events(self.server, 'arm_migrate_baseline')
+            )
+        # A reboot gives it the new one.
+        self._reboot_server(self.server)
+        self.assertEqual('pool-1/2', self.record(self.server).baseline)
+        self.assertEqual([], self.changes())
+
+    def test_without_the_older_file_it_stays_where_it_is(self) -> None:
+        (self.files / 'pool-1@1.json').unlink()
+        self.restart()
+        self.refused(
+            self.server, 'n2', 'BASELINE: guest pool-1/1, n2 pool-1/2'
+        )
+        self.assertEqual([('pool-1/1', 'pool-1/2')], self.changes())
+
+    def test_a_baseline_that_is_gone(self) -> None:
+        for file in self.files.glob('*.json'):
+            file.unlink()
+        self.restart()
+        self.assertEqual([('pool-1/1', '')], self.changes())
+
+    def test_a_guest_without_a_baseline(self) -> None:
+        plain = self.boot('v1', extra_specs={})
+        self.restart()
+        # Also if they do not fit in one answer of the database.
+        page = mock.patch.object(baseline_guests, '_PAGE', 1)
+        page.start()
+        self.addCleanup(page.stop)
+        self.assertEqual(
+            {
+                (self.server['id'], 'pool-1/1', 'pool-1/2'),
+                (plain['id'], 'none', 'pool-1/2'),
+            },
+            {
+                (one.uuid, one.has, one.gets)
+                for one in baseline_guests.changes('pool-1')
+            },
+        )
 
 
 class TestNotStarted(test_baseline.BaselineTestBase):

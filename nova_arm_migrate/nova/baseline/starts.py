@@ -30,6 +30,7 @@ from nova_arm_migrate.nova.baseline import catalogue
 from nova_arm_migrate.nova.baseline import choice
 from nova_arm_migrate.nova.baseline import domain_xml
 from nova_arm_migrate.nova.baseline import readback
+from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.baseline.running import RunningQemu
 from nova_arm_migrate.nova.conf import Settings
 from nova_arm_migrate.nova.layout import channel
@@ -120,6 +121,12 @@ class Baselines:
         return self._of_name(name) if name else None
 
     def _of_name(self, name: str) -> backends.Plan:
+        """Return the plan of a baseline.
+
+        :param name: with a version, as in `Guest.baseline`, or without one:
+            then of the newest version
+        :raises BaselineFailed: if this host does not offer it
+        """
         host = self._arm().host_or_reason()
         reason: str | backends.Plan | CpuBaseline
         if isinstance(host, str):
@@ -139,7 +146,10 @@ class Baselines:
         """
         record = instance_state.recorded(instance)
         if isinstance(record, Guest) and record.baseline is not None:
-            self._of_name(record.baseline.partition('/')[0])
+            try:
+                self._of_name(record.baseline)
+            except BaselineFailed:
+                self._of_name(versions.name_of(record.baseline))
 
     def why_not(self, identity: str) -> str:
         """Return why this host does not offer a baseline of a record.
@@ -147,7 +157,10 @@ class Baselines:
         :returns: empty if it offers it
         """
         host = self._arm().host_or_reason()
-        return host if isinstance(host, str) else self._found.why_not(identity)
+        if isinstance(host, str):
+            return host
+        found = self._found.find(identity)
+        return found if isinstance(found, str) else ''
 
     def define(self, instance: Any, xml: str, plan: backends.Plan) -> str:
         """Return a guest's XML with the plan.
@@ -205,9 +218,7 @@ class Baselines:
             read
         """
         try:
-            readback.process(
-                self._of_name(identity.partition('/')[0]), domain, qemu
-            )
+            readback.process(self._of_name(identity), domain, qemu)
         except (readback.NotTheBaseline, ProbeError) as error:
             raise BaselineFailed(
                 name=identity, reason=f'the guest runs without it: {error}'
@@ -221,11 +232,7 @@ class Baselines:
         record = instance_state.recorded(instance)
         if not isinstance(record, Guest) or record.baseline is None:
             return
-        name = record.baseline.partition('/')[0]
-        reason = self.why_not(record.baseline)
-        if reason:
-            raise BaselineFailed(name=record.baseline, reason=reason)
-        plan = self._of_name(name)
+        plan = self._of_name(record.baseline)
         channel.put(
             migrate_data,
             channel.BASELINE,
@@ -239,36 +246,44 @@ class Baselines:
         )
 
     def log_drift(self, instances: Iterable[Any]) -> None:
-        """Log which guests have another baseline than they would get now."""
-        drifted = [
-            f'{instance.uuid} ({had or "none"}, now {now or "none"})'
-            for instance in instances
-            for had, now in [self._drift(instance)]
-            if had != now
-        ]
-        if drifted:
-            more = len(drifted) - _MOST_GUESTS
-            LOG.warning(
-                '%(number)d guests get another guest CPU baseline at their'
-                ' next hard reboot: %(guests)s%(more)s',
-                {
-                    'number': len(drifted),
-                    'guests': ', '.join(drifted[:_MOST_GUESTS]),
-                    'more': f' and {more} more' if more > 0 else '',
-                },
-            )
+        """Log which guests a hard reboot would change, or lose.
 
-    def _drift(self, instance: Any) -> tuple[str, str]:
-        """Return a guest's baseline as recorded, and as it would be now."""
-        record = instance_state.recorded(instance)
-        if not isinstance(record, Guest):
-            # It does not run, or started before this version.
-            return '', ''
-        name = self.wanted(instance)
-        found = self._found.find(name) if name else None
-        if isinstance(found, CpuBaseline):
-            return record.baseline or '', found.identity
-        return record.baseline or '', f'{name}: not offered' if name else ''
+        Guests without a baseline are not named.
+        """
+        changes: dict[tuple[str, str], list[str]] = {}
+        for instance in instances:
+            found = versions.change(
+                instance, self.wanted(instance), self._found.identities
+            )
+            if found is not None and found.has != versions.NONE:
+                changes.setdefault((found.has, found.gets), []).append(
+                    found.uuid
+                )
+        for (has, gets), uuids in sorted(changes.items()):
+            more = len(uuids) - _MOST_GUESTS
+            values = {
+                'number': len(uuids),
+                'has': has,
+                'gets': gets,
+                'reason': self._found.find(versions.name_of(has)),
+                'guests': ', '.join(uuids[:_MOST_GUESTS]),
+                'more': f' and {more} more' if more > 0 else '',
+            }
+            if gets:
+                LOG.warning(
+                    '%(number)d guests run on the guest CPU baseline %(has)s'
+                    ' and get %(gets)s at their next hard reboot:'
+                    ' %(guests)s%(more)s',
+                    values,
+                )
+            else:
+                LOG.error(
+                    '%(number)d guests run on the guest CPU baseline %(has)s,'
+                    ' which this host does not offer any more (%(reason)s).'
+                    ' They run on, and are not started again here:'
+                    ' %(guests)s%(more)s',
+                    values,
+                )
 
 
 class LeavingGuest:

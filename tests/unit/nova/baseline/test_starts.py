@@ -44,13 +44,18 @@ objects.register_all()
 
 
 def instance(
-    spec: str = '', image: str = '', baseline: str | None = None
+    spec: str = '',
+    image: str = '',
+    baseline: str | None = None,
+    vm_state: str = 'active',
 ) -> Any:
     record = dataclasses.replace(
         start(pool.baseline(), pool.hosts()[0]), baseline=baseline
     )
     return objects.Instance(
         uuid='5f6c0c1d-53f3-4f0b-8f0c-6a3a8e6b7c11',
+        host='v1',
+        vm_state=vm_state,
         flavor=objects.Flavor(
             extra_specs={'hw:arm_baseline': spec} if spec else {}
         ),
@@ -175,18 +180,65 @@ class TestBaselines(logs.TestCase):
         ):
             self.service().send(instance(baseline='pool-1/1'), data)
 
-    def test_drift(self) -> None:
-        service = self.service(option='pool-1')
-        with self.assertLogs(starts.LOG.logger, 'WARNING') as caught:
-            service.log_drift(
-                [
-                    instance(baseline='pool-1/2'),
-                    instance(baseline='pool-1/1'),
-                    instance(),
-                    instance('none'),
-                ]
-            )
-        (line,) = caught.output
-        self.assertIn('2 guests get another guest CPU baseline', line)
-        self.assertIn('(pool-1/1, now pool-1/2)', line)
-        self.assertIn('(none, now pool-1/2)', line)
+    def test_the_destination_has_an_older_version_too(self) -> None:
+        (self.files / 'pool-1@1.json').write_text(
+            baseline_file.dump(pool.baseline())
+        )
+        service = self.service()
+        self.assertEqual({'pool-1/1', 'pool-1/2'}, self.cache.host().baselines)
+        self.assertEqual('', service.why_not('pool-1/1'))
+        service.send(
+            instance(baseline='pool-1/1'),
+            objects.LibvirtLiveMigrateData(old_vol_attachment_ids={}),
+        )
+        plan = service.plan(instance('pool-1'))
+        assert plan is not None
+        self.assertEqual('pool-1/2', plan.baseline.identity)
+
+    def drift(self, service: starts.Baselines, *guests: Any) -> list[str]:
+        with self.assertLogs(starts.LOG.logger, 'DEBUG') as caught:
+            # assertLogs fails without an entry.
+            starts.LOG.debug('begin')
+            service.log_drift(guests)
+        return caught.output[1:]
+
+    def test_guests_on_an_older_version(self) -> None:
+        older = [instance(baseline='pool-1/1') for _ in range(22)]
+        (line,) = self.drift(
+            self.service(option='pool-1'),
+            *older,
+            instance(baseline='pool-1/2'),
+            # Without a baseline: not named.
+            instance(),
+            instance('none'),
+            # It gets the new one when it is powered on.
+            instance(baseline='pool-1/1', vm_state='stopped'),
+        )
+        self.assertIn(
+            '22 guests run on the guest CPU baseline pool-1/1 and get pool-1/2'
+            ' at their next hard reboot: 5f6c0c1d-',
+            line,
+        )
+        self.assertTrue(line.endswith(' and 2 more'))
+
+    def test_guests_that_are_to_have_none(self) -> None:
+        (line,) = self.drift(self.service(), instance(baseline='pool-1/2'))
+        self.assertIn('pool-1/2 and get none at their', line)
+
+    def test_guests_whose_baseline_is_lost(self) -> None:
+        host = dataclasses.replace(pool.hosts()[0], cntfrq=1_000_000_000)
+        (line,) = self.drift(
+            self.service(host, option='pool-1'),
+            instance(baseline='pool-1/2'),
+            instance('pool-1', vm_state='stopped', baseline='pool-1/1'),
+            # Without a baseline, although it is to have one: not named.
+            instance(),
+        )[:1]
+        self.assertIn('1 guests run on the guest CPU baseline pool-1/1', line)
+        self.assertIn('does not offer any more (CNTFRQ_EL0: baseline', line)
+        self.assertNotIn('\n', line)
+
+    def test_guests_whose_file_is_gone(self) -> None:
+        service = self.service()
+        (line,) = self.drift(service, instance(baseline='other/1'))
+        self.assertIn('(this host has no file of this name)', line)

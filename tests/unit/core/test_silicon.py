@@ -182,3 +182,48 @@ class TestPools(unittest.TestCase):
                 self.assertIn(
                     "another host's record", one.host.why_absent(attribute)
                 )
+
+
+class TestJoining(unittest.TestCase):
+    """What KVM would have to let a VMM write; the page for upstream has it."""
+
+    N1 = {'ID_AA64MMFR2_EL1.EVT', 'ID_AA64MMFR2_EL1.FWB'} | {
+        'ID_AA64MMFR2_EL1.IDS'
+    }
+    A64FX = {'ID_AA64MMFR1_EL1.VMIDBits', 'CTR_EL0.CWG', 'CTR_EL0.ERG'}
+
+    def test_the_fields_of_each_pair(self) -> None:
+        found = {
+            frozenset(one.core for one in pair): set(joining.fields)
+            for _, pair, joining in silicon.joinable()
+        }
+        expected = {
+            frozenset({n1, other}): self.N1
+            for n1, others in (
+                ('Neoverse-N1', ('Neoverse-V1', 'Neoverse-V2')),
+                ('neoverse-n1', ('neoverse-v1', 'neoverse-n2', 'cortex-a710')),
+            )
+            for other in others
+        }
+        expected[frozenset({'a64fx', 'neoverse-n1'})] = self.A64FX
+        for other in ('neoverse-v1', 'neoverse-n2', 'cortex-a710'):
+            expected[frozenset({'a64fx', other})] = self.A64FX | self.N1
+        self.assertEqual(expected, found)
+
+    def test_what_no_field_joins(self) -> None:
+        """The level of mitigations is the firmware's."""
+        for _, pair, joining in silicon.joinable():
+            with self.subTest(f'{pair[0].core} {pair[1].core}'):
+                self.assertEqual(
+                    {'SMCCC_ARCH_WORKAROUND_1', 'SMCCC_ARCH_WORKAROUND_3'}
+                    if pair[0].core == 'a64fx'
+                    else set(),
+                    {words.partition(':')[0] for words in joining.rest},
+                )
+
+    def test_hosts_with_a_baseline_need_nothing(self) -> None:
+        members = {one.core: one for one in silicon.members()}
+        self.assertEqual(
+            silicon.Joining((), ()),
+            silicon.joining(members['Neoverse-V1'], members['Neoverse-V2']),
+        )

@@ -20,8 +20,9 @@
 ``arm-silicon``     what real CPUs can do: ``arm-silicon:: update``, ``cores``
                     or ``profiles``
 ``arm-crossing``    baselines of different cores: ``arm-crossing:: pairs``,
-                    ``gives-up`` (of the first pair), ``joining`` (fields that
-                    KVM does not let a VMM write), ``errata`` or ``allowed``
+                    ``gives-up`` (of real cores), ``gives-up-emulated``,
+                    ``joining`` (fields that KVM does not let a VMM write),
+                    ``errata`` or ``allowed``
 """
 
 import argparse
@@ -428,20 +429,23 @@ class Crossing(rst.Directive):
     def run(self) -> list[nodes.Node]:
         rows = {
             'pairs': self._pairs,
-            'gives-up': self._gives_up,
+            'gives-up': lambda: self._gives_up('real registers'),
+            'gives-up-emulated': lambda: self._gives_up('emulated'),
             'joining': self._joining,
             'errata': lambda: self._lists(implementations.ERRATA),
             'allowed': lambda: self._lists(implementations.ALLOWED),
         }[self.arguments[0]]()
+        given_up = (
+            ('Core', 'Field', 'The core has', 'Guests have'),
+            (22, 34, 22, 22),
+        )
         headings, widths = {
             'pairs': (
                 ('Cores', 'Registers', 'Guests see', 'What prevents it'),
                 (24, 12, 24, 40),
             ),
-            'gives-up': (
-                ('Core', 'Field', 'The core has', 'Guests have'),
-                (14, 36, 25, 25),
-            ),
+            'gives-up': given_up,
+            'gives-up-emulated': given_up,
             'joining': (
                 ('Fields', 'Registers', 'Cores', 'What prevents it then'),
                 (30, 12, 33, 25),
@@ -472,17 +476,21 @@ class Crossing(rst.Directive):
             )
 
     @staticmethod
-    def _gives_up() -> Iterator[tuple[nodes.Node, ...]]:
-        _, pool = silicon.paper_pools()[0]
-        found = silicon.crossing(*pool)
-        for one in pool:
-            for change in baseline_changes.given_up(found.baseline, one.host):
-                yield (
-                    _plain(one.core),
-                    _literal(change.name),
-                    _plain(change.before),
-                    _plain(change.after),
-                )
+    def _gives_up(wanted: str) -> Iterator[tuple[nodes.Node, ...]]:
+        for origin, pool in silicon.paper_pools():
+            found = silicon.crossing(*pool)
+            if origin != wanted or not found.taken:
+                continue
+            for one, other in (pool, pool[::-1]):
+                for change in baseline_changes.given_up(
+                    found.baseline, one.host
+                ):
+                    yield (
+                        _plain(f'{one.core}, with {other.core}'),
+                        _literal(change.name),
+                        _plain(change.before),
+                        _plain(change.after),
+                    )
 
     @staticmethod
     def _joining() -> Iterator[tuple[nodes.Node, ...]]:

@@ -227,3 +227,49 @@ class TestJoining(unittest.TestCase):
             silicon.Joining((), ()),
             silicon.joining(members['Neoverse-V1'], members['Neoverse-V2']),
         )
+
+
+class TestPaper(unittest.TestCase):
+    """The pairs of the documentation, and what their members give up."""
+
+    def test_each_pair(self) -> None:
+        found = {}
+        for _, pair in silicon.paper_pools():
+            common = silicon.crossing(*pair)
+            # How many fields and features each core gives up.
+            found[pair[0].core, pair[1].core] = common.taken and tuple(
+                len(given_up(common.baseline, one.host)) for one in pair
+            )
+        self.assertEqual(
+            {
+                ('Neoverse-V1', 'Neoverse-V2'): (6, 15),
+                ('Neoverse-N1', 'Neoverse-V1'): False,
+                ('Neoverse-N1', 'Neoverse-V2'): False,
+                ('neoverse-v1', 'neoverse-n2'): (5, 23),
+                ('cortex-a710', 'neoverse-n2'): (2, 4),
+                ('cortex-a710', 'neoverse-v1'): (25, 9),
+                ('cortex-a76', 'neoverse-n1'): (0, 3),
+                ('neoverse-n1', 'neoverse-v1'): False,
+                ('neoverse-n1', 'neoverse-n2'): False,
+                ('neoverse-n1', 'cortex-a710'): False,
+                ('a64fx', 'neoverse-n1'): False,
+            },
+            found,
+        )
+
+    def test_a_real_n1_keeps_a76_out(self) -> None:
+        """EVT is 1 on real Neoverse-N1; the emulated Cortex-A76 has 0."""
+        (n1,) = [one for one in silicon.members() if one.core == 'Neoverse-N1']
+        a76 = silicon.lab_host('cortex-a76_trixie')
+        found = silicon.crossing(n1, silicon.Silicon('a76', '6.12', a76))
+        self.assertIn(
+            'ID_AA64MMFR2_EL1.EVT',
+            {refusal.finding.name for _, refusal in found.refusals},
+        )
+
+    def test_an_update_of_the_kernel_is_no_pool(self) -> None:
+        """Linux 6.1 lets a VMM write no ID register."""
+        profiles = silicon.profiles()
+        for core in ('Neoverse-N1', 'Neoverse-V1', 'Neoverse-V2'):
+            pair = [one for one in profiles if one.core == core]
+            self.assertFalse(silicon.crossing(*pair).taken)

@@ -74,6 +74,40 @@ class BaselineDriver(layout_driver.LayoutDriver):
         """
         return release.off_thread(LibvirtQemu(guest))
 
+    def spawn(
+        self,
+        context: Any,
+        instance: Any,
+        image_meta: Any,
+        injected_files: Any,
+        admin_password: Any,
+        allocations: Any,
+        network_info: Any = None,
+        block_device_info: Any = None,
+        power_on: Any = True,
+        accel_info: Any = None,
+    ) -> None:
+        """Add an event with the reason: Nova keeps none of a host's.
+
+        It tries other hosts, and ends with "Exhausted all hosts".
+        """
+        try:
+            super().spawn(
+                context,
+                instance,
+                image_meta,
+                injected_files,
+                admin_password,
+                allocations,
+                network_info,
+                block_device_info,
+                power_on,
+                accel_info,
+            )
+        except starts.BaselineFailed as error:
+            events.refused(context, instance, 'baseline', str(error))
+            raise
+
     # A guest that the host can't start again is refused before it is stopped.
 
     def reboot(

@@ -389,7 +389,6 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
             tries the next host, or leaves the server as it is
         """
         recorded = instance_state.recorded(instance)
-        named = recorded.baseline if isinstance(recorded, Guest) else None
         leaving = judgement.migrating_guest(
             recorded,
             instance_state.host_record(source_cpu_info),
@@ -401,7 +400,9 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
                 self._arm.host_or_reason(),
                 conf.current(CONF),
                 self._arm.trial,
-                self._baselines.why_not(named) if named else '',
+                self._baselines.why_not(recorded)
+                if isinstance(recorded, Guest)
+                else '',
             ),
             instance,
             self._name,

@@ -48,6 +48,9 @@ OVERRIDDEN: dict[str, tuple[str, ...]] = {
     'nova.virt.libvirt.driver:LibvirtDriver._soft_reboot': (
         '(self, instance)',
     ),
+    'nova.virt.libvirt.driver:LibvirtDriver.spawn': (
+        '(self, context, instance, image_meta, injected_files, admin_password, allocations, network_info=None, block_device_info=None, power_on=True, accel_info=None)',
+    ),
     'nova.virt.libvirt.driver:LibvirtDriver.reboot': (
         '(self, context, instance, network_info, reboot_type, block_device_info=None, bad_volumes_callback=None, accel_info=None, share_info=None)',
     ),

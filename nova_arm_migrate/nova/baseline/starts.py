@@ -151,16 +151,21 @@ class Baselines:
             except BaselineFailed:
                 self._of_name(versions.name_of(record.baseline))
 
-    def why_not(self, identity: str) -> str:
-        """Return why this host does not offer a baseline of a record.
+    def why_not(self, record: Guest) -> str:
+        """Return why this host does not offer the baseline of a guest.
 
-        :returns: empty if it offers it
+        :returns: empty if it offers it, or the guest has none
         """
+        if record.baseline is None:
+            return ''
         host = self._arm().host_or_reason()
         if isinstance(host, str):
             return host
-        found = self._found.find(identity)
-        return found if isinstance(found, str) else ''
+        found = self._found.find(record.baseline)
+        if isinstance(found, str):
+            return found
+        differs = readback.another(record, found)
+        return f'the file here is another one: {differs}' if differs else ''
 
     def define(self, instance: Any, xml: str, plan: backends.Plan) -> str:
         """Return a guest's XML with the plan.
@@ -232,6 +237,9 @@ class Baselines:
         record = instance_state.recorded(instance)
         if not isinstance(record, Guest) or record.baseline is None:
             return
+        reason = self.why_not(record)
+        if reason:
+            raise BaselineFailed(name=record.baseline, reason=reason)
         plan = self._of_name(record.baseline)
         channel.put(
             migrate_data,

@@ -27,6 +27,8 @@ import nova.conf
 from nova_arm_migrate.core import baseline_file
 from nova_arm_migrate.core.cpu_baseline import start
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import is_generated
 from nova_arm_migrate.nova import conf
@@ -40,6 +42,7 @@ from tests import logs
 from tests.unit.nova.baseline import pool
 
 CONF = nova.conf.CONF
+ISAR0 = 0xC030
 objects.register_all()
 
 
@@ -116,6 +119,37 @@ class TestBaselines(logs.TestCase):
         made.log()
         return made
 
+    def why_not(
+        self, service: starts.Baselines, identity: str = 'pool-1/2'
+    ) -> str:
+        record = guest_record.take(instance(baseline=identity).vcpu_model)
+        assert record is not None
+        return service.why_not(record)
+
+    def test_a_file_that_was_changed_and_kept_its_version(self) -> None:
+        """A guest that resets itself must not get another CPU."""
+        changed = pool.baseline(version=2)
+        field = register_of(ISAR0).field('TS')
+        registers = dict(changed.registers)
+        registers[ISAR0] = field.into(registers[ISAR0], 0)
+        (self.files / 'pool-1.json').write_text(
+            baseline_file.dump(
+                dataclasses.replace(changed, registers=Values(registers))
+            )
+        )
+        service = self.service(pool.hosts()[1])
+        self.assertEqual({'pool-1/2'}, self.cache.host().baselines)
+        words = (
+            'the file here is another one: ID_AA64ISAR0_EL1.TS: guest 1, file'
+            ' 0'
+        )
+        self.assertEqual(words, self.why_not(service))
+        with self.assertRaisesRegex(starts.BaselineFailed, words):
+            service.send(
+                instance(baseline='pool-1/2'),
+                objects.LibvirtLiveMigrateData(old_vol_attachment_ids={}),
+            )
+
     def test_the_host_reports_what_it_offers(self) -> None:
         self.service()
         host = self.cache.host()
@@ -131,7 +165,7 @@ class TestBaselines(logs.TestCase):
             starts.BaselineFailed, 'pool-1: the shim: not allowed'
         ):
             service.plan(instance('pool-1'))
-        self.assertIn('the shim: not allowed', service.why_not('pool-1/2'))
+        self.assertIn('the shim: not allowed', self.why_not(service))
 
     def test_guests_with_a_cpu_model_have_none(self) -> None:
         CONF.set_override('cpu_mode', 'custom', 'libvirt')
@@ -141,7 +175,7 @@ class TestBaselines(logs.TestCase):
         self.assertEqual(
             'a guest CPU baseline needs [libvirt] cpu_mode ='
             ' host-passthrough, not custom',
-            service.why_not('pool-1/2'),
+            self.why_not(service),
         )
 
     def test_a_name_that_there_is_no_file_of(self) -> None:
@@ -186,7 +220,7 @@ class TestBaselines(logs.TestCase):
         )
         service = self.service()
         self.assertEqual({'pool-1/1', 'pool-1/2'}, self.cache.host().baselines)
-        self.assertEqual('', service.why_not('pool-1/1'))
+        self.assertEqual('', self.why_not(service, 'pool-1/1'))
         service.send(
             instance(baseline='pool-1/1'),
             objects.LibvirtLiveMigrateData(old_vol_attachment_ids={}),

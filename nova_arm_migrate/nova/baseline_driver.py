@@ -28,6 +28,8 @@ from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova import release
+from nova_arm_migrate.nova.baseline import arrival
+from nova_arm_migrate.nova.baseline import choice
 from nova_arm_migrate.nova.baseline import starts
 from nova_arm_migrate.nova.baseline.backends import Plan
 from nova_arm_migrate.nova.baseline.running import LibvirtQemu
@@ -172,6 +174,43 @@ class BaselineDriver(layout_driver.LayoutDriver):
         if self._is_arm_kvm() and instance.task_state in _STARTS_AGAIN:
             self._plan_or_roll_back(instance)
         super().power_off(instance, timeout, retry_interval)
+
+    def migrate_disk_and_power_off(
+        self,
+        context: Any,
+        instance: Any,
+        dest: Any,
+        flavor: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        timeout: Any = 0,
+        retry_interval: Any = 0,
+    ) -> Any:
+        """Refuse a cold migration before the guest is stopped for it.
+
+        The scheduler does not know the image's property. What the option says
+        on the destination is not known here.
+
+        :raises nova.exception.InstanceFaultRollback: the manager then leaves
+            the server as it is
+        """
+        if self._is_arm_kvm():
+            name = choice.named(instance, flavor)
+            reason = name and arrival.why_not(context, instance, name)
+            if reason:
+                raise exception.InstanceFaultRollback(
+                    starts.BaselineFailed(name=name, reason=reason)
+                )
+        return super().migrate_disk_and_power_off(
+            context,
+            instance,
+            dest,
+            flavor,
+            network_info,
+            block_device_info,
+            timeout,
+            retry_interval,
+        )
 
     def unrescue(self, context: Any, instance: Any) -> None:
         """Refuse before the parent destroys the rescue guest."""

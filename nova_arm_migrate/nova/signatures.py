@@ -60,6 +60,9 @@ OVERRIDDEN: dict[str, tuple[str, ...]] = {
     'nova.virt.libvirt.driver:LibvirtDriver.power_off': (
         '(self, instance, timeout=0, retry_interval=0)',
     ),
+    'nova.virt.libvirt.driver:LibvirtDriver.migrate_disk_and_power_off': (
+        '(self, context, instance, dest, flavor, network_info, block_device_info=None, timeout=0, retry_interval=0)',
+    ),
     'nova.virt.libvirt.driver:LibvirtDriver.unrescue': (
         '(self, context, instance)',
     ),

@@ -132,6 +132,29 @@ class TestRefusedInTime(test_baseline.BaselineTestBase):
         self.still_runs()
         self.assertIn(NO_FILE, self.reasons('compute_rebuild_instance'))
 
+    def test_cold_migration_and_resize(self) -> None:
+        # The scheduler does not know the image's property.
+        self.server = self.boot(
+            'v1', properties={'hw_arm_baseline': 'pool-1'}, extra_specs={}
+        )
+        (self.files / 'pool-1.json').unlink()
+        self.host('late', pool.hosts()[1])
+        flavor = self._create_flavor(memory_mb=4096)
+        for action, argument in (
+            ('migrate', None),
+            ('resize', {'flavorRef': flavor}),
+        ):
+            self.act(action, argument)
+            self.notifier.wait_for_versioned_notifications('compute.exception')
+            self.notifier.reset()
+            self.ends(status='ACTIVE')
+            self.still_runs()
+            self.assertIn(
+                'Guest CPU baseline pool-1: late does not offer it: see the'
+                ' log of nova-compute there',
+                self.reasons('compute_resize_instance'),
+            )
+
     def test_resume(self) -> None:
         self._suspend_server(self.server)
         self.lose()

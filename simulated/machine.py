@@ -188,7 +188,7 @@ class RecordedMachine:
                 state.reg_list, new.reg_list, state.values, self._qemu
             )
         ]
-        limits = self._limits(state.disabled)
+        limits = self._limits(new.disabled)
         kept = dict(new.values)
         for code in sorted(state.reg_list & new.reg_list):
             if not tables.keeps_value(code):

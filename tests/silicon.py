@@ -16,17 +16,23 @@ Used by the tests and by the documentation, so that both say the same of the
 same data. See ``tests/fixtures/silicon/README.rst``.
 """
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
+import itertools
 import pathlib
 
+from nova_arm_migrate.core import crossing_words
 from nova_arm_migrate.core.checks import CHECK_NAMES
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.crossing import Common
 from nova_arm_migrate.core.crossing import common
 from nova_arm_migrate.core.dump import host_of_dump
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.record import load_host
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
@@ -156,6 +162,69 @@ def kernel_of(host: Host) -> str:
 def crossing(*pool: Silicon, name: str = 'paper') -> Common:
     """Return the baseline of hosts, by their registers alone."""
     return common([one.host for one in pool], name=name, options=_BY_REGISTERS)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Joining:
+    """What KVM would have to let a VMM write, so that hosts form a pool.
+
+    :ivar fields: ``REGISTER.FIELD``, in the order of the registers' codes
+    :ivar rest: what would prevent the pool then, in a few words each
+    """
+
+    fields: tuple[str, ...]
+    rest: tuple[str, ...]
+
+
+def joining(*pool: Silicon) -> Joining:
+    """Return what would join hosts that have no baseline, or no fields.
+
+    A field that hosts do not agree on is added to their writable masks, and
+    the baseline is computed again, until nothing more can be added. Fields of
+    vCPU features are not among them: `common` switches such a feature off.
+    """
+    hosts = [one.host for one in pool]
+    fields: set[tuple[int, str]] = set()
+    while True:
+        found = common(hosts, options=_BY_REGISTERS)
+        new = {
+            (refusal.finding.code, refusal.finding.field)
+            for _, refusal in found.refusals
+            if refusal.finding.code is not None and refusal.finding.field
+        } - fields
+        if not new:
+            break
+        fields |= new
+        hosts = [_opened(host, new) for host in hosts]
+    return Joining(
+        tuple(
+            f'{register_of(code).name}.{name}' for code, name in sorted(fields)
+        ),
+        tuple(
+            crossing_words.brief(refusal, pool[place].core)
+            for place, refusal in found.refusals
+        ),
+    )
+
+
+def _opened(host: Host, fields: Iterable[tuple[int, str]]) -> Host:
+    masks = dict(host.writable or {})
+    for code, name in fields:
+        mask = register_of(code).field(name).mask
+        masks[code] = masks.get(code, 0) | mask
+    return dataclasses.replace(host, writable=Values(masks))
+
+
+def joinable() -> Iterator[tuple[str, tuple[Silicon, Silicon], Joining]]:
+    """Yield the pairs of cores that fields would join, with their origin."""
+    for origin, group in (
+        ('real registers', members()),
+        ('emulated', lab_hosts()),
+    ):
+        for one, other in itertools.combinations(group, 2):
+            found = joining(one, other)
+            if found.fields:
+                yield origin, (one, other), found
 
 
 def judge(start: Silicon, end: Silicon) -> Report:

@@ -213,11 +213,14 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
 
         It starts from the same definition. If the guest is to have another
         baseline than before, Nova is told that the reboot has failed; it then
-        does a hard reboot.
+        does a hard reboot, which refuses what this host does not offer.
         """
         if not self._is_arm_kvm():
             return super()._soft_reboot(instance)
-        plan = self._plan(instance)
+        try:
+            plan = self._plan(instance)
+        except starts.BaselineFailed:
+            return False
         identity = None if plan is None else plan.baseline.identity
         record = instance_state.recorded(instance)
         if isinstance(record, Guest) and record.baseline != identity:
@@ -386,7 +389,6 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
             tries the next host, or leaves the server as it is
         """
         recorded = instance_state.recorded(instance)
-        named = recorded.baseline if isinstance(recorded, Guest) else None
         leaving = judgement.migrating_guest(
             recorded,
             instance_state.host_record(source_cpu_info),
@@ -398,7 +400,9 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
                 self._arm.host_or_reason(),
                 conf.current(CONF),
                 self._arm.trial,
-                self._baselines.why_not(named) if named else '',
+                self._baselines.why_not(recorded)
+                if isinstance(recorded, Guest)
+                else '',
             ),
             instance,
             self._name,

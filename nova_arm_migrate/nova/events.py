@@ -21,13 +21,17 @@ thread needs a separate event.
 from typing import Any
 
 from nova import objects
+from nova import utils
 import nova.conf
 from oslo_log import log as logging
+from oslo_utils import timeutils
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 _PREFIX = 'arm_migrate_'
+#: Bytes that Nova keeps.
+_DETAILS = 255
 
 
 def failed(context: Any, instance: Any, name: str, details: str) -> None:
@@ -64,3 +68,28 @@ def failed(context: Any, instance: Any, name: str, details: str) -> None:
             exc_info=True,
             instance=instance,
         )
+
+
+def refused(context: Any, instance: Any, name: str, details: str) -> None:
+    """Add an event with the result "Error" to an action that goes on.
+
+    Another host may succeed, so the action is not marked as failed, and there
+    may be one event for each host. Logs it if the event cannot be added.
+
+    :param name: the event's name without our prefix
+    :param details: the reason; Nova keeps 255 bytes of it
+    """
+    now = timeutils.utcnow(with_timezone=True)
+    event = objects.InstanceActionEvent(
+        context,
+        event=_PREFIX + name,
+        host=CONF.host,
+        start_time=now,
+        finish_time=now,
+        details=utils.safe_truncate(details, _DETAILS),
+        result='Error',
+    )
+    try:
+        event.create(instance.uuid, context.request_id)
+    except Exception as error:
+        LOG.debug('Cannot add an event: %s', error, instance=instance)

@@ -48,6 +48,27 @@ OVERRIDDEN: dict[str, tuple[str, ...]] = {
     'nova.virt.libvirt.driver:LibvirtDriver._soft_reboot': (
         '(self, instance)',
     ),
+    'nova.virt.libvirt.driver:LibvirtDriver.spawn': (
+        '(self, context, instance, image_meta, injected_files, admin_password, allocations, network_info=None, block_device_info=None, power_on=True, accel_info=None)',
+    ),
+    'nova.virt.libvirt.driver:LibvirtDriver.reboot': (
+        '(self, context, instance, network_info, reboot_type, block_device_info=None, bad_volumes_callback=None, accel_info=None, share_info=None)',
+    ),
+    'nova.virt.libvirt.driver:LibvirtDriver._hard_reboot': (
+        '(self, context, instance, network_info, share_info, block_device_info=None, accel_info=None)',
+    ),
+    'nova.virt.libvirt.driver:LibvirtDriver.power_off': (
+        '(self, instance, timeout=0, retry_interval=0)',
+    ),
+    'nova.virt.libvirt.driver:LibvirtDriver.migrate_disk_and_power_off': (
+        '(self, context, instance, dest, flavor, network_info, block_device_info=None, timeout=0, retry_interval=0)',
+    ),
+    'nova.virt.libvirt.driver:LibvirtDriver.unrescue': (
+        '(self, context, instance)',
+    ),
+    'nova.virt.libvirt.driver:LibvirtDriver.resume': (
+        '(self, context, instance, network_info, block_device_info=None, share_info=None)',
+    ),
     'nova.virt.libvirt.driver:LibvirtDriver._vcpu_model_to_cpu_config': (
         '(self, vcpu_model)',
     ),

@@ -148,10 +148,14 @@ class TestStatusCommand(unittest.TestCase):
                 )
 
     def _check(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run('upgrade', 'check', *arguments)
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _run(
             'nova-arm-migrate-status',
-            *('--config-file', self.nova_conf),
-            *('upgrade', 'check', *arguments),
+            '--config-file',
+            self.nova_conf,
+            *arguments,
         )
 
     def test_a_cloud_of_two_cells(self) -> None:
@@ -177,10 +181,21 @@ class TestStatusCommand(unittest.TestCase):
             checks,
         )
         self.assertEqual(upgradecheck.Code.WARNING, done.returncode)
+        done = self._run('baseline', 'guests')
+        self.assertEqual(
+            (0, 'SERVER  COMPUTE  HAS  GETS\n', ''),
+            (done.returncode, done.stdout, done.stderr),
+        )
 
     def test_databases_that_are_not_there(self) -> None:
         done = self._check('--json')
         self.assertEqual((2, ''), (done.returncode, done.stderr))
+        listed = self._run('baseline', 'guests')
+        self.assertEqual((255, ''), (listed.returncode, listed.stdout))
+        self.assertRegex(
+            listed.stderr,
+            '^nova-arm-migrate-status: .*no such table: cell_mappings\n$',
+        )
         last = json.loads(done.stdout)['checks'][-1]
         self.assertEqual('Host records', last['check'])
         self.assertRegex(

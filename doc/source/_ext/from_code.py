@@ -13,13 +13,16 @@
 """Directives that print what the code has, so that the pages stay true.
 
 ``arm-findings``    every cause of a finding, with its words and remedies
+``arm-members``     why a host can't be a member of a guest CPU baseline's pool
 ``arm-registers``   every register and field, with KVM's rule
 ``arm-job``         what follows a migration job whose libvirt call has raised
 ``arm-command``     the help of a command: ``arm-command:: compare``
 ``arm-silicon``     what real CPUs can do: ``arm-silicon:: update``, ``cores``
                     or ``profiles``
 ``arm-crossing``    baselines of different cores: ``arm-crossing:: pairs``,
-                    ``gives-up`` (of the first pair), ``errata`` or ``allowed``
+                    ``gives-up`` (of real cores), ``gives-up-emulated``,
+                    ``joining`` (fields that KVM does not let a VMM write),
+                    ``errata`` or ``allowed``
 """
 
 import argparse
@@ -35,6 +38,7 @@ from sphinx.application import Sphinx
 
 from nova_arm_migrate.cli import main
 from nova_arm_migrate.core import baseline_changes
+from nova_arm_migrate.core import crossing
 from nova_arm_migrate.core import crossing_words
 from nova_arm_migrate.core import finding
 from nova_arm_migrate.core import job
@@ -128,6 +132,64 @@ class Findings(rst.Directive):
                 )
             ),
         )
+
+
+#: A cause, the field's name, whether it is about what starts on the host, and
+#: what helps if the code has no own remedy.
+_MEMBERS = (
+    (Cause.NOT_ALLOWED, 'IMPLEMENTATION', '', False, 'again'),
+    (Cause.IMPLEMENTATION, 'MIDR_EL1', '', False, 'again'),
+    (Cause.ABOVE, 'REGISTER', 'FIELD', False, 'lower'),
+    (Cause.ABOVE, 'CTR_EL0', 'DminLine', False, 'lower'),
+    (Cause.FIXED, 'REGISTER', 'FIELD', False, 'again'),
+    (Cause.MISSING, 'REGISTER', '', False, 'again'),
+    (Cause.SVE_LENGTHS, 'SVE_LENGTHS', '', False, 'again'),
+    (Cause.TIMER, 'CNTFRQ_EL0', '', False, 'again'),
+    (Cause.CACHE_ZERO, 'DCZID_EL0', '', False, 'again'),
+    (Cause.NOT_RECORDED, 'REGISTER', 'FIELD', False, 'record'),
+    (Cause.GUEST_NOT_RECORDED, 'REGISTER', 'FIELD', False, 'again'),
+    (Cause.FIRMWARE_LEVEL, 'REGISTER', '', False, 'again'),
+    (Cause.ABOVE, 'REGISTER', 'FIELD', True, 'again'),
+    (Cause.MISSING, 'REGISTER', '', True, 'again'),
+)
+_HELPS = {
+    'again': 'Make the baseline again with this host. If there is none, the'
+    ' command prints the pools that are possible.',
+    'lower': 'Lower the field in the file, or make the baseline again with'
+    ' this host.',
+    'record': 'Probe the host again with this version, as root.',
+}
+
+
+class Members(rst.Directive):
+    def run(self) -> list[nodes.Node]:
+        return [
+            _table(
+                ('Sentence', 'What may help'),
+                (50, 50),
+                [self._row(*row) for row in _MEMBERS],
+            )
+        ]
+
+    @staticmethod
+    def _row(
+        cause: Cause, register: str, field: str, starts: bool, helps: str
+    ) -> Row:
+        refusal = crossing.Refusal(
+            finding.Finding(
+                cause,
+                finding.Severity.BLOCKS,
+                register,
+                field,
+                guest='H' if starts else 'B',
+                host='B' if starts else 'H',
+                detail='…',
+            ),
+            starts,
+        )
+        own = crossing_words.remedy(refusal)
+        text = crossing_words.sentence(refusal, 'HOST').removesuffix(own)
+        return _plain(text), _plain(own or _HELPS[helps])
 
 
 class Registers(rst.Directive):
@@ -367,18 +429,26 @@ class Crossing(rst.Directive):
     def run(self) -> list[nodes.Node]:
         rows = {
             'pairs': self._pairs,
-            'gives-up': self._gives_up,
+            'gives-up': lambda: self._gives_up('real registers'),
+            'gives-up-emulated': lambda: self._gives_up('emulated'),
+            'joining': self._joining,
             'errata': lambda: self._lists(implementations.ERRATA),
             'allowed': lambda: self._lists(implementations.ALLOWED),
         }[self.arguments[0]]()
+        given_up = (
+            ('Core', 'Field', 'The core has', 'Guests have'),
+            (22, 34, 22, 22),
+        )
         headings, widths = {
             'pairs': (
                 ('Cores', 'Registers', 'Guests see', 'What prevents it'),
                 (24, 12, 24, 40),
             ),
-            'gives-up': (
-                ('Core', 'Field', 'The core has', 'Guests have'),
-                (14, 36, 25, 25),
+            'gives-up': given_up,
+            'gives-up-emulated': given_up,
+            'joining': (
+                ('Fields', 'Registers', 'Cores', 'What prevents it then'),
+                (30, 12, 33, 25),
             ),
         }.get(
             self.arguments[0],
@@ -406,17 +476,38 @@ class Crossing(rst.Directive):
             )
 
     @staticmethod
-    def _gives_up() -> Iterator[tuple[nodes.Node, ...]]:
-        _, pool = silicon.paper_pools()[0]
-        found = silicon.crossing(*pool)
-        for one in pool:
-            for change in baseline_changes.given_up(found.baseline, one.host):
-                yield (
-                    _plain(one.core),
-                    _literal(change.name),
-                    _plain(change.before),
-                    _plain(change.after),
-                )
+    def _gives_up(wanted: str) -> Iterator[tuple[nodes.Node, ...]]:
+        for origin, pool in silicon.paper_pools():
+            found = silicon.crossing(*pool)
+            if origin != wanted or not found.taken:
+                continue
+            for one, other in (pool, pool[::-1]):
+                for change in baseline_changes.given_up(
+                    found.baseline, one.host
+                ):
+                    yield (
+                        _plain(f'{one.core}, with {other.core}'),
+                        _literal(change.name),
+                        _plain(change.before),
+                        _plain(change.after),
+                    )
+
+    @staticmethod
+    def _joining() -> Iterator[tuple[nodes.Node, ...]]:
+        rows: dict[tuple[str, str], dict[str, str]] = {}
+        for origin, pair, joining in silicon.joinable():
+            found = {words.partition(':')[0] for words in joining.rest}
+            rows.setdefault((', '.join(joining.fields), origin), {})[
+                ' and '.join(one.core for one in pair)
+            ] = ', '.join(sorted(found))
+        for (fields, origin), cores in rows.items():
+            rest = sorted(set(cores.values()) - {''})
+            yield (
+                _literal(fields),
+                _plain(origin),
+                _plain('; '.join(cores)),
+                _plain(', '.join(rest) or 'nothing'),
+            )
 
     @staticmethod
     def _lists(
@@ -436,6 +527,7 @@ class Crossing(rst.Directive):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive('arm-findings', Findings)
+    app.add_directive('arm-members', Members)
     app.add_directive('arm-registers', Registers)
     app.add_directive('arm-job', Job)
     app.add_directive('arm-command', Command)

@@ -20,5 +20,7 @@
 ``running``      what a running QEMU says of its guest's CPU;
 ``root``         what only root may read of it;
 ``readback``     whether a guest has its baseline;
+``arrival``      whether the destination of a cold migration offers it;
+``versions``     which guests get another one when they start again;
 ``starts``       all of these, for the driver.
 """

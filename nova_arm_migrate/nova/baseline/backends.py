@@ -196,7 +196,11 @@ class Shim:
 def plan(
     backends: Sequence[Backend], baseline: CpuBaseline, host: Host
 ) -> Plan | str:
-    """Return the first plan, or the reasons of all back ends in one line."""
+    """Return the first plan, or the reasons of all back ends in one line.
+
+    The reason of the last one comes first, because events keep 255 bytes: it
+    is the one that an operator can change.
+    """
     registers = shim.written(baseline, host)
     reasons = []
     for backend in backends:
@@ -204,4 +208,4 @@ def plan(
         if isinstance(found, Plan):
             return found
         reasons.append(found)
-    return '; '.join(reasons)
+    return '; '.join(reversed(reasons))

@@ -29,6 +29,8 @@ from nova_arm_migrate.core.profile import Host
 LOG = logging.getLogger(__name__)
 
 _SUFFIX = '.json'
+#: Between name and version of an older one; no name can have it.
+_OLDER = '@'
 #: Reasons that are named in one line.
 _MOST_REASONS = 3
 _HERE = 'this host'
@@ -38,7 +40,7 @@ _HERE = 'this host'
 class Files:
     """What a directory has.
 
-    :ivar baselines: by name
+    :ivar baselines: by name; older versions by name and version
     :ivar bad: why a file is not used, in one line, by the file's name without
         the suffix
     """
@@ -50,17 +52,30 @@ class Files:
 def read(directory: str) -> Files:
     """Read the files of a directory; one that is not there has none.
 
-    A file that cannot be used is reported and left out. Nothing is raised.
+    ``NAME.json`` has the version with which guests start, and
+    ``NAME@VERSION.json`` an older one on which guests still run. A file that
+    cannot be used is reported and left out. Nothing is raised.
     """
     found: dict[str, CpuBaseline] = {}
     bad: dict[str, str] = {}
-    for path in sorted(pathlib.Path(directory).glob('*' + _SUFFIX)):
+    # An older version is compared with the newest one.
+    for path in sorted(
+        pathlib.Path(directory).glob('*' + _SUFFIX),
+        key=lambda path: (_OLDER in path.stem, path),
+    ):
         try:
             baseline = _read(path)
+            if _OLDER not in path.stem:
+                found[baseline.name] = baseline
+                continue
+            newest = found.get(baseline.name)
+            if newest is None or newest.version <= baseline.version:
+                raise ProfileError(
+                    f'version: {baseline.name}{_SUFFIX} has no newer one'
+                )
+            found[baseline.identity] = baseline
         except (OSError, ProfileError) as error:
             bad[path.stem] = f'{path}: {_reason(error)}'
-        else:
-            found[baseline.name] = baseline
     return Files(found, bad)
 
 
@@ -72,9 +87,14 @@ def _read(path: pathlib.Path) -> CpuBaseline:
     except UnicodeDecodeError:
         raise ProfileError('file is not UTF-8') from None
     baseline = baseline_file.load(text)
-    if baseline.name != path.stem:
+    name, at, version = path.stem.partition(_OLDER)
+    if baseline.name != name:
         raise ProfileError(
             f'name: {baseline.name} is not the name of the file'
+        )
+    if at and str(baseline.version) != version:
+        raise ProfileError(
+            f'version: {baseline.version} is not in the name of the file'
         )
     return baseline
 
@@ -98,9 +118,9 @@ def joined(reasons: tuple[str, ...] | list[str]) -> str:
 class Offered:
     """The baselines that a host offers.
 
-    :ivar baselines: by name
+    :ivar baselines: by name; older versions by name and version
     :ivar refused: why the host does not offer a baseline, in one line, by the
-        name of the baseline
+        same keys or the name of the file
     """
 
     baselines: Mapping[str, CpuBaseline]
@@ -112,24 +132,22 @@ class Offered:
         return frozenset(one.identity for one in self.baselines.values())
 
     def find(self, name: str) -> CpuBaseline | str:
-        """Return a baseline, or why this host does not offer it."""
+        """Return a baseline, or why this host does not offer it.
+
+        :param name: with a version, as in `Guest.baseline`, or without one:
+            then the newest version
+        """
         if name in self.baselines:
             return self.baselines[name]
-        return self.refused.get(name, f'{_HERE} has no file of this name')
-
-    def why_not(self, identity: str) -> str:
-        """Return why a baseline in a guest's record is not offered.
-
-        :param identity: as in `Guest.baseline`
-        :returns: empty if it is offered
-        """
-        name, _, version = identity.partition('/')
+        if name in self.refused:
+            return self.refused[name]
+        name, slash, version = name.partition('/')
+        if not slash:
+            return f'{_HERE} has no file of this name'
         found = self.find(name)
-        if isinstance(found, str):
-            return found
-        if found.identity != identity:
+        if isinstance(found, CpuBaseline) and str(found.version) != version:
             return f'{_HERE} has version {found.version}, not {version}'
-        return ''
+        return found
 
 
 def offered(

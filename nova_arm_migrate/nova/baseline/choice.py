@@ -35,13 +35,22 @@ def of_flavor(flavor: Any) -> str:
     return specs.get(EXTRA_SPEC, '')
 
 
-def wanted(instance: Any, pool: str) -> str:
+def named(instance: Any, flavor: Any) -> str:
+    """Return what flavor or image name; empty for neither, or for `NONE`.
+
+    :param flavor: that the guest has or gets
+    """
+    return wanted(instance, '', flavor)
+
+
+def wanted(instance: Any, pool: str, flavor: Any = None) -> str:
     """Return the name of a guest's baseline; empty for the host's own CPU.
 
     :param pool: the option's value
+    :param flavor: that the guest gets; None for its own
     """
     name = (
-        of_flavor(instance.flavor)
+        of_flavor(instance.flavor if flavor is None else flavor)
         or instance.system_metadata.get(_SYSTEM_METADATA, '')
         or pool
     )

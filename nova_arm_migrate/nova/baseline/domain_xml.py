@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from lxml import etree
 
 from nova_arm_migrate.core import shim
+from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.nova.baseline.backends import Plan
 from nova_arm_migrate.nova.baseline.backends import PRELOAD
 
@@ -33,10 +35,26 @@ _OURS = (PRELOAD, shim.VARIABLE)
 #: libvirt has an element of its own for it.
 _PMU = 'pmu'
 _PASSTHROUGH = 'host-passthrough'
+#: Names of features that a baseline can switch off.
+_OFF = FEATURES.keys() | SVE_LENGTH_PROPERTIES.keys()
 
 
 class UnfitDomain(Exception):
     """The domain can't show a baseline; the text is one line."""
+
+
+def unfit(mode: str) -> str:
+    """Return why no guest can show a baseline; empty if guests can.
+
+    :param mode: ``[libvirt] cpu_mode``; empty for Nova's default on Arm64,
+        which is the host's CPU
+    """
+    if mode in ('', _PASSTHROUGH):
+        return ''
+    return (
+        f'a guest CPU baseline needs [libvirt] cpu_mode = {_PASSTHROUGH}, not'
+        f' {mode}'
+    )
 
 
 def with_baseline(xml: str, plan: Plan) -> str:
@@ -48,17 +66,8 @@ def with_baseline(xml: str, plan: Plan) -> str:
     cpu = root.find('cpu')
     mode = None if cpu is None else cpu.get('mode')
     if cpu is None or mode != _PASSTHROUGH:
-        raise UnfitDomain(
-            f'a guest CPU baseline needs [libvirt] cpu_mode = {_PASSTHROUGH},'
-            f' not {mode}'
-        )
-    for name in sorted(plan.features_off - {_PMU}):
-        feature = cpu.find(f"feature[@name='{name}']")
-        if feature is None:
-            feature = etree.SubElement(cpu, 'feature', name=name)
-        feature.set('policy', 'disable')
-    if _PMU in plan.features_off:
-        _child(_child(root, 'features'), _PMU).set('state', 'off')
+        raise UnfitDomain(unfit(mode or 'none'))
+    _switch_off(root, plan.features_off)
     if plan.baseline.gic is not None:
         gic = _child(_child(root, 'features'), 'gic')
         gic.set('version', str(plan.baseline.gic))
@@ -67,15 +76,27 @@ def with_baseline(xml: str, plan: Plan) -> str:
 
 
 def for_host(
-    xml: str, environment: Mapping[str, str], arguments: Sequence[str]
+    xml: str,
+    features_off: frozenset[str],
+    environment: Mapping[str, str],
+    arguments: Sequence[str],
 ) -> str:
     """Return the XML of a guest that arrives, for the QEMU of its new host.
 
-    The CPU's features stay as they are: they are the baseline's.
-
-    :param environment: as in the destination's `Plan`; arguments likewise
+    :param features_off: as in the destination's `Plan`. One host must switch
+        off a feature that another one does not know; environment and
+        arguments likewise
     """
     root = _parsed(xml)
+    # A guest on a baseline has no other features off than the baseline's.
+    for parent, path, is_off in (
+        ('cpu', 'feature', _is_off),
+        ('features', _PMU, lambda one: one.get('state') == 'off'),
+    ):
+        for element in root.iterfind(parent):
+            for one in filter(is_off, element.findall(path)):
+                element.remove(one)
+    _switch_off(root, features_off)
     _set_commandline(root, environment, arguments)
     return _text(root)
 
@@ -93,6 +114,24 @@ def commandline(xml: str) -> tuple[dict[str, str], tuple[str, ...]]:
             for one in root.iterfind(f'{_COMMANDLINE}/{_ARG}')
         ),
     )
+
+
+def _is_off(feature: etree._Element) -> bool:
+    return feature.get('name') in _OFF and feature.get('policy') in (
+        'disable',
+        'forbid',
+    )
+
+
+def _switch_off(root: etree._Element, names: frozenset[str]) -> None:
+    cpu = _child(root, 'cpu')
+    for name in sorted(names - {_PMU}):
+        feature = cpu.find(f"feature[@name='{name}']")
+        if feature is None:
+            feature = etree.SubElement(cpu, 'feature', name=name)
+        feature.set('policy', 'disable')
+    if _PMU in names:
+        _child(_child(root, 'features'), _PMU).set('state', 'off')
 
 
 def _set_commandline(

@@ -20,13 +20,17 @@ writes, and does not let the vCPU run if one differs.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 
 from nova_arm_migrate.core import shim
+from nova_arm_migrate.core.baseline_forms import BASELINE_REGISTERS
+from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.cpu_baseline import start
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
@@ -55,17 +59,34 @@ def guest(
     :raises NotTheBaseline: if it has something else
     :raises ProbeError: if that cannot be read
     """
+    process(plan, domain, qemu)
+    record = started(domain, plan)
+    faults = [*_registers(start(plan.baseline, host), record)]
+    if faults:
+        raise NotTheBaseline(joined(faults))
+    return dataclasses.replace(
+        record,
+        # On every member, also what this one does not have.
+        disabled=record.disabled | plan.baseline.disabled,
+        baseline=plan.baseline.identity,
+    )
+
+
+def process(plan: Plan, domain: Domain, qemu: RunningQemu) -> None:
+    """Check what a running QEMU itself can be asked.
+
+    This is all that can be checked of a guest that has arrived: its registers
+    are those that its first host gave it, and KVM has accepted them.
+
+    :raises NotTheBaseline: if the guest has something else
+    :raises ProbeError: if that cannot be read
+    """
     faults = [*_features(plan, qemu), *_library(plan, qemu)]
     wrong = domain.gic != plan.baseline.gic and plan.baseline.gic is not None
     if wrong:
         faults.append(f'GIC: v{domain.gic}, not v{plan.baseline.gic}')
     if faults:
         raise NotTheBaseline(joined(faults))
-    record = started(domain, plan)
-    faults = [*_registers(start(plan.baseline, host), record)]
-    if faults:
-        raise NotTheBaseline(joined(faults))
-    return dataclasses.replace(record, baseline=plan.baseline.identity)
 
 
 def _features(plan: Plan, qemu: RunningQemu) -> Iterator[str]:
@@ -97,6 +118,48 @@ def _library(plan: Plan, qemu: RunningQemu) -> Iterator[str]:
         != plan.environment[shim.VARIABLE]
     ):
         yield f'QEMU has another value of {shim.VARIABLE}'
+
+
+def another(record: Guest, baseline: CpuBaseline) -> str:
+    """Return in what a guest's baseline differs from another of its name.
+
+    Someone may have changed the file on one host and kept the version. What
+    KVM itself may change in a move is not compared.
+
+    :param record: of a guest on a baseline of that name and version
+    :returns: one line; empty if they are the same
+    """
+    faults = []
+    features = FEATURES.keys() - record.disabled
+    if features != baseline.features:
+        faults.append(
+            f'vCPU features: guest {_list(features)},'
+            f' file {_list(baseline.features)}'
+        )
+    lengths = baseline.sve_lengths or ()
+    if (record.sve_lengths or ()) != lengths:
+        faults.append(
+            f'SVE lengths: guest {record.sve_lengths}, file {lengths}'
+        )
+    for code in sorted(BASELINE_REGISTERS.values()):
+        register = register_of(code)
+        has, wanted = record.values.read(code), baseline.registers.read(code)
+        if register.judge is Judge.IMPLEMENTATION and has != wanted:
+            faults.append(f'{register.name}: guest {has:#x}, file {wanted:#x}')
+        elif register.judge is Judge.FEATURES:
+            faults += [
+                f'{register.name}.{field.name}: guest {field.of(has)}, file'
+                f' {field.of(wanted)}'
+                for field in register.fields
+                if (has ^ wanted) & field.mask
+                and not field.stale
+                and field.as_zero is None
+            ]
+    return joined(faults)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ', '.join(sorted(names)) or 'none'
 
 
 def _registers(expected: Guest, got: Guest) -> Iterator[str]:

@@ -19,6 +19,7 @@ import json
 from typing import Any
 
 from nova import exception
+import nova.conf
 from oslo_log import log as logging
 
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
@@ -29,6 +30,7 @@ from nova_arm_migrate.nova.baseline import catalogue
 from nova_arm_migrate.nova.baseline import choice
 from nova_arm_migrate.nova.baseline import domain_xml
 from nova_arm_migrate.nova.baseline import readback
+from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.baseline.running import RunningQemu
 from nova_arm_migrate.nova.conf import Settings
 from nova_arm_migrate.nova.layout import channel
@@ -37,6 +39,7 @@ from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.probe.errors import ProbeError
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 #: Guests that are named in one line of the log.
@@ -91,7 +94,8 @@ class Baselines:
         return found if isinstance(found, str) else None
 
     def _plan(self, baseline: CpuBaseline, host: Host) -> backends.Plan | str:
-        return backends.plan(
+        unfit = domain_xml.unfit(CONF.libvirt.cpu_mode or '')
+        return unfit or backends.plan(
             (
                 backends.CpuFeatures(),
                 # Ask QEMU here when a release has these properties.
@@ -117,6 +121,12 @@ class Baselines:
         return self._of_name(name) if name else None
 
     def _of_name(self, name: str) -> backends.Plan:
+        """Return the plan of a baseline.
+
+        :param name: with a version, as in `Guest.baseline`, or without one:
+            then of the newest version
+        :raises BaselineFailed: if this host does not offer it
+        """
         host = self._arm().host_or_reason()
         reason: str | backends.Plan | CpuBaseline
         if isinstance(host, str):
@@ -129,13 +139,33 @@ class Baselines:
                     return reason
         raise BaselineFailed(name=name, reason=reason)
 
-    def why_not(self, identity: str) -> str:
-        """Return why this host does not offer a baseline of a record.
+    def restores(self, instance: Any) -> None:
+        """Check that a suspended guest can be started again.
 
-        :returns: empty if it offers it
+        :raises BaselineFailed: if this host does not offer its baseline
         """
+        record = instance_state.recorded(instance)
+        if isinstance(record, Guest) and record.baseline is not None:
+            try:
+                self._of_name(record.baseline)
+            except BaselineFailed:
+                self._of_name(versions.name_of(record.baseline))
+
+    def why_not(self, record: Guest) -> str:
+        """Return why this host does not offer the baseline of a guest.
+
+        :returns: empty if it offers it, or the guest has none
+        """
+        if record.baseline is None:
+            return ''
         host = self._arm().host_or_reason()
-        return host if isinstance(host, str) else self._found.why_not(identity)
+        if isinstance(host, str):
+            return host
+        found = self._found.find(record.baseline)
+        if isinstance(found, str):
+            return found
+        differs = readback.another(record, found)
+        return f'the file here is another one: {differs}' if differs else ''
 
     def define(self, instance: Any, xml: str, plan: backends.Plan) -> str:
         """Return a guest's XML with the plan.
@@ -182,6 +212,23 @@ class Baselines:
 
     # Moves
 
+    def arrived(
+        self, identity: str, domain: Domain, qemu: RunningQemu
+    ) -> None:
+        """Check a guest that has arrived in a live migration.
+
+        :param identity: of its baseline
+        :param domain: of the guest, which runs
+        :raises BaselineFailed: if it has not got it here, or that can't be
+            read
+        """
+        try:
+            readback.process(self._of_name(identity), domain, qemu)
+        except (readback.NotTheBaseline, ProbeError) as error:
+            raise BaselineFailed(
+                name=identity, reason=f'the guest runs without it: {error}'
+            ) from None
+
     def send(self, instance: Any, migrate_data: Any) -> None:
         """Tell the source what a guest's QEMU needs on this host.
 
@@ -190,16 +237,16 @@ class Baselines:
         record = instance_state.recorded(instance)
         if not isinstance(record, Guest) or record.baseline is None:
             return
-        name = record.baseline.partition('/')[0]
-        reason = self.why_not(record.baseline)
+        reason = self.why_not(record)
         if reason:
             raise BaselineFailed(name=record.baseline, reason=reason)
-        plan = self._of_name(name)
+        plan = self._of_name(record.baseline)
         channel.put(
             migrate_data,
             channel.BASELINE,
             json.dumps(
                 {
+                    'features_off': sorted(plan.features_off),
                     'environment': dict(plan.environment),
                     'arguments': list(plan.arguments),
                 }
@@ -207,36 +254,44 @@ class Baselines:
         )
 
     def log_drift(self, instances: Iterable[Any]) -> None:
-        """Log which guests have another baseline than they would get now."""
-        drifted = [
-            f'{instance.uuid} ({had or "none"}, now {now or "none"})'
-            for instance in instances
-            for had, now in [self._drift(instance)]
-            if had != now
-        ]
-        if drifted:
-            more = len(drifted) - _MOST_GUESTS
-            LOG.warning(
-                '%(number)d guests get another guest CPU baseline at their'
-                ' next hard reboot: %(guests)s%(more)s',
-                {
-                    'number': len(drifted),
-                    'guests': ', '.join(drifted[:_MOST_GUESTS]),
-                    'more': f' and {more} more' if more > 0 else '',
-                },
-            )
+        """Log which guests a hard reboot would change, or lose.
 
-    def _drift(self, instance: Any) -> tuple[str, str]:
-        """Return a guest's baseline as recorded, and as it would be now."""
-        record = instance_state.recorded(instance)
-        if not isinstance(record, Guest):
-            # It does not run, or started before this version.
-            return '', ''
-        name = self.wanted(instance)
-        found = self._found.find(name) if name else None
-        if isinstance(found, CpuBaseline):
-            return record.baseline or '', found.identity
-        return record.baseline or '', f'{name}: not offered' if name else ''
+        Guests without a baseline are not named.
+        """
+        changes: dict[tuple[str, str], list[str]] = {}
+        for instance in instances:
+            found = versions.change(
+                instance, self.wanted(instance), self._found.identities
+            )
+            if found is not None and found.has != versions.NONE:
+                changes.setdefault((found.has, found.gets), []).append(
+                    found.uuid
+                )
+        for (has, gets), uuids in sorted(changes.items()):
+            more = len(uuids) - _MOST_GUESTS
+            values = {
+                'number': len(uuids),
+                'has': has,
+                'gets': gets,
+                'reason': self._found.find(versions.name_of(has)),
+                'guests': ', '.join(uuids[:_MOST_GUESTS]),
+                'more': f' and {more} more' if more > 0 else '',
+            }
+            if gets:
+                LOG.warning(
+                    '%(number)d guests run on the guest CPU baseline %(has)s'
+                    ' and get %(gets)s at their next hard reboot:'
+                    ' %(guests)s%(more)s',
+                    values,
+                )
+            else:
+                LOG.error(
+                    '%(number)d guests run on the guest CPU baseline %(has)s,'
+                    ' which this host does not offer any more (%(reason)s).'
+                    ' They run on, and are not started again here:'
+                    ' %(guests)s%(more)s',
+                    values,
+                )
 
 
 class GuestWithBaseline:
@@ -249,6 +304,7 @@ class GuestWithBaseline:
     def __init__(self, guest: Any, needs: str) -> None:
         self._guest = guest
         given = json.loads(needs)
+        self._features_off = frozenset(given['features_off'])
         self._environment = dict(given['environment'])
         self._arguments = tuple(given['arguments'])
 
@@ -256,9 +312,12 @@ class GuestWithBaseline:
         return getattr(self._guest, name)
 
     def migrate(self, destination: str, **kwargs: Any) -> Any:
-        """Migrate with that XML; the CPU's features are the same."""
+        """Migrate with that XML."""
         if kwargs.get('destination_xml'):
             kwargs['destination_xml'] = domain_xml.for_host(
-                kwargs['destination_xml'], self._environment, self._arguments
+                kwargs['destination_xml'],
+                self._features_off,
+                self._environment,
+                self._arguments,
             )
         return self._guest.migrate(destination, **kwargs)

@@ -12,6 +12,8 @@
 
 """Commands that need Nova.
 
-``status``   ``nova-arm-migrate-status``: the checks before an upgrade;
-``compute``  ``nova-compute-arm64``.
+``status``           ``nova-arm-migrate-status``: the checks before an upgrade;
+``baseline_guests``  the guests that a hard reboot gives another CPU baseline,
+                     for ``status``;
+``compute``          ``nova-compute-arm64``.
 """

@@ -15,6 +15,8 @@
 
 nova-status does not accept checks of other packages, so this is a separate
 command. It reads nova.conf and Nova's databases and changes nothing.
+``nova-arm-migrate-status baseline guests`` lists guests that need a hard
+reboot.
 """
 
 from collections.abc import Iterator
@@ -27,12 +29,14 @@ from nova import context as nova_context
 from nova import objects
 import nova.conf
 from nova.scheduler import filters
+from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
+from nova_arm_migrate.nova.cmd import baseline_guests
 from nova_arm_migrate.nova.scheduler import filter_events
 from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler.arm_filter import ArmMigrateFilter
@@ -41,6 +45,8 @@ CONF = nova.conf.CONF
 _DRIVER = 'arm_migrate.ArmLibvirtDriver'
 #: Computes that a result names.
 _MOST_COMPUTES = 10
+#: The exit code if the command could not run.
+_NOT_RUN = 255
 _FILTER = 'nova_arm_migrate.filters.ArmMigrateFilter'
 
 
@@ -202,6 +208,23 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             )
         return _success(f'All Arm64 computes offer {name}.')
 
+    def _check_guests(self) -> Any:
+        """Whether guests need a hard reboot to get their baseline."""
+        try:
+            text = baseline_guests.summary(
+                baseline_guests.changes(CONF[conf.GROUP].baseline)
+            )
+        except Exception as error:
+            return _failure(
+                f"Nova's databases can not be read: {_one_line(error)}"
+            )
+        if text:
+            return _warning(
+                f'{text} ("nova-arm-migrate-status baseline guests" names'
+                ' them).'
+            )
+        return _success('No guest needs a hard reboot to get its baseline.')
+
     _upgrade_checks = (
         ('Options', _check_options),
         ('Scheduler filter', _check_filter),
@@ -209,6 +232,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         ('Nova release', _check_release),
         ('Workaround', _check_workaround),
         ('Guest CPU baseline', _check_baseline),
+        ('Guests on baselines', _check_guests),
         ('Host records', _check_records),
     )
 
@@ -225,6 +249,51 @@ def _cpu_infos() -> Iterator[tuple[str, str | None]]:
                 yield node.hypervisor_hostname, node.cpu_info
 
 
+def _list_guests() -> int:
+    """Print the guests that a hard reboot gives another baseline.
+
+    :returns: 0 if there are none, 1 if there are some, 255 if a database
+        can't be read
+    """
+    try:
+        found = list(baseline_guests.changes(CONF[conf.GROUP].baseline))
+    except Exception as error:
+        return _fails(error)
+    for line in baseline_guests.table(found):
+        print(line)
+    return int(bool(found))
+
+
+def _fails(error: Exception) -> int:
+    print(f'nova-arm-migrate-status: {_one_line(error)}', file=sys.stderr)
+    return _NOT_RUN
+
+
+def _add_parsers(parsers: Any, commands: UpgradeCommands) -> None:
+    """Add the actions; the first one as upgradecheck itself adds it.
+
+    `upgradecheck.register_cli_options` leaves no place for another one.
+    """
+    upgrade = parsers.add_parser(
+        'upgrade', help="check the cloud's set-up before an upgrade"
+    )
+    upgrade.add_argument('check', choices=['check'])
+    upgrade.add_argument(
+        '--json', action='store_true', help='print the results as JSON'
+    )
+    upgrade.set_defaults(action_fn=commands.check)
+    baseline = parsers.add_parser(
+        'baseline', help='guests on guest CPU baselines'
+    )
+    baseline.add_argument(
+        'guests',
+        choices=['guests'],
+        help='list the guests that a hard reboot gives another baseline, and'
+        ' those whose compute does not offer theirs',
+    )
+    baseline.set_defaults(action_fn=_list_guests)
+
+
 def main() -> int:
     """Run the command.
 
@@ -232,7 +301,12 @@ def main() -> int:
         checks could not be run
     """
     conf.register_opts(CONF)
-    upgradecheck.register_cli_options(CONF, UpgradeCommands())
+    commands = UpgradeCommands()
+    CONF.register_cli_opt(
+        cfg.SubCommandOpt(
+            'command', handler=lambda parsers: _add_parsers(parsers, commands)
+        )
+    )
     try:
         # As nova-status does it: reading a cell needs the options of
         # osprofiler and oslo.messaging too, which Nova registers here.
@@ -241,5 +315,4 @@ def main() -> int:
         upgradecheck.CONF = CONF
         return int(upgradecheck.run(CONF))
     except Exception as error:
-        print(f'nova-arm-migrate-status: {_one_line(error)}', file=sys.stderr)
-        return 255
+        return _fails(error)

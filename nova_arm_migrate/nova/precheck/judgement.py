@@ -17,6 +17,7 @@ result says. A missing input is passed as a text that gives the reason.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import dataclasses
 import enum
 from typing import Any
@@ -155,14 +156,10 @@ def judge(
     if isinstance(destination, str):
         findings.append(_unknown('DESTINATION', destination))
     elif leaving.guest is not None:
-        findings += [
-            finding._replace(detail=f': {no_baseline}')
-            if no_baseline and finding.cause is Cause.BASELINE
-            else finding
-            for finding in compare(
-                leaving.guest, destination, options
-            ).findings
-        ]
+        found = compare(leaving.guest, destination, options).findings
+        if no_baseline:
+            found = _with_reason(found, leaving.guest, no_baseline)
+        findings += found
     result = report(findings, options)
     tried = ''
     disagreements: tuple[Disagreement, ...] = ()
@@ -181,6 +178,31 @@ def judge(
             )
     return Judgement(
         action(result.verdict, settings), result, tried, disagreements
+    )
+
+
+def _with_reason(
+    findings: Iterable[Finding], guest: Guest, reason: str
+) -> tuple[Finding, ...]:
+    """Add why the destination does not offer the guest's baseline."""
+    given = list(findings)
+    if not any(finding.cause is Cause.BASELINE for finding in given):
+        # It offers one of that name and version, with other contents.
+        given.append(
+            Finding(
+                Cause.BASELINE,
+                Severity.BLOCKS,
+                'BASELINE',
+                guest=guest.baseline,
+                host='another one',
+                rule='AMONG',
+            )
+        )
+    return tuple(
+        finding._replace(detail=f': {reason}')
+        if finding.cause is Cause.BASELINE
+        else finding
+        for finding in given
     )
 
 

@@ -182,3 +182,94 @@ class TestPools(unittest.TestCase):
                 self.assertIn(
                     "another host's record", one.host.why_absent(attribute)
                 )
+
+
+class TestJoining(unittest.TestCase):
+    """What KVM would have to let a VMM write; the page for upstream has it."""
+
+    N1 = {'ID_AA64MMFR2_EL1.EVT', 'ID_AA64MMFR2_EL1.FWB'} | {
+        'ID_AA64MMFR2_EL1.IDS'
+    }
+    A64FX = {'ID_AA64MMFR1_EL1.VMIDBits', 'CTR_EL0.CWG', 'CTR_EL0.ERG'}
+
+    def test_the_fields_of_each_pair(self) -> None:
+        found = {
+            frozenset(one.core for one in pair): set(joining.fields)
+            for _, pair, joining in silicon.joinable()
+        }
+        expected = {
+            frozenset({n1, other}): self.N1
+            for n1, others in (
+                ('Neoverse-N1', ('Neoverse-V1', 'Neoverse-V2')),
+                ('neoverse-n1', ('neoverse-v1', 'neoverse-n2', 'cortex-a710')),
+            )
+            for other in others
+        }
+        expected[frozenset({'a64fx', 'neoverse-n1'})] = self.A64FX
+        for other in ('neoverse-v1', 'neoverse-n2', 'cortex-a710'):
+            expected[frozenset({'a64fx', other})] = self.A64FX | self.N1
+        self.assertEqual(expected, found)
+
+    def test_what_no_field_joins(self) -> None:
+        """The level of mitigations is the firmware's."""
+        for _, pair, joining in silicon.joinable():
+            with self.subTest(f'{pair[0].core} {pair[1].core}'):
+                self.assertEqual(
+                    {'SMCCC_ARCH_WORKAROUND_1', 'SMCCC_ARCH_WORKAROUND_3'}
+                    if pair[0].core == 'a64fx'
+                    else set(),
+                    {words.partition(':')[0] for words in joining.rest},
+                )
+
+    def test_hosts_with_a_baseline_need_nothing(self) -> None:
+        members = {one.core: one for one in silicon.members()}
+        self.assertEqual(
+            silicon.Joining((), ()),
+            silicon.joining(members['Neoverse-V1'], members['Neoverse-V2']),
+        )
+
+
+class TestPaper(unittest.TestCase):
+    """The pairs of the documentation, and what their members give up."""
+
+    def test_each_pair(self) -> None:
+        found = {}
+        for _, pair in silicon.paper_pools():
+            common = silicon.crossing(*pair)
+            # How many fields and features each core gives up.
+            found[pair[0].core, pair[1].core] = common.taken and tuple(
+                len(given_up(common.baseline, one.host)) for one in pair
+            )
+        self.assertEqual(
+            {
+                ('Neoverse-V1', 'Neoverse-V2'): (6, 15),
+                ('Neoverse-N1', 'Neoverse-V1'): False,
+                ('Neoverse-N1', 'Neoverse-V2'): False,
+                ('neoverse-v1', 'neoverse-n2'): (5, 23),
+                ('cortex-a710', 'neoverse-n2'): (2, 4),
+                ('cortex-a710', 'neoverse-v1'): (25, 9),
+                ('cortex-a76', 'neoverse-n1'): (0, 3),
+                ('neoverse-n1', 'neoverse-v1'): False,
+                ('neoverse-n1', 'neoverse-n2'): False,
+                ('neoverse-n1', 'cortex-a710'): False,
+                ('a64fx', 'neoverse-n1'): False,
+            },
+            found,
+        )
+
+    def test_a_real_n1_keeps_a76_out(self) -> None:
+        """EVT is 1 on real Neoverse-N1; the emulated Cortex-A76 has 0."""
+        (n1,) = [one for one in silicon.members() if one.core == 'Neoverse-N1']
+        a76 = silicon.lab_host('cortex-a76_trixie')
+        found = silicon.crossing(n1, silicon.Silicon('a76', '6.12', a76))
+        self.assertIn(
+            'ID_AA64MMFR2_EL1.EVT',
+            {refusal.finding.name for _, refusal in found.refusals},
+        )
+
+    def test_an_update_of_the_kernel_is_no_pool(self) -> None:
+        """Linux 6.1 lets a VMM write no ID register."""
+        profiles = silicon.profiles()
+        for core in ('Neoverse-N1', 'Neoverse-V1', 'Neoverse-V2'):
+            pair = [one for one in profiles if one.core == core]
+            self.assertFalse(silicon.crossing(*pair).taken)

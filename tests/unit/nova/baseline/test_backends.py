@@ -23,6 +23,7 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.nova.baseline import backends
 from nova_arm_migrate.nova.baseline import domain_xml
+from nova_arm_migrate.nova.records.domain import read_domain
 from tests.unit.nova.baseline import pool
 
 MIDR = 0xC000
@@ -79,8 +80,8 @@ class TestOrder(BackendTestCase):
                     pool.hosts()[0],
                 )
             ),
-            r'they do not change MIDR_EL1;.*\(and \d+ more\); the shim:'
-            r' \[arm_migrate\] baseline_shim is not set',
+            r'^the shim: \[arm_migrate\] baseline_shim is not set;'
+            r' .*they do not change MIDR_EL1;.*\(and \d+ more\)$',
         )
 
     def test_a_missing_or_wrong_library(self) -> None:
@@ -167,13 +168,33 @@ class TestDomain(BackendTestCase):
 
     def test_another_host_replaces_what_ours_needed(self) -> None:
         xml = domain_xml.with_baseline(XML, self.shim())
-        moved = domain_xml.for_host(xml, {}, ())
+        off = frozenset({'pauth'})
+        moved = domain_xml.for_host(xml, off, {}, ())
         self.assertEqual(({}, ()), domain_xml.commandline(moved))
-        self.assertIn('name="pauth"', moved)
-        moved = domain_xml.for_host(xml, {'LD_PRELOAD': '/other.so'}, ())
+        moved = domain_xml.for_host(xml, off, {'LD_PRELOAD': '/other.so'}, ())
         self.assertEqual(
             ({'LD_PRELOAD': '/other.so'}, ()), domain_xml.commandline(moved)
         )
+
+    def test_another_host_switches_off_what_it_has(self) -> None:
+        plan = dataclasses.replace(
+            self.shim(), features_off=frozenset({'pauth', 'pmu', 'sve512'})
+        )
+        xml = domain_xml.with_baseline(
+            XML.replace('require', 'disable').replace(
+                '</cpu>', "<feature name='other' policy='disable'/></cpu>"
+            ),
+            plan,
+        )
+        for off in (
+            frozenset({'pauth', 'pmu', 'sve512'}),
+            frozenset({'sme'}),
+            frozenset[str](),
+        ):
+            moved = domain_xml.for_host(xml, off, {}, ())
+            self.assertEqual(off, read_domain(moved).disabled)
+            # Not ours.
+            self.assertIn('name="other"', moved)
 
     def test_a_cpu_model_can_not_show_a_baseline(self) -> None:
         with self.assertRaisesRegex(

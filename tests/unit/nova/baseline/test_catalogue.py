@@ -46,13 +46,44 @@ class TestCatalogue(unittest.TestCase):
         for host in pool.hosts():
             found = self.offered(host)
             self.assertEqual({'pool-1/1'}, found.identities)
-            self.assertEqual('', found.why_not('pool-1/1'))
+            self.assertEqual(pool.baseline(), found.find('pool-1/1'))
 
     def test_another_version_is_not_offered(self) -> None:
         self.write('pool-1', self.text)
         self.assertEqual(
             'this host has version 1, not 2',
-            self.offered(pool.hosts()[0]).why_not('pool-1/2'),
+            self.offered(pool.hosts()[0]).find('pool-1/2'),
+        )
+
+    def test_an_older_version_beside_the_new_one(self) -> None:
+        self.write('pool-1', baseline_file.dump(pool.baseline(version=3)))
+        self.write('pool-1@1', self.text)
+        for name, text in (
+            ('pool-1@2', self.text),
+            ('pool-1@3', baseline_file.dump(pool.baseline(version=3))),
+            ('other@1', self.text),
+        ):
+            self.write(name, text)
+        found = self.offered(pool.hosts()[0])
+        self.assertEqual({'pool-1/1', 'pool-1/3'}, found.identities)
+        self.assertEqual(pool.baseline(version=3), found.find('pool-1'))
+        self.assertEqual(pool.baseline(), found.find('pool-1/1'))
+        self.assertEqual(
+            'this host has version 3, not 2', found.find('pool-1/2')
+        )
+        for name, words in (
+            ('pool-1@2', 'version: 1 is not in the name of the file'),
+            ('pool-1@3', 'version: pool-1.json has no newer one'),
+            ('other@1', 'name: pool-1 is not the name of the file'),
+        ):
+            self.assertIn(f'{name}.json: {words}', found.refused[name])
+
+    def test_an_older_version_alone(self) -> None:
+        self.write('pool-1@1', self.text)
+        found = self.offered(pool.hosts()[0])
+        self.assertEqual(frozenset(), found.identities)
+        self.assertIn(
+            'version: pool-1.json has no newer one', found.refused['pool-1@1']
         )
 
     def test_no_directory_has_no_files(self) -> None:
@@ -66,7 +97,7 @@ class TestCatalogue(unittest.TestCase):
         self.assertEqual(frozenset(), found.identities)
         self.assertIn(
             'ID_AA64ISAR0_EL1.DP: baseline 1, this host 0',
-            found.why_not('pool-1/1'),
+            str(found.find('pool-1/1')),
         )
 
     def test_a_timer_of_another_frequency(self) -> None:

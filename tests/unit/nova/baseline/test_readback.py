@@ -76,7 +76,10 @@ class TestReadback(unittest.TestCase):
             self.qemu,
             self.host,
             lambda domain, plan: dataclasses.replace(
-                self.got, memory=domain.memory, baseline=None
+                self.got,
+                disabled=domain.disabled,
+                memory=domain.memory,
+                baseline=None,
             ),
         )
 
@@ -88,6 +91,8 @@ class TestReadback(unittest.TestCase):
         record = self.guest()
         self.assertEqual('pool-1/1', record.baseline)
         self.assertEqual(1 << 30, record.memory)
+        # Also a feature that this host does not have.
+        self.assertIn('sme', record.disabled)
 
     def test_a_feature_that_should_be_off(self) -> None:
         self.qemu.properties['pauth'] = True
@@ -114,3 +119,21 @@ class TestReadback(unittest.TestCase):
         values[0xC030] -= 1 << 52
         self.got = dataclasses.replace(self.got, values=Values(values))
         self.refused('ID_AA64ISAR0_EL1: 0x')
+
+    def test_another_baseline_of_the_same_name(self) -> None:
+        ours = pool.baseline()
+        record = self.guest()
+        self.assertEqual('', readback.another(record, ours))
+        registers = dict(ours.registers) | {0xC000: 0x411FD402}
+        for changed, words in (
+            ({'features': frozenset({'sve'})}, 'guest pmu, sve, file sve'),
+            ({'sve_lengths': (128, 256)}, 'SVE lengths: guest (128,), file'),
+            (
+                {'registers': Values(registers)},
+                'MIDR_EL1: guest 0x410fd493, file 0x411fd402',
+            ),
+        ):
+            self.assertIn(
+                words,
+                readback.another(record, dataclasses.replace(ours, **changed)),
+            )

@@ -22,10 +22,13 @@ from unittest import mock
 
 from nova import exception
 from nova import objects
+import nova.conf
 
 from nova_arm_migrate.core import baseline_file
 from nova_arm_migrate.core.cpu_baseline import start
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import is_generated
 from nova_arm_migrate.nova import conf
@@ -38,17 +41,24 @@ from nova_arm_migrate.probe.recorded import RecordedHost
 from tests import logs
 from tests.unit.nova.baseline import pool
 
+CONF = nova.conf.CONF
+ISAR0 = 0xC030
 objects.register_all()
 
 
 def instance(
-    spec: str = '', image: str = '', baseline: str | None = None
+    spec: str = '',
+    image: str = '',
+    baseline: str | None = None,
+    vm_state: str = 'active',
 ) -> Any:
     record = dataclasses.replace(
         start(pool.baseline(), pool.hosts()[0]), baseline=baseline
     )
     return objects.Instance(
         uuid='5f6c0c1d-53f3-4f0b-8f0c-6a3a8e6b7c11',
+        host='v1',
+        vm_state=vm_state,
         flavor=objects.Flavor(
             extra_specs={'hw:arm_baseline': spec} if spec else {}
         ),
@@ -109,6 +119,37 @@ class TestBaselines(logs.TestCase):
         made.log()
         return made
 
+    def why_not(
+        self, service: starts.Baselines, identity: str = 'pool-1/2'
+    ) -> str:
+        record = guest_record.take(instance(baseline=identity).vcpu_model)
+        assert record is not None
+        return service.why_not(record)
+
+    def test_a_file_that_was_changed_and_kept_its_version(self) -> None:
+        """A guest that resets itself must not get another CPU."""
+        changed = pool.baseline(version=2)
+        field = register_of(ISAR0).field('TS')
+        registers = dict(changed.registers)
+        registers[ISAR0] = field.into(registers[ISAR0], 0)
+        (self.files / 'pool-1.json').write_text(
+            baseline_file.dump(
+                dataclasses.replace(changed, registers=Values(registers))
+            )
+        )
+        service = self.service(pool.hosts()[1])
+        self.assertEqual({'pool-1/2'}, self.cache.host().baselines)
+        words = (
+            'the file here is another one: ID_AA64ISAR0_EL1.TS: guest 1, file'
+            ' 0'
+        )
+        self.assertEqual(words, self.why_not(service))
+        with self.assertRaisesRegex(starts.BaselineFailed, words):
+            service.send(
+                instance(baseline='pool-1/2'),
+                objects.LibvirtLiveMigrateData(old_vol_attachment_ids={}),
+            )
+
     def test_the_host_reports_what_it_offers(self) -> None:
         self.service()
         host = self.cache.host()
@@ -121,10 +162,21 @@ class TestBaselines(logs.TestCase):
         service = self.service(shim=False)
         self.assertEqual(frozenset(), self.cache.host().baselines)
         with self.assertRaisesRegex(
-            starts.BaselineFailed, 'pool-1: .*the shim: .* is not set'
+            starts.BaselineFailed, 'pool-1: the shim: .* is not set'
         ):
             service.plan(instance('pool-1'))
-        self.assertIn('baseline_shim is not set', service.why_not('pool-1/2'))
+        self.assertIn('baseline_shim is not set', self.why_not(service))
+
+    def test_guests_with_a_cpu_model_have_none(self) -> None:
+        CONF.set_override('cpu_mode', 'custom', 'libvirt')
+        self.addCleanup(CONF.clear_override, 'cpu_mode', 'libvirt')
+        service = self.service()
+        self.assertEqual(frozenset(), self.cache.host().baselines)
+        self.assertEqual(
+            'a guest CPU baseline needs [libvirt] cpu_mode ='
+            ' host-passthrough, not custom',
+            self.why_not(service),
+        )
 
     def test_a_name_that_there_is_no_file_of(self) -> None:
         with self.assertRaisesRegex(
@@ -141,6 +193,7 @@ class TestBaselines(logs.TestCase):
         needs = json.loads(data.old_vol_attachment_ids['arm_migrate.baseline'])
         self.assertEqual(self.library, needs['environment']['LD_PRELOAD'])
         guest = mock.Mock()
+        self.assertIn('pauth', needs['features_off'])
         starts.GuestWithBaseline(guest, json.dumps(needs)).migrate(
             'qemu+tcp://n2/system', destination_xml='<domain/>', flags=3
         )
@@ -152,6 +205,7 @@ class TestBaselines(logs.TestCase):
                 kwargs['destination_xml'],
             )
         )
+        self.assertIn('name="pauth"', kwargs['destination_xml'])
 
     def test_the_destination_has_another_version(self) -> None:
         data = objects.LibvirtLiveMigrateData(old_vol_attachment_ids={})
@@ -160,18 +214,65 @@ class TestBaselines(logs.TestCase):
         ):
             self.service().send(instance(baseline='pool-1/1'), data)
 
-    def test_drift(self) -> None:
-        service = self.service(option='pool-1')
-        with self.assertLogs(starts.LOG.logger, 'WARNING') as caught:
-            service.log_drift(
-                [
-                    instance(baseline='pool-1/2'),
-                    instance(baseline='pool-1/1'),
-                    instance(),
-                    instance('none'),
-                ]
-            )
-        (line,) = caught.output
-        self.assertIn('2 guests get another guest CPU baseline', line)
-        self.assertIn('(pool-1/1, now pool-1/2)', line)
-        self.assertIn('(none, now pool-1/2)', line)
+    def test_the_destination_has_an_older_version_too(self) -> None:
+        (self.files / 'pool-1@1.json').write_text(
+            baseline_file.dump(pool.baseline())
+        )
+        service = self.service()
+        self.assertEqual({'pool-1/1', 'pool-1/2'}, self.cache.host().baselines)
+        self.assertEqual('', self.why_not(service, 'pool-1/1'))
+        service.send(
+            instance(baseline='pool-1/1'),
+            objects.LibvirtLiveMigrateData(old_vol_attachment_ids={}),
+        )
+        plan = service.plan(instance('pool-1'))
+        assert plan is not None
+        self.assertEqual('pool-1/2', plan.baseline.identity)
+
+    def drift(self, service: starts.Baselines, *guests: Any) -> list[str]:
+        with self.assertLogs(starts.LOG.logger, 'DEBUG') as caught:
+            # assertLogs fails without an entry.
+            starts.LOG.debug('begin')
+            service.log_drift(guests)
+        return caught.output[1:]
+
+    def test_guests_on_an_older_version(self) -> None:
+        older = [instance(baseline='pool-1/1') for _ in range(22)]
+        (line,) = self.drift(
+            self.service(option='pool-1'),
+            *older,
+            instance(baseline='pool-1/2'),
+            # Without a baseline: not named.
+            instance(),
+            instance('none'),
+            # It gets the new one when it is powered on.
+            instance(baseline='pool-1/1', vm_state='stopped'),
+        )
+        self.assertIn(
+            '22 guests run on the guest CPU baseline pool-1/1 and get pool-1/2'
+            ' at their next hard reboot: 5f6c0c1d-',
+            line,
+        )
+        self.assertTrue(line.endswith(' and 2 more'))
+
+    def test_guests_that_are_to_have_none(self) -> None:
+        (line,) = self.drift(self.service(), instance(baseline='pool-1/2'))
+        self.assertIn('pool-1/2 and get none at their', line)
+
+    def test_guests_whose_baseline_is_lost(self) -> None:
+        host = dataclasses.replace(pool.hosts()[0], cntfrq=1_000_000_000)
+        (line,) = self.drift(
+            self.service(host, option='pool-1'),
+            instance(baseline='pool-1/2'),
+            instance('pool-1', vm_state='stopped', baseline='pool-1/1'),
+            # Without a baseline, although it is to have one: not named.
+            instance(),
+        )[:1]
+        self.assertIn('1 guests run on the guest CPU baseline pool-1/1', line)
+        self.assertIn('does not offer any more (CNTFRQ_EL0: baseline', line)
+        self.assertNotIn('\n', line)
+
+    def test_guests_whose_file_is_gone(self) -> None:
+        service = self.service()
+        (line,) = self.drift(service, instance(baseline='other/1'))
+        self.assertIn('(this host has no file of this name)', line)

@@ -32,6 +32,8 @@ from oslo_upgradecheck import upgradecheck
 from nova_arm_migrate import finder
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import signatures
+from nova_arm_migrate.nova.baseline import versions
+from nova_arm_migrate.nova.cmd import baseline_guests
 from nova_arm_migrate.nova.cmd import status
 from nova_arm_migrate.nova.records import cpu_info
 from tests.unit.core import synthetic as s
@@ -47,6 +49,9 @@ class StatusTestCase(unittest.TestCase):
         conf.register_opts(CONF)
         self.cpu_infos: Any = mock.patch.object(
             status, '_cpu_infos', autospec=True, return_value=iter([])
+        ).start()
+        self.changes: Any = mock.patch.object(
+            baseline_guests, 'changes', autospec=True, return_value=iter(())
         ).start()
         self.addCleanup(mock.patch.stopall)
 
@@ -227,6 +232,68 @@ class TestChecks(StatusTestCase):
         )
 
 
+class TestGuests(StatusTestCase):
+    def found(self) -> None:
+        self.changes.return_value = iter(
+            versions.Change(has, gets, host, uuid)
+            for has, gets, host, uuid in (
+                ('p/1', 'p/2', 'host-a', '1-2'),
+                ('none', 'p/2', 'host-b', '3-4'),
+                ('p/1', 'p/2', 'host-b', '5-6'),
+                ('q/1', '', 'host-a', '7-8'),
+            )
+        )
+
+    def run_list(self) -> tuple[int, str, str]:
+        with (
+            contextlib.redirect_stdout(io.StringIO()) as output,
+            contextlib.redirect_stderr(io.StringIO()) as errors,
+        ):
+            code = status._list_guests()
+        return code, output.getvalue(), errors.getvalue()
+
+    def test_check(self) -> None:
+        self.assertEqual('SUCCESS', self.check('Guests on baselines')[0])
+        self.found()
+        self.set('arm_migrate', baseline='p')
+        self.assertEqual(
+            (
+                'WARNING',
+                '1 guests have none and get p/2; 2 guests have p/1 and get'
+                ' p/2; 1 guests have q/1, which their compute does not offer'
+                ' ("nova-arm-migrate-status baseline guests" names them).',
+            ),
+            self.check('Guests on baselines'),
+        )
+        self.assertEqual('p', self.changes.call_args.args[0])
+
+    def test_list(self) -> None:
+        self.assertEqual(
+            (0, 'SERVER  COMPUTE  HAS  GETS\n', ''), self.run_list()
+        )
+        self.found()
+        self.assertEqual(
+            (
+                1,
+                'SERVER  COMPUTE  HAS   GETS\n'
+                '3-4     host-b   none  p/2\n'
+                '1-2     host-a   p/1   p/2\n'
+                '5-6     host-b   p/1   p/2\n'
+                '7-8     host-a   q/1   not offered\n',
+                '',
+            ),
+            self.run_list(),
+        )
+
+    def test_no_database(self) -> None:
+        self.changes.side_effect = db_exception.DBConnectionError('no\nmore')
+        self.assertEqual(
+            (255, '', 'nova-arm-migrate-status: DBConnectionError: no\n'),
+            self.run_list(),
+        )
+        self.assertEqual('FAILURE', self.check('Guests on baselines')[0])
+
+
 class TestMain(StatusTestCase):
     def main(self, **parse_args: Any) -> tuple[int, str]:
         """Run the command. :returns: its exit code and stderr"""
@@ -235,9 +302,7 @@ class TestMain(StatusTestCase):
                 config, 'parse_args', autospec=True, **parse_args
             ),
             # These change modules of other packages.
-            mock.patch.object(
-                upgradecheck, 'register_cli_options', autospec=True
-            ),
+            mock.patch.object(CONF, 'register_cli_opt', autospec=True),
             mock.patch.object(upgradecheck, 'CONF', CONF),
             mock.patch.object(
                 upgradecheck,

@@ -17,6 +17,7 @@ Nova. One module has the commands of one noun.
 
 ``plugin``    what the client needs to load the commands;
 ``host``      the commands ``host list`` and ``host show``;
+``drain``     the command ``host drain``;
 ``pool``      the commands ``pool list`` and ``pool show``;
 ``server``    the command ``server destinations``;
 ``compare``   the command ``compare``;
@@ -27,5 +28,8 @@ Nova. One module has the commands of one noun.
 ``cloud``     reads hosts, services and servers from Nova's API;
 ``records``   a host as the cloud has it, with its record;
 ``fleet``     the hosts' pools, and where each host is in them;
+``placement`` asks Placement which hosts have room for a server;
+``destinations`` where the servers of a host can go;
+``moving``    live-migrates a server and waits until it has arrived;
 ``columns``   cells with one form for people and one for programs.
 """

@@ -65,6 +65,9 @@ class CloudHost:
     :ivar node: of the hypervisor
     :ivar state: ``up`` or ``down``; status: ``enabled`` or ``disabled``
     :ivar age: seconds since the compute service reported; None if not known
+    :ivar service: the host's name as the API writes it, for requests
+    :ivar provider: the hypervisor's name as the API writes it, which is the
+        name of the host's resource provider
     """
 
     name: str
@@ -73,6 +76,8 @@ class CloudHost:
     status: str
     age: float | None
     record: Record
+    service: str = ''
+    provider: str = ''
 
     def named(self, name: str) -> bool:
         """Whether a user means this host."""
@@ -127,6 +132,8 @@ class Reader:
             status=printable(row.get('status')),
             age=self._ages.get(str(name)),
             record=record,
+            service=str(name or ''),
+            provider=str(node or ''),
         )
 
     def _unique(self, name: str, *more: object) -> str:

@@ -80,8 +80,9 @@ class ShowMatrix(Arm64Command, command.Lister):
         parser.add_argument(
             '--output',
             metavar='<file>',
-            help='also draw the classes to a file; the suffix .png, .svg or'
-            f' .pdf selects the format; at most {picture.MOST} rows; needs'
+            help='also write the classes to a file; the suffix .html makes a'
+            ' page that shows the fields and remedies of each cell, .png, .svg'
+            f' or .pdf a picture of at most {picture.MOST} rows, which needs'
             ' matplotlib (pip install nova-arm-migrate[picture])',
         )
         return parser
@@ -101,7 +102,12 @@ class ShowMatrix(Arm64Command, command.Lister):
             )
         moves = matrix(fleet_of(records, options).fleet, options)
         if parsed_args.output is not None:
-            note = picture.write(moves, parsed_args.output, '--output')
+            note = picture.write(
+                moves,
+                parsed_args.output,
+                '--output',
+                ('openstack arm64 compare', ''),
+            )
             if note:
                 self.log.warning('--output: %s', note)
         rows = _rows(moves, parsed_args.by == 'host')

@@ -69,6 +69,7 @@ Baselines and fleets:
 ``apart``             the fewest fields that keep two pools apart;
 ``drain``             a plan that empties a host.
 ``drain``             a plan that empties a host.
+``drain``             a plan that empties a host.
 
 Live migrations:
 

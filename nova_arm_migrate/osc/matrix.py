@@ -21,6 +21,7 @@ from osc_lib.command import command
 
 from nova_arm_migrate.cli import picture
 from nova_arm_migrate.cli.errors import CommandError
+from nova_arm_migrate.cli.fleets import placed
 from nova_arm_migrate.cli.matrix import label
 from nova_arm_migrate.cli.matrix import MARKS
 from nova_arm_migrate.core.matrix import Matrix
@@ -28,7 +29,6 @@ from nova_arm_migrate.core.matrix import matrix
 from nova_arm_migrate.core.matrix import MatrixCell
 from nova_arm_migrate.osc.base import Arm64Command
 from nova_arm_migrate.osc.columns import Shown
-from nova_arm_migrate.osc.fleet import fleet_of
 from nova_arm_migrate.osc.fleet import records_of
 
 #: Hosts by host: a million cells.
@@ -100,7 +100,7 @@ class ShowMatrix(Arm64Command, command.Lister):
                 f'{len(records)} hosts are too many for --by host (at most'
                 f' {MOST_HOSTS}); use --by class'
             )
-        moves = matrix(fleet_of(records, options).fleet, options)
+        moves = matrix(placed(records, options).fleet, options)
         if parsed_args.output is not None:
             note = picture.write(
                 moves,

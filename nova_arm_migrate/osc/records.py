@@ -18,7 +18,7 @@ import json
 from typing import Any
 
 from nova_arm_migrate.cli.errors import one_line
-from nova_arm_migrate.core.cores import core_name
+from nova_arm_migrate.cli.fleets import cores_of
 from nova_arm_migrate.core.cpu_info import NoHostRecord
 from nova_arm_migrate.core.cpu_info import take_host
 from nova_arm_migrate.core.profile import Host
@@ -87,13 +87,6 @@ class CloudHost:
 def printable(text: object) -> str:
     """Return a text from the API as one line that any terminal can print."""
     return one_line(str(text)[:_LONGEST])
-
-
-def cores_of(host: Host) -> str:
-    """Return the names of a host's kinds of cores."""
-    return ', '.join(
-        dict.fromkeys(core_name(core.midr) for core in host.cores)
-    )
 
 
 class Reader:

@@ -70,6 +70,7 @@ Baselines and fleets:
 ``drain``             a plan that empties a host.
 ``drain``             a plan that empties a host.
 ``drain``             a plan that empties a host.
+``drain``             a plan that empties a host.
 
 Live migrations:
 

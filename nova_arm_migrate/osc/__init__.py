@@ -19,6 +19,7 @@ Nova. One module has the commands of one noun.
 ``host``      the commands ``host list`` and ``host show``;
 ``drain``     the command ``host drain``;
 ``pool``      the commands ``pool list`` and ``pool show``;
+``pool_sync`` the command ``pool sync``;
 ``server``    the command ``server destinations``;
 ``compare``   the command ``compare``;
 ``what_if``   the command ``what-if``;
@@ -31,5 +32,6 @@ Nova. One module has the commands of one noun.
 ``placement`` asks Placement which hosts have room for a server;
 ``destinations`` where the servers of a host can go;
 ``moving``    live-migrates a server and waits until it has arrived;
+``aggregates`` host aggregates that follow the pools;
 ``columns``   cells with one form for people and one for programs.
 """

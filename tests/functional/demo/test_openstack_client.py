@@ -158,3 +158,22 @@ class TestOpenstackClient(unittest.TestCase):
             done.stderr.splitlines()[-1],
             r'one \(.*\) did not arrive on n1-b: it is ACTIVE on n1-a: .+',
         )
+
+    def test_an_aggregate_for_each_pool(self) -> None:
+        self.json('aggregate', 'create', 'racks')
+        planned = self.json('arm64', 'pool', 'sync', '--dry-run')
+        self.assertEqual(1, len(self.json('aggregate', 'list')))
+        self.assertEqual(planned, self.json('arm64', 'pool', 'sync'))
+        pools = {
+            frozenset(pool['Names'])
+            for pool in self.json('arm64', 'pool', 'list')
+        }
+        aggregates = {
+            one['Name']: frozenset(
+                self.json('aggregate', 'show', one['Name'])['hosts']
+            )
+            for one in self.json('aggregate', 'list')
+        }
+        self.assertEqual(frozenset(), aggregates.pop('racks'))
+        self.assertEqual(pools, set(aggregates.values()))
+        self.assertEqual([], self.json('arm64', 'pool', 'sync'))

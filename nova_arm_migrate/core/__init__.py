@@ -68,9 +68,6 @@ Baselines and fleets:
 ``page_frame``        the style, the program and the frame of the page;
 ``apart``             the fewest fields that keep two pools apart;
 ``drain``             a plan that empties a host.
-``drain``             a plan that empties a host.
-``drain``             a plan that empties a host.
-``drain``             a plan that empties a host.
 
 Live migrations:
 

@@ -12,6 +12,7 @@
 
 """Commands that need Nova.
 
-``status``   ``nova-arm-migrate-status``: the checks before an upgrade;
-``compute``  ``nova-compute-arm64``.
+``status``        ``nova-arm-migrate-status``: the checks before an upgrade;
+``fleet_checks``  what the records of a fleet say together;
+``compute``       ``nova-compute-arm64``.
 """

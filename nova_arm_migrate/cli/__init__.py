@@ -19,6 +19,8 @@
 ``baseline``         the command ``baseline``: what a fleet has in common;
 ``cpu_baseline``     the same command: baselines as files;
 ``import_dump``      the command ``import``: a profile from a register dump;
+``fleet``            the commands ``pool``, ``what-if`` and ``matrix``;
+``fleets``           their rows, which osc has too;
 ``records``          reads profiles from files, whose content is not trusted;
 ``formats``          the output formats;
 ``render``           profiles, reports and fleets as text;

@@ -76,9 +76,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         '--picture',
         metavar='FILE',
-        help='also draw the matrix to FILE; the suffix .png, .svg or .pdf'
-        ' selects the format; at most 40 rows are drawn; needs matplotlib'
-        ' (pip install nova-arm-migrate[picture])',
+        help='also write the matrix to FILE; the suffix .html makes a page'
+        ' that shows the fields and remedies of each cell, .png, .svg or .pdf'
+        ' a picture of at most 40 rows, which needs matplotlib (pip install'
+        ' nova-arm-migrate[picture])',
     )
     add_format(parser, 'table')
     cpu_baseline.add_options(parser)

@@ -26,6 +26,7 @@ from typing import NoReturn
 
 from nova_arm_migrate.cli import baseline
 from nova_arm_migrate.cli import compare
+from nova_arm_migrate.cli import fleet
 from nova_arm_migrate.cli import import_dump
 from nova_arm_migrate.cli import probe
 from nova_arm_migrate.cli import trial
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     )
     for module in (probe, import_dump, compare, baseline, trial):
         module.add_parser(commands)
+    fleet.add_pool_parser(commands)
+    fleet.add_what_if_parser(commands)
+    fleet.add_matrix_parser(commands)
     return main_parser
 
 

@@ -10,7 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A fleet's matrix as a picture: ``pip install nova-arm-migrate[picture]``.
+"""A fleet's matrix as a picture, or as a page (``core.page``).
+
+A picture needs matplotlib: ``pip install nova-arm-migrate[picture]``.
 
 matplotlib is imported only when a picture is drawn, because the commands also
 run on hosts without it. The colours are Okabe and Ito's, which colour-blind
@@ -28,23 +30,15 @@ from nova_arm_migrate.cli.matrix import label
 from nova_arm_migrate.core.matrix import Mark
 from nova_arm_migrate.core.matrix import Matrix
 from nova_arm_migrate.core.matrix import MatrixCell
+from nova_arm_migrate.core.page import COLOURS
+from nova_arm_migrate.core.page import page
+from nova_arm_migrate.core.page import SYMBOLS
 
-SUFFIXES = ('.png', '.svg', '.pdf')
+PAGE = '.html'
+SUFFIXES = (PAGE, '.png', '.svg', '.pdf')
 #: A picture with more rows can't be read.
 MOST = 40
 
-_COLOURS = {
-    Mark.COMPATIBLE: '#9AD1F0',
-    Mark.INCOMPATIBLE: '#EFA77B',
-    Mark.HAZARD: '#F0E442',
-    Mark.UNKNOWN: '#D0D0D0',
-}
-_MARKS = {
-    Mark.COMPATIBLE: '\N{CHECK MARK}',
-    Mark.INCOMPATIBLE: '\N{BALLOT X}',
-    Mark.HAZARD: '!',
-    Mark.UNKNOWN: '?',
-}
 _LONGEST_LABEL = 44
 # Up to so many rows a cell has room for the field. Sizes of a cell in inches.
 _WITH_TEXT = 26
@@ -67,7 +61,8 @@ def check(path: str, option: str = '--picture') -> None:
             f'{option}: {path}: the suffix must be one of'
             f' {", ".join(SUFFIXES)}'
         )
-    _need_matplotlib(option)
+    if _suffix(path) != PAGE:
+        _need_matplotlib(option)
 
 
 def _need_matplotlib(option: str) -> None:
@@ -84,18 +79,28 @@ def _suffix(path: str) -> str:
     return pathlib.PurePath(path).suffix.lower()
 
 
-def write(matrix: Matrix, path: str, option: str = '--picture') -> str:
+def write(
+    matrix: Matrix,
+    path: str,
+    option: str = '--picture',
+    command: tuple[str, str] = ('nova-arm-migrate compare', '.json'),
+) -> str:
     """Draw a matrix to a file; on an error the file stays unchanged.
 
     :param option: that has the path, for the error messages
+    :param command: compares two hosts, and the suffix of their names; a page
+        shows it
     :return: what the picture leaves out; empty if nothing
     :raises CommandError: if the file can't be written
     """
     size = len(matrix.profiles)
     note = ''
-    if size > MOST:
-        note = f'the first {MOST} of {size} rows'
-    data = draw(matrix.first(MOST), _suffix(path)[1:], note)
+    if _suffix(path) == PAGE:
+        data = page(matrix, *command).encode()
+    else:
+        if size > MOST:
+            note = f'the first {MOST} of {size} rows'
+        data = draw(matrix.first(MOST), _suffix(path)[1:], note)
     try:
         files.replace(path, data)
     except CommandError as error:
@@ -130,7 +135,7 @@ def _with_palette(png: io.BytesIO) -> bytes:
     from PIL import ImageColor
 
     colours: list[int] = []
-    for colour in ('#FFFFFF', *_COLOURS.values()):
+    for colour in ('#FFFFFF', *COLOURS.values()):
         for step in range(_SHADES):
             colours += [
                 part * step // (_SHADES - 1)
@@ -219,7 +224,7 @@ def _draw_cells(axes: Any, matrix: Matrix) -> None:
                     (x, y),
                     1,
                     1,
-                    facecolor=_COLOURS[cell.mark],
+                    facecolor=COLOURS[cell.mark],
                     edgecolor='white',
                     linewidth=1,
                 )
@@ -228,7 +233,7 @@ def _draw_cells(axes: Any, matrix: Matrix) -> None:
             axes.text(
                 x + 0.5,
                 y + (0.3 if text else 0.5),
-                _MARKS[cell.mark],
+                SYMBOLS[cell.mark],
                 ha='center',
                 va='center',
                 fontsize=11,
@@ -281,9 +286,9 @@ def _draw_legend(figure: Any, width: float, height: float) -> None:
 
     keys = [
         Patch(
-            facecolor=_COLOURS[mark],
+            facecolor=COLOURS[mark],
             edgecolor='none',
-            label=f'{_MARKS[mark]} {mark.value}',
+            label=f'{SYMBOLS[mark]} {mark.value}',
         )
         for mark in Mark
     ]

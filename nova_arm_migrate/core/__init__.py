@@ -66,7 +66,10 @@ Baselines and fleets:
 ``pools``             a fleet's partition into migration pools;
 ``moves``             which profiles' guests can move to which hosts;
 ``matrix``            the verdicts between all kinds of hosts of a fleet;
-``apart``             the fewest fields that keep two pools apart.
+``page``              the same as one HTML page;
+``page_frame``        the style, the program and the frame of the page;
+``apart``             the fewest fields that keep two pools apart;
+``drain``             a plan that empties a host.
 
 Live migrations:
 

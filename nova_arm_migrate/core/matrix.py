@@ -34,6 +34,9 @@ from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
 
+#: Findings of a cell that are named.
+MOST_NAMED = 12
+
 
 class Mark(enum.Enum):
     """What a cell shows: the verdict, with silent hazards as a mark."""
@@ -52,12 +55,14 @@ class MatrixCell:
 
     :ivar finding: the first finding that prevents it, None if there is none
     :ivar more: how many more such findings there are
+    :ivar others: the labels of the first ones of these
     """
 
     verdict: Verdict
     mark: Mark
     finding: Finding | None
     more: int
+    others: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,4 +165,5 @@ def _cell(report: Report) -> MatrixCell:
         mark,
         reasons[0] if reasons else None,
         max(0, len(reasons) - 1),
+        tuple(other.label for other in reasons[1:MOST_NAMED]),
     )

@@ -15,17 +15,23 @@
 It needs osc-lib, openstacksdk and cliff (``nova-arm-migrate[osc]``), and no
 Nova. One module has the commands of one noun.
 
-``plugin``    what the client needs to load the commands;
-``host``      the commands ``host list`` and ``host show``;
-``pool``      the commands ``pool list`` and ``pool show``;
-``server``    the command ``server destinations``;
-``compare``   the command ``compare``;
-``what_if``   the command ``what-if``;
-``matrix``    the command ``matrix``;
-``base``      what all commands share: errors, options of the comparison;
-``subjects``  what the user compares: a host, a server or a file;
-``cloud``     reads hosts, services and servers from Nova's API;
-``records``   a host as the cloud has it, with its record;
-``fleet``     the hosts' pools, and where each host is in them;
-``columns``   cells with one form for people and one for programs.
+``plugin``        what the client needs to load the commands;
+``host``          the commands ``host list`` and ``host show``;
+``drain``         the command ``host drain``;
+``pool``          the commands ``pool list`` and ``pool show``;
+``pool_sync``     the command ``pool sync``;
+``server``        the command ``server destinations``;
+``compare``       the command ``compare``;
+``what_if``       the command ``what-if``;
+``matrix``        the command ``matrix``;
+``base``          what all commands share: errors, options of the comparison;
+``subjects``      what the user compares: a host, a server or a file;
+``cloud``         reads hosts, services and servers from Nova's API;
+``records``       a host as the cloud has it, with its record;
+``fleet``         the hosts' pools, and where each host is in them;
+``placement``     asks Placement which hosts have room for a server;
+``destinations``  where the servers of a host can go;
+``moving``        live-migrates a server and waits until it has arrived;
+``aggregates``    host aggregates that follow the pools;
+``columns``       cells with one form for people and one for programs.
 """

@@ -26,9 +26,12 @@ from nova_arm_migrate.cli.errors import CommandError
 from nova_arm_migrate.cli.errors import one_line
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.osc.cloud import Cloud
+from nova_arm_migrate.osc.placement import Placement
 
 #: Characters of a message that comes from the API.
 _LONGEST = 400
+#: What a request can raise.
+API_ERRORS = (sdk_exceptions.SDKException, auth_exceptions.ClientException)
 
 
 class Arm64Command(command.Command):
@@ -54,19 +57,20 @@ class Arm64Command(command.Command):
             return super().run(parsed_args)
         except CommandError as error:
             raise exceptions.CommandError(str(error)) from None
-        except sdk_exceptions.HttpException as error:
-            raise _from_api(error.details or str(error)) from None
-        except (
-            sdk_exceptions.SDKException,
-            auth_exceptions.ClientException,
-        ) as error:
-            raise _from_api(str(error)) from None
+        except API_ERRORS as error:
+            raise exceptions.CommandError(api_message(error)) from None
 
     @property
     def cloud(self) -> Cloud:
         """The cloud that the user has chosen."""
         manager: Any = self.app.client_manager
         return Cloud(manager.arm64)
+
+    @property
+    def placement(self) -> Placement:
+        """The Placement service of the cloud that the user has chosen."""
+        manager: Any = self.app.client_manager
+        return Placement(manager.sdk_connection.placement)
 
     def options(self, parsed_args: argparse.Namespace) -> Options:
         """Return the options of the comparison.
@@ -76,9 +80,8 @@ class Arm64Command(command.Command):
         return options_of(parsed_args)
 
 
-def _from_api(text: object) -> exceptions.CommandError:
-    """Return an error whose text is the API's: one line, not too long."""
-    line = one_line(' '.join(str(text).split()))
-    if len(line) > _LONGEST:
-        line = f'{line[:_LONGEST]}...'
-    return exceptions.CommandError(line)
+def api_message(error: Exception) -> str:
+    """Return an error of the API in its own words: one line, not too long."""
+    details = getattr(error, 'details', None)
+    line = one_line(' '.join(str(details or error).split()))
+    return f'{line[:_LONGEST]}...' if len(line) > _LONGEST else line

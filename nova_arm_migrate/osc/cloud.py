@@ -95,6 +95,94 @@ class Cloud:
             )
         return found[0]
 
+    def server_by_id(self, server_id: str) -> Mapping[str, Any] | None:
+        """Return a server, None if it does not exist any more."""
+        response = self._get(f'/servers/{quote(server_id, safe="")}')
+        if response.status_code == 404:
+            return None
+        return _object(_content(response), 'server')
+
+    def servers_on(self, host: str) -> list[Mapping[str, Any]]:
+        """Return the servers of a host, as the API shows them.
+
+        :param host: of the compute service, as the API writes it
+        """
+        query = {'host': host, 'all_tenants': 'True', 'limit': str(_PAGE)}
+        found: list[Mapping[str, Any]] = []
+        while True:
+            content = _content(self._get('/servers/detail', query))
+            rows = _objects(content, 'servers')
+            # To those who may not see hosts, Nova shows all servers.
+            found += [
+                row for row in rows if row.get('OS-EXT-SRV-ATTR:host') == host
+            ]
+            if not rows or not content.get('servers_links'):
+                return found
+            query['marker'] = str(rows[-1].get('id'))
+
+    def live_migrate(self, server_id: str, host: str) -> None:
+        """Ask Nova to live-migrate a server to a host.
+
+        Nova's scheduler and both computes check the move as always.
+        """
+        exceptions.raise_from_response(
+            self._compute.post(
+                f'/servers/{quote(server_id, safe="")}/action',
+                json={
+                    'os-migrateLive': {
+                        'host': host,
+                        'block_migration': 'auto',
+                    }
+                },
+                microversion=MICROVERSION,
+            )
+        )
+
+    def last_migration(self, server_id: str) -> Mapping[str, Any] | None:
+        """Return the newest live migration of a server, None without one."""
+        response = self._get(
+            '/os-migrations',
+            {
+                'instance_uuid': server_id,
+                'migration_type': 'live-migration',
+                'limit': '1',
+            },
+        )
+        found = _objects(_content(response), 'migrations')
+        return found[0] if found else None
+
+    def last_request(self, server_id: str) -> str:
+        """Return the ID of the newest request to live-migrate a server."""
+        actions = _objects(
+            _content(self._get(_actions(server_id))), 'instanceActions'
+        )
+        return next(
+            (
+                str(one.get('request_id'))
+                for one in actions
+                if one.get('action') == 'live-migration'
+            ),
+            '',
+        )
+
+    def problem(self, server_id: str, request: str) -> str:
+        """Return why a request about a server failed; empty if unknown.
+
+        It is the text of the instance action event with an error. If the user
+        may not see events, it is the message of the action.
+        """
+        shown = _object(
+            _content(
+                self._get(f'{_actions(server_id)}/{quote(request, safe="")}')
+            ),
+            'instanceAction',
+        )
+        events = shown.get('events')
+        for event in events if isinstance(events, list) else ():
+            if isinstance(event, dict) and event.get('result') == 'Error':
+                return printable(event.get('details') or event.get('event'))
+        return printable(shown.get('message') or '')
+
     def _hypervisors(self) -> Iterator[Mapping[str, Any]]:
         """Yield every host, page by page."""
         query = {'limit': str(_PAGE)}
@@ -141,6 +229,10 @@ class Cloud:
         return self._compute.get(
             path, params=dict(query or {}), microversion=microversion
         )
+
+
+def _actions(server_id: str) -> str:
+    return f'/servers/{quote(server_id, safe="")}/os-instance-actions'
 
 
 def _content(response: Any) -> Mapping[str, Any]:

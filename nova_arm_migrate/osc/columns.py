@@ -18,33 +18,18 @@ from typing import Any
 
 from cliff import columns
 
-#: Items of a list that people see in a table.
-_MOST = 5
+from nova_arm_migrate.cli.fleets import first_of
 
 
-class Names(columns.FormattableColumn[Sequence[str]]):
-    """Names of hosts: people see the first ones and the number of others."""
+class Names(columns.FormattableColumn[Sequence[Any]]):
+    """Names or numbers: people see the first ones and the number of others."""
 
     def human_readable(self) -> str:
         """Return the first names."""
-        more = len(self._value) - _MOST
-        shown = ', '.join(self._value[:_MOST])
-        return f'{shown} and {more} more' if more > 0 else shown
+        return first_of(self._value)
 
-    def machine_readable(self) -> list[str]:
+    def machine_readable(self) -> list[Any]:
         """Return all names."""
-        return list(self._value)
-
-
-class Numbers(columns.FormattableColumn[Sequence[int]]):
-    """Numbers of pools."""
-
-    def human_readable(self) -> str:
-        """Return the numbers, with commas."""
-        return ', '.join(map(str, self._value))
-
-    def machine_readable(self) -> list[int]:
-        """Return the numbers."""
         return list(self._value)
 
 

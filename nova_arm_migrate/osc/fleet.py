@@ -10,68 +10,29 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The pools of the cloud's hosts, and where each host is in them."""
+"""The records of the cloud's hosts, and cells for what the pools show."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
-import dataclasses
+from typing import Any
 
+from nova_arm_migrate.cli import fleets
 from nova_arm_migrate.cli.errors import CommandError
-from nova_arm_migrate.core.pools import Fleet
-from nova_arm_migrate.core.pools import fleet
-from nova_arm_migrate.core.pools import Pool
-from nova_arm_migrate.core.verdict import Options
+from nova_arm_migrate.osc.columns import Names
+from nova_arm_migrate.osc.columns import Shown
 from nova_arm_migrate.osc.records import CloudHost
-from nova_arm_migrate.osc.records import cores_of
 from nova_arm_migrate.osc.records import printable
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class CloudFleet:
-    """The pools, and the place of each host's pool by the host's name."""
-
-    fleet: Fleet
-    places: dict[str, int]
-
-    @property
-    def pools(self) -> tuple[Pool, ...]:
-        """The pools, the largest first."""
-        return self.fleet.pools
-
-    def number(self, host: CloudHost) -> int | None:
-        """Return the number of a host's pool, from 1; None without record."""
-        place = self.places.get(host.name)
-        return None if place is None else place + 1
-
-    def onward(self, place: int) -> list[int]:
-        """Return the places of the pools to which a pool's guests can go."""
-        return sorted(j for i, j in self.fleet.one_way if i == place)
-
-    def destinations(self, place: int) -> int:
-        """Return to how many other hosts a guest of a pool can move."""
-        return (
-            sum(
-                len(self.pools[there].names)
-                for there in (place, *self.onward(place))
-            )
-            - 1
-        )
-
-
-def fleet_of(
-    records: dict[str, str], options: Options = Options()
-) -> CloudFleet:
-    """Return the pools of hosts.
-
-    :param records: the canonical text of each host's record, by its name
-    """
-    found = fleet(records.items(), options)
-    return CloudFleet(
-        found,
-        {
-            name: place
-            for place, pool in enumerate(found.pools)
-            for name in pool.names
-        },
+def cells(row: Iterable[Any]) -> tuple[Any, ...]:
+    """Return a row of `cli.fleets` with cliff's cells."""
+    return tuple(
+        Shown(one.value, one.text)
+        if isinstance(one, fleets.Both)
+        else Names(one)
+        if isinstance(one, list)
+        else one
+        for one in row
     )
 
 
@@ -105,8 +66,3 @@ def host_named(hosts: Sequence[CloudHost], name: str) -> CloudHost:
             f' name {printable(name)}'
         )
     return found[0]
-
-
-def pool_core(pool: Pool) -> str:
-    """Return the names of the cores of a pool's first profile."""
-    return cores_of(pool.profiles[0].host)

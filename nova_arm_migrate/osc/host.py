@@ -18,12 +18,11 @@ from typing import Any
 
 from osc_lib.command import command
 
+from nova_arm_migrate.cli import fleets
 from nova_arm_migrate.cli.render import host_table
 from nova_arm_migrate.osc.base import Arm64Command
 from nova_arm_migrate.osc.columns import Age
 from nova_arm_migrate.osc.columns import Shown
-from nova_arm_migrate.osc.fleet import CloudFleet
-from nova_arm_migrate.osc.fleet import fleet_of
 from nova_arm_migrate.osc.fleet import host_named
 from nova_arm_migrate.osc.records import CloudHost
 
@@ -77,7 +76,7 @@ class ListHost(Arm64Command, command.Lister):
                 host.status,
                 Age(host.age),
                 host.record.schema,
-                pools.number(host),
+                pools.number(host.name),
                 host.record.core,
                 profile.kernel if profile else None,
                 host.record.why or _USABLE,
@@ -122,7 +121,7 @@ class ShowHost(Arm64Command, command.ShowOne):
             'status': host.status,
             'age': Age(host.age),
             'schema': host.record.schema,
-            'pool': _pools(hosts).number(host),
+            'pool': _pools(hosts).number(host.name),
             'core': host.record.core,
             'kernel': profile.kernel if profile else None,
             'qemu': qemu,
@@ -140,8 +139,8 @@ def _more(host: CloudHost) -> tuple[str | None, str | None, str | None]:
     return profile.qemu, profile.libvirt, ' '.join(sorted(profile.features))
 
 
-def _pools(hosts: list[CloudHost]) -> CloudFleet:
+def _pools(hosts: list[CloudHost]) -> fleets.PlacedFleet:
     """Return the pools; no error if no host has a record."""
-    return fleet_of(
+    return fleets.placed(
         {host.name: host.record.text for host in hosts if host.record.text}
     )

@@ -21,6 +21,7 @@ from osc_lib.command import command
 
 from nova_arm_migrate.cli import picture
 from nova_arm_migrate.cli.errors import CommandError
+from nova_arm_migrate.cli.fleets import placed
 from nova_arm_migrate.cli.matrix import label
 from nova_arm_migrate.cli.matrix import MARKS
 from nova_arm_migrate.core.matrix import Matrix
@@ -28,7 +29,6 @@ from nova_arm_migrate.core.matrix import matrix
 from nova_arm_migrate.core.matrix import MatrixCell
 from nova_arm_migrate.osc.base import Arm64Command
 from nova_arm_migrate.osc.columns import Shown
-from nova_arm_migrate.osc.fleet import fleet_of
 from nova_arm_migrate.osc.fleet import records_of
 
 #: Hosts by host: a million cells.
@@ -80,8 +80,9 @@ class ShowMatrix(Arm64Command, command.Lister):
         parser.add_argument(
             '--output',
             metavar='<file>',
-            help='also draw the classes to a file; the suffix .png, .svg or'
-            f' .pdf selects the format; at most {picture.MOST} rows; needs'
+            help='also write the classes to a file; the suffix .html makes a'
+            ' page that shows the fields and remedies of each cell, .png, .svg'
+            f' or .pdf a picture of at most {picture.MOST} rows, which needs'
             ' matplotlib (pip install nova-arm-migrate[picture])',
         )
         return parser
@@ -99,9 +100,14 @@ class ShowMatrix(Arm64Command, command.Lister):
                 f'{len(records)} hosts are too many for --by host (at most'
                 f' {MOST_HOSTS}); use --by class'
             )
-        moves = matrix(fleet_of(records, options).fleet, options)
+        moves = matrix(placed(records, options).fleet, options)
         if parsed_args.output is not None:
-            note = picture.write(moves, parsed_args.output, '--output')
+            note = picture.write(
+                moves,
+                parsed_args.output,
+                '--output',
+                ('openstack arm64 compare', ''),
+            )
             if note:
                 self.log.warning('--output: %s', note)
         rows = _rows(moves, parsed_args.by == 'host')

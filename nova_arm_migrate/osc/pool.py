@@ -13,37 +13,21 @@
 """Commands about migration pools."""
 
 import argparse
-from collections.abc import Iterable
-import json
 from typing import Any
 
 from osc_lib.command import command
 
-from nova_arm_migrate.cli.errors import CommandError
-from nova_arm_migrate.cli.render import baseline_lines
-from nova_arm_migrate.core.apart import apart
-from nova_arm_migrate.core.baseline import baseline
-from nova_arm_migrate.core.record import dump_guest
+from nova_arm_migrate.cli import fleets
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.osc.base import Arm64Command
-from nova_arm_migrate.osc.columns import Names
-from nova_arm_migrate.osc.columns import Numbers
-from nova_arm_migrate.osc.columns import Shown
-from nova_arm_migrate.osc.fleet import CloudFleet
-from nova_arm_migrate.osc.fleet import fleet_of
-from nova_arm_migrate.osc.fleet import pool_core
+from nova_arm_migrate.osc.fleet import cells
 from nova_arm_migrate.osc.fleet import records_of
-from nova_arm_migrate.osc.records import printable
-
-#: Other pools that people see in a table, the nearest first.
-_MOST_POOLS = 10
-_NOTHING = 'nothing'
 
 
 class _PoolCommand(Arm64Command):
     compares = True
 
-    def pools(self, options: Options) -> CloudFleet:
+    def pools(self, options: Options) -> fleets.PlacedFleet:
         """Return the pools; says how many hosts are in none."""
         hosts = self.cloud.hosts()
         records = records_of(hosts)
@@ -54,7 +38,7 @@ class _PoolCommand(Arm64Command):
                 without,
                 's' if without > 1 else '',
             )
-        return fleet_of(records, options)
+        return fleets.placed(records, options)
 
 
 class ListPool(_PoolCommand, command.Lister):
@@ -69,23 +53,8 @@ class ListPool(_PoolCommand, command.Lister):
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return the rows."""
         found = self.pools(self.options(parsed_args))
-        return (
-            'Pool',
-            'Hosts',
-            'Profiles',
-            'Core',
-            'One Way To',
-            'Names',
-        ), [
-            (
-                place + 1,
-                len(pool.names),
-                len(pool.profiles),
-                pool_core(pool),
-                Numbers([there + 1 for there in found.onward(place)]),
-                Names(sorted(pool.names)),
-            )
-            for place, pool in enumerate(found.pools)
+        return fleets.POOL_COLUMNS, [
+            cells(row) for row in fleets.pool_rows(found)
         ]
 
 
@@ -114,83 +83,6 @@ class ShowPool(_PoolCommand, command.ShowOne):
         """Return the fields and their values."""
         options = self.options(parsed_args)
         found = self.pools(options)
-        place = _place(found, parsed_args.pool)
-        pool = found.pools[place]
-        common = baseline([profile.host for profile in pool.profiles])
-        distances = _distances(found, place, options)
-        fields: dict[str, Any] = {
-            'pool': place + 1,
-            'host_count': len(pool.names),
-            'hosts': Names(sorted(pool.names)),
-            'profile_count': len(pool.profiles),
-            'core': pool_core(pool),
-            'one_way_to': Numbers([one + 1 for one in found.onward(place)]),
-            'one_way_from': Numbers(
-                sorted(i + 1 for i, j in found.fleet.one_way if j == place)
-            ),
-            'switch_off': ' '.join(sorted(common.guest.disabled)),
-            'baseline': Shown(
-                json.loads(dump_guest(common.guest)),
-                lambda: '\n'.join(baseline_lines(common.guest)),
-            ),
-            'apart': Shown(distances, lambda: _text(distances)),
-        }
-        return tuple(fields), tuple(fields.values())
-
-
-def _place(found: CloudFleet, given: str) -> int:
-    """Return the place of the pool that the user means.
-
-    :raises CommandError: if there is none
-    """
-    place = found.places.get(given)
-    if place is not None:
-        return place
-    if given.isascii() and given.isdigit() and len(given) < 10:
-        number = int(given)
-        if 1 <= number <= len(found.pools):
-            return number - 1
-    raise CommandError(
-        f'no pool {printable(given)}: give a number from 1 to'
-        f' {len(found.pools)}, or the name of a host that has a record'
-    )
-
-
-def _distances(
-    found: CloudFleet, place: int, options: Options
-) -> list[dict[str, Any]]:
-    """Return what keeps each other pool apart, the nearest first."""
-    here = found.pools[place]
-    distances = [
-        {
-            'pool': there + 1,
-            'to': [f.name for f in apart(here, pool, options)],
-            'from': [f.name for f in apart(pool, here, options)],
-        }
-        for there, pool in enumerate(found.pools)
-        if there != place
-    ]
-    distances.sort(key=_distance)
-    return distances
-
-
-def _distance(one: dict[str, Any]) -> tuple[int, int]:
-    return len(one['to']) + len(one['from']), one['pool']
-
-
-def _text(distances: list[dict[str, Any]]) -> str:
-    lines = []
-    for one in distances[:_MOST_POOLS]:
-        lines += [
-            f'to {one["pool"]}: {_listed(one["to"])}',
-            f'from {one["pool"]}: {_listed(one["from"])}',
-        ]
-    more = len(distances) - _MOST_POOLS
-    if more > 0:
-        lines.append(f'{more} more pools: see -f json')
-    return '\n'.join(lines)
-
-
-def _listed(fields: Iterable[str]) -> str:
-    """Return the names of fields for people: the first ones."""
-    return Names(list(fields)).human_readable() or _NOTHING
+        place = fleets.place_of(found, parsed_args.pool)
+        fields = fleets.pool_fields(found, place, options)
+        return tuple(fields), cells(fields.values())

@@ -18,7 +18,7 @@ import json
 from typing import Any
 
 from nova_arm_migrate.cli.errors import one_line
-from nova_arm_migrate.core.cores import core_name
+from nova_arm_migrate.cli.fleets import cores_of
 from nova_arm_migrate.core.cpu_info import NoHostRecord
 from nova_arm_migrate.core.cpu_info import take_host
 from nova_arm_migrate.core.profile import Host
@@ -65,6 +65,9 @@ class CloudHost:
     :ivar node: of the hypervisor
     :ivar state: ``up`` or ``down``; status: ``enabled`` or ``disabled``
     :ivar age: seconds since the compute service reported; None if not known
+    :ivar service: the host's name as the API writes it, for requests
+    :ivar provider: the hypervisor's name as the API writes it, which is the
+        name of the host's resource provider
     """
 
     name: str
@@ -73,6 +76,8 @@ class CloudHost:
     status: str
     age: float | None
     record: Record
+    service: str = ''
+    provider: str = ''
 
     def named(self, name: str) -> bool:
         """Whether a user means this host."""
@@ -82,13 +87,6 @@ class CloudHost:
 def printable(text: object) -> str:
     """Return a text from the API as one line that any terminal can print."""
     return one_line(str(text)[:_LONGEST])
-
-
-def cores_of(host: Host) -> str:
-    """Return the names of a host's kinds of cores."""
-    return ', '.join(
-        dict.fromkeys(core_name(core.midr) for core in host.cores)
-    )
 
 
 class Reader:
@@ -127,6 +125,8 @@ class Reader:
             status=printable(row.get('status')),
             age=self._ages.get(str(name)),
             record=record,
+            service=str(name or ''),
+            provider=str(node or ''),
         )
 
     def _unique(self, name: str, *more: object) -> str:

@@ -88,7 +88,7 @@ class Subjects:
         :raises CommandError: if its host is not shown, or has no record
         """
         host = self.host_of(server)
-        off, memory = _flavor(server.get('flavor'))
+        off, memory = flavor_of(server.get('flavor'))
         return Source(
             printable(server.get('name')),
             guest_started_on(usable(host), disabled=off, memory=memory),
@@ -141,7 +141,7 @@ def _is_file(name: str) -> bool:
     return '/' in name or name.endswith('.json')
 
 
-def _flavor(flavor: object) -> tuple[frozenset[str], int | None]:
+def flavor_of(flavor: object) -> tuple[frozenset[str], int | None]:
     """Return what a flavor switches off, and its memory in bytes."""
     if not isinstance(flavor, Mapping):
         return frozenset(), None

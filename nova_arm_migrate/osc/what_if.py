@@ -13,17 +13,15 @@
 """The command that shows what a changed or new host does to the pools."""
 
 import argparse
-import collections
 from typing import Any
 
 from osc_lib.command import command
 
+from nova_arm_migrate.cli import fleets
 from nova_arm_migrate.cli.records import read_host
 from nova_arm_migrate.core.record import dump_host
 from nova_arm_migrate.osc.base import Arm64Command
-from nova_arm_migrate.osc.columns import Names
-from nova_arm_migrate.osc.fleet import CloudFleet
-from nova_arm_migrate.osc.fleet import fleet_of
+from nova_arm_migrate.osc.fleet import cells
 from nova_arm_migrate.osc.records import printable
 
 
@@ -47,14 +45,13 @@ class WhatIf(Arm64Command, command.Lister):
             metavar='<host>',
             action='append',
             required=True,
-            help='host that gets the record, or the name of a new host; may'
-            ' be repeated',
+            help=fleets.HOST_HELP,
         )
         parser.add_argument(
             '--profile',
             metavar='<file>',
             required=True,
-            help='record of a host, as nova-arm-migrate probe writes it',
+            help=fleets.PROFILE_HELP,
         )
         return parser
 
@@ -68,39 +65,13 @@ class WhatIf(Arm64Command, command.Lister):
         records = {
             host.name: host.record.text for host in hosts if host.record.text
         }
-        before = fleet_of(records, options)
+        before = fleets.placed(records, options)
         nodes = {host.node: host.name for host in hosts}
         names = {host.name for host in hosts}
         for given in parsed_args.host:
             name = printable(given)
             records[name if name in names else nodes.get(name, name)] = text
-        after = fleet_of(records, options)
-        groups: dict[tuple[int, int], list[str]] = collections.defaultdict(
-            list
-        )
-        for name, place in after.places.items():
-            groups[before.places.get(name, -1), place].append(name)
-        return (
-            'Before',
-            'After',
-            'Changed',
-            'Hosts',
-            'Destinations Before',
-            'Destinations After',
-            'Names',
-        ), [
-            (
-                old + 1 if old >= 0 else None,
-                new + 1,
-                old < 0 or _names(before, old) != _names(after, new),
-                len(names_there),
-                before.destinations(old) if old >= 0 else None,
-                after.destinations(new),
-                Names(sorted(names_there)),
-            )
-            for (old, new), names_there in sorted(groups.items())
+        after = fleets.placed(records, options)
+        return fleets.WHAT_IF_COLUMNS, [
+            cells(row) for row in fleets.what_if_rows(before, after)
         ]
-
-
-def _names(fleet: CloudFleet, place: int) -> frozenset[str]:
-    return frozenset(fleet.pools[place].names)

@@ -331,17 +331,17 @@ class Job(rst.Directive):
 
 class Command(rst.Directive):
     required_arguments = 0
-    optional_arguments = 1
+    optional_arguments = 2
 
     def run(self) -> list[nodes.Node]:
         parser = main.parser()
-        if self.arguments:
+        for word in self.arguments:
             (commands,) = (
                 action
                 for action in parser._actions
                 if isinstance(action, argparse._SubParsersAction)
             )
-            parser = commands.choices[self.arguments[0]]
+            parser = commands.choices[word]
         # argparse breaks lines for the terminal that it finds.
         os.environ['COLUMNS'] = '78'
         text = parser.format_help()

@@ -21,6 +21,7 @@ reboot.
 
 from collections.abc import Iterator
 import importlib.util
+import os
 import sys
 from typing import Any
 
@@ -37,9 +38,11 @@ from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.cmd import baseline_guests
+from nova_arm_migrate.nova.cmd import fleet_checks
 from nova_arm_migrate.nova.scheduler import filter_events
 from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler.arm_filter import ArmMigrateFilter
+from nova_arm_migrate.probe import kvm
 
 CONF = nova.conf.CONF
 _DRIVER = 'arm_migrate.ArmLibvirtDriver'
@@ -151,6 +154,42 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             )
         return _success('No workaround is set.')
 
+    def _check_kvm(self) -> Any:
+        """Whether the user of this command can open KVM's device."""
+        if not os.path.exists(kvm.DEVICE):
+            return _success(f'This machine has no {kvm.DEVICE}: no compute.')
+        if not os.access(kvm.DEVICE, os.R_OK | os.W_OK):
+            return _warning(
+                f'{kvm.DEVICE} can not be opened by the user of this command:'
+                ' if nova-compute runs as that user, the record lacks what KVM'
+                ' says; add the user to the group of the device.'
+            )
+        return _success(f'{kvm.DEVICE} can be opened.')
+
+    def _check_fleet(self) -> Any:
+        """Whether the records fit together."""
+        infos, hosts = {}, {}
+        try:
+            options = conf.settings(CONF).options
+            for name, cpu_info in _cpu_infos():
+                found = host_cache.read(cpu_info or '').host
+                if isinstance(found, Host):
+                    infos[name], hosts[name] = cpu_info or '', found
+        except Exception as error:
+            return _failure(f'The records can not be read: {_one_line(error)}')
+        complaints = [
+            said
+            for said in (
+                fleet_checks.mixed_schemas(infos),
+                fleet_checks.several_kinds_of_cores(hosts),
+                fleet_checks.outside_every_pool(hosts, options),
+            )
+            if said
+        ]
+        if complaints:
+            return _warning(f'{"; ".join(complaints)}.')
+        return _success(f'{len(hosts)} records have been looked at.')
+
     def _check_records(self) -> Any:
         """Whether this version can read the record of every Arm64 compute."""
         names, reasons, arm = [], [], 0
@@ -233,6 +272,8 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         ('Workaround', _check_workaround),
         ('Guest CPU baseline', _check_baseline),
         ('Guests on baselines', _check_guests),
+        ('KVM', _check_kvm),
+        ('Fleet', _check_fleet),
         ('Host records', _check_records),
     )
 

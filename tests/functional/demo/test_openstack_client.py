@@ -82,10 +82,7 @@ class TestOpenstackClient(unittest.TestCase):
             [host['Host'] for host in hosts],
         )
         self.assertEqual({'usable'}, {host['Record'] for host in hosts})
-        self.json(
-            *('server', 'create', '--image', 'debian-13-arm64', '--wait'),
-            *('--flavor', 'm1.small', '--nic', 'none', '--host', 'v1-a', 'db'),
-        )
+        self.create('db', host='v1-a')
         verdicts = {
             row['Host']: row['Verdict']
             for row in self.json('arm64', 'server', 'destinations', 'db')
@@ -98,3 +95,85 @@ class TestOpenstackClient(unittest.TestCase):
         self.assertEqual(
             'no Arm64 host with the name nowhere\n', refused.stderr
         )
+
+    def create(self, *arguments: str, host: str) -> None:
+        self.json(
+            *('server', 'create', '--image', 'debian-13-arm64', '--wait'),
+            *('--flavor', 'm1.small', '--nic', 'none', '--host', host),
+            *arguments,
+        )
+
+    def test_a_drain_that_is_interrupted_and_resumed(self) -> None:
+        for name in ('web', 'db', 'app'):
+            self.create(name, host='n1-a')
+        plan = self.json('arm64', 'host', 'drain', 'n1-a')
+        self.assertEqual(
+            [('app', 'n1-b'), ('db', 'n1-b'), ('web', 'n1-b')],
+            sorted((row['Server'], row['Destination']) for row in plan),
+        )
+        drain = subprocess.Popen(
+            [*CLIENT, 'arm64', 'host', 'drain', 'n1-a', '--apply'],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=test_demo.interruptible,
+        )
+        assert drain.stderr
+        lines = []
+        for line in drain.stderr:
+            lines.append(line)
+            if line.endswith(': requested\n'):
+                drain.send_signal(signal.SIGINT)
+                break
+        printed, rest = drain.communicate(timeout=test_demo.LONGEST)
+        said = ''.join([*lines, rest])
+        self.assertEqual(130, drain.returncode, said)
+        self.assertIn('interrupted: stops after the server', said)
+        self.assertEqual(1, printed.count(' arrived '), printed)
+        self.assertIn('2 servers still on n1-a, 1 server moved', said)
+        resumed = self.run_client('arm64', 'host', 'drain', 'n1-a', '--apply')
+        self.assertEqual(0, resumed.returncode, resumed.stderr)
+        self.assertIn('n1-a is empty: 2 servers moved', resumed.stderr)
+        servers = self.json('server', 'list', '--long')
+        self.assertEqual(
+            {('ACTIVE', 'n1-b')},
+            {(one['Status'], one['Host']) for one in servers},
+        )
+
+    def test_a_drain_that_does_not_begin_and_one_that_stops(self) -> None:
+        self.create('other', host='v1-nosve')
+        done = self.run_client('arm64', 'host', 'drain', 'v1-nosve', '--apply')
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertIn('nothing is moved: v1-nosve cannot be', done.stderr)
+        self.assertIn('no host accepts it; nearest is v1-', done.stdout)
+        group = self.json(
+            'server', 'group', 'create', '--policy', 'anti-affinity', 'apart'
+        )['id']
+        for name, host in (('one', 'n1-a'), ('two', 'n1-b')):
+            self.create(f'--hint=group={group}', name, host=host)
+        done = self.run_client('arm64', 'host', 'drain', 'n1-a', '--apply')
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertRegex(
+            done.stderr.splitlines()[-1],
+            r'one \(.*\) did not arrive on n1-b: it is ACTIVE on n1-a: .+',
+        )
+
+    def test_an_aggregate_for_each_pool(self) -> None:
+        self.json('aggregate', 'create', 'racks')
+        planned = self.json('arm64', 'pool', 'sync', '--dry-run')
+        self.assertEqual(1, len(self.json('aggregate', 'list')))
+        self.assertEqual(planned, self.json('arm64', 'pool', 'sync'))
+        pools = {
+            frozenset(pool['Names'])
+            for pool in self.json('arm64', 'pool', 'list')
+        }
+        aggregates = {
+            one['Name']: frozenset(
+                self.json('aggregate', 'show', one['Name'])['hosts']
+            )
+            for one in self.json('aggregate', 'list')
+        }
+        self.assertEqual(frozenset(), aggregates.pop('racks'))
+        self.assertEqual(pools, set(aggregates.values()))
+        self.assertEqual([], self.json('arm64', 'pool', 'sync'))

@@ -50,6 +50,16 @@ class TestMatrix(MatrixTestCase):
         self.assertTrue(first['2'].startswith('incompatible: '), first)
         self.assertEqual(first['2'], self.csv(ShowMatrix)[0]['2'])
 
+    def test_a_page(self) -> None:
+        """It needs no matplotlib."""
+        path = self.directory / 'fleet.html'
+        with mock.patch.dict('sys.modules', {'matplotlib.figure': None}):
+            self.run_command(ShowMatrix, '--output', str(path))
+        text = path.read_text()
+        self.assertTrue(text.startswith('<!DOCTYPE html>'))
+        self.assertIn('"names":["v1-a","v1-b"]', text)
+        self.assertIn('"command":"openstack arm64 compare"', text)
+
     def test_host_by_host(self) -> None:
         rows = self.json(ShowMatrix, '--by', 'host')
         self.assertEqual(
@@ -84,7 +94,8 @@ class TestMatrix(MatrixTestCase):
 
     def test_a_picture_with_other_suffix(self) -> None:
         self.assertEqual(
-            '--output: a.txt: the suffix must be one of .png, .svg, .pdf',
+            '--output: a.txt: the suffix must be one of .html, .png, .svg,'
+            ' .pdf',
             self.refused(ShowMatrix, '--output', 'a.txt'),
         )
         self.assertEqual([], self.api.asked)

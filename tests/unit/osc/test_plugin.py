@@ -36,7 +36,7 @@ class TestPlugin(testtools.TestCase):
     def test_every_command_is_an_entry_point(self) -> None:
         group = f'openstack.{plugin.API_NAME}.v{plugin.DEFAULT_API_VERSION}'
         found = self.entry_points(group)
-        self.assertEqual(8, len(found))
+        self.assertEqual(10, len(found))
         for name, path in found.items():
             one = pkgutil.resolve_name(path)
             self.assertTrue(issubclass(one, command.Command), name)

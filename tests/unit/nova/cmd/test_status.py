@@ -30,12 +30,15 @@ from oslo_db import exception as db_exception
 from oslo_upgradecheck import upgradecheck
 
 from nova_arm_migrate import finder
+from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.cmd import baseline_guests
 from nova_arm_migrate.nova.cmd import status
 from nova_arm_migrate.nova.records import cpu_info
+from nova_arm_migrate.probe import kvm
 from tests.unit.core import synthetic as s
 
 CONF = nova.conf.CONF
@@ -43,12 +46,19 @@ FILTER = 'nova_arm_migrate.filters.ArmMigrateFilter'
 STOCK = json.dumps({'arch': 'aarch64'})
 
 
+def put(given: Any) -> Any:
+    """Return the cpu_info of a host that has a record."""
+    if isinstance(given, Host):
+        return cpu_info.put_host(STOCK, given)
+    return given
+
+
 class StatusTestCase(unittest.TestCase):
     def setUp(self) -> None:
         objects.register_all()
         conf.register_opts(CONF)
         self.cpu_infos: Any = mock.patch.object(
-            status, '_cpu_infos', autospec=True, return_value=iter([])
+            status, '_cpu_infos', autospec=True, return_value=[]
         ).start()
         self.changes: Any = mock.patch.object(
             baseline_guests, 'changes', autospec=True, return_value=iter(())
@@ -216,8 +226,69 @@ class TestChecks(StatusTestCase):
                 ),
             ),
         ):
-            self.cpu_infos.return_value = iter(rows.items())
+            self.cpu_infos.return_value = list(rows.items())
             self.assertEqual(expected, self.check('Host records'))
+
+    def fleet(self, **hosts: Any) -> tuple[str, str]:
+        """Return the check of a fleet with these hosts."""
+        self.cpu_infos.return_value = [
+            (name, put(one)) for name, one in hosts.items()
+        ]
+        return self.check('Fleet')
+
+    def test_a_fleet_without_complaints(self) -> None:
+        self.assertEqual(
+            ('SUCCESS', '0 records have been looked at.'), self.fleet()
+        )
+        # One host has nobody to exchange guests with, and none is known of b.
+        self.assertEqual('SUCCESS', self.fleet(a=s.host(), b=STOCK)[0])
+        self.assertEqual('SUCCESS', self.fleet(a=s.host(), b=s.host())[0])
+
+    def test_hosts_outside_every_pool(self) -> None:
+        code, details = self.fleet(a=s.host(), b=s.host(), c=s.host(cntfrq=7))
+        self.assertEqual('WARNING', code)
+        self.assertIn('1 host exchanges guests with no other: c;', details)
+        self.set('arm_migrate', silent_hazards='warn')
+        self.assertEqual(
+            'SUCCESS',
+            self.fleet(a=s.host(), b=s.host(), c=s.host(cntfrq=7))[0],
+        )
+
+    def test_several_kinds_of_cores(self) -> None:
+        cores = (
+            Core(0x410FD034, 0, None, '0-3'),
+            Core(0x410FD082, 0, None, '4-5'),
+        )
+        code, details = self.fleet(
+            **{f'h{number:02}': s.host(cores=cores) for number in range(12)}
+        )
+        self.assertEqual('WARNING', code)
+        self.assertIn(
+            '12 hosts have several kinds of cores (Cortex-A53 r0p4,'
+            ' Cortex-A72 r0p2): h00, ',
+            details,
+        )
+        self.assertIn('h09 and 2 more', details)
+
+    def test_mixed_schemas(self) -> None:
+        code, details = self.fleet(a=s.host(), b=s.host(own_caches=True))
+        self.assertEqual('WARNING', code)
+        self.assertEqual(
+            '1 compute writes records of an older schema than 2: an older'
+            ' nova-arm-migrate runs there, or its probe could try nothing: a.',
+            details,
+        )
+
+    def test_kvm(self) -> None:
+        with mock.patch.object(kvm, 'DEVICE', '/nowhere'):
+            self.assertEqual('SUCCESS', self.check('KVM')[0])
+        with mock.patch.object(kvm, 'DEVICE', '/'):
+            self.assertEqual('SUCCESS', self.check('KVM')[0])
+            denied = mock.patch('os.access', autospec=True, return_value=False)
+            with denied:
+                code, details = self.check('KVM')
+        self.assertEqual('WARNING', code)
+        self.assertIn('/ can not be opened', details)
 
     def test_no_database(self) -> None:
         self.cpu_infos.side_effect = db_exception.DBConnectionError(

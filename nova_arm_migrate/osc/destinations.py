@@ -23,6 +23,7 @@ from nova_arm_migrate.core.drain import Resource
 from nova_arm_migrate.core.drain import Room
 from nova_arm_migrate.core.moves import alike
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.trial import before_trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
@@ -220,7 +221,11 @@ class Destinations:
         return known
 
     def _compare(self, kind: _Kind) -> _Judged:
-        """Compare a guest of this host with all other hosts."""
+        """Compare a guest of this host with all other hosts.
+
+        What a trial on the destination settles keeps no server, as in
+        ``ArmMigrateFilter``: Nova asks the destination before a guest moves.
+        """
         off, memory = kind
         guest = guest_started_on(
             usable(self._here), disabled=off, memory=memory
@@ -235,7 +240,10 @@ class Destinations:
             alike_host = self._kinds[id(host.record)]
             report = reports.get(alike_host)
             if report is None:
-                report = compare(guest, host.record.host, self._options)
+                report = before_trial(
+                    compare(guest, host.record.host, self._options),
+                    self._options,
+                )
                 reports[alike_host] = report
             if report.verdict is not Verdict.COMPATIBLE:
                 refusals.append(

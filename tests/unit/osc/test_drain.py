@@ -126,6 +126,16 @@ class TestPlan(DrainTestCase):
             self.reasons()['web'],
         )
 
+    def test_what_a_trial_there_settles(self) -> None:
+        # The rule alone can't judge ID_AA64MMFR2_EL1.NV; the trial accepts.
+        self.cloud.hypervisors = [
+            base.hypervisor('n1-a', base.V1_NO_SVE),
+            base.hypervisor('new', 'neoverse-v1-no-sve-linux-7.2'),
+        ]
+        self.cloud.placement.sizes = {'n1-a': 9, 'new': 9}
+        _, rows = self.drain()
+        self.assertEqual(['new'] * 2, [row['Destination'] for row in rows])
+
     def test_a_host_without_record(self) -> None:
         del self.cloud.hypervisors[1:]
         self.cloud.hypervisors.append(base.hypervisor('z'))

@@ -387,6 +387,12 @@ class TestApply(DrainTestCase):
 
 
 class TestInterrupt(DrainTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        # A shell lets its jobs in the background ignore the signal.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+
     def test_at_each_step(self) -> None:
         self.empties()
         for step in range(self.cloud.steps):

@@ -170,7 +170,7 @@ class Guest:
         text = domain_xml(
             name,
             guest_spec.feature_states if features is None else features,
-            min(host.spec.gic, 3),
+            host.spec.guest_gic,
             dirty=dirty,
             reboots=reboots,
             environment=environment,

@@ -92,7 +92,7 @@ def view(guest_spec: spec.Spec) -> Answer:
     return {
         'ask': 'view',
         'disabled': [name for name, on in states.items() if not on],
-        'gic': guest_spec.gic,
+        'gic': guest_spec.guest_gic,
         'memory': MEMORY,
     }
 

@@ -68,6 +68,15 @@ class Spec:
     guest: tuple[str, ...] = ()
 
     @property
+    def guest_gic(self) -> int:
+        """The version of its guests' interrupt controller.
+
+        KVM gives guests a GICv3 also on a GICv4: that has the same registers
+        (``kvm_vgic_create``).
+        """
+        return min(self.gic, 3)
+
+    @property
     def host(self) -> 'Spec':
         """Return the host alone, without the features of its guests."""
         return dataclasses.replace(self, guest=())

@@ -72,7 +72,10 @@ class ReplayTest(testtools.TestCase):
             one, first = host_of(source)
             off = [name for name, on in one.feature_states.items() if not on]
             guest = vcpu.guest_started_on(
-                first, disabled=frozenset(off), gic=one.gic, memory=MEMORY
+                first,
+                disabled=frozenset(off),
+                gic=one.guest_gic,
+                memory=MEMORY,
             )
             if via:
                 guest = truth.moved(guest, host_of(via)[1])

@@ -13,6 +13,7 @@
 import testtools
 
 from tests.lab import errors
+from tests.lab import oracle
 from tests.lab import spec
 
 
@@ -30,6 +31,12 @@ class SpecTest(testtools.TestCase):
         self.assertEqual((2, 64), (one.gic, one.hugepages))
         self.assertEqual({'sve': False}, one.feature_states)
         self.assertEqual((), one.host.guest)
+
+    def test_guests_have_at_most_a_gicv3(self) -> None:
+        for gic, expected in ((2, 2), (3, 3), (4, 3)):
+            one = spec.parse(f'neoverse-v1+gic={gic}')
+            self.assertEqual(expected, one.guest_gic)
+            self.assertEqual(expected, oracle.view(one)['gic'])
 
     def test_text_and_back(self) -> None:
         for text in (

@@ -69,7 +69,7 @@ def states() -> list[host_manager.HostState]:
 
 def request(
     extra_specs: dict[str, str] | None = None, **changes: Any
-) -> objects.RequestSpec:
+) -> 'objects.RequestSpec':
     """Return a live migration's request."""
     destination = objects.Destination()
     destination.cell = objects.CellMapping(uuid=CELL)

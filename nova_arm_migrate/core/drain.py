@@ -90,7 +90,7 @@ def plan(servers: Iterable[Leaving], free: Mapping[Resource, int]) -> Plan:
     hopeless: set[tuple[Room, ...]] = set()
     staying = []
     for one in order:
-        # What is taken stays taken: an equal server finds nothing either.
+        # No later step frees resources, so an equal server finds no room.
         if one.rooms in hopeless or not board.place(one):
             hopeless.add(one.rooms)
             staying.append(one)
@@ -133,7 +133,7 @@ class _Board:
         self._on: dict[str, list[Leaving]] = {}
 
     def place(self, server: Leaving) -> bool:
-        """Place a server; others move over if that makes room for it.
+        """Place a server. Move other servers if that makes room for it.
 
         The search is breadth first. It looks at each host's servers once.
         """

@@ -223,8 +223,8 @@ class Destinations:
     def _compare(self, kind: _Kind) -> _Judged:
         """Compare a guest of this host with all other hosts.
 
-        What a trial on the destination settles keeps no server, as in
-        ``ArmMigrateFilter``: Nova asks the destination before a guest moves.
+        Findings that a trial on the destination settles are left out, as in
+        ``ArmMigrateFilter``: Nova makes the trial before a guest moves.
         """
         off, memory = kind
         guest = guest_started_on(

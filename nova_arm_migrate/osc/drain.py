@@ -61,9 +61,9 @@ class DrainHost(Arm64Command, command.Lister):
     the host, and Placement's allocation candidates, which say whether the host
     has room. The servers of the plan fit together. The servers with the least
     room leave first. A server that cannot leave is a row with the reason.
-    What only a trial on the destination can decide keeps no server: the
-    destination makes the trial before the guest moves. Nova's scheduler may
-    still refuse a move, for affinity or NUMA for example.
+    A server may also go to a host whose verdict is unknown, if the trial there
+    can decide: Nova makes the trial before the guest moves. Nova's scheduler
+    may still refuse a move, for affinity or NUMA for example.
 
     ``--apply`` live-migrates one server after the other, and asks Placement
     again before each. It stops at a server that does not arrive, and names it

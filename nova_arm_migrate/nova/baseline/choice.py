@@ -36,7 +36,9 @@ def of_flavor(flavor: Any) -> str:
 
 
 def named(instance: Any, flavor: Any) -> str:
-    """Return what flavor or image name; empty for neither, or for `NONE`.
+    """Return the baseline of flavor or image; empty if neither names one.
+
+    It is also empty if they name `NONE`.
 
     :param flavor: that the guest has or gets
     """

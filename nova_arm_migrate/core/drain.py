@@ -90,7 +90,8 @@ def plan(servers: Iterable[Leaving], free: Mapping[Resource, int]) -> Plan:
     hopeless: set[tuple[Room, ...]] = set()
     staying = []
     for one in order:
-        # No later step frees resources, so an equal server finds no room.
+        # Do not search again for an equal server. If all servers need the
+        # same, the search would fail again.
         if one.rooms in hopeless or not board.place(one):
             hopeless.add(one.rooms)
             staying.append(one)

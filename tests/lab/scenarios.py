@@ -64,15 +64,26 @@ class Move:
     throttle: int
 
 
+def _under_way(text: str) -> bool:
+    return bool(_UNDER_WAY.search(text))
+
+
+def _throttled(text: str) -> bool:
+    return guests.seen_of_move(text)[1] > 0
+
+
 def watch(
     guest: guests.Guest,
     target: hosts.Host,
     *options: str,
     midway: collections.abc.Callable[[], object] | None = None,
+    when: collections.abc.Callable[[str], bool] = _under_way,
 ) -> Move:
     """Move a guest and watch its source meanwhile.
 
-    :param midway: called once, when some of the guest's memory has been sent
+    :param midway: called once, when *when* holds
+    :param when: takes what ``domjobinfo`` has printed so far; by default, it
+        holds when some of the guest's memory has been sent
     """
     source, text = guest.host, ''
     look = f'{guests.TO_QEMU}; virsh domjobinfo {guest.name}'
@@ -80,7 +91,7 @@ def watch(
         moving = pool.submit(guest.migrate, target, *options)
         while not moving.done():
             text += source.channel.sh(look).out
-            if midway and _UNDER_WAY.search(text):
+            if midway and when(text):
                 midway()
                 midway = None
     return Move(moving.result(), *guests.seen_of_move(text))
@@ -127,9 +138,24 @@ def transports(one: hosts.Host, other: hosts.Host) -> Play:
 
 
 def busy(one: hosts.Host, other: hosts.Host) -> Play:
-    """The guest writes too much, until auto-converge throttles it."""
-    with guests.Guest.start(one, 'busy', one.spec, dirty=24) as guest:
-        move = watch(guest, other, '--auto-converge', '--bandwidth', '8')
+    """The guest writes too much, until auto-converge throttles it.
+
+    The bandwidth is so small that an emulated guest on a busy machine still
+    writes faster. It is raised when the guest is throttled, so that the move
+    ends soon after.
+    """
+    with guests.Guest.start(one, 'busy', one.spec, dirty=8) as guest:
+        move = watch(
+            guest,
+            other,
+            '--auto-converge',
+            '--bandwidth',
+            '2',
+            midway=lambda: guests.client(
+                one, 'migrate-setspeed', guest.name, '64'
+            ),
+            when=_throttled,
+        )
         yield Seen(
             not move.failure and move.throttle > 0,
             f'throttled by {move.throttle} %',

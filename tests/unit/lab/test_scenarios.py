@@ -84,6 +84,28 @@ class WatchTest(testtools.TestCase):
         watch(Guest(sent, sent), midway=midway)
         midway.assert_called_once_with()
 
+    def test_the_bandwidth_is_raised_once_the_guest_is_throttled(self) -> None:
+        busy = Guest(
+            'Memory processed:   7.000 MiB\n',
+            'Auto converge throttle: 20\n',
+            'Auto converge throttle: 30\n',
+        )
+        one, other = mock.Mock(), mock.Mock()
+        with (
+            mock.patch.object(guests.Guest, 'start', autospec=True) as start,
+            mock.patch.object(guests, 'client', autospec=True) as client,
+        ):
+            start.return_value.__enter__.return_value = busy
+            seen = next(scenarios.busy(one, other))
+        self.assertEqual(
+            scenarios.Seen(True, 'throttled by 30 %'),
+            seen,
+        )
+        self.assertEqual(
+            [mock.call(one, 'migrate-setspeed', 'g', mock.ANY)],
+            client.call_args_list,
+        )
+
 
 class ContextTest(testtools.TestCase):
     def setUp(self) -> None:

@@ -20,8 +20,9 @@
 
 Figures of different runs are comparable only as ratios. Each figure is
 divided by that of the cheapest of Nova's own filters, for one host, in the
-same file. ``ratios.tsv`` has the committed ratios; ``--write`` replaces
-those that the files have.
+same file. A figure is the least of its values: other processes can only add
+to one, and add more to some than to others. ``ratios.tsv`` has the committed
+ratios; ``--write`` replaces those that the files have.
 
 Exit status: 0; 1 if a ratio has grown beyond the tolerance; 2 if the files
 cannot be compared, with the reason in one line.
@@ -50,18 +51,19 @@ class NotComparable(Exception):
     """The text says why, in one line."""
 
 
-def to_ratios(means: dict[str, float]) -> dict[str, float]:
+def to_ratios(least: dict[str, float]) -> dict[str, float]:
     """Return our figures as multiples of the reference.
 
-    :param means: seconds by the name of the benchmark, all of one run
+    :param least: the fewest seconds by the name of the benchmark, all of
+        one run
     :raises NotComparable: Nova's filters are not among them
     """
-    if not set(REFERENCES) <= means.keys():
+    if not set(REFERENCES) <= least.keys():
         raise NotComparable("Nova's filters were not measured in the same run")
-    reference = min(means[name] for name in REFERENCES)
+    reference = min(least[name] for name in REFERENCES)
     return {
-        name: mean / reference
-        for name, mean in means.items()
+        name: seconds / reference
+        for name, seconds in least.items()
         if name not in REFERENCES and not name.startswith(NOVAS)
     }
 
@@ -129,7 +131,10 @@ def measured(paths: list[pathlib.Path]) -> dict[str, float]:
         try:
             suite = pyperf.BenchmarkSuite.load(str(path))
             found |= to_ratios(
-                {one.get_name(): one.mean() for one in suite.get_benchmarks()}
+                {
+                    one.get_name(): min(one.get_values())
+                    for one in suite.get_benchmarks()
+                }
             )
         except (OSError, KeyError, ValueError) as exc:
             raise NotComparable(f'{path}: {exc}') from None

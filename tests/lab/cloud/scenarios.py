@@ -23,6 +23,7 @@ from tests.lab import errors
 from tests.lab import host as hosts
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
+from tests.lab.cloud import crossing
 from tests.lab.cloud import failures
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
@@ -336,6 +337,12 @@ SCENARIOS = (
         'longer vectors on the newer host, and a reset',
         longer_vectors,
         ('neoverse-v1,sve256=off', 'neoverse-v1'),
+    ),
+    Scenario(
+        'crossing',
+        'between two CPU models, on a baseline',
+        crossing.play,
+        crossing.HOSTS,
     ),
     Scenario(
         'failures',

@@ -310,6 +310,10 @@ class Server:
             return witness.Health(f'no report on {self.host.name}')
         return witness.judge(before, after)
 
+    def console(self) -> str:
+        """Return the guest's output since its last boot, on all its hosts."""
+        return self._before + self._reported()
+
     def _reported(self) -> str:
         return self.host.channel.sh(f'{self._tail} {self._console}').out
 

@@ -14,6 +14,7 @@
 """How the scenario of crossing CPU models makes its baseline."""
 
 import pathlib
+from typing import Any
 from unittest import mock
 
 import testtools
@@ -47,7 +48,7 @@ class DeployTest(testtools.TestCase):
         return record.load_host(path.read_text())
 
     def test_its_hosts_have_a_baseline_with_all_features(self) -> None:
-        on = [mock.Mock(), mock.Mock()]
+        on: list[Any] = [mock.Mock(), mock.Mock()]
         for one, text in zip(on, crossing.HOSTS):
             one.spec = spec.parse(text)
         baseline = crossing._deploy(on)
@@ -60,7 +61,7 @@ class DeployTest(testtools.TestCase):
             )
 
     def test_hosts_without_one(self) -> None:
-        on = [mock.Mock(), mock.Mock()]
+        on: list[Any] = [mock.Mock(), mock.Mock()]
         for one, text in zip(on, ('neoverse-n1', 'neoverse-n2')):
             one.spec = spec.parse(text)
         with testtools.ExpectedException(errors.LabError, '.*: no baseline'):

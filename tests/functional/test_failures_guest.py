@@ -311,7 +311,7 @@ class TestPostCopy(failures_base.FailuresTestBase):
         now = self.truth()
         # Nova destroys the running guest and its disks; a frozen one is left.
         self.assertEqual(
-            ('ERROR', {'a': ('PAUSED', 'POSTCOPY_FAILED')}),
+            (base.STOCK_FAILED[0], {'a': ('PAUSED', 'POSTCOPY_FAILED')}),
             (now.status, now.domains),
         )
         self.assertIn((self.server['id'], 'b'), self.disks.destroyed)

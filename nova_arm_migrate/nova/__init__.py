@@ -14,9 +14,10 @@
 
 The modules here call the core for each decision.
 
-``driver``           the driver, with all overrides but the next two's;
+``driver``           the driver, with all overrides but the next three's;
 ``baseline_driver``  the overrides for guests on a CPU baseline;
 ``layout_driver``    the overrides for NUMA layouts and failed migrations;
+``monitored_driver`` the overrides for metrics;
 ``conf``             the options of ``[arm_migrate]``, the last good values;
 ``release``          what differs between the supported releases of Nova;
 ``signatures``       what the driver expects of Nova, as data;
@@ -26,6 +27,7 @@ The modules here call the core for each decision.
 ``precheck``         decides whether this host accepts the guest;
 ``scheduler``        the filter;
 ``layout``           the NUMA-dependent XML, from the destination's claim;
+``monitoring``       metrics and notifications;
 ``rollback``         one migration job, and the work after its end;
 ``cmd``              commands that need Nova.
 """

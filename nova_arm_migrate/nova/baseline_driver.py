@@ -30,11 +30,13 @@ from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova.baseline import arrival
 from nova_arm_migrate.nova.baseline import choice
+from nova_arm_migrate.nova.baseline import drift
 from nova_arm_migrate.nova.baseline import starts
 from nova_arm_migrate.nova.baseline.backends import Plan
 from nova_arm_migrate.nova.baseline.running import LibvirtQemu
 from nova_arm_migrate.nova.baseline.running import RunningQemu
 from nova_arm_migrate.nova.layout import channel
+from nova_arm_migrate.nova.monitoring import notifications
 from nova_arm_migrate.nova.precheck.host_state import HostProbeCache
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.records.domain import read_domain
@@ -67,7 +69,32 @@ class BaselineDriver(layout_driver.LayoutDriver):
         """Read the files, and log what this host offers."""
         self._baselines.load(settings)
         self._baselines.log()
-        self._baselines.log_drift(self._own_instances())
+        self._tell_drift()
+
+    def get_available_resource(self, nodename: str) -> dict[str, Any]:
+        """Look for guests that have drifted from their baseline since.
+
+        A new QEMU or libvirt may have changed what this host offers, and a
+        guest may have come or been rebooted.
+        """
+        resources: dict[str, Any] = super().get_available_resource(nodename)
+        if self._is_arm_kvm() and self._baselines.can_drift:
+            self._tell_drift()
+        return resources
+
+    def _tell_drift(self) -> None:
+        """Log, count and notify of guests that drift from their baseline."""
+        self.metrics.baselines(*self._baselines.counts)
+        instances = self._own_instances()
+        if instances is None:
+            return
+        drifts = self._baselines.drifts(instances)
+        self.metrics.drifted(*drift.count(drifts))
+        for found in self._baselines.fresh_drifts(drifts):
+            drift.log(found)
+            notifications.drifted(
+                nova_context.get_admin_context(), self._name, found
+            )
 
     def running_factory(self, guest: Any) -> RunningQemu:
         """Return the running QEMU of a guest; tests replace it.
@@ -328,8 +355,8 @@ class BaselineDriver(layout_driver.LayoutDriver):
             device_names,
         )
 
-    def _own_instances(self) -> Iterable[Any]:
-        """Return the instances of this host; none if they can't be read."""
+    def _own_instances(self) -> Iterable[Any] | None:
+        """Return the instances of this host; None if they can't be read."""
         try:
             return list(
                 objects.InstanceList.get_by_host(
@@ -340,7 +367,7 @@ class BaselineDriver(layout_driver.LayoutDriver):
             )
         except Exception as error:
             LOG.debug('The baselines of guests are not compared: %s', error)
-            return ()
+            return None
 
     def _plan_or_roll_back(self, instance: Any) -> None:
         try:

@@ -319,6 +319,28 @@ it as tainted (``custom-argv``).
 """,
 )
 
+metrics_port = cfg.PortOpt(
+    'metrics_port',
+    default=0,
+    help="""
+The port on which nova-compute serves its metrics to Prometheus, over
+HTTP. 0: it counts nothing and opens no port. It needs
+``prometheus-client`` (``pip install nova-arm-migrate[metrics]``).
+""",
+)
+
+metrics_address = cfg.IPOpt(
+    'metrics_address',
+    default='127.0.0.1',
+    help="""
+The IP address on which nova-compute serves its metrics.
+
+Whoever reaches it can read them: there is neither a password nor
+encryption. They name no server and no project. Use an address of a
+network that only Prometheus reaches, or a proxy.
+""",
+)
+
 ALL_OPTIONS = [
     enforcement,
     unknown,
@@ -332,6 +354,8 @@ ALL_OPTIONS = [
     baseline_directory,
     baseline,
     baseline_shim,
+    metrics_port,
+    metrics_address,
 ]
 
 
@@ -350,6 +374,8 @@ class Settings:
     :ivar baseline_directory: the files of guest CPU baselines
     :ivar baseline: that of guests who name none; empty for none
     :ivar baseline_shim: the library; empty if it is not allowed
+    :ivar metrics_port: of the endpoint; 0 for none
+    :ivar metrics_address: of the endpoint
     """
 
     enforcement: Enforcement = Enforcement.ENFORCE
@@ -363,6 +389,8 @@ class Settings:
     baseline_directory: str = '/etc/nova/arm-baselines'
     baseline: str = ''
     baseline_shim: str = ''
+    metrics_port: int = 0
+    metrics_address: str = '127.0.0.1'
 
 
 def register_opts(conf: Any) -> None:
@@ -397,6 +425,8 @@ def settings(conf: Any) -> Settings:
         baseline_directory=section.baseline_directory,
         baseline=section.baseline,
         baseline_shim=section.baseline_shim,
+        metrics_port=section.metrics_port,
+        metrics_address=section.metrics_address,
     )
 
 

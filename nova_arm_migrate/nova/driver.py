@@ -39,6 +39,7 @@ from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova.baseline import starts
 from nova_arm_migrate.nova.baseline.backends import Plan
+from nova_arm_migrate.nova.monitoring import notifications
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.nova.precheck import judgement
@@ -69,6 +70,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
             lambda: self.probe_factory(self._name),
             self._versions,
             lambda host: self._baselines.completed(host),
+            self.metrics,
         )
         self._name = CONF.host
 
@@ -100,6 +102,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
         resources = super().get_available_resource(nodename)
         if self._is_arm_kvm():
             host = self._arm.host_or_reason()
+            self.metrics.host(host)
             if isinstance(host, Host):
                 resources['cpu_info'] = cpu_info.put_host(
                     resources['cpu_info'], host
@@ -261,7 +264,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
         host failed. A refusal before the parent's call leaves no file.
         """
         if self._judges(instance):
-            self._judge(instance, src_compute_info['cpu_info'])
+            self._judge(context, instance, src_compute_info['cpu_info'])
         data = super().check_can_live_migrate_destination(
             context,
             instance,
@@ -286,6 +289,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
         """Judge the guest for a destination without this extension."""
         if self._judges(instance) and not handshake.is_marked(dest_check_data):
             self._act(
+                context,
                 judgement.unjudged_destination(conf.current(CONF)),
                 instance,
                 'the destination',
@@ -382,7 +386,9 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
                 instance=instance,
             )
 
-    def _judge(self, instance: Any, source_cpu_info: str | None) -> None:
+    def _judge(
+        self, context: Any, instance: Any, source_cpu_info: str | None
+    ) -> None:
         """Accept the guest on this host, or raise the reason against it.
 
         :raises nova.exception.MigrationPreCheckError: the conductor then
@@ -395,6 +401,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
             instance_state.defined(instance),
         )
         self._act(
+            context,
             judgement.judge(
                 leaving,
                 self._arm.host_or_reason(),
@@ -416,13 +423,18 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
             guest_record.save(instance)
 
     def _act(
-        self, outcome: judgement.Judgement, instance: Any, destination: str
+        self,
+        context: Any,
+        outcome: judgement.Judgement,
+        instance: Any,
+        destination: str,
     ) -> None:
-        """Log the whole outcome once, and raise if it is a refusal.
+        """Log and count the outcome, and raise if it is a refusal.
 
         :raises nova.exception.MigrationPreCheckError: 255 bytes at most,
             Nova's own text included: the server's events keep no more
         """
+        self.metrics.judged(outcome)
         accepted = outcome.action is judgement.Action.ACCEPT
         log = LOG.info if accepted else LOG.warning
         log(
@@ -437,6 +449,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
                 instance=instance,
             )
         if outcome.action is judgement.Action.REFUSE:
+            notifications.refused(context, instance, destination, outcome)
             own = exception.MigrationPreCheckError(reason='').message
             raise exception.MigrationPreCheckError(
                 reason=judgement.event_text(

@@ -23,12 +23,11 @@ from typing import Any
 from nova import exception
 from nova import objects
 import nova.conf
-from nova.objects import fields
-from nova.virt.libvirt import driver as libvirt_driver
 from oslo_log import log as logging
 
 from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.nova import events
+from nova_arm_migrate.nova import monitored_driver
 from nova_arm_migrate.nova.layout import numa_migration
 from nova_arm_migrate.nova.rollback import destination
 from nova_arm_migrate.nova.rollback import job_registry
@@ -44,7 +43,7 @@ LOG = logging.getLogger(__name__)
 _RUNS_HERE = (Presence.RUNNING, Presence.POST_COPY, Presence.POST_COPY_FAILED)
 
 
-class LayoutDriver(libvirt_driver.LibvirtDriver):
+class LayoutDriver(monitored_driver.MonitoredDriver):
     """LibvirtDriver that moves NUMA layouts and rolls failures back."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
@@ -63,13 +62,6 @@ class LayoutDriver(libvirt_driver.LibvirtDriver):
         manager = getattr(self.virtapi, '_compute', None)
         if manager is not None and self._is_arm_kvm():
             self._preparation = Preparation(self, manager)
-
-    def _is_arm_kvm(self) -> bool:
-        return bool(
-            CONF.libvirt.virt_type == 'kvm'
-            and self._host.get_capabilities().host.cpu.arch
-            == fields.Architecture.AARCH64
-        )
 
     # Layouts
 

@@ -30,6 +30,7 @@ OVERRIDDEN: dict[str, tuple[str, ...]] = {
         '(self, virtapi, read_only=False)',
     ),
     'nova.virt.libvirt.driver:LibvirtDriver.init_host': ('(self, host)',),
+    'nova.virt.libvirt.driver:LibvirtDriver.cleanup_host': ('(self, host)',),
     'nova.virt.libvirt.driver:LibvirtDriver.get_available_resource': (
         '(self, nodename)',
     ),
@@ -153,6 +154,20 @@ CALLED: dict[str, tuple[str, ...]] = {
     'nova.virt.hardware:get_pmu_constraint': ('(flavor, image_meta)',),
 }
 
+#: The notifications are versioned objects of Nova's.
+NOTIFICATIONS: dict[str, tuple[str, ...]] = {
+    'nova.notifications.objects.base:NotificationBase.emit': (
+        '(self, context)',
+    ),
+    'nova.notifications.objects.base:NotificationPublisher.__init__': (
+        '(self, host, source)',
+    ),
+    'nova.objects.base:NovaObjectRegistry.register_notification': (
+        '(cls, notification_cls)',
+        '(notification_cls)',
+    ),
+}
+
 #: What `rollback.settlement` calls to put right what the manager did not.
 SETTLEMENT: dict[str, tuple[str, ...]] = {
     'nova.virt.libvirt.driver:LibvirtDriver.cleanup': (
@@ -241,7 +256,7 @@ _ANYTHING = '(*args, **kwargs)'
 
 def everything() -> Mapping[str, tuple[str, ...]]:
     """Return all of the above."""
-    return OVERRIDDEN | CALLED | SETTLEMENT | RELIED_ON
+    return OVERRIDDEN | CALLED | NOTIFICATIONS | SETTLEMENT | RELIED_ON
 
 
 def moved() -> Iterator[str]:

@@ -51,6 +51,7 @@ from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.causes import LACKING
 from nova_arm_migrate.core.tables import implementations
 from nova_arm_migrate.core.verdict import Severity
+from nova_arm_migrate.nova.monitoring import declared
 from tests import silicon
 from tools.kernel_tables import check
 from tools.kernel_tables import facts
@@ -131,6 +132,34 @@ class Findings(rst.Directive):
                     remedy.text(found) for remedy in remedies.remedies(found)
                 )
             ),
+        )
+
+
+class Metrics(rst.Directive):
+    def run(self) -> list[nodes.Node]:
+        return [
+            _table(
+                ('Metric', 'Type', 'What it shows', 'Labels'),
+                (30, 9, 33, 28),
+                [self._row(metric) for metric in declared.ALL],
+            )
+        ]
+
+    @staticmethod
+    def _row(metric: declared.Metric) -> Row:
+        labels: list[nodes.Node] = []
+        for label in metric.labels:
+            if labels:
+                labels.append(nodes.Text('; '))
+            labels += _literal(label.name)
+            labels.append(
+                nodes.Text(f': {label.meaning or ", ".join(label.values)}')
+            )
+        return (
+            _literal(metric.name),
+            _plain(metric.kind.value),
+            _plain(metric.text),
+            labels,
         )
 
 
@@ -528,6 +557,7 @@ class Crossing(rst.Directive):
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive('arm-findings', Findings)
     app.add_directive('arm-members', Members)
+    app.add_directive('arm-metrics', Metrics)
     app.add_directive('arm-registers', Registers)
     app.add_directive('arm-job', Job)
     app.add_directive('arm-command', Command)

@@ -21,6 +21,7 @@
 ``root``         what only root may read of it;
 ``readback``     whether a guest has its baseline;
 ``arrival``      whether the destination of a cold migration offers it;
+``drift``        guests that would not get their baseline again here;
 ``versions``     which guests get another one when they start again;
 ``starts``       all of these, for the driver.
 """

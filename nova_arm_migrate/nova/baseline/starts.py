@@ -29,6 +29,7 @@ from nova_arm_migrate.nova.baseline import backends
 from nova_arm_migrate.nova.baseline import catalogue
 from nova_arm_migrate.nova.baseline import choice
 from nova_arm_migrate.nova.baseline import domain_xml
+from nova_arm_migrate.nova.baseline import drift
 from nova_arm_migrate.nova.baseline import readback
 from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.baseline.running import RunningQemu
@@ -41,9 +42,6 @@ from nova_arm_migrate.probe.errors import ProbeError
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
-
-#: Guests that are named in one line of the log.
-_MOST_GUESTS = 20
 
 
 class BaselineFailed(exception.NovaException):
@@ -71,6 +69,7 @@ class Baselines:
         self._files = catalogue.Files({}, {})
         self._settings = Settings()
         self._found = catalogue.Offered({}, {})
+        self._told: dict[tuple[str, str, str], set[str]] = {}
 
     def load(self, settings: Settings) -> None:
         """Read the files when the service starts. Raises nothing."""
@@ -253,10 +252,22 @@ class Baselines:
             ),
         )
 
-    def log_drift(self, instances: Iterable[Any]) -> None:
-        """Log which guests a hard reboot would change, or lose.
+    # Drift
 
-        Guests without a baseline are not named.
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many baselines this host offers, and how many files not."""
+        return len(self._found.baselines), len(self._found.refused)
+
+    @property
+    def can_drift(self) -> bool:
+        """Whether guests of this host may have a baseline."""
+        return bool(any(self.counts) or self._told)
+
+    def drifts(self, instances: Iterable[Any]) -> list[drift.Drift]:
+        """Return which guests a hard reboot would change, or lose.
+
+        Guests without a baseline are not among them.
         """
         changes: dict[tuple[str, str], list[str]] = {}
         for instance in instances:
@@ -267,31 +278,31 @@ class Baselines:
                 changes.setdefault((found.has, found.gets), []).append(
                     found.uuid
                 )
-        for (has, gets), uuids in sorted(changes.items()):
-            more = len(uuids) - _MOST_GUESTS
-            values = {
-                'number': len(uuids),
-                'has': has,
-                'gets': gets,
-                'reason': self._found.find(versions.name_of(has)),
-                'guests': ', '.join(uuids[:_MOST_GUESTS]),
-                'more': f' and {more} more' if more > 0 else '',
-            }
-            if gets:
-                LOG.warning(
-                    '%(number)d guests run on the guest CPU baseline %(has)s'
-                    ' and get %(gets)s at their next hard reboot:'
-                    ' %(guests)s%(more)s',
-                    values,
-                )
-            else:
-                LOG.error(
-                    '%(number)d guests run on the guest CPU baseline %(has)s,'
-                    ' which this host does not offer any more (%(reason)s).'
-                    ' They run on, and are not started again here:'
-                    ' %(guests)s%(more)s',
-                    values,
-                )
+        return [
+            drift.Drift(has, gets, self._why_lost(has, gets), tuple(uuids))
+            for (has, gets), uuids in sorted(changes.items())
+        ]
+
+    def _why_lost(self, has: str, gets: str) -> str:
+        found = '' if gets else self._found.find(versions.name_of(has))
+        return found if isinstance(found, str) else ''
+
+    def fresh_drifts(self, drifts: Iterable[drift.Drift]) -> list[drift.Drift]:
+        """Return those that the last call did not have.
+
+        Fewer guests with the same drift are nothing new.
+        """
+        given = list(drifts)
+        fresh = [
+            one
+            for one in given
+            if not set(one.guests)
+            <= self._told.get((one.has, one.gets, one.reason), set())
+        ]
+        self._told = {
+            (one.has, one.gets, one.reason): set(one.guests) for one in given
+        }
+        return fresh
 
 
 class GuestWithBaseline:

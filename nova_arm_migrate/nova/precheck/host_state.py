@@ -17,6 +17,7 @@ from collections.abc import Hashable
 from collections.abc import Mapping
 import dataclasses
 import threading
+import time
 
 from oslo_log import log as logging
 
@@ -25,6 +26,7 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.nova.monitoring.metrics import Metrics
 from nova_arm_migrate.nova.records.domain import Domain
 from nova_arm_migrate.probe.errors import ProbeError
 from nova_arm_migrate.probe.types import HostProbe
@@ -50,6 +52,7 @@ class HostProbeCache:
     :param probe: creates the probe
     :param versions: returns the present versions of QEMU and libvirt
     :param completed: adds to a profile what this service knows
+    :param metrics: counts the requests and the trials
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class HostProbeCache:
         probe: Callable[[], HostProbe],
         versions: Callable[[], Hashable],
         completed: Callable[[Host], Host] = lambda host: host,
+        metrics: Metrics | None = None,
     ) -> None:
         self._make = probe
         self._versions = versions
         self._completed = completed
+        self._metrics = metrics or Metrics()
         # The lock protects single assignments and is never held during a
         # probe. Two threads may probe at once; they get the same answer.
         self._lock = threading.Lock()
@@ -141,16 +146,28 @@ class HostProbeCache:
         try:
             probe = self._take().probe
         except ProbeError as error:
-            return Trial(ran=False, why_not=str(error))
-        return probe.trial(guest)
+            failed = Trial(ran=False, why_not=str(error))
+            self._metrics.tried(failed, 0)
+            return failed
+        started = time.monotonic()
+        done = probe.trial(guest)
+        self._metrics.tried(done, time.monotonic() - started)
+        return done
 
     def _take(self) -> _Taken:
         versions = self._versions()
         with self._lock:
             taken = self._taken
-        if taken is None or taken.versions != versions:
+        if taken is not None and taken.versions == versions:
+            self._metrics.requested('cached')
+            return taken
+        try:
             probe = self._make()
             taken = _Taken(versions, probe, self._completed(probe.host()))
-            with self._lock:
-                self._taken, self._told = taken, None
+        except ProbeError:
+            self._metrics.requested('failed')
+            raise
+        with self._lock:
+            self._taken, self._told = taken, None
+        self._metrics.requested('probed')
         return taken

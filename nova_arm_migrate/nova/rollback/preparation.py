@@ -30,6 +30,7 @@ from oslo_log import log as logging
 from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.rollback.problem import fatal
+from nova_arm_migrate.nova.rollback.problem import note
 from nova_arm_migrate.nova.rollback.problem import tell
 from nova_arm_migrate.nova.rollback.settlement import Settlement
 
@@ -153,6 +154,7 @@ class Preparation:
         if not fatal(problems):
             problems += settlement.end_at_source()
         tell(context, instance, problems)
+        note(self._driver.metrics, 'stayed', problems)
         if fatal(problems):
             self._call_it_error(instance)
 

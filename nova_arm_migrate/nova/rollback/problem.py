@@ -12,11 +12,13 @@
 
 """What does not match the guest's place after a live migration."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 import dataclasses
 from typing import Any
 
 from nova_arm_migrate.nova import events
+from nova_arm_migrate.nova.monitoring.metrics import Metrics
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,3 +50,13 @@ def tell(context: Any, instance: Any, problems: Iterable[Problem]) -> None:
         texts.setdefault(problem.part, []).append(problem.text)
     for part, lines in texts.items():
         events.failed(context, instance, part, '; '.join(lines))
+
+
+def note(metrics: Metrics, guest: str, problems: Collection[Problem]) -> None:
+    """Count a migration and what could not be corrected after it.
+
+    :param guest: where it is: ``left``, ``stayed`` or ``unknown``
+    """
+    metrics.migrated(guest, not fatal(problems))
+    for problem in problems:
+        metrics.problem(problem.part)

@@ -44,6 +44,7 @@ from nova_arm_migrate.nova.rollback import post_copy
 from nova_arm_migrate.nova.rollback import presence
 from nova_arm_migrate.nova.rollback import staying_guest
 from nova_arm_migrate.nova.rollback.problem import fatal
+from nova_arm_migrate.nova.rollback.problem import note
 from nova_arm_migrate.nova.rollback.problem import Problem
 from nova_arm_migrate.nova.rollback.problem import tell
 from nova_arm_migrate.nova.rollback.settlement import DELETING
@@ -325,6 +326,7 @@ class Job:
             self._roll_back('cancelled' if self.aborted else 'failed')
         else:
             self.over = True
+            self._driver.metrics.migrated('unknown', False)
             self._tell_failure()
             self._event('guest', decision.why)
             raise Unsettled(reason=decision.why)
@@ -347,7 +349,7 @@ class Job:
                 instance=self.instance,
             )
             self._event('post', f'{type(error).__name__}: {error}')
-        self._close(self._settlement().at_destination(raised))
+        self._close('left', self._settlement().at_destination(raised))
 
     def _roll_back(self, status: str) -> None:
         self.over = True
@@ -378,7 +380,7 @@ class Job:
         # If a part is wrong, the server goes to ERROR instead.
         if not fatal(problems):
             problems += settlement.end_at_source()
-        self._close([] if self._is_deleted() else problems)
+        self._close('stayed', [] if self._is_deleted() else problems)
 
     def _settlement(self) -> Settlement:
         return Settlement(
@@ -391,9 +393,10 @@ class Job:
             getattr(self._recover_method, 'keywords', {}).get('source_bdms'),
         )
 
-    def _close(self, problems: list[Problem]) -> None:
+    def _close(self, guest: str, problems: list[Problem]) -> None:
         tell(self._context, self.instance, problems)
         reason = fatal(problems)
+        note(self._driver.metrics, guest, problems)
         if reason:
             raise Unsettled(reason=reason)
         self.settled = True

@@ -21,7 +21,12 @@ from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
 
 #: Options that are read only when the service starts.
-READ_AT_START = {'baseline_directory', 'baseline_shim'}
+READ_AT_START = {
+    'baseline_directory',
+    'baseline_shim',
+    'metrics_address',
+    'metrics_port',
+}
 
 
 class TestOptions(unittest.TestCase):

@@ -36,6 +36,7 @@ from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import driver
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
+from nova_arm_migrate.nova.monitoring import endpoint
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.nova.records import cpu_info
@@ -229,6 +230,19 @@ class TestReport(DriverTestCase):
         self.driver.init_host('host-b')
         self.assertEqual('host-b', self.driver._name)
         parent.assert_called_once_with(self.driver, 'host-b')
+
+    def test_metrics_are_served_while_the_service_runs(self) -> None:
+        self.autospec(PARENT, 'init_host')
+        ended = self.autospec(PARENT, 'cleanup_host')
+        start = self.autospec(endpoint, 'start')
+        self.settings = conf.Settings(metrics_port=9, metrics_address='::1')
+        self.driver.virtapi = None
+        self.driver.init_host('host-b')
+        start.assert_called_once_with(self.driver.metrics, '::1', 9)
+        self.driver.cleanup_host('host-b')
+        self.driver.cleanup_host('host-b')
+        start.return_value.close.assert_called_once_with()
+        self.assertEqual(2, ended.call_count)
 
     def test_the_service_does_not_start_if_a_signature_has_moved(self) -> None:
         self.autospec(PARENT, 'init_host')

@@ -28,6 +28,7 @@ from nova.virt.libvirt import driver as libvirt_driver
 from nova_arm_migrate.nova import baseline_driver
 from nova_arm_migrate.nova import driver
 from nova_arm_migrate.nova import layout_driver
+from nova_arm_migrate.nova import monitored_driver
 from nova_arm_migrate.nova import signatures
 
 objects.register_all()
@@ -35,7 +36,12 @@ objects.register_all()
 PARENT = libvirt_driver.LibvirtDriver
 MANAGER = manager.ComputeManager
 OURS = driver.ArmLibvirtDriver
-CLASSES = (OURS, baseline_driver.BaselineDriver, layout_driver.LayoutDriver)
+CLASSES = (
+    OURS,
+    baseline_driver.BaselineDriver,
+    layout_driver.LayoutDriver,
+    monitored_driver.MonitoredDriver,
+)
 
 HOST_PATH = 'nova.virt.libvirt.host:Host.'
 PARENT_PATH = 'nova.virt.libvirt.driver:LibvirtDriver.'

@@ -19,6 +19,7 @@ import re
 import tempfile
 from typing import Any
 from unittest import mock
+import uuid
 
 from nova import exception
 from nova import objects
@@ -33,6 +34,7 @@ from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import is_generated
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova.baseline import choice
+from nova_arm_migrate.nova.baseline import drift
 from nova_arm_migrate.nova.baseline import extra_specs
 from nova_arm_migrate.nova.baseline import starts
 from nova_arm_migrate.nova.precheck import host_state
@@ -230,10 +232,11 @@ class TestBaselines(logs.TestCase):
         self.assertEqual('pool-1/2', plan.baseline.identity)
 
     def drift(self, service: starts.Baselines, *guests: Any) -> list[str]:
-        with self.assertLogs(starts.LOG.logger, 'DEBUG') as caught:
+        with self.assertLogs(drift.LOG.logger, 'DEBUG') as caught:
             # assertLogs fails without an entry.
-            starts.LOG.debug('begin')
-            service.log_drift(guests)
+            drift.LOG.debug('begin')
+            for one in service.drifts(guests):
+                drift.log(one)
         return caught.output[1:]
 
     def test_guests_on_an_older_version(self) -> None:
@@ -254,6 +257,22 @@ class TestBaselines(logs.TestCase):
             line,
         )
         self.assertTrue(line.endswith(' and 2 more'))
+
+    def test_what_was_told_is_not_told_again(self) -> None:
+        service = self.service()
+        first, second = (instance(baseline='pool-1/2') for _ in range(2))
+        first.uuid, second.uuid = (str(uuid.UUID(int=n)) for n in range(2))
+
+        def fresh(*guests: Any) -> list[tuple[str, ...]]:
+            found = service.drifts(guests)
+            return [one.guests for one in service.fresh_drifts(found)]
+
+        self.assertEqual([(first.uuid,)], fresh(first))
+        self.assertEqual([], fresh(first))
+        self.assertEqual([(first.uuid, second.uuid)], fresh(first, second))
+        self.assertEqual([], fresh(second))
+        self.assertEqual([], fresh())
+        self.assertEqual([(second.uuid,)], fresh(second))
 
     def test_guests_that_are_to_have_none(self) -> None:
         (line,) = self.drift(self.service(), instance(baseline='pool-1/2'))

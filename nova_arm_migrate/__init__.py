@@ -20,6 +20,7 @@
 ``osc``      the commands of ``openstack arm64``;
 ``api``      what other programs may import;
 ``filters``  the name that operators write for the scheduler's filter;
+``weighers`` the same for the scheduler's weigher;
 ``finder``   makes the driver importable under the name that Nova looks for.
 
 This package imports nothing here: a Python interpreter that starts beside it

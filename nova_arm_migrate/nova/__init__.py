@@ -25,7 +25,7 @@ The modules here call the core for each decision.
 ``records``          what Nova stores of a host, a guest and its domain;
 ``baseline``         which baseline a guest gets, and whether it has it;
 ``precheck``         decides whether this host accepts the guest;
-``scheduler``        the filter;
+``scheduler``        the filter and the weigher;
 ``layout``           the NUMA-dependent XML, from the destination's claim;
 ``monitoring``       metrics and notifications;
 ``rollback``         one migration job, and the work after its end;

@@ -32,6 +32,8 @@ from nova_arm_migrate.core.verdict import Options
 LOG = logging.getLogger(__name__)
 
 GROUP = 'arm_migrate'
+#: Also the name in the metadata of aggregates.
+WEIGHT = 'arm_migratability_weight_multiplier'
 
 
 class Enforcement(str, enum.Enum):
@@ -341,6 +343,21 @@ network that only Prometheus reaches, or a proxy.
 """,
 )
 
+weight_multiplier = cfg.FloatOpt(
+    WEIGHT,
+    default=1.0,
+    mutable=True,
+    help="""
+How much ``ArmMigratabilityWeigher`` counts beside Nova's own
+weighers. A positive value prefers hosts from which a new guest can
+later move to the most others, a negative one avoids them, and 0
+makes no difference. Metadata of an aggregate with the same name
+takes precedence. Has no effect unless ``[filter_scheduler]
+weight_classes`` has
+``nova_arm_migrate.weighers.ArmMigratabilityWeigher``.
+""",
+)
+
 ALL_OPTIONS = [
     enforcement,
     unknown,
@@ -356,6 +373,7 @@ ALL_OPTIONS = [
     baseline_shim,
     metrics_port,
     metrics_address,
+    weight_multiplier,
 ]
 
 
@@ -428,6 +446,14 @@ def settings(conf: Any) -> Settings:
         metrics_port=section.metrics_port,
         metrics_address=section.metrics_address,
     )
+
+
+def weight(conf: Any) -> float:
+    """Return the weigher's multiplier.
+
+    It is not in `Settings`: a request reads it once for each host.
+    """
+    return float(conf[GROUP][WEIGHT])
 
 
 class _LastGood:

@@ -10,9 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The scheduler's filter.
+"""The scheduler's filter and weigher.
 
 ``arm_filter``     drops the hosts that cannot take a guest;
+``arm_weigher``    prefers the hosts that a new guest can leave again;
+``reach``          to how many hosts guests of each host can move;
 ``host_cache``     the hosts' records; it parses each distinct text once;
 ``filter_events``  names the dropped hosts in the server's events.
 """

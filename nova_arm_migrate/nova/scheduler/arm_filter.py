@@ -89,7 +89,7 @@ class ArmMigrateFilter(filters.BaseHostFilter):
         """
         states = list(filter_obj_list)
         try:
-            if not states or not _may_be_live_migration(spec_obj):
+            if not states or not may_be_live_migration(spec_obj):
                 return self._offering(states, spec_obj)
             return self._filter(states, spec_obj)
         except Exception as error:
@@ -206,7 +206,7 @@ class ArmMigrateFilter(filters.BaseHostFilter):
         )
 
 
-def _may_be_live_migration(spec_obj: Any) -> bool:
+def may_be_live_migration(spec_obj: Any) -> bool:
     """Whether a request may be a live migration, without the database.
 
     The conductor's LiveMigrationTask sets the cell and the hosts to ignore,

@@ -21,6 +21,7 @@
 ``import_dump``      the command ``import``: a profile from a register dump;
 ``fleet``            the commands ``pool``, ``what-if`` and ``matrix``;
 ``fleets``           their rows, which osc has too;
+``labels``           the command ``labels``: a record as node labels;
 ``records``          reads profiles from files, whose content is not trusted;
 ``formats``          the output formats;
 ``render``           profiles, reports and fleets as text;

@@ -28,6 +28,7 @@ from nova_arm_migrate.cli import baseline
 from nova_arm_migrate.cli import compare
 from nova_arm_migrate.cli import fleet
 from nova_arm_migrate.cli import import_dump
+from nova_arm_migrate.cli import labels
 from nova_arm_migrate.cli import probe
 from nova_arm_migrate.cli import trial
 from nova_arm_migrate.cli.errors import CommandError
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     fleet.add_pool_parser(commands)
     fleet.add_what_if_parser(commands)
     fleet.add_matrix_parser(commands)
+    labels.add_parser(commands)
     return main_parser
 
 

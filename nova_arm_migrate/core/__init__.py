@@ -49,7 +49,8 @@ What is found, and how it is said:
 ``remedies``  what an operator can do about it, from both records;
 ``messages``  both together: what an operator reads;
 ``cores``     a core's name from MIDR_EL1;
-``traits``    a host's Placement traits from its profile.
+``traits``    a host's Placement traits from its profile;
+``labels``    the same as labels of a Kubernetes node.
 
 Baselines and fleets:
 

@@ -147,6 +147,15 @@ def is_generated(trait: str) -> bool:
     )
 
 
+def is_feature(trait: str) -> bool:
+    """Whether a trait of `host_traits` says what a guest's CPU can do.
+
+    The others name the core, the GIC, the page size and baselines.
+    """
+    name = trait.removeprefix(STANDARD_PREFIX).removeprefix(CUSTOM_PREFIX)
+    return name in _FEATURES or _LENGTH.fullmatch(name) is not None
+
+
 def _holds(needs: _Needs, host: Host) -> bool:
     register = _REGISTERS[needs.register]
     field: Field = register.field(needs.field)
@@ -180,3 +189,11 @@ _STANDARD_NAMES = {needs.trait for needs in _STANDARD} | {'EVTSTRM', 'CPUID'}
 _CUSTOM_NAMES = {needs.trait for needs in _CUSTOM} | {
     _core(model) for model in CORES.values()
 }
+_FEATURES = {needs.trait for needs in (*_STANDARD, *_CUSTOM)} | {
+    'EVTSTRM',
+    'CPUID',
+    'MTE',
+    'PAUTH',
+    'PMU',
+}
+_LENGTH = re.compile(r'SVE_\d+')

@@ -25,6 +25,7 @@
 ``scene``      the building blocks of scenarios;
 ``scenarios``  the scenarios, step by step;
 ``failures``   live migrations that fail halfway;
+``crossing``   guests that move between two CPU models;
 ``trial``      one live migration that is disturbed;
 ``numa``       guests with a NUMA layout;
 ``numa_look``  a guest's placement: database, Placement and kernel.

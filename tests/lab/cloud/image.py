@@ -33,7 +33,8 @@ INSIDE = '/opt/nova'
 PROJECT_INSIDE = '/opt/project'
 
 # libvirt for Python has no wheel; Nova's guests on Arm boot through UEFI
-# (it always adds ACPI); some wheels need the C++ library.
+# (it always adds ACPI); some wheels need the C++ library; libvirt's ssh
+# transport needs both sides of ssh.
 PACKAGES = (
     'python3-libvirt',
     'libstdc++6',
@@ -42,6 +43,8 @@ PACKAGES = (
     'openvswitch-switch',
     'ovn-host',
     'nfs-common',
+    'openssh-client',
+    'openssh-server',
 )
 
 # What a guest loads: its network card, and its power button.

@@ -28,6 +28,7 @@ from tests.lab.cloud import failures
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
 from tests.lab.cloud import storage
+from tests.lab.cloud import tls
 
 # Two equal hosts, and one with the same CPU but without a PMU.
 HOSTS = ('neoverse-n1', 'neoverse-n1', 'neoverse-n1,pmu=off')
@@ -42,8 +43,6 @@ UPDATE = (
 )
 # The PMU's version, as 64-bit and as 32-bit guests see it.
 FIELDS = ('ID_AA64DFR0_EL1.PMUVer', 'ID_DFR0_EL1.PerfMon')
-# Drivers, with skip_cpu_compare_on_dest if they can't migrate without it.
-EACH = ((settings.OUR_DRIVER, False), (settings.STOCK_DRIVER, True))
 AUTO_CONVERGE: dict[str, settings.Options] = {
     'libvirt': {
         'live_migration_permit_auto_converge': True,
@@ -214,7 +213,7 @@ def longer_vectors(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 def busy_guest(one: scene.Scene, on: list[hosts.Host]) -> None:
     """The guest writes too much, until auto-converge throttles it."""
-    for driver, skip in EACH:
+    for driver, skip in settings.EACH:
         one.say(f'{driver}: live_migration_permit_auto_converge, 8 MiB/s')
         one.use_driver(on[:2], driver, skip, AUTO_CONVERGE)
         server = one.boot(on[0], image='busy')
@@ -228,7 +227,7 @@ def shared_storage(one: scene.Scene, on: list[hosts.Host]) -> None:
     """With NFS; QEMU sends the data directly, or libvirtd does."""
     storage.start(one.cloud.services)
     try:
-        for (driver, skip), way in itertools.product(EACH, WAYS):
+        for (driver, skip), way in itertools.product(settings.EACH, WAYS):
             one.say(f'{driver}: instances on NFS, {way} transport')
             one.on_shared(on[:2], driver, skip, WAYS[way])
             server = one.boot(on[0])
@@ -348,6 +347,12 @@ SCENARIOS = (
         'failures',
         'migrations that fail halfway, and what is left',
         failures.failures,
+    ),
+    Scenario(
+        'tls',
+        'TLS, ssh and post-copy; a certificate that has expired',
+        tls.tls,
+        HOSTS[:2],
     ),
 )
 

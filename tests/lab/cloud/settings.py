@@ -44,6 +44,8 @@ CATALOGUE = {
 OUR_DRIVER = 'arm_migrate.ArmLibvirtDriver'
 STOCK_DRIVER = 'libvirt.LibvirtDriver'
 DRIVERS = {'ours': OUR_DRIVER, 'stock': STOCK_DRIVER}
+# Drivers, with skip_cpu_compare_on_dest if they can't migrate without it.
+EACH = ((OUR_DRIVER, False), (STOCK_DRIVER, True))
 INSTANCES = '/var/lib/nova/instances'
 OUR_FILTER = 'nova_arm_migrate.filters.ArmMigrateFilter'
 FILTERS = (

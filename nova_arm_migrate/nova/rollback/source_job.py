@@ -40,6 +40,7 @@ from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.rollback import destination
+from nova_arm_migrate.nova.rollback import peer_certificate
 from nova_arm_migrate.nova.rollback import post_copy
 from nova_arm_migrate.nova.rollback import presence
 from nova_arm_migrate.nova.rollback import staying_guest
@@ -108,6 +109,7 @@ class Job:
         self._spawned = False
         self._stale = driver.active_migrations.get(instance.uuid)
         self._error: Exception | None = None
+        self._uri = ''
         self._begun = False
         self._job_type = JobType.NONE
         self._monitored = True
@@ -146,6 +148,7 @@ class Job:
         :param guest: ``nova.virt.libvirt.guest.Guest``
         :param kwargs: the arguments of its ``migrate``
         """
+        self._uri = uri
         self._begun = self._look() is not Presence.ABSENT
         try:
             guest.migrate(uri, **kwargs)
@@ -404,6 +407,9 @@ class Job:
     def _tell_failure(self) -> None:
         if self._error is not None:
             self._event('live_migration', str(self._error))
+            problem = peer_certificate.out_of_date(self._uri)
+            if problem:
+                self._event('certificate', problem)
 
     def _event(self, name: str, details: str) -> None:
         events.failed(self._context, self.instance, name, details)

@@ -22,6 +22,7 @@ from nova_arm_migrate.core.job import JobType
 from nova_arm_migrate.core.job import Presence
 from nova_arm_migrate.nova.layout import channel
 from nova_arm_migrate.nova.layout import guest_with_layout
+from nova_arm_migrate.nova.rollback import peer_certificate
 from nova_arm_migrate.nova.rollback import presence
 from nova_arm_migrate.nova.rollback import source_job as jobs
 from nova_arm_migrate.nova.rollback.problem import Problem
@@ -56,6 +57,24 @@ class TestMonitor(JobCase):
         )
         self.settlement.at_source.assert_called_once_with(False, 'failed')
         self.assertEqual([('live_migration', 'no')], self.failed)
+
+    def test_the_peers_certificate_has_expired(self) -> None:
+        looked = self.patch(
+            peer_certificate,
+            'out_of_date',
+            mock.create_autospec(
+                peer_certificate.out_of_date, return_value='it expired'
+            ),
+        )
+        self.ends(JobType.FAILED, fails=LibvirtError('Failed to verify'))
+        looked.assert_called_once_with('uri')
+        self.assertEqual(
+            [
+                ('live_migration', 'Failed to verify'),
+                ('certificate', 'it expired'),
+            ],
+            self.failed,
+        )
 
     def test_libvirt_says_that_it_was_cancelled(self) -> None:
         self.ends(

@@ -12,7 +12,7 @@
 
 """Live migrations over TLS, over ssh and in post-copy; an expired certificate.
 
-Each row is one configuration of nova-compute.
+Each row is one configuration of the source's nova-compute.
 """
 
 import collections.abc
@@ -53,46 +53,46 @@ class Row:
     post_copy: bool = False
 
 
-ROWS = (
-    Row(
-        'libvirt TLS',
-        'live_migration_scheme = tls',
-        _scheme('tls'),
-        frozenset({'libvirt over TLS', transports.QEMU}),
-        expires=True,
-    ),
-    Row(
-        'QEMU TLS',
-        'live_migration_with_native_tls = True',
-        {'libvirt': {'live_migration_with_native_tls': True}},
-        frozenset({'libvirt over TCP', transports.QEMU}),
-        expires=True,
-    ),
-    Row(
-        'ssh',
-        'live_migration_scheme = ssh',
-        _scheme('ssh'),
-        frozenset({'ssh', transports.QEMU}),
-    ),
-    # The guest writes 24 MiB continuously, so pre-copy at this bandwidth does
-    # not end. Nova multiplies the timeout by 4: by the GiB of memory and of
-    # disk, at least 2 of each.
-    Row(
-        'post-copy',
-        'live_migration_permit_post_copy, a guest that writes a lot',
-        {
-            'libvirt': {
-                'live_migration_permit_post_copy': True,
-                'live_migration_timeout_action': 'force_complete',
-                'live_migration_completion_timeout': 10,
-                'live_migration_bandwidth': 8,
-            }
-        },
-        frozenset({'libvirt over TCP', transports.QEMU}),
-        image='busy',
-        post_copy=True,
-    ),
+LIBVIRT_TLS = Row(
+    'libvirt TLS',
+    'live_migration_scheme = tls',
+    _scheme('tls'),
+    frozenset({'libvirt over TLS', transports.QEMU}),
+    expires=True,
 )
+QEMU_TLS = Row(
+    'QEMU TLS',
+    'live_migration_with_native_tls = True',
+    {'libvirt': {'live_migration_with_native_tls': True}},
+    frozenset({'libvirt over TCP', transports.QEMU}),
+    expires=True,
+)
+SSH = Row(
+    'ssh',
+    'live_migration_scheme = ssh',
+    _scheme('ssh'),
+    frozenset({'ssh', transports.QEMU}),
+)
+# The guest writes 24 MiB continuously, so pre-copy at this bandwidth does not
+# end. Nova multiplies the timeout by 4: by the GiB of memory and of disk, at
+# least 2 of each.
+POST_COPY = Row(
+    'post-copy',
+    'live_migration_permit_post_copy, a guest that writes a lot',
+    {
+        'libvirt': {
+            'live_migration_permit_post_copy': True,
+            'live_migration_timeout_action': 'force_complete',
+            'live_migration_completion_timeout': 10,
+            'live_migration_bandwidth': 8,
+        }
+    },
+    frozenset({'libvirt over TCP', transports.QEMU}),
+    image='busy',
+    post_copy=True,
+)
+# Each pair needs one start of nova-compute on both hosts.
+PAIRS = ((LIBVIRT_TLS, QEMU_TLS), (SSH, POST_COPY))
 
 
 def says_expired(move: scene.Move, host: str) -> bool:
@@ -161,14 +161,15 @@ def _moves(
 
 
 def play(
-    one: scene.Scene, on: list[hosts.Host], row: Row, driver: str, skip: bool
+    one: scene.Scene,
+    row: Row,
+    driver: str,
+    source: hosts.Host,
+    target: hosts.Host,
 ) -> list[str]:
     """Run one row with one driver; return lines for the table."""
     one.say(f'{row.name}, {driver}: {row.about}')
-    source, target = on
-    # The options that differ between rows matter only on the source.
-    one.use_driver([source], driver, skip, row.more)
-    name = f'{row.name}, {driver}'
+    name = f'{row.name}, {driver}, {source.name} to {target.name}'
     lines = []
     try:
         server = one.boot(source, image=row.image)
@@ -184,13 +185,28 @@ def play(
     return lines
 
 
-def tls(
+def _start(
     one: scene.Scene,
-    on: list[hosts.Host],
-    rows: collections.abc.Sequence[Row] = ROWS,
+    on: collections.abc.Sequence[hosts.Host],
+    rows: collections.abc.Sequence[Row],
+    driver: str,
+    skip: bool,
 ) -> None:
-    """Run every row, with our driver and with the stock one; no filter."""
-    on = on[:2]
+    """(Re)start nova-compute on each host with the options of its row."""
+    for host, row in zip(on, rows, strict=True):
+        one.say(f'{driver} on {host.name}: {row.about}')
+        sections = settings.nova_compute(
+            host.name, host.address, driver, skip, row.more
+        )
+        computes.start(host, sections)
+        one.cloud.drivers[host.name] = settings.nova_compute(
+            '', '', driver, skip, row.more
+        )
+    one.cloud.wait_up(on)
+
+
+def prepare(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """Make certificates, TLS sockets and ssh keys; stops nova-compute."""
     one.say('certificates, TLS sockets and ssh keys')
     certificates = transports.Certificates(one.cloud.services)
     for host in on:
@@ -199,10 +215,35 @@ def tls(
         certificates.give(host)
         transports.listen_tls(host)
     transports.trust(on)
+
+
+def pairs(
+    one: scene.Scene,
+    on: list[hosts.Host],
+    driver: str,
+    skip: bool,
+    many: collections.abc.Sequence[tuple[Row, Row]] = PAIRS,
+) -> list[str]:
+    """Run pairs of rows with one driver; return lines for the table.
+
+    The options that differ matter only on the source. So one start of
+    nova-compute on both hosts is enough for two rows: one goes from the first
+    host to the second, the other from the second to the first.
+    """
+    lines = []
+    for there, back in many:
+        _start(one, on, (there, back), driver, skip)
+        lines += play(one, there, driver, on[0], on[1])
+        lines += play(one, back, driver, on[1], on[0])
+    return lines
+
+
+def tls(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """Run every row, with our driver and with the stock one; no filter."""
+    on = on[:2]
+    prepare(one, on)
     lines = []
     with scene.no_filter(one):
         for driver, skip in settings.EACH:
-            one.use_driver(on, driver, skip, rows[0].more)
-            for row in rows:
-                lines += play(one, on, row, driver, skip)
+            lines += pairs(one, on, driver, skip)
     print('\n'.join(lines))

@@ -15,6 +15,7 @@ import dataclasses
 import datetime
 import io
 import ipaddress
+import itertools
 import pathlib
 import tarfile
 import tempfile
@@ -188,26 +189,32 @@ class ExpiredTest(testtools.TestCase):
 
 
 class RowsTest(testtools.TestCase):
-    def options(self, name: str) -> dict[str, object]:
-        (row,) = [row for row in tls.ROWS if row.name == name]
+    ROWS = tuple(itertools.chain.from_iterable(tls.PAIRS))
+
+    def options(self, row: tls.Row) -> dict[str, object]:
         made = settings.nova_compute('h1', '10.77.0.1', more=row.more)
         return made['libvirt']
 
     def test_nova_ignores_a_scheme_if_it_has_an_uri(self) -> None:
-        for name, scheme in (('libvirt TLS', 'tls'), ('ssh', 'ssh')):
-            options = self.options(name)
+        for row, scheme in ((tls.LIBVIRT_TLS, 'tls'), (tls.SSH, 'ssh')):
+            options = self.options(row)
             self.assertEqual(scheme, options['live_migration_scheme'])
             self.assertFalse(options['live_migration_uri'])
 
     def test_qemu_tls_needs_no_other_transport(self) -> None:
-        options = self.options('QEMU TLS')
+        options = self.options(tls.QEMU_TLS)
         self.assertTrue(options['live_migration_with_native_tls'])
         self.assertIn('qemu+tcp', str(options['live_migration_uri']))
 
     def test_only_one_row_goes_to_post_copy(self) -> None:
         self.assertEqual(
-            ['post-copy'], [row.name for row in tls.ROWS if row.post_copy]
+            [tls.POST_COPY], [row for row in self.ROWS if row.post_copy]
         )
+
+    def test_every_row_expects_a_connection_from_qemu_to_qemu(self) -> None:
+        for row in self.ROWS:
+            self.assertIn(transports.QEMU, row.carriers)
+            self.assertEqual(2, len(row.carriers))
 
     def test_it_is_one_of_the_scenarios(self) -> None:
         (found,) = scenarios.chosen(['tls'])

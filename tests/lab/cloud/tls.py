@@ -138,7 +138,13 @@ def _expired(
         transports.reload_certificate(target)
     if move.server_status == 'ERROR':
         one.cloud.client.check(
-            'server', 'set', '--state', 'active', server.name, show=True
+            'server',
+            'set',
+            '--state',
+            'active',
+            '--auto-approve',
+            server.name,
+            show=True,
         )
     return str(move)
 

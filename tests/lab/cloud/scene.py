@@ -117,8 +117,14 @@ class Scene:
     def clean(self) -> None:
         """Delete what the scenario started, in any state."""
         for server in self.servers:
+            # Without the option, the client asks and changes nothing.
             self.cloud.client.run(
-                'server', 'set', '--state', 'active', server.name
+                'server',
+                'set',
+                '--state',
+                'active',
+                '--auto-approve',
+                server.name,
             )
             self.cloud.client.run('server', 'delete', '--wait', server.name)
             if server.port:

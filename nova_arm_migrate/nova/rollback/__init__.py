@@ -24,5 +24,6 @@
 ``volumes``        a settlement's part: the guest's volumes;
 ``ports``          a settlement's part: the guest's ports;
 ``problem``        what the settlement could not correct;
-``qemu_log``       why QEMU ended at the destination.
+``qemu_log``       why QEMU ended at the destination;
+``peer_certificate``  whether the destination's TLS certificate has expired.
 """

@@ -26,6 +26,9 @@
 ``scenarios``  the scenarios, step by step;
 ``failures``   live migrations that fail halfway;
 ``crossing``   guests that move between two CPU models;
+``tls``        TLS, ssh, post-copy, and a certificate that has expired;
+``transports`` TLS and ssh between hosts;
+``certificates``  the lab's certificate authority;
 ``trial``      one live migration that is disturbed;
 ``numa``       guests with a NUMA layout;
 ``numa_look``  a guest's placement: database, Placement and kernel.

@@ -18,18 +18,26 @@ The profiles are synthetic: see tests/unit/core/synthetic.py.
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import io
+import json
+import pathlib
 from typing import Any
 
 import fixtures
 from nova import context as nova_context
 from nova import objects
 
+from nova_arm_migrate.core.attributes import attributes_of
+from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.record import dump_host
+from nova_arm_migrate.core.record import load_host
 from nova_arm_migrate.nova.cmd import status
 from nova_arm_migrate.nova.scheduler import arm_filter
 from tests.functional import base
 from tests.unit.core import synthetic as s
 
+PROFILES = pathlib.Path(__file__).parents[1] / 'fixtures' / 'profiles'
 HOST = s.host()
 LESSER = s.with_field(HOST, 'ID_AA64ISAR0_EL1.TS', 0)
 OTHER_CORE = s.host({s.MIDR: s.NEOVERSE_N1})
@@ -92,6 +100,35 @@ class FilterTestBase(base.ArmServersTestBase):
     def lines(self) -> list[str]:
         """What the filter has logged."""
         return self.logger.output.splitlines()
+
+
+class TestTwoSchemas(FilterTestBase):
+    """One compute has a version of the package that writes schema 1."""
+
+    def test_guests_move_in_both_directions(self) -> None:
+        newer = load_host(
+            (PROFILES / 'neoverse-n1-linux-6.12.json').read_text()
+        )
+        older = dataclasses.replace(
+            newer,
+            **{
+                one.name: one.default
+                for one in attributes_of(Host)
+                if one.since > 1
+            },
+        )
+        self.assertEqual(
+            [2, 1],
+            [json.loads(dump_host(one))['schema'] for one in (newer, older)],
+        )
+        self.host('newer', newer)
+        self.host('older', older)
+        for start, other in (('newer', 'older'), ('older', 'newer')):
+            server = self.boot(start)
+            # No destination is named: the filter judges the other host.
+            self.assertEqual(other, self.migrate(server))
+            self.assertEqual(start, self.migrate(server))
+        self.assertEqual([], self.lines())
 
 
 class TestFilter(FilterTestBase):

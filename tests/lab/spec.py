@@ -35,6 +35,7 @@ _LIMITS = {
     'mte': (0, 1),
     'nics': (1, 2),
     'aarch32': (0, 1),
+    'nova': (31, 34),
 }
 
 
@@ -51,6 +52,7 @@ class Spec:
     :ivar mte: 1 gives the machine tag memory
     :ivar nics: 2 gives it a second network card, for its guests' ports
     :ivar aarch32: 0 makes the host's kernel hide AArch32 at EL0
+    :ivar nova: release of Nova there; only hosts of the cloud have it
     :ivar guest: CPU features (``sve=off``) of guests started there
     """
 
@@ -65,6 +67,7 @@ class Spec:
     mte: int = 0
     nics: int = 1
     aarch32: int = 1
+    nova: int = 34
     guest: tuple[str, ...] = ()
 
     @property

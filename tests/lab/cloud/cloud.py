@@ -30,6 +30,7 @@ from tests.lab.cloud import computes
 from tests.lab.cloud import image
 from tests.lab.cloud import install
 from tests.lab.cloud import ports
+from tests.lab.cloud import project
 from tests.lab.cloud import services as service
 from tests.lab.cloud import settings
 
@@ -66,6 +67,11 @@ def host_spec(text: str) -> spec.Spec:
     if one.generation not in image.GENERATIONS:
         raise errors.LabError(
             f'{text}: hosts of the cloud are ' + ' or '.join(image.GENERATIONS)
+        )
+    if one.nova not in install.CONSTRAINTS:
+        raise errors.LabError(
+            f'{text}: hosts of the cloud have Nova '
+            + ' or '.join(map(str, install.CONSTRAINTS))
         )
     return dataclasses.replace(one, ram=max(one.ram, HOST_RAM), nics=2)
 
@@ -116,7 +122,7 @@ class Cloud:
         )
         try:
             cloud.services.up()
-            install.project(image.PROJECT_INSIDE, cloud.project)
+            project.from_work_tree(image.PROJECT_INSIDE, cloud.project)
             cloud.services.start_scheduler()
             cloud._first_things()
         except BaseException:
@@ -205,6 +211,12 @@ class Cloud:
         self, *texts: str, driver: str = settings.OUR_DRIVER
     ) -> list[hosts.Host]:
         """Boot hosts, start nova-compute there, and map them to the cell."""
+        added = self.boot_hosts(*texts)
+        self.run_driver(added, driver)
+        return added
+
+    def boot_hosts(self, *texts: str) -> list[hosts.Host]:
+        """Boot hosts with this project on them, without nova-compute."""
         added = []
         for one in [host_spec(text) for text in texts]:
             places.say(f'cloud: host {one}')
@@ -213,14 +225,13 @@ class Cloud:
             host.wait_ready()
             ports.start_switch(host)
             computes.put_project(host, self.project)
-        self.run_driver(added, driver)
         return added
 
     def _image_of(self, one: spec.Spec) -> build.Image:
-        if one.generation == image.GENERATION:
+        if (one.generation, one.nova) == (image.GENERATION, install.RELEASE):
             # A running cloud keeps using the image from which it was started.
             return self.image
-        return image.host_image(generation=one.generation)
+        return image.host_image(generation=one.generation, release=one.nova)
 
     def run_driver(
         self,

@@ -70,14 +70,17 @@ _SITE = (
 
 
 def host_image(
-    mirror: str | None = None, generation: str = GENERATION
+    mirror: str | None = None,
+    generation: str = GENERATION,
+    release: int = install.RELEASE,
 ) -> build.Image:
     """The image of the cloud's hosts, built now if need be.
 
     :param generation: one of GENERATIONS
+    :param release: of Nova
     :raises LabError: if a part of it can't be fetched or made
     """
-    nova = install.for_hosts(INSIDE)
+    nova = install.for_hosts(INSIDE, release)
     base = build.image(generation, mirror)
     stamp = build.fingerprint(('cloud/image.py', 'cloud/install.py'))
     images = install.folder() / 'images'

@@ -14,7 +14,8 @@
 
 The native environment holds every service; the hosts get a folder with Nova
 and its dependencies for their own architecture. Nothing of that architecture
-is executed here: wheels are unpacked.
+is executed here: wheels are unpacked. A host can have another release of Nova
+than the services: its versions come from a native environment of their own.
 """
 
 import collections.abc
@@ -33,7 +34,13 @@ from tests.lab import rootfs
 
 HERE = pathlib.Path(__file__).parent
 REPOSITORY = HERE.parents[2]
-CONSTRAINTS = (REPOSITORY / 'constraints.txt', HERE / 'constraints.txt')
+# Release of Nova -> the versions of it and of its dependencies.
+CONSTRAINTS = {
+    34: (REPOSITORY / 'constraints.txt', HERE / 'constraints.txt'),
+    33: (REPOSITORY / 'constraints/nova-33.txt',),
+}
+# The release of the services, and of hosts that ask for no other one.
+RELEASE = 34
 
 SERVICES = (
     'nova==34.0.0',
@@ -141,41 +148,47 @@ def run_logged(
         raise errors.LabError(f'{what}: {wrong[-1][:200]} (see {log})')
 
 
-def _fingerprint(*parts: str) -> str:
+def _fingerprint(release: int, *parts: str) -> str:
     digest = hashlib.sha256()
-    for path in CONSTRAINTS:
+    for path in CONSTRAINTS[release]:
         digest.update(path.read_bytes())
     for part in parts:
         digest.update(part.encode() + b'\0')
     return digest.hexdigest()[:12]
 
 
-def _pip_constraints() -> list[str]:
-    return [word for path in CONSTRAINTS for word in ('-c', str(path))]
+def name_of(kind: str, release: int) -> str:
+    """Return how the folders of *kind* for this release of Nova begin."""
+    return kind if release == RELEASE else f'{kind}{release}'
 
 
-def native() -> pathlib.Path:
-    """The native environment, made now if it isn't there."""
-    stamp = _fingerprint(*SERVICES, sys.version)
-    final = folder() / f'native-{stamp}'
+def native(release: int = RELEASE) -> pathlib.Path:
+    """The native environment, made now if it isn't there.
+
+    Of another release it has only what the hosts need.
+    """
+    packages = SERVICES if release == RELEASE else HOST_ROOTS
+    stamp = _fingerprint(release, *packages, sys.version)
+    kind = name_of('native', release)
+    final = folder() / f'{kind}-{stamp}'
     log = folder() / 'install.log'
-    with places.locked(folder() / 'native.lock', 'another install runs'):
+    with places.locked(folder() / f'{kind}.lock', 'another install runs'):
         if (final / 'complete').exists():
             return final
-        places.say('cloud: installing the services (minutes)')
-        for old in folder().glob('native-*'):
+        what = f'installing Nova {release}'
+        if release == RELEASE:
+            what = 'installing the services'
+        places.say(f'cloud: {what} (minutes)')
+        for old in folder().glob(f'{kind}-*'):
             shutil.rmtree(old)
         run_logged([sys.executable, '-m', 'venv', final], log, 'venv')
+        pinned = [
+            word for path in CONSTRAINTS[release] for word in ('-c', str(path))
+        ]
         run_logged(
-            [
-                final / 'bin/pip',
-                'install',
-                '-q',
-                *_pip_constraints(),
-                *SERVICES,
-            ],
+            [final / 'bin/pip', 'install', '-q', *pinned, *packages],
             log,
-            'installing the services',
+            what,
         )
         (final / 'complete').touch()
     return final
@@ -234,7 +247,7 @@ def compile_for_host(tree: pathlib.Path, inside: str) -> None:
     )
 
 
-def _pip_for_host(
+def pip_for_host(
     environment: pathlib.Path, target: pathlib.Path, *words: str
 ) -> list[str]:
     argv = [
@@ -262,13 +275,14 @@ def _pip_for_host(
     return argv + list(words)
 
 
-def for_hosts(inside: str) -> pathlib.Path:
+def for_hosts(inside: str, release: int = RELEASE) -> pathlib.Path:
     """The folder with Nova for the hosts, made now if it isn't there.
 
     :param inside: where it will be in a host
     """
-    environment = native()
+    environment = native(release)
     stamp = _fingerprint(
+        release,
         *HOST_ROOTS,
         *HOST_EXTRA,
         *HOST_PRUNED,
@@ -277,13 +291,14 @@ def for_hosts(inside: str) -> pathlib.Path:
         inside,
         environment.name,
     )
-    final = folder() / f'host-{stamp}'
+    kind = name_of('host', release)
+    final = folder() / f'{kind}-{stamp}'
     log = folder() / 'install.log'
-    with places.locked(folder() / 'host.lock', 'another install runs'):
+    with places.locked(folder() / f'{kind}.lock', 'another install runs'):
         if final.is_dir():
             return final
-        places.say('cloud: unpacking Nova for the hosts')
-        for old in folder().glob('host-*'):
+        places.say(f'cloud: unpacking Nova {release} for the hosts')
+        for old in folder().glob(f'{kind}-*'):
             shutil.rmtree(old)
         listed = subprocess.run(
             [
@@ -306,9 +321,9 @@ def for_hosts(inside: str) -> pathlib.Path:
         work.chmod(0o755)
         try:
             run_logged(
-                _pip_for_host(environment, work, *HOST_EXTRA, *wheels),
+                pip_for_host(environment, work, *HOST_EXTRA, *wheels),
                 log,
-                'unpacking Nova for the hosts',
+                f'unpacking Nova {release} for the hosts',
             )
             _copy_python(environment, work, HOST_FROM_SOURCE)
             for name in HOST_PRUNED:
@@ -335,66 +350,6 @@ def _copy_python(
                 target / path.name,
                 ignore=shutil.ignore_patterns('*.so', '__pycache__'),
             )
-
-
-def project(inside: str, target: pathlib.Path) -> None:
-    """Install this project: natively, and for the hosts into *target*.
-
-    A wheel is built from a copy, so that nothing is written into the
-    repository.
-    """
-    environment = native()
-    log = folder() / 'install.log'
-    places.say('cloud: building and installing nova-arm-migrate')
-    listed = subprocess.run(
-        ['git', 'ls-files', '-z', '-c', '-o', '--exclude-standard'],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split('\0')
-    with tempfile.TemporaryDirectory() as name:
-        copy = pathlib.Path(name) / 'source'
-        for path in filter(None, listed):
-            source = REPOSITORY / path
-            if path.split('/')[0] not in ('tests', 'doc') and source.exists():
-                (copy / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, copy / path)
-        run_logged(
-            [
-                environment / 'bin/pip',
-                'wheel',
-                '-q',
-                '--no-deps',
-                '--no-build-isolation',
-                '-w',
-                name,
-                copy,
-            ],
-            log,
-            'building nova-arm-migrate',
-            env={**os.environ, 'PBR_VERSION': '0.0.1'},
-        )
-        (wheel,) = map(str, pathlib.Path(name).glob('*.whl'))
-        run_logged(
-            [
-                environment / 'bin/pip',
-                'install',
-                '-q',
-                '--no-deps',
-                '--force-reinstall',
-                wheel,
-            ],
-            log,
-            'installing nova-arm-migrate',
-        )
-        shutil.rmtree(target, ignore_errors=True)
-        run_logged(
-            _pip_for_host(environment, target, wheel),
-            log,
-            'unpacking nova-arm-migrate for the hosts',
-        )
-    compile_for_host(target, inside)
 
 
 def mechanism(folder: pathlib.Path) -> None:

@@ -32,8 +32,8 @@ from tests.lab import spec
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
 from tests.lab.cloud import image
-from tests.lab.cloud import install
 from tests.lab.cloud import numa_look
+from tests.lab.cloud import project
 from tests.lab.cloud import scene
 from tests.lab.cloud import settings
 
@@ -341,7 +341,7 @@ def main(argv: list[str]) -> int:
         parser.error(f'no driver {", ".join(sorted(unknown))}')
     try:
         cloud = clouds.Cloud.open(NAME)
-        install.project(image.PROJECT_INSIDE, cloud.project)
+        project.from_work_tree(image.PROJECT_INSIDE, cloud.project)
     except errors.LabError:
         cloud = clouds.Cloud.create(NAME)
     try:

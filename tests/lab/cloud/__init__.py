@@ -17,6 +17,7 @@
 ``services``   its services on this machine;
 ``settings``   their configuration, as text;
 ``install``    what they run: one environment here, and Nova for the hosts;
+``project``    this project, of the work tree or of a commit;
 ``image``      the disk that the hosts boot from;
 ``computes``   nova-compute in the hosts;
 ``storage``    storage that all hosts share;
@@ -29,6 +30,7 @@
 ``tls``        TLS, ssh, post-copy, and a certificate that has expired;
 ``transports`` TLS and ssh between hosts;
 ``certificates``  the lab's certificate authority;
+``upgrade``    a cloud in the middle of an upgrade;
 ``trial``      one live migration that is disturbed;
 ``numa``       guests with a NUMA layout;
 ``numa_look``  a guest's placement: database, Placement and kernel.

@@ -29,6 +29,7 @@ from tests.lab.cloud import scene
 from tests.lab.cloud import settings
 from tests.lab.cloud import storage
 from tests.lab.cloud import tls
+from tests.lab.cloud import upgrade
 
 # Two equal hosts, and one with the same CPU but without a PMU.
 HOSTS = ('neoverse-n1', 'neoverse-n1', 'neoverse-n1,pmu=off')
@@ -60,12 +61,14 @@ class Scenario:
     """A scenario and its hosts.
 
     :ivar hosts: hosts that are not in HOSTS end with the scenario
+    :ivar computes: whether nova-compute is to run there when it begins
     """
 
     name: str
     about: str
     play: collections.abc.Callable[[scene.Scene, list[hosts.Host]], None]
     hosts: tuple[str, ...] = HOSTS
+    computes: bool = True
 
 
 def _ours(one: scene.Scene, on: list[hosts.Host]) -> None:
@@ -354,6 +357,13 @@ SCENARIOS = (
         tls.tls,
         HOSTS[:2],
     ),
+    Scenario(
+        'upgrade',
+        'Nova 34 and 33, with and without our driver; two schemas of records',
+        upgrade.upgrade,
+        upgrade.HOSTS,
+        computes=False,
+    ),
 )
 
 
@@ -382,15 +392,13 @@ def _show_log(one: scene.Scene, service: str, *words: str) -> None:
         print(f'   {service}.log: {line[:300]}')
 
 
-def _hosts(
-    cloud: clouds.Cloud, wanted: collections.abc.Sequence[str]
-) -> list[hosts.Host]:
+def _hosts(cloud: clouds.Cloud, scenario: Scenario) -> list[hosts.Host]:
     """Return the hosts of a scenario; start those that are missing."""
     free = list(cloud.lab.hosts.values())
     found: list[hosts.Host | None] = []
     missing: list[str] = []
     there: list[hosts.Host] = []
-    for text in wanted:
+    for text in scenario.hosts:
         asked = clouds.host_spec(text)
         match = next((host for host in free if host.spec == asked), None)
         found.append(match)
@@ -403,7 +411,8 @@ def _hosts(
                 there += [match] * (match.name in cloud.drivers)
     if there:
         cloud.wait_up(there)
-    started = iter(cloud.add_hosts(*missing) if missing else ())
+    start = cloud.add_hosts if scenario.computes else cloud.boot_hosts
+    started = iter(start(*missing) if missing else ())
     return [one or next(started) for one in found]
 
 
@@ -433,7 +442,7 @@ def run(
         one = scene.Scene(cloud, scenario.name)
         on: list[hosts.Host] = []
         try:
-            on = _hosts(cloud, scenario.hosts)
+            on = _hosts(cloud, scenario)
             for host in on:
                 print(f'{host.name}: {host.spec}')
             scenario.play(one, on)

@@ -111,12 +111,16 @@ class Services:
 
     :ivar state: databases, keys, images; removed with the lab
     :ivar logs: kept after a failure
+    :ivar more: additional options of Nova's services
     """
 
     net: network.Network
     state: pathlib.Path
     logs: pathlib.Path
     environment: pathlib.Path
+    more: collections.abc.Mapping[str, settings.Options] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def etc(self) -> pathlib.Path:
@@ -282,7 +286,7 @@ class Services:
         self.write('glance/glance-api.conf', settings.glance(state, home))
         self.write('placement/placement.conf', settings.placement(state))
         self.write('neutron/neutron.conf', settings.neutron(state, home))
-        self.write('nova/nova.conf', settings.nova_control(state, with_filter))
+        self._configure_nova(with_filter)
         shutil.copy(
             self.environment / 'etc/nova/api-paste.ini', self.etc / 'nova'
         )
@@ -343,14 +347,26 @@ class Services:
     def start_scheduler(self, with_filter: bool = True) -> None:
         """Start or restart the scheduler, with or without our filter."""
         self.stop('nova-scheduler')
-        self.write(
-            'nova/nova.conf',
-            settings.nova_control(str(self.state), with_filter),
-        )
+        self._configure_nova(with_filter)
         self.start(
             'nova-scheduler',
             ['nova-scheduler', '--config-file', self.etc / 'nova/nova.conf'],
         )
+
+    def _configure_nova(self, with_filter: bool) -> None:
+        control = settings.nova_control(str(self.state), with_filter)
+        self.write('nova/nova.conf', settings.merged(control, self.more))
+
+    def restart_nova(
+        self, more: collections.abc.Mapping[str, settings.Options]
+    ) -> None:
+        """Restart API, conductor and scheduler with these options too."""
+        self.more = more
+        for name in ('nova', 'nova-conductor'):
+            self.stop(name)
+        self.start_scheduler()
+        self.start_conductor()
+        self.start_api('nova')
 
     def _kept_tables(self) -> pathlib.Path:
         """Return the folder with a copy of the databases that have only users.

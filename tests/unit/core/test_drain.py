@@ -221,6 +221,17 @@ class TestPlan(unittest.TestCase):
         )
         self.assertEqual(['2'], [one.key for one in found.staying])
 
+    def test_a_server_that_is_too_small_makes_no_room(self) -> None:
+        found = self.check(
+            [
+                server('1', room('a')),
+                server('2', room('b', 2)),
+                server('3', room('a', 2), room('b')),
+            ],
+            {memory('a'): 1, memory('b'): 2},
+        )
+        self.assertEqual(['3'], [one.key for one in found.staying])
+
     def test_no_room_at_all(self) -> None:
         found = self.check([server('x'), server('y', room('a'))], {})
         self.assertEqual(['x', 'y'], [one.key for one in found.staying])

@@ -51,10 +51,9 @@ def node_labels(host: Host) -> dict[str, str]:
     :param host: its record. What it could not read has no label.
     """
     labels = {
-        FEATURE + name: _TRUE
+        FEATURE + _feature(trait): _TRUE
         for trait in host_traits(host)
         if is_feature(trait)
-        for name in [_feature(trait)]
     }
     for core in host.cores:
         labels[MODEL + _name(core_name(core.midr).rsplit(' ', 1)[0])] = _TRUE

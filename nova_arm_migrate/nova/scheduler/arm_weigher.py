@@ -72,13 +72,13 @@ class ArmMigratabilityWeigher(weights.BaseHostWeigher):
     def weigh_objects(
         self, weighed_obj_list: Sequence[Any], weight_properties: Any
     ) -> list[float]:
-        """Return the weights of all hosts: one alone says nothing.
+        """Return the weights of all hosts. They depend on one another.
 
-        Returns 0 for all if the guest does not start: it has the CPU of
-        another host. The same holds if its flavor names a baseline, because
-        it then has the same CPU on each of these hosts, or if a host has
-        another architecture, because the guest's is not known here. Never
-        raises: a request must not fail because of an error in this weigher.
+        All weights are 0 in three cases: the guest runs already, so it has the
+        CPU of another host; its flavor names a baseline, so it gets the same
+        CPU on each of these hosts; or a host has another architecture, and
+        the guest's architecture is not known here. Never raises: a request
+        must not fail because of an error in this weigher.
 
         :param weighed_obj_list: ``nova.scheduler.weights.WeighedHost``
         :param weight_properties: ``nova.objects.RequestSpec``

@@ -95,7 +95,7 @@ class Reach:
 
 def _compared(infos: list[CpuInfo], options: Options) -> _Known:
     hosts = [info.host for info in infos if isinstance(info.host, Host)]
-    # Of a host and another one with the same record, `Moves` says nothing.
+    # `Moves` does not compare a host with another one of the same record.
     own = [
         compare(guest_started_on(host), host, options).verdict
         is Verdict.COMPATIBLE

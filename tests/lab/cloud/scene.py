@@ -35,6 +35,8 @@ MOVE_PATIENCE = 1800
 REPORT_PATIENCE = 600
 POLL_PAUSE = 5
 _ENDED = ('completed', 'error', 'failed', 'cancelled')
+# Without the last option, the client asks and changes nothing.
+SET_ACTIVE = ('server', 'set', '--state', 'active', '--auto-approve')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,15 +119,7 @@ class Scene:
     def clean(self) -> None:
         """Delete what the scenario started, in any state."""
         for server in self.servers:
-            # Without the option, the client asks and changes nothing.
-            self.cloud.client.run(
-                'server',
-                'set',
-                '--state',
-                'active',
-                '--auto-approve',
-                server.name,
-            )
+            self.cloud.client.run(*SET_ACTIVE, server.name)
             self.cloud.client.run('server', 'delete', '--wait', server.name)
             if server.port:
                 self.cloud.client.run('port', 'delete', server.port.id)
@@ -464,6 +458,18 @@ class Server:
                 and ports.answers(self.scene.cloud.lab.net, self.port),
                 f'{self.port.address} and {self.port.mac} came with it',
             )
+        return move
+
+    def refused(self, target: hosts.Host, *words: str) -> Move:
+        """Migrate it; expect a refusal with *words*, and a healthy guest."""
+        source = self.host
+        move = self.migrate(target)
+        self.scene.expect(
+            move.status == 'error' and all(w in move.reason for w in words),
+            f'refused: {move.reason or move.status}',
+        )
+        self.expect_at(source)
+        self.expect_healthy()
         return move
 
     def _watch_job(self) -> str:

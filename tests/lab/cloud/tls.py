@@ -137,15 +137,7 @@ def _expired(
         certificates.give(target)
         transports.reload_certificate(target)
     if move.server_status == 'ERROR':
-        one.cloud.client.check(
-            'server',
-            'set',
-            '--state',
-            'active',
-            '--auto-approve',
-            server.name,
-            show=True,
-        )
+        one.cloud.client.check(*scene.SET_ACTIVE, server.name, show=True)
     return str(move)
 
 

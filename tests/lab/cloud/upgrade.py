@@ -173,14 +173,7 @@ class Upgrade:
     def refused(self, server: scene.Server, *words: str) -> None:
         """Send a guest to the other host; expect a refusal with *words*."""
         source = server.host
-        move = server.migrate(self.other(source))
-        self.note(server, source, move)
-        self.one.expect(
-            move.status == 'error' and all(w in move.reason for w in words),
-            f'refused: {move.reason or move.status}',
-        )
-        server.expect_at(source)
-        server.expect_healthy()
+        self.note(server, source, server.refused(self.other(source), *words))
 
     def show_releases(self) -> None:
         """Print what runs where; expect the releases that were asked for."""

@@ -98,6 +98,15 @@ FULL: tuple[tuple[str, ...], ...] = (
         'max,pauth-impdef=on,pmu=off',
         'max,pauth-impdef=on@forky',
     ),
+    # Memory maps that a small IPA size (40 bits) cuts off: QEMU leaves out
+    # the window for PCI memory above 600 GiB.
+    (
+        'cortex-a710',
+        'cortex-a710@forky',
+        'cortex-a710/guest:maxmem=64',
+        'cortex-a710/guest:maxmem=600',
+        'cortex-a710@forky/guest:maxmem=600',
+    ),
     # Versions of the interrupt controller.
     (
         'neoverse-v1',

@@ -54,6 +54,7 @@ def domain_xml(
     dirty: int = 0,
     reboots: bool = False,
     environment: collections.abc.Mapping[str, str] | None = None,
+    max_memory: int = 0,
 ) -> str:
     """Return the libvirt domain of a lab guest.
 
@@ -62,6 +63,8 @@ def domain_xml(
     :param dirty: MiB that the guest rewrites all the time
     :param reboots: whether a reset boots it again; otherwise it ends, as a
         guest that a move has broken should
+    :param max_memory: GiB that the guest has addresses for; no memory is
+        used for them. QEMU puts its device windows above them
     """
     quoted = xml.sax.saxutils.quoteattr
     dirties = f' dirty={dirty}' if dirty else ''
@@ -74,10 +77,17 @@ def domain_xml(
         f'<qemu:env name={quoted(name)} value={quoted(value)}/>'
         for name, value in (environment or {}).items()
     )
+    maximum = cell = ''
+    if max_memory:
+        maximum = f"<maxMemory slots='1' unit='GiB'>{max_memory}</maxMemory>"
+        cell = (
+            f"<numa><cell id='0' cpus='0-{vcpus - 1}' "
+            f"memory='{MEMORY_MIB}' unit='MiB'/></numa>"
+        )
     return f"""\
 <domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{name}</name>
-  <memory unit='MiB'>{MEMORY_MIB}</memory>
+  {maximum}<memory unit='MiB'>{MEMORY_MIB}</memory>
   <vcpu>{vcpus}</vcpu>
   <os>
     <type arch='aarch64' machine='{MACHINE}'>hvm</type>
@@ -86,7 +96,7 @@ def domain_xml(
     <cmdline>console=ttyAMA0 loglevel=5 panic=-1{dirties}</cmdline>
   </os>
   <features><gic version='{gic}'/></features>
-  <cpu mode='host-passthrough' check='none'>{switched}</cpu>
+  <cpu mode='host-passthrough' check='none'>{switched}{cell}</cpu>
   <on_reboot>{'restart' if reboots else 'destroy'}</on_reboot>
   <on_crash>destroy</on_crash>
   <devices>
@@ -174,6 +184,7 @@ class Guest:
             dirty=dirty,
             reboots=reboots,
             environment=environment,
+            max_memory=guest_spec.max_memory,
         )
         with tempfile.NamedTemporaryFile('w', suffix='.xml') as file:
             file.write(text)

@@ -38,6 +38,8 @@ from tests.lab import spec
 
 PACKAGE = pathlib.Path(__file__).parents[2] / 'nova_arm_migrate'
 MEMORY = guests.MEMORY_MIB << 20
+# QEMU adds a GiB for each slot, and aligns the memory that can be added.
+_MORE_MEMORY = 2
 
 Answer = dict[str, typing.Any]
 
@@ -93,8 +95,18 @@ def view(guest_spec: spec.Spec) -> Answer:
         'ask': 'view',
         'disabled': [name for name, on in states.items() if not on],
         'gic': guest_spec.guest_gic,
-        'memory': MEMORY,
+        'memory': memory(guest_spec),
     }
+
+
+def memory(guest_spec: spec.Spec) -> int:
+    """Return the bytes of guest addresses below QEMU's device windows.
+
+    Source: ``virt_set_memmap`` in QEMU's ``hw/arm/virt.c``.
+    """
+    if not guest_spec.max_memory:
+        return MEMORY
+    return (guest_spec.max_memory + _MORE_MEMORY) << 30
 
 
 def trial(guest: profile.Guest) -> Answer:

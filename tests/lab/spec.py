@@ -24,7 +24,11 @@ from tests.lab import errors
 from tests.lab import generations
 
 _CPU = re.compile(r'[a-z0-9][a-z0-9._-]*(,[a-z0-9._-]+=[a-z0-9]+)*')
-_FEATURE = re.compile(r'([a-z0-9-]+)=(on|off)')
+# A CPU feature of a guest, or the addresses that it has for memory.
+_FEATURE = re.compile(
+    r'(?!maxmem=)([a-z0-9-]+)=(on|off)|maxmem=[1-9][0-9]{0,6}'
+)
+_MAX_MEMORY = 'maxmem'
 _LIMITS = {
     'gic': (2, 4),
     'numa': (1, 4),
@@ -53,7 +57,8 @@ class Spec:
     :ivar nics: 2 gives it a second network card, for its guests' ports
     :ivar aarch32: 0 makes the host's kernel hide AArch32 at EL0
     :ivar nova: release of Nova there; only hosts of the cloud have it
-    :ivar guest: CPU features (``sve=off``) of guests started there
+    :ivar guest: CPU features (``sve=off``) of guests started there, and
+        ``maxmem``, the GiB of memory that such a guest has addresses for
     """
 
     cpu: str
@@ -88,7 +93,17 @@ class Spec:
     def feature_states(self) -> dict[str, bool]:
         """Whether each guest feature is on."""
         pairs = (item.split('=') for item in self.guest)
-        return {name: state == 'on' for name, state in pairs}
+        return {
+            name: state == 'on' for name, state in pairs if name != _MAX_MEMORY
+        }
+
+    @property
+    def max_memory(self) -> int:
+        """GiB of memory that a guest has addresses for; 0 if not set."""
+        pairs = (item.split('=') for item in self.guest)
+        return next(
+            (int(value) for name, value in pairs if name == _MAX_MEMORY), 0
+        )
 
     def __str__(self) -> str:
         text = self.cpu
@@ -113,7 +128,8 @@ def parse(text: str) -> Spec:
         features = tuple(listed.split(','))
         if kind != 'guest' or not all(map(_FEATURE.fullmatch, features)):
             raise errors.LabError(
-                f'{text!r}: after "/" comes guest:FEATURE=on|off[,...]'
+                f'{text!r}: after "/" comes guest:FEATURE=on|off[,...], '
+                'or maxmem=GIB in place of a feature'
             )
     cpu_and_generation, *options = host.split('+')
     cpu, at, generation = cpu_and_generation.partition('@')

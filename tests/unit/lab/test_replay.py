@@ -22,6 +22,7 @@ from nova_arm_migrate.core import record
 from nova_arm_migrate.core import tables
 from nova_arm_migrate.core import vcpu
 from nova_arm_migrate.core.profile import Host
+from tests.lab import oracle
 from tests.lab import spec
 from tests.lab import table
 from tests.lab import truth
@@ -30,7 +31,6 @@ from tests.present import present
 ROOT = pathlib.Path(__file__).parents[3]
 PROFILES = ROOT / 'tests/fixtures/lab'
 TABLE = ROOT / 'doc/source/lab-truth.tsv'
-MEMORY = 128 << 20
 
 
 def host_of(label: str) -> tuple[spec.Spec, Host]:
@@ -75,7 +75,7 @@ class ReplayTest(testtools.TestCase):
                 first,
                 disabled=frozenset(off),
                 gic=one.guest_gic,
-                memory=MEMORY,
+                memory=oracle.memory(one),
             )
             if via:
                 guest = truth.moved(guest, host_of(via)[1])

@@ -10,9 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import xml.etree.ElementTree
+
 import testtools
 
 from tests.lab import errors
+from tests.lab import guest
 from tests.lab import oracle
 from tests.lab import spec
 
@@ -38,12 +41,26 @@ class SpecTest(testtools.TestCase):
             self.assertEqual(expected, one.guest_gic)
             self.assertEqual(expected, oracle.view(one)['gic'])
 
+    def test_a_guest_can_have_addresses_for_more_memory(self) -> None:
+        one = spec.parse('cortex-a710/guest:sve=off,maxmem=600')
+        self.assertEqual(
+            (600, {'sve': False}), (one.max_memory, one.feature_states)
+        )
+        self.assertEqual(602 << 30, oracle.view(one)['memory'])
+        self.assertEqual(128 << 20, oracle.view(one.host)['memory'])
+        text = guest.domain_xml('g', {}, max_memory=600)
+        tree = xml.etree.ElementTree.fromstring(text)
+        self.assertEqual('600', tree.findtext('maxMemory'))
+        (cell,) = tree.iterfind('cpu/numa/cell')
+        self.assertEqual('128', cell.get('memory'))
+
     def test_text_and_back(self) -> None:
         for text in (
             'neoverse-n1',
             'max,pauth-impdef=on@forky+mte=1',
             'a64fx@bookworm+gic=2/guest:sve=off,pmu=off',
             'neoverse-n1+aarch32=0',
+            'cortex-a710/guest:sve=off,maxmem=600',
         ):
             self.assertEqual(text, str(spec.parse(text)))
 
@@ -63,6 +80,8 @@ class SpecTest(testtools.TestCase):
             ('neoverse-n1+gic', 'gic is a number from 2 to 4'),
             ('neoverse-n1/host:sve=off', 'guest:FEATURE=on|off'),
             ('neoverse-n1/guest:sve', 'guest:FEATURE=on|off'),
+            ('neoverse-n1/guest:maxmem=0', 'or maxmem=GIB'),
+            ('neoverse-n1/guest:maxmem=on', 'or maxmem=GIB'),
         ):
             error = self.assertRaises(errors.LabError, spec.parse, text)
             self.assertIn(words, str(error))

@@ -32,6 +32,7 @@
 ``differential``  the command ``differential``: the rule and the kernel;
 ``scenarios``     the command ``scenarios``: ways to move a guest;
 ``crossing``      guests on a baseline, on hosts with different CPU models;
+``hops``          one guest that goes round a whole pool;
 ``cloud``         a complete OpenStack on the lab;
 ``errors``        the lab's errors.
 """

@@ -33,6 +33,7 @@ from tests.lab import differential
 from tests.lab import errors
 from tests.lab import generations
 from tests.lab import groups
+from tests.lab import hops
 from tests.lab import host as hosts
 from tests.lab import oracle
 from tests.lab import places
@@ -179,6 +180,10 @@ def _crossing(args: argparse.Namespace) -> int:
     specs = [spec.parse(text) for text in args.host or crossing.MODELS]
     places.check_machine('start emulated hosts and migrate guests')
     build.build({one.generation for one in specs})
+    if args.hops:
+        result = hops.run(specs, args.hops)
+        print(result)
+        return 1 if result.wrong else 0
     rows = crossing.run(specs, args.tsv)
     print(crossing.to_text(rows))
     return 0 if all(row.agrees for row in rows) else 1
@@ -358,6 +363,13 @@ def parser() -> argparse.ArgumentParser:
         action='store_true',
         help='start each guest on the greatest baseline of both hosts, through'
         ' the shim (default hosts: eight CPU models)',
+    )
+    sub.add_argument(
+        '--hops',
+        type=int,
+        default=0,
+        help='with --baseline: move one guest so often, from each host to the'
+        ' next, on the greatest baseline of all of them',
     )
     sub.add_argument(
         '--tsv',

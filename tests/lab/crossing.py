@@ -17,8 +17,9 @@ on it through the shim, moves to the other host, is reset there, and moves
 back. It must see the CPU of the baseline at its start and after the reset.
 
 Where no baseline exists, the guest is started all the same, with the greatest
-common values: KVM must refuse it on one of the two hosts, before anything
-moves.
+common values. KVM must refuse it on one of the two hosts. What no host refuses
+at the start (the timer's frequency, mitigation levels) must stop or break the
+guest when it moves there and back.
 """
 
 import collections.abc
@@ -57,7 +58,8 @@ MODELS = tuple(
         'neoverse-v1',
         'neoverse-n2',
         'a64fx',
-        'max',
+        # With the timer's frequency that the others have.
+        'max,cntfrq=62500000',
     )
 )
 
@@ -68,8 +70,9 @@ class Row:
 
     :ivar baseline: ``exists`` or ``none``
     :ivar off: the vCPU features that the baseline switches off
-    :ivar outcome: of the move there, the reset there, and the move back; or
-        which host refused to start the guest
+    :ivar outcome: of the move there, the reset there, and the move back.
+        Without a baseline: which host refused to start the guest, or on which
+        way it was refused or broken
     :ivar sees: whether the guest sees the baseline's CPU at its start and
         after the reset: ``yes``, ``no`` or ``-``
     :ivar seconds: of the move there, as libvirt's client measures it
@@ -90,7 +93,9 @@ class Row:
         """Whether the real hosts did what the baseline's rule says."""
         if self.baseline == 'exists':
             return self.outcome == table.HEALTHY and self.sees == 'yes'
-        return self.outcome.startswith('not started')
+        return self.outcome.startswith(
+            ('not started on', table.REFUSED, 'broken')
+        )
 
 
 def compile_shim(to: pathlib.Path) -> pathlib.Path:
@@ -152,7 +157,7 @@ class Crossing:
             str(source.spec),
             str(target.spec),
             'exists' if found.taken else 'none',
-            ','.join(sorted(FEATURES.keys() & found.baseline.disabled)),
+            ','.join(features_off(found.baseline)),
             table.NOT_TRIED,
             why=''
             if found.taken
@@ -174,16 +179,16 @@ class Crossing:
         baseline: CpuBaseline,
     ) -> Row:
         try:
-            with self._guest(source, baseline) as guest:
+            with self.guest(source, baseline) as guest:
                 seen = [identity(guest.console())]
                 began = time.monotonic()
-                steps = [guest.migrate(target)]
+                steps = [self.migrate(guest, target, baseline)]
                 seconds = f'{time.monotonic() - began:.1f}'
                 steps.append(guest.health().reason)
                 if not any(steps):
                     guest.reset()
                     seen.append(identity(guest.console()))
-                    steps.append(guest.migrate(source))
+                    steps.append(self.migrate(guest, source, baseline))
                     steps.append(guest.health().reason)
         except errors.LabError as exc:
             words = self._words(source)
@@ -209,10 +214,14 @@ class Crossing:
         target: hosts.Host,
         baseline: CpuBaseline,
     ) -> Row:
-        """Try to start a guest on both hosts: one of them must refuse it."""
+        """Try to start a guest on both hosts, and to move it.
+
+        Where both hosts start it, it must not come through a move there and
+        back unharmed.
+        """
         for host in (source, target):
             try:
-                with self._guest(host, baseline):
+                with self.guest(host, baseline):
                     pass
             except errors.LabError as exc:
                 words = self._words(host)
@@ -221,7 +230,18 @@ class Crossing:
                     outcome=f'not started on {host.spec}',
                     why=f'{row.why}: {words or exc}',
                 )
-        return dataclasses.replace(row, outcome='starts on both')
+        with self.guest(source, baseline) as guest:
+            for way, host in (('there', target), ('back', source)):
+                wrong = self.migrate(guest, host, baseline)
+                outcome = f'{table.REFUSED} {way}'
+                if not wrong:
+                    wrong = guest.health().reason
+                    outcome = f'broken {way}'
+                if wrong:
+                    return dataclasses.replace(
+                        row, outcome=outcome, why=f'{row.why}: {wrong}'
+                    )
+        return dataclasses.replace(row, outcome=table.HEALTHY)
 
     def _words(self, host: hosts.Host) -> str:
         """Return the shim's last line in the log of a guest."""
@@ -231,20 +251,46 @@ class Crossing:
         )
         return done.out.strip().removeprefix('nova-arm-baseline: ')
 
-    def _guest(self, host: hosts.Host, baseline: CpuBaseline) -> guests.Guest:
-        mine = self.profiles[host.name]
-        states = dict.fromkeys(baseline.switched_off(mine), False)
+    def guest(self, host: hosts.Host, baseline: CpuBaseline) -> guests.Guest:
+        """Start a guest on the baseline; LabError if it doesn't start."""
         return guests.Guest.start(
             host,
             NAME,
             host.spec,
             reboots=True,
-            features=states,
-            environment={
-                'LD_PRELOAD': LIBRARY,
-                **shim.environment(baseline, mine),
-            },
+            features=self._states(host, baseline),
+            environment=self._environment(host, baseline),
         )
+
+    def migrate(
+        self, guest: guests.Guest, target: hosts.Host, baseline: CpuBaseline
+    ) -> str:
+        """Move the guest; return the error's text, empty if it moved.
+
+        QEMU on the target writes what the target needs: its domain differs
+        from that of the source.
+        """
+        text = guests.for_host(
+            guest.xml(),
+            self._states(target, baseline),
+            self._environment(target, baseline),
+        )
+        with tempfile.NamedTemporaryFile('w', suffix='.xml') as file:
+            file.write(text)
+            file.flush()
+            return guest.migrate(target, '--xml', file.name)
+
+    def _states(
+        self, host: hosts.Host, baseline: CpuBaseline
+    ) -> dict[str, bool]:
+        mine = self.profiles[host.name]
+        return dict.fromkeys(sorted(baseline.switched_off(mine)), False)
+
+    def _environment(
+        self, host: hosts.Host, baseline: CpuBaseline
+    ) -> dict[str, str]:
+        written = shim.environment(baseline, self.profiles[host.name])
+        return {'LD_PRELOAD': LIBRARY, **written}
 
 
 NAME = 'crossing'
@@ -253,17 +299,27 @@ TMIN_LINE = 0x3F << 32
 _SEES = re.compile(r'^witness sees((?: [a-z0-9_]+=[0-9a-f]+)+)$', re.M)
 
 
+def features_off(baseline: CpuBaseline) -> tuple[str, ...]:
+    """Return the vCPU features that a baseline switches off."""
+    return tuple(sorted(FEATURES.keys() & baseline.disabled))
+
+
 def identity(console: str) -> dict[str, int]:
     """Return the registers that the guest's program has printed last."""
-    found = _SEES.findall(console.replace('\r', ''))
-    if not found:
-        return {}
-    values = {
-        name: int(value, 16)
-        for name, _, value in (
-            item.partition('=') for item in found[-1].split()
-        )
-    }
+    found = identities(console)
+    return found[-1] if found else {}
+
+
+def identities(console: str) -> list[dict[str, int]]:
+    """Return the registers each time the guest's program has printed them."""
+    return [
+        _registers(line) for line in _SEES.findall(console.replace('\r', ''))
+    ]
+
+
+def _registers(line: str) -> dict[str, int]:
+    pairs = (item.partition('=') for item in line.split())
+    values = {name: int(value, 16) for name, _, value in pairs}
     if 'ctr_el0' in values:
         values['ctr_el0'] &= ~TMIN_LINE
     return values
@@ -274,7 +330,7 @@ def sees(
     baseline: CpuBaseline,
 ) -> str:
     """Tell whether a guest saw the same CPU each time: the baseline's."""
-    if any(one != seen[0] for one in seen):
+    if not seen or any(one != seen[0] for one in seen):
         return 'no'
     midr = baseline.implementation.midr
     return 'yes' if seen[0].get('midr_el1') == midr else 'no'

@@ -18,6 +18,7 @@ import dataclasses
 import re
 import subprocess
 import tempfile
+import xml.etree.ElementTree
 import xml.sax.saxutils
 
 from tests.lab import build
@@ -34,6 +35,7 @@ FIRST_REPORTS = 3
 LATER_REPORTS = 6
 # The ports of libvirt's migrations from QEMU to QEMU.
 TO_QEMU = "ss -Htn 'dport >= :49152 and dport <= :49215'"
+QEMU_NAMESPACE = 'http://libvirt.org/schemas/domain/qemu/1.0'
 _THROTTLE = re.compile(r'^Auto converge throttle: +(\d+)', re.M)
 _TIME = re.compile(r'^\d{4}-\d\d-\d\dT[0-9:.]+Z ')
 START_PATIENCE = 180
@@ -85,7 +87,7 @@ def domain_xml(
             f"memory='{MEMORY_MIB}' unit='MiB'/></numa>"
         )
     return f"""\
-<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+<domain type='kvm' xmlns:qemu='{QEMU_NAMESPACE}'>
   <name>{name}</name>
   {maximum}<memory unit='MiB'>{MEMORY_MIB}</memory>
   <vcpu>{vcpus}</vcpu>
@@ -108,6 +110,38 @@ def domain_xml(
   <qemu:commandline>{environment_xml}</qemu:commandline>
 </domain>
 """
+
+
+def for_host(
+    text: str,
+    features: collections.abc.Mapping[str, bool],
+    environment: collections.abc.Mapping[str, str],
+) -> str:
+    """Return the domain *text* for the QEMU of another host.
+
+    :param features: CPU features to switch on or off there
+    :param environment: of QEMU there
+    """
+    xml.etree.ElementTree.register_namespace('qemu', QEMU_NAMESPACE)
+    root = xml.etree.ElementTree.fromstring(text)
+    for cpu in root.findall('cpu'):
+        for feature in cpu.findall('feature'):
+            cpu.remove(feature)
+        for name, on in features.items():
+            xml.etree.ElementTree.SubElement(
+                cpu,
+                'feature',
+                policy='require' if on else 'disable',
+                name=name,
+            )
+    for commandline in root.findall(f'{{{QEMU_NAMESPACE}}}commandline'):
+        commandline[:] = [
+            xml.etree.ElementTree.Element(
+                f'{{{QEMU_NAMESPACE}}}env', name=name, value=value
+            )
+            for name, value in environment.items()
+        ]
+    return xml.etree.ElementTree.tostring(root, encoding='unicode')
 
 
 def prepare(host: hosts.Host) -> None:
@@ -229,6 +263,16 @@ class Guest:
         """Return its console output on its present host."""
         path = log_path(self.name)
         return self.host.channel.sh(f'tail -c +{self.skipped + 1} {path}').out
+
+    def xml(self) -> str:
+        """Return its domain as libvirt sends it to another host.
+
+        :raises LabError: if libvirt does not know it
+        """
+        done = client(self.host, 'dumpxml', '--migratable', self.name)
+        if done.returncode:
+            raise errors.LabError(f'no XML: {last_line(done.stderr)}')
+        return done.stdout
 
     def reset(self) -> None:
         """Reset the guest; return when its program has reported.

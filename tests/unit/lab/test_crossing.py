@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import pathlib
 import tempfile
 import unittest
@@ -18,6 +19,7 @@ import xml.etree.ElementTree
 from tests import silicon
 from tests.lab import crossing
 from tests.lab import guest
+from tests.lab import hops
 from tests.lab import table
 
 QEMU = '{http://libvirt.org/schemas/domain/qemu/1.0}'
@@ -57,7 +59,10 @@ class TestRow(unittest.TestCase):
     def test_without_one_a_host_has_to_refuse_the_start(self) -> None:
         none = {'baseline': 'none', 'sees': '-'}
         self.assertTrue(row(**none, outcome='not started on b@next').agrees)
-        self.assertFalse(row(**none, outcome='starts on both').agrees)
+        for ended in ('refused there', 'broken back'):
+            self.assertTrue(row(**none, outcome=ended).agrees)
+        for ended in (table.HEALTHY, table.NOT_TRIED, 'not started or lost'):
+            self.assertFalse(row(**none, outcome=ended).agrees)
 
     def test_rows_are_kept(self) -> None:
         rows = [row(), row(source='c@next', why='a reason, and more')]
@@ -96,6 +101,14 @@ class TestSees(unittest.TestCase):
         other = seen | {'midr_el1': 0x411FD402}
         self.assertEqual('no', crossing.sees([other, other], self.baseline))
         self.assertEqual('no', crossing.sees([{}, {}], self.baseline))
+        self.assertEqual('no', crossing.sees([], self.baseline))
+
+    def test_every_line_is_read(self) -> None:
+        later = START.replace('410fd493', '411fd402')
+        self.assertEqual(
+            [0x410FD493, 0x411FD402],
+            [one['midr_el1'] for one in crossing.identities(START + later)],
+        )
 
     def test_a_field_that_kvm_does_not_know(self) -> None:
         """CTR_EL0.TminLine, bits 37:32."""
@@ -116,3 +129,46 @@ class TestDomain(unittest.TestCase):
         self.assertEqual({}, self.environment())
         variables = {'LD_PRELOAD': '/a.so', 'NOVA_ARM_BASELINE': '1;"<x>";;;'}
         self.assertEqual(variables, self.environment(**variables))
+
+    def test_another_host_has_its_own_environment_and_features(self) -> None:
+        here = guest.domain_xml(
+            'g', {'sve': False}, environment={'LD_PRELOAD': '/a.so', 'A': '1'}
+        )
+        there = guest.for_host(here, {'pauth': False}, {'A': '2;<b>'})
+        tree = xml.etree.ElementTree.fromstring(there)
+        self.assertEqual(
+            [('A', '2;<b>')],
+            [
+                (one.get('name'), one.get('value'))
+                for one in tree.findall(f'{QEMU}commandline/{QEMU}env')
+            ],
+        )
+        self.assertEqual(
+            [('pauth', 'disable')],
+            [
+                (one.get('name'), one.get('policy'))
+                for one in tree.findall('cpu/feature')
+            ],
+        )
+        self.assertEqual('g', tree.findtext('name'))
+
+
+class TestHops(unittest.TestCase):
+    def test_the_result_is_told_in_words(self) -> None:
+        result = hops.Result(('a', 'b'), ('pauth',), (2.0, 9.5, 3.0), 7, '')
+        self.assertEqual(
+            [
+                'pool: a b',
+                'off: pauth',
+                'moves: 3',
+                'seconds: 2.0 to 9.5, median 3.0',
+                'the guest has read its CPU 7 times',
+                'healthy; it saw one CPU, the baseline',
+            ],
+            str(result).splitlines(),
+        )
+        wrong = dataclasses.replace(result, seconds=(), wrong='it is lost')
+        self.assertEqual(
+            ['moves: 0', 'the guest has read its CPU 7 times', 'it is lost'],
+            str(wrong).splitlines()[2:],
+        )

@@ -13,6 +13,7 @@
 """The filter on the hosts of real migrations: the truth table's column."""
 
 from nova_arm_migrate.core import vcpu
+from tests.lab import oracle
 from tests.lab import table
 from tests.unit.lab import test_replay
 from tests.unit.nova.scheduler import test_arm_filter as base
@@ -30,8 +31,8 @@ class TestTruth(base.FilterTestCase):
             off = {name for name, on in one.feature_states.items() if not on}
             guest = vcpu.guest_started_on(
                 first,
-                gic=one.gic,
-                memory=test_replay.MEMORY,
+                gic=one.guest_gic,
+                memory=oracle.memory(one),
                 disabled=frozenset(off) | {*vcpu.longer_vectors(first)},
             )
             leaves = test_replay.host_of(via)[1] if via else first

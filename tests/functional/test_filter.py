@@ -365,14 +365,14 @@ class TestStatus(FilterTestBase):
         self.host('host-b', s.host(reg_list=s.LISTED | {s.TCR2}))
         server = self.boot('host-a')
         text = self.check()
-        self.assertIn('There is no guest that has live-migrated.', text)
+        self.assertIn('No guest with a record has live-migrated.', text)
         self.migrate(server, 'host-b')
         text = self.check()
         self.assertRegex(
             text,
-            '1 of 1 guests that have live-migrated cannot go back to a host'
-            ' that they came from, and 1 can move to no other host:'
-            ' .*TCR2_EL1.*:'
+            '1 of 1 guests with a record that have live-migrated cannot go'
+            ' back to a host that they came from, and 1 can move to'
+            ' no other host: .*TCR2_EL1.*:'
             rf' {server["id"]} \(host-b to host-a\)',
         )
         self.assertEqual('host-b', self.migrate(server, state='error'))

@@ -84,11 +84,11 @@ class Found:
             else ''
         )
         if not self.judged:
-            return f'There is no guest that has live-migrated{some}.'
+            return f'No guest with a record has live-migrated{some}.'
         if not self.stuck:
             return (
-                'All guests that have live-migrated can go back:'
-                f' {self.judged}{some}.'
+                'All guests with a record that have live-migrated can go'
+                f' back: {self.judged}{some}.'
             )
         told, count = filter_events.group(
             (f'{one.uuid} ({one.here} to {one.back})' for one in self.stuck),
@@ -96,9 +96,9 @@ class Found:
         )
         staying = sum(one.stays for one in self.stuck)
         return (
-            f'{count} of {self.judged} guests that have live-migrated{some}'
-            f' cannot go back to a host that they came from, and {staying} can'
-            f' move to no other host: {told}'
+            f'{count} of {self.judged} guests with a record that have'
+            f' live-migrated{some} cannot go back to a host that they came'
+            f' from, and {staying} can move to no other host: {told}'
         )
 
 

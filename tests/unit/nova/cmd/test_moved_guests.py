@@ -139,7 +139,7 @@ class TestLook(unittest.TestCase):
         found = self.look()
         self.assertEqual(moved_guests.Found(0, (), ()), found)
         self.assertEqual(
-            'There is no guest that has live-migrated.', found.line()
+            'No guest with a record has live-migrated.', found.line()
         )
 
     def test_a_register_that_was_gained_on_the_way(self) -> None:
@@ -156,9 +156,9 @@ class TestLook(unittest.TestCase):
         )
         self.assertRegex(
             found.line(),
-            '^1 of 2 guests that have live-migrated cannot go back to a host'
-            ' that they came from, and 1 can move to no other host: .*:'
-            ' not on host: 0{8}-0{4}-0{4}-0{4}-0{11}1'
+            '^1 of 2 guests with a record that have live-migrated cannot go'
+            ' back to a host that they came from, and 1 can move to'
+            ' no other host: .*: not on host: 0{8}-0{4}-0{4}-0{4}-0{11}1'
             r' \(b to a\)$',
         )
         # Another host like the present one takes it.
@@ -222,8 +222,9 @@ class TestLook(unittest.TestCase):
         self.assertEqual([2, 1, 2, 1], self.pages)
         self.assertEqual((6, (CELLS[1],)), (found.judged, found.cut))
         self.assertEqual(
-            'All guests that have live-migrated can go back: 6 (only the'
-            f' newest 3 live migrations of {CELLS[1]} were looked at).',
+            'All guests with a record that have live-migrated can go back:'
+            f' 6 (only the newest 3 live migrations of {CELLS[1]} were'
+            ' looked at).',
             found.line(),
         )
 

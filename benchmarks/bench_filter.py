@@ -37,6 +37,7 @@ from nova.scheduler.filters import compute_capabilities_filter
 import pyperf
 import reference
 
+from nova_arm_migrate.nova.precheck import judgement
 from nova_arm_migrate.nova.scheduler import arm_filter
 from nova_arm_migrate.nova.scheduler import host_cache
 
@@ -73,13 +74,13 @@ def warm(length: int) -> arm_filter.ArmMigrateFilter:
 def warm_hosts() -> arm_filter.ArmMigrateFilter:
     """Return our filter after a request for another guest."""
     arm = warm(0)
-    arm_filter._reason.cache_clear()
+    judgement.expected_refusal.cache_clear()
     return arm
 
 
 def cold() -> arm_filter.ArmMigrateFilter:
     """Return our filter before its first request."""
-    arm_filter._reason.cache_clear()
+    judgement.expected_refusal.cache_clear()
     return arm_filter.ArmMigrateFilter()
 
 

@@ -20,6 +20,7 @@ extensions = [
     'sphinx.ext.autodoc',
     'openstackdocstheme',
     'oslo_config.sphinxext',
+    'from_causes',
     'from_code',
 ]
 

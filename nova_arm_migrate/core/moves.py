@@ -39,6 +39,7 @@ from nova_arm_migrate.core.registers import Judge
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables.features import CTR_EL0
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
+from nova_arm_migrate.core.trial import trial_decides
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
@@ -152,20 +153,29 @@ class Moves:
     """
 
     def __init__(
-        self, hosts: Sequence[Host], options: Options = Options()
+        self,
+        hosts: Sequence[Host],
+        options: Options = Options(),
+        *,
+        trial: bool = False,
     ) -> None:
-        """Compare each host's guests with every other host."""
+        """Compare each host's guests with every other host.
+
+        :param trial: whether each destination makes a trial. A move also
+            counts if nothing but what a trial settles is against it
+        """
         everywhere = (1 << len(hosts)) - 1
         self.to = [everywhere ^ 1 << place for place in range(len(hosts))]
         self.back = self.to.copy()
         self._options = options
+        self._trial = trial
         kinds = [alike(host) for host in hosts]
         nothing = _Part(frozenset(), frozenset())
         common = _in_all(kinds)
         for base in dict.fromkeys(
             nothing.put(host, host, common) for host in kinds
         ):
-            if self._fits(guest_started_on(base), base):
+            if self.fits(guest_started_on(base), base):
                 break
         else:
             # No host accepts its own guests, so no part can be judged by
@@ -189,9 +199,11 @@ class Moves:
                 ]
             )
 
-    def _fits(self, guest: Guest, host: Host) -> bool:
-        return (
-            compare(guest, host, self._options).verdict is Verdict.COMPATIBLE
+    def fits(self, guest: Guest, host: Host) -> bool:
+        """Return whether one host accepts one guest."""
+        found = compare(guest, host, self._options)
+        return found.verdict is Verdict.COMPATIBLE or (
+            self._trial and trial_decides(found, self._options)
         )
 
     def _keep(self, kinds: list[tuple[Host, list[int]]]) -> None:
@@ -208,7 +220,7 @@ class Moves:
             )
             possible = 0
             for kind, (end, _) in enumerate(kinds):
-                if members[kind] & open_yet and self._fits(guest, end):
+                if members[kind] & open_yet and self.fits(guest, end):
                     possible |= members[kind]
                     back[kind] |= these
             for place in places:

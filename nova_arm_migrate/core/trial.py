@@ -33,6 +33,7 @@ from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import report
+from nova_arm_migrate.core.verdict import Verdict
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,6 +99,18 @@ def before_trial(static: Report, options: Options = Options()) -> Report:
             if not finding.settled_by_trial
         ),
         options,
+    )
+
+
+def trial_decides(static: Report, options: Options = Options()) -> bool:
+    """Return whether nothing is against the guest but what a trial settles.
+
+    :param static: what `compare` said
+    :param options: those that ``static`` was made with
+    """
+    return (
+        static.verdict is Verdict.UNKNOWN
+        and before_trial(static, options).verdict is Verdict.COMPATIBLE
     )
 
 

@@ -19,12 +19,15 @@ from osc_lib.command import command
 
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.trial import trial_decides
 from nova_arm_migrate.core.verdict import Verdict
 from nova_arm_migrate.osc.base import Arm64Command
 from nova_arm_migrate.osc.records import CloudHost
 from nova_arm_migrate.osc.subjects import Subjects
 
 _CURRENT = 'current'
+#: The records cannot decide, and the destination's trial will.
+_TRIAL_DECIDES = 'trial decides'
 
 
 class ListServerDestinations(Arm64Command, command.Lister):
@@ -34,7 +37,9 @@ class ListServerDestinations(Arm64Command, command.Lister):
     decides it. Nova's API does not show the record of the server's guest, so
     the verdict is that of a guest that is started on the server's host, with
     the memory and the PMU of its flavor. A guest that was started elsewhere
-    may have less.
+    may have less. "Trial decides" means that the records alone cannot tell:
+    the destination tries the guest's registers on its own KVM before it
+    accepts the guest. The scheduler and ``arm64 host drain`` use such a host.
     """
 
     compares = True
@@ -67,7 +72,14 @@ class ListServerDestinations(Arm64Command, command.Lister):
             known = judged.get(id(profile))
             if known is None:
                 report = compare(source.guest, profile, options)
-                known = report.verdict.value, report.reason('host')
+                known = (
+                    (
+                        _TRIAL_DECIDES
+                        if trial_decides(report, options)
+                        else report.verdict.value
+                    ),
+                    report.reason('host').removeprefix('unknown: '),
+                )
                 judged[id(profile)] = known
             return known
 

@@ -345,13 +345,35 @@ class TestCells(FilterTestBase):
 class TestStatus(FilterTestBase):
     """nova-arm-migrate-status, over the database of a real cloud."""
 
+    def check(self) -> str:
+        """Return the text of a check that ends with warnings."""
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            code = status.UpgradeCommands().check()
+        self.assertEqual(1, code)
+        return ' '.join(out.getvalue().replace('|', ' ').split())
+
     def test_computes_without_a_record_are_named(self) -> None:
         self.host('host-a', HOST)
         self.host('host-b', HOST, compute_driver=base.STOCK)
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            code = status.UpgradeCommands().check()
-        text = ' '.join(out.getvalue().replace('|', ' ').split())
-        self.assertEqual(1, code)
+        text = self.check()
         self.assertIn('1 of 2 Arm64 computes cannot be judged', text)
         self.assertIn('host-b', text)
         self.assertIn('ArmMigrateFilter is enabled.', text)
+
+    def test_a_guest_that_cannot_go_back_is_named(self) -> None:
+        self.host('host-a', HOST)
+        self.host('host-b', s.host(reg_list=s.LISTED | {s.TCR2}))
+        server = self.boot('host-a')
+        text = self.check()
+        self.assertIn('No guest with a record has live-migrated.', text)
+        self.migrate(server, 'host-b')
+        text = self.check()
+        self.assertRegex(
+            text,
+            '1 of 1 guests with a record that have live-migrated cannot go'
+            ' back to a host that they came from, and 1 can move to'
+            ' no other host: .*TCR2_EL1.*:'
+            rf' {server["id"]} \(host-b to host-a\)',
+        )
+        self.assertEqual('host-b', self.migrate(server, state='error'))
+        self.assertIn('TCR2_EL1', self.events(server, EVENT)[0]['details'])

@@ -34,6 +34,8 @@ import pathlib
 
 from docutils import nodes
 from docutils.parsers import rst
+import from_causes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from nova_arm_migrate.cli import main
@@ -113,19 +115,18 @@ class Findings(rst.Directive):
 
     @staticmethod
     def _row(cause: Cause) -> Row:
-        # Its register has no entry in the tables, and no pair of records
-        # says which of the remedies helps.
-        found = finding.Finding(
-            cause,
-            finding.Severity.BLOCKS,
-            'REGISTER',
-            'FIELD',
-            guest='G',
-            host='H',
-            detail='…',
+        found = from_causes.generic(cause)
+        link = addnodes.pending_xref(
+            '',
+            nodes.inline(cause.value, cause.value),
+            refdomain='std',
+            reftype='ref',
+            reftarget=from_causes.label(cause),
+            refexplicit=True,
+            refwarn=True,
         )
         return (
-            _plain(cause.value),
+            [link],
             _plain(messages.words(found)),
             _plain(
                 '; '.join(

@@ -21,8 +21,9 @@ from nova.compute import vm_states
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.nova.records import instance_state
 
-#: A guest in these states gets the new baseline without a hard reboot.
-_NO_QEMU = (
+#: Guests in these states have no QEMU process, nor the state of one: a start
+#: gives them a new CPU, without a hard reboot.
+NO_QEMU = (
     vm_states.BUILDING,
     vm_states.STOPPED,
     vm_states.SHELVED,
@@ -99,6 +100,6 @@ def change(
         gets = ''
     else:
         gets = newest.get(wanted, runs_on) if wanted else NONE
-        if gets == runs_on or instance.vm_state in _NO_QEMU:
+        if gets == runs_on or instance.vm_state in NO_QEMU:
             return None
     return Change(runs_on, gets, instance.host, instance.uuid)

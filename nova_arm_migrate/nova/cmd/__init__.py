@@ -15,6 +15,7 @@
 ``status``           ``nova-arm-migrate-status``: the checks before an upgrade;
 ``baseline_guests``  the guests that a hard reboot gives another CPU baseline,
                      for ``status``;
+``moved_guests``     the guests that cannot go back, for ``status``;
 ``fleet_checks``     what the records of a fleet say together, for ``status``;
 ``compute``          ``nova-compute-arm64``.
 """

@@ -39,6 +39,7 @@ from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.cmd import baseline_guests
 from nova_arm_migrate.nova.cmd import fleet_checks
+from nova_arm_migrate.nova.cmd import moved_guests
 from nova_arm_migrate.nova.scheduler import filter_events
 from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler.arm_filter import ArmMigrateFilter
@@ -264,6 +265,16 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
             )
         return _success('No guest needs a hard reboot to get its baseline.')
 
+    def _check_moved_guests(self) -> Any:
+        """Whether guests can go back to where they came from."""
+        try:
+            found = moved_guests.look(conf.settings(CONF))
+        except Exception as error:
+            return _failure(
+                f"Nova's databases cannot be read: {_one_line(error)}"
+            )
+        return (_warning if found.stuck else _success)(found.line())
+
     _upgrade_checks = (
         ('Options', _check_options),
         ('Scheduler filter', _check_filter),
@@ -272,6 +283,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         ('Workaround', _check_workaround),
         ('Guest CPU baseline', _check_baseline),
         ('Guests on baselines', _check_guests),
+        ('Guests that have moved', _check_moved_guests),
         ('KVM', _check_kvm),
         ('Fleet', _check_fleet),
         ('Host records', _check_records),

@@ -52,7 +52,7 @@ def start(metrics: Metrics, address: str, port: int) -> Endpoint | None:
     """Count, and serve the metrics.
 
     Never raises: a compute without metrics still runs guests. An error in the
-    log says what is missing.
+    log says what is missing, and then nothing is counted.
 
     :param address: an IP address of this host
     :param port: 0 for no metrics
@@ -73,6 +73,7 @@ def start(metrics: Metrics, address: str, port: int) -> Endpoint | None:
         )
         return None
     except OSError as error:
+        metrics.stop()
         LOG.error(
             'Cannot serve metrics on %(address)s, port %(port)d: %(error)s.'
             ' Change [arm_migrate] metrics_address or metrics_port, and'
@@ -122,7 +123,11 @@ def _green(registry: Any, address: str, port: int) -> Endpoint:
         if ':' in address
         else eventlet.green.socket.AF_INET
     )
-    listening = eventlet.listen((address, port), family=family)
+    # With eventlet's default, SO_REUSEPORT, two processes would share a taken
+    # port, and each scrape would get the metrics of one of them by chance.
+    listening = eventlet.listen(
+        (address, port), family=family, reuse_port=False
+    )
     thread = eventlet.spawn(
         wsgi.server,
         listening,

@@ -20,12 +20,14 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
 import enum
+import functools
 from typing import Any
 
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.trial import before_trial
 from nova_arm_migrate.core.trial import Disagreement
 from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.trial import with_trial
@@ -179,6 +181,32 @@ def judge(
     return Judgement(
         action(result.verdict, settings), result, tried, disagreements
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def expected_refusal(
+    leaving: MigratingGuest, destination: Host | str, settings: Settings
+) -> str | None:
+    """Return why the destination would refuse the guest; None if it would not.
+
+    This is all that can be said away from the destination. A finding that a
+    trial there can decide is no refusal; it costs one pre-check at most.
+    Without the trial ([arm_migrate] trial is off here, and must be the same on
+    all computes) the destination has only the rule, and would refuse what the
+    rule can't judge. A refusal that enforcement "warn" only logs counts too.
+
+    The results are cached by value, because the guests of one host often have
+    equal records.
+
+    :returns: one line, in which the destination's name is ``host``
+    """
+    enforced = dataclasses.replace(settings, enforcement=Enforcement.ENFORCE)
+    found = judge(leaving, destination, enforced).report
+    if enforced.trial:
+        found = before_trial(found, enforced.options)
+    if action(found.verdict, enforced) is Action.REFUSE:
+        return found.summary('host')
+    return None
 
 
 def _with_reason(

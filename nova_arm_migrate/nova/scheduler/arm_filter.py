@@ -28,8 +28,6 @@ no host that the destination's trial may still accept.
 """
 
 from collections.abc import Iterable
-import dataclasses
-import functools
 from typing import Any
 
 from nova import context as nova_context
@@ -40,7 +38,6 @@ from nova.scheduler import filters
 from oslo_log import log as logging
 
 from nova_arm_migrate.core.profile import Host
-from nova_arm_migrate.core.trial import before_trial
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova.baseline import choice
 from nova_arm_migrate.nova.precheck import judgement
@@ -253,10 +250,6 @@ def _reasons(
 
     Each distinct record is judged once.
     """
-    # With enforcement "warn" a refusal is logged only, but it must be found.
-    enforced = dataclasses.replace(
-        settings, enforcement=conf.Enforcement.ENFORCE
-    )
     judged: dict[Host | str, str | None] = {}
     reasons = {}
     for info in infos:
@@ -264,32 +257,10 @@ def _reasons(
             reasons[info] = f'architecture: guest aarch64, host {info.arch}'
             continue
         if info.host not in judged:
-            judged[info.host] = _reason(leaving, info.host, enforced)
+            judged[info.host] = judgement.expected_refusal(
+                leaving, info.host, settings
+            )
         reason = judged[info.host]
         if reason is not None:
             reasons[info] = reason
     return reasons
-
-
-@functools.lru_cache(maxsize=4096)
-def _reason(
-    leaving: judgement.MigratingGuest,
-    host: Host | str,
-    settings: conf.Settings,
-) -> str | None:
-    """Return why the destination would refuse the guest; None if it would not.
-
-    A finding that a trial on the destination can decide drops no host; it
-    costs one pre-check at most. Without the trial ([arm_migrate] trial is off
-    here, and must be the same on all computes) the destination has only the
-    rule, and would refuse what the rule can't judge.
-
-    The results are cached by value, because the guests of one host often have
-    equal records.
-    """
-    found = judgement.judge(leaving, host, settings).report
-    if settings.trial:
-        found = before_trial(found, settings.options)
-    if judgement.action(found.verdict, settings) is judgement.Action.REFUSE:
-        return found.summary('host')
-    return None

@@ -102,7 +102,9 @@ class ArmMigratabilityWeigher(weights.BaseHostWeigher):
                 return equal
             return [
                 float(number)
-                for number in self._reach.of(infos, settings.options)
+                for number in self._reach.of(
+                    infos, settings.options, trial=settings.trial
+                )
             ]
         except Exception as error:
             LOG.warning(

@@ -10,18 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""From which hosts of a request a guest can later move to the most others."""
+"""From which hosts of a request a guest can later move to the most others.
+
+A move counts if nothing in the records is against it that the destination's
+trial does not settle, as in `arm_filter`. A move whose verdict stays unknown
+does not count, even where the option ``unknown`` lets it pass the filter: the
+guest may break.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
 import dataclasses
 
-from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.moves import Moves
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
-from nova_arm_migrate.core.verdict import Verdict
 from nova_arm_migrate.nova.scheduler.host_cache import CpuInfo
 
 #: Distinct records that are kept. More are forgotten together.
@@ -35,11 +39,17 @@ class _Known:
     :ivar places: the place of each record
     :ivar to: for each place, the places to which its guests can move, as bits
     :ivar options: with which they were judged
+    :ivar trial: whether destinations make a trial
     """
 
     places: dict[CpuInfo, int]
     to: tuple[int, ...]
     options: Options
+    trial: bool
+
+    def holds(self, options: Options, trial: bool) -> bool:
+        """Whether they would be the same with these."""
+        return (self.options, self.trial) == (options, trial)
 
 
 class Reach:
@@ -51,17 +61,20 @@ class Reach:
     """
 
     def __init__(self) -> None:
-        self._known = _Known({}, (), Options())
+        self._known = _Known({}, (), Options(), trial=False)
 
-    def of(self, infos: Sequence[CpuInfo], options: Options) -> list[int]:
+    def of(
+        self, infos: Sequence[CpuInfo], options: Options, *, trial: bool
+    ) -> list[int]:
         """Return to how many of the other hosts a guest of each can move.
 
         :param infos: what each host of a request says; a host without a
             record gives and takes no guest
         :param options: of the comparison
+        :param trial: whether destinations make a trial
         """
         count = Counter(infos)
-        known = self._with(list(count), options)
+        known = self._with(list(count), options, trial)
         reach: dict[CpuInfo, int] = {}
         for info in count:
             place = known.places.get(info)
@@ -78,36 +91,36 @@ class Reach:
             reach[info] = total - (there >> place & 1)
         return [reach[info] for info in infos]
 
-    def _with(self, infos: list[CpuInfo], options: Options) -> _Known:
+    def _with(
+        self, infos: list[CpuInfo], options: Options, trial: bool
+    ) -> _Known:
         known = self._known
         given = [info for info in infos if isinstance(info.host, Host)]
-        if known.options == options and all(
+        if known.holds(options, trial) and all(
             info in known.places for info in given
         ):
             return known
-        if known.options == options:
+        if known.holds(options, trial):
             together = list(dict.fromkeys([*known.places, *given]))
             if len(together) <= _MOST:
                 given = together
-        known = self._known = _compared(given, options)
+        known = self._known = _compared(given, options, trial)
         return known
 
 
-def _compared(infos: list[CpuInfo], options: Options) -> _Known:
+def _compared(infos: list[CpuInfo], options: Options, trial: bool) -> _Known:
     hosts = [info.host for info in infos if isinstance(info.host, Host)]
+    moves = Moves(hosts, options, trial=trial)
     # `Moves` does not compare a host with another one of the same record.
-    own = [
-        compare(guest_started_on(host), host, options).verdict
-        is Verdict.COMPATIBLE
-        for host in hosts
-    ]
+    own = [moves.fits(guest_started_on(host), host) for host in hosts]
     return _Known(
         {info: place for place, info in enumerate(infos)},
         tuple(
             others | itself << place
             for place, (others, itself) in enumerate(
-                zip(Moves(hosts, options).to, own, strict=True)
+                zip(moves.to, own, strict=True)
             )
         ),
         options,
+        trial,
     )

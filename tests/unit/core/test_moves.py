@@ -25,11 +25,13 @@ from hypothesis import strategies as st
 from nova_arm_migrate.core.compare import compare
 from nova_arm_migrate.core.moves import Moves
 from nova_arm_migrate.core.profile import Core
+from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.registers import firmware
+from nova_arm_migrate.core.trial import before_trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
@@ -197,16 +199,23 @@ def fleets(draw: st.DrawFn) -> list[Host]:
 
 class TestMoves(unittest.TestCase):
     def check(
-        self, hosts: Sequence[Host], options: Options = Options()
+        self,
+        hosts: Sequence[Host],
+        options: Options = Options(),
+        trial: bool = False,
     ) -> int:
         """Compare each with each.
 
         :returns: how many moves there are
         """
+
+        def judged(guest: Guest, host: Host) -> Verdict:
+            found = compare(guest, host, options)
+            return (before_trial(found, options) if trial else found).verdict
+
         guests = [guest_started_on(host) for host in hosts]
         verdicts = [
-            [compare(guest, host, options).verdict for host in hosts]
-            for guest in guests
+            [judged(guest, host) for host in hosts] for guest in guests
         ]
         moves = [
             [
@@ -215,7 +224,7 @@ class TestMoves(unittest.TestCase):
             ]
             for one, row in enumerate(verdicts)
         ]
-        found = Moves(hosts, options)
+        found = Moves(hosts, options, trial=trial)
         self.assertEqual(moves, self.as_lists(found.to))
         self.assertEqual(
             [list(column) for column in zip(*moves)], self.as_lists(found.back)
@@ -233,19 +242,27 @@ class TestMoves(unittest.TestCase):
             [s.host()] + [change(s.host()) for change in OTHERWISE]
         )
         self.assertGreater(moves, len(OTHERWISE))
+        settled = self.check(
+            [s.host()] + [change(s.host()) for change in OTHERWISE], trial=True
+        )
+        self.assertGreater(settled, moves)
         for one in OTHERWISE:
             host = one(s.host())
             self.check([host] + [change(host) for change in OTHERWISE[::7]])
 
-    @hypothesis.given(fleets(), OPTIONS)
+    @hypothesis.given(fleets(), OPTIONS, st.booleans())
     def test_as_each_with_each(
-        self, hosts: list[Host], options: Options
+        self, hosts: list[Host], options: Options, trial: bool
     ) -> None:
-        self.check(hosts, options)
+        self.check(hosts, options, trial)
 
-    @hypothesis.given(st.lists(test_laws.hosts, max_size=4), OPTIONS)
-    def test_any_hosts(self, hosts: list[Host], options: Options) -> None:
-        self.check(hosts, options)
+    @hypothesis.given(
+        st.lists(test_laws.hosts, max_size=4), OPTIONS, st.booleans()
+    )
+    def test_any_hosts(
+        self, hosts: list[Host], options: Options, trial: bool
+    ) -> None:
+        self.check(hosts, options, trial)
 
     def test_where_none_takes_its_own_guests(self) -> None:
         self.check(

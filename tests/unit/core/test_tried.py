@@ -30,6 +30,7 @@ from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.trial import before_trial
+from nova_arm_migrate.core.trial import trial_decides
 from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.tried import Answer
 from nova_arm_migrate.core.tried import Tried
@@ -312,6 +313,7 @@ class TestGic(TriedTestCase):
             self.assertEqual(finding.name, checks.check_override(finding.name))
             # It drops no host from those that Nova's scheduler may choose.
             self.assertIs(Verdict.COMPATIBLE, before_trial(static).verdict)
+            self.assertIs(True, trial_decides(static))
             for refused, unjudged, verdict in (
                 ({code: 'EINVAL'}, (), Verdict.INCOMPATIBLE),
                 ({}, (code,), Verdict.UNKNOWN),

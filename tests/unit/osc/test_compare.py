@@ -167,6 +167,33 @@ class TestServerDestinations(CompareTestCase):
         self.assertIn('it has no record', rows['empty']['Reason'])
         self.assertEqual('down', rows['off']['State'])
 
+    def test_what_the_destination_s_trial_decides(self) -> None:
+        newer = 'neoverse-v1-no-sve-linux-7.2'
+        timer = base.hypervisor('timer')
+        timer['cpu_info']['arm_migrate'] = json.loads(
+            self.changed(newer, cntfrq=None)
+        )
+        self.api.hypervisors = [
+            base.hypervisor('v1', base.V1_NO_SVE),
+            base.hypervisor('newer', newer),
+            timer,
+        ]
+        rows = {
+            row['Host']: row for row in self.json(ListServerDestinations, 'db')
+        }
+        self.assertEqual(
+            (
+                'trial decides',
+                'ID_AA64MMFR2_EL1.NV: guest 2 (NV2), host 0 (not implemented)',
+            ),
+            (rows['newer']['Verdict'], rows['newer']['Reason']),
+        )
+        # No trial reads a timer.
+        self.assertEqual('unknown', rows['timer']['Verdict'])
+        self.assertIn(
+            '| trial decides |', self.run_command(ListServerDestinations, 'db')
+        )
+
     def test_whose_word_it_is(self) -> None:
         self.run_command(ListServerDestinations, 'db')
         self.assertIn('a guest started on its host v1', self.log.output)

@@ -36,6 +36,7 @@ from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.cmd import baseline_guests
+from nova_arm_migrate.nova.cmd import moved_guests
 from nova_arm_migrate.nova.cmd import status
 from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate.probe import kvm
@@ -62,6 +63,12 @@ class StatusTestCase(unittest.TestCase):
         ).start()
         self.changes: Any = mock.patch.object(
             baseline_guests, 'changes', autospec=True, return_value=iter(())
+        ).start()
+        self.moved: Any = mock.patch.object(
+            moved_guests,
+            'look',
+            autospec=True,
+            return_value=moved_guests.Found(0, (), ()),
         ).start()
         self.addCleanup(mock.patch.stopall)
 
@@ -277,6 +284,24 @@ class TestChecks(StatusTestCase):
             '1 compute writes records of an older schema than 2: an older'
             ' nova-arm-migrate runs there, or its probe could try nothing: a.',
             details,
+        )
+
+    def test_moved_guests(self) -> None:
+        name = 'Guests that have moved'
+        self.assertEqual('SUCCESS', self.check(name)[0])
+        self.moved.return_value = moved_guests.Found(
+            2, (moved_guests.Stuck('1-2', 'b', 'a', 'arm64: why', True),), ()
+        )
+        code, details = self.check(name)
+        self.assertEqual('WARNING', code)
+        self.assertIn('why: 1-2 (b to a)', details)
+        self.moved.side_effect = db_exception.DBConnectionError('no\nmore')
+        self.assertEqual(
+            (
+                'FAILURE',
+                "Nova's databases cannot be read: DBConnectionError: no",
+            ),
+            self.check(name),
         )
 
     def test_kvm(self) -> None:

@@ -42,6 +42,15 @@ eventlet.listen(('127.0.0.1', served.port)).close()
 print('closed')
 """
 
+#: The same, with a port that another process of eventlet's serves.
+GREEN_TAKEN = """
+import eventlet
+eventlet.monkey_patch()
+from nova_arm_migrate.nova.monitoring import endpoint, metrics
+other = eventlet.listen(('127.0.0.1', {port}))
+print(endpoint.start(metrics.Metrics(), '127.0.0.1', {port}))
+"""
+
 
 def free_port(family: int = socket.AF_INET) -> int:
     with socket.socket(family) as probe:
@@ -107,6 +116,29 @@ class TestEndpoint(unittest.TestCase):
         self.assertIn(f'on 127.0.0.1, port {port}: ', line)
         self.assertIn('metrics_address or metrics_port', line)
 
+    def test_nothing_is_counted_that_nobody_serves(self) -> None:
+        registries = []
+        start = self.metrics.start
+
+        def started() -> Any:
+            registries.append(start())
+            return registries[0]
+
+        with (
+            socket.create_server(('127.0.0.1', 0)) as taken,
+            mock.patch.object(self.metrics, 'start', started),
+            self.assertLogs(endpoint.LOG.logger, 'ERROR'),
+        ):
+            self.assertIsNone(self.start(taken.getsockname()[1]))
+        self.metrics.migrated('left', True)
+        self.assertEqual(
+            0,
+            registries[0].get_sample_value(
+                'nova_arm_migrate_migrations_total',
+                {'guest': 'left', 'outcome': 'settled'},
+            ),
+        )
+
     def test_an_address_that_this_host_does_not_have(self) -> None:
         for address in ('192.0.2.1', 'no address', ''):
             with self.subTest(address):
@@ -147,3 +179,14 @@ class TestEndpoint(unittest.TestCase):
             ran.stdout,
         )
         self.assertTrue(ran.stdout.endswith('closed\n'))
+
+    def test_a_port_that_is_taken_on_eventlet(self) -> None:
+        ran = subprocess.run(
+            [sys.executable, '-c', GREEN_TAKEN.format(port=free_port())],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        self.assertEqual(0, ran.returncode, ran.stderr)
+        self.assertEqual('None\n', ran.stdout)
+        self.assertIn('Cannot serve metrics on 127.0.0.1, port', ran.stderr)

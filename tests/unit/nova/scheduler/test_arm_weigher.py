@@ -24,6 +24,7 @@ from nova.scheduler import weights
 from nova_arm_migrate import weighers
 from nova_arm_migrate.core import moves
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova.scheduler import arm_weigher
@@ -149,6 +150,34 @@ class TestWeights(WeigherTestCase):
         self.assertEqual(2.5, self.weigher.weight_multiplier(state))
 
 
+class TestAsTheFilter(filtered.FilterTestCase):
+    """The weigher counts a move to a host that the filter lets pass."""
+
+    def test_one_pair_in_both(self) -> None:
+        weigher = weighers.ArmMigratabilityWeigher()
+        for source, destination, trial, accepted in (
+            (LESSER, filtered.NO_MASKS, True, True),
+            (LESSER, filtered.NO_MASKS, False, False),
+            (filtered.STALE, HOST, True, True),
+            (filtered.STALE, HOST, False, False),
+            # No trial settles these.
+            (LESSER, filtered.LESS_KNOWN, True, False),
+            (HOST, LESSER, True, False),
+        ):
+            with self.subTest(trial=trial, accepted=accepted):
+                self.settings = conf.Settings(trial=trial)
+                self.db = filtered.Database(source, guest_started_on(source))
+                pair = filtered.states(a=source, b=destination)
+                self.assertEqual(
+                    ['b'] if accepted else [], self.names(pair[1:])
+                )
+                weighed = [weights.WeighedHost(one, 0.0) for one in pair]
+                self.assertEqual(
+                    1.0 if accepted else 0.0,
+                    weigher.weigh_objects(weighed, boot())[0],
+                )
+
+
 class TestReach(logs.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -159,7 +188,9 @@ class TestReach(logs.TestCase):
         ]
 
     def of(self, *places: int) -> list[int]:
-        return self.reach.of([self.infos[n] for n in places], Options())
+        return self.reach.of(
+            [self.infos[n] for n in places], Options(), trial=True
+        )
 
     def test_records_are_compared_once(self) -> None:
         with mock.patch(
@@ -172,6 +203,15 @@ class TestReach(logs.TestCase):
             self.assertEqual([0, 0], self.of(2, 0))
             self.assertEqual([2, 1, 1, 0], self.of(1, 0, 0, 2))
             self.assertEqual(2, compared.call_count)
+
+    def test_without_the_trial_they_are_compared_again(self) -> None:
+        infos = [
+            host_cache.CpuInfo(host, 'aarch64')
+            for host in (LESSER, filtered.NO_MASKS)
+        ]
+        for trial, expected in ((True, 1), (False, 0), (True, 1)):
+            found = self.reach.of(infos, Options(), trial=trial)
+            self.assertEqual(expected, found[0])
 
     def test_many_records_are_forgotten_together(self) -> None:
         with mock.patch.object(reach, '_MOST', 2):

@@ -51,6 +51,15 @@ exit 0
 """
 
 
+def nova(host: hosts.Host) -> str:
+    """Return the version of Nova in *host* and the folder that it is in."""
+    done = host.channel.sh(
+        'python3 -c "import importlib.metadata as m; '
+        "d = m.distribution('nova'); print(d.version, d.locate_file(''))\""
+    )
+    return done.out.strip()
+
+
 def put_project(host: hosts.Host, project: pathlib.Path) -> None:
     """Copy the installed project with its compiled files into a host."""
     buffer = io.BytesIO()

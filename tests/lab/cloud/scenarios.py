@@ -469,7 +469,7 @@ def run(
         try:
             on = _hosts(cloud, scenario)
             for host in on:
-                print(f'{host.name}: {host.spec}')
+                print(f'{host.name}: {host.spec}, Nova {computes.nova(host)}')
             scenario.play(one, on)
         except errors.LabError as exc:
             one.failures.append(str(exc))

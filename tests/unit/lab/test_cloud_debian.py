@@ -146,11 +146,11 @@ class MachineTest(testtools.TestCase):
 
     def test_nothing_is_missing(self) -> None:
         self._tool('exit 0')
-        self.assertIsNone(debian.check_machine())
+        debian.check_machine()
 
 
 class PackageTest(testtools.TestCase):
-    @testtools.skipUnless(shutil.which('dpkg-deb'), 'dpkg-deb is needed')
+    @testtools.skipUnless(bool(shutil.which('dpkg-deb')), 'dpkg-deb is needed')
     def test_the_work_trees_copy_is_committed_and_unpacked(self) -> None:
         """What was not committed in the work tree is in the package too."""
         base = pathlib.Path(self.useFixture(fixtures.TempDir()).path)

@@ -21,10 +21,12 @@ import testtools
 
 from tests.lab import errors
 from tests.lab import host as hosts
+from tests.lab import network
 from tests.lab.cloud import cloud
 from tests.lab.cloud import debian
 from tests.lab.cloud import image
 from tests.lab.cloud import install
+from tests.lab.cloud import services
 
 # Packs what is committed of module.py.
 _BUILD = f"""#!/bin/sh
@@ -82,6 +84,34 @@ class ReleaseTest(testtools.TestCase):
         self.assertEqual(
             image.PROJECT_INSIDE, image.project_inside(install.RELEASE)
         )
+
+
+class ApiTest(testtools.TestCase):
+    def _workers(self, name: str, release: int) -> tuple[object, object]:
+        one = services.Services(
+            mock.Mock(spec=network.Network),
+            pathlib.Path('/state'),
+            pathlib.Path('/logs'),
+            pathlib.Path('/environment'),
+            release,
+        )
+        started = self.useFixture(
+            fixtures.MockPatchObject(services.Services, 'start')
+        ).mock
+        self.useFixture(fixtures.MockPatchObject(services.Services, 'wait'))
+        one.start_api(name)
+        argv = started.call_args.args[1]
+        processes, threads = (
+            argv[argv.index(word) + 1] for word in ('--processes', '--threads')
+        )
+        return processes, threads
+
+    def test_eventlet_has_no_second_thread(self) -> None:
+        self.assertEqual((2, 1), self._workers('nova', 31))
+
+    def test_what_does_not_use_eventlet_has_threads(self) -> None:
+        for name, release in (('nova', 34), ('neutron', 31)):
+            self.assertEqual((1, 4), self._workers(name, release))
 
 
 class RootTest(testtools.TestCase):

@@ -19,6 +19,7 @@
 ``install``    what they run: one environment here, and Nova for the hosts;
 ``project``    this project, of the work tree or of a commit;
 ``image``      the disk that the hosts boot from;
+``debian``     hosts with Debian's packages of Nova and of this project;
 ``computes``   nova-compute in the hosts;
 ``storage``    storage that all hosts share;
 ``ports``      ports that carry packets;

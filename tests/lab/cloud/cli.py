@@ -20,13 +20,14 @@ from tests.lab import errors
 from tests.lab import host as hosts
 from tests.lab import places
 from tests.lab.cloud import cloud as clouds
+from tests.lab.cloud import install
 from tests.lab.cloud import scenarios
 from tests.lab.cloud import services
 from tests.lab.cloud import settings
 
 
 def cmd_up(args: argparse.Namespace) -> int:
-    cloud = clouds.Cloud.create(args.name)
+    cloud = clouds.Cloud.create(args.name, args.nova or install.RELEASE)
     try:
         cloud.add_hosts(*args.host, driver=settings.DRIVERS[args.driver])
     except BaseException:
@@ -65,14 +66,31 @@ def cmd_list(args: argparse.Namespace) -> int:
     return 0
 
 
-def cmd_run(args: argparse.Namespace) -> int:
-    """Run scenarios, in the running cloud or in a new one."""
-    chosen = scenarios.chosen(args.scenario)
-    fresh = False
+def _running(args: argparse.Namespace) -> clouds.Cloud | None:
+    """Return the running cloud, None if there is none.
+
+    :raises LabError: if it has another Nova than *args* ask for
+    """
     try:
         cloud = clouds.Cloud.open(args.name)
     except errors.LabError:
-        cloud, fresh = clouds.Cloud.create(args.name), True
+        return None
+    if args.nova not in (None, cloud.release):
+        raise errors.LabError(
+            f'cloud {args.name} is up with Nova {cloud.release}; '
+            'end it first: python3 -m tests.lab cloud down'
+        )
+    return cloud
+
+
+def cmd_run(args: argparse.Namespace) -> int:
+    """Run scenarios, in the running cloud or in a new one."""
+    cloud = _running(args)
+    fresh = cloud is None
+    release = cloud.release if cloud else args.nova or install.RELEASE
+    chosen = scenarios.chosen(args.scenario, release)
+    if cloud is None:
+        cloud = clouds.Cloud.create(args.name, release)
     failed = True
     try:
         failed = scenarios.run(cloud, chosen)
@@ -96,6 +114,13 @@ def add_to(
         'hosts, all in a separate network.',
     )
     top.add_argument('--name', default=clouds.NAME, help='of its lab')
+    top.add_argument(
+        '--nova',
+        type=int,
+        choices=install.CLOUDS,
+        help="release of Nova; 31 is Debian's packages in the hosts "
+        f'(default: that of a running cloud, or {install.RELEASE})',
+    )
     commands = top.add_subparsers(required=True, metavar='COMMAND')
 
     def add(

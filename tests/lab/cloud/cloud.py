@@ -27,6 +27,7 @@ from tests.lab import places
 from tests.lab import spec
 from tests.lab.cloud import client as clients
 from tests.lab.cloud import computes
+from tests.lab.cloud import debian
 from tests.lab.cloud import image
 from tests.lab.cloud import install
 from tests.lab.cloud import ports
@@ -43,35 +44,42 @@ GUEST_COMMAND_LINE = 'console=ttyAMA0 loglevel=5 panic=-1'
 IMAGES = {'witness': '', 'busy': 'dirty=24'}
 
 
-def check_machine() -> None:
+def check_machine(release: int) -> None:
     places.check_machine('run OpenStack and emulated hosts in a namespace')
     service.check_machine()
+    if release == debian.RELEASE:
+        debian.check_machine()
 
 
-def prepare() -> tuple[pathlib.Path, build.Image]:
+def prepare(release: int) -> tuple[pathlib.Path, build.Image]:
     """Install and build the software of the cloud.
 
+    :param release: of the services' Nova
     :return: the native environment and the hosts' image
     """
     build.emulator()
-    environment = install.native()
-    return environment, image.host_image()
+    environment = install.native(release)
+    return environment, image.host_image(release=release)
 
 
-def host_spec(text: str) -> spec.Spec:
+def host_spec(text: str, release: int = install.RELEASE) -> spec.Spec:
     """Return the cloud's host for *text*, with memory and two network cards.
 
-    :raises LabError: if it names none
+    :param release: of the services' Nova, and of a host that names none
+    :raises LabError: if it names no host of such a cloud
     """
     one = spec.parse(text)
+    if '+nova=' not in text:
+        one = dataclasses.replace(one, nova=release)
     if one.generation not in image.GENERATIONS:
         raise errors.LabError(
             f'{text}: hosts of the cloud are ' + ' or '.join(image.GENERATIONS)
         )
-    if one.nova not in install.CONSTRAINTS:
+    possible = install.CLOUDS[release]
+    if one.nova not in possible:
         raise errors.LabError(
             f'{text}: hosts of the cloud have Nova '
-            + ' or '.join(map(str, install.CONSTRAINTS))
+            + ' or '.join(map(str, possible))
         )
     return dataclasses.replace(one, ram=max(one.ram, HOST_RAM), nics=2)
 
@@ -94,7 +102,11 @@ class Cloud:
 
     @classmethod
     def of(
-        cls, lab: hosts.Lab, environment: pathlib.Path, disk: build.Image
+        cls,
+        lab: hosts.Lab,
+        environment: pathlib.Path,
+        disk: build.Image,
+        release: int,
     ) -> 'Cloud':
         return cls(
             lab,
@@ -103,26 +115,33 @@ class Cloud:
                 lab.folder / 'cloud',
                 install.folder() / 'logs',
                 environment,
+                release,
             ),
             disk,
             clients.Client(lab.net, environment),
         )
 
     @classmethod
-    def create(cls, name: str = NAME) -> 'Cloud':
+    def create(
+        cls, name: str = NAME, release: int = install.RELEASE
+    ) -> 'Cloud':
         """Start services, images and flavors; end all if that fails."""
-        check_machine()
-        environment, disk = prepare()
+        check_machine(release)
+        environment, disk = prepare(release)
         lab = hosts.Lab.create(name)
-        cloud = cls.of(lab, environment, disk)
+        cloud = cls.of(lab, environment, disk, release)
         (lab.folder / _MADE_OF).write_text(
             json.dumps(
-                {'environment': str(environment), 'image': str(disk.folder)}
+                {
+                    'environment': str(environment),
+                    'image': str(disk.folder),
+                    'release': release,
+                }
             )
         )
         try:
             cloud.services.up()
-            project.from_work_tree(image.PROJECT_INSIDE, cloud.project)
+            project.from_work_tree(release, cloud.project)
             cloud.services.start_scheduler()
             cloud._first_things()
         except BaseException:
@@ -139,7 +158,14 @@ class Cloud:
         except OSError:
             raise errors.LabError(f'lab {name} is no cloud') from None
         disk = build.Image(image.GENERATION, pathlib.Path(made['image']))
-        return cls.of(lab, pathlib.Path(made['environment']), disk)
+        return cls.of(
+            lab, pathlib.Path(made['environment']), disk, made['release']
+        )
+
+    @property
+    def release(self) -> int:
+        """The release of the services' Nova."""
+        return self.services.release
 
     @property
     def project(self) -> pathlib.Path:
@@ -218,7 +244,7 @@ class Cloud:
     def boot_hosts(self, *texts: str) -> list[hosts.Host]:
         """Boot hosts with this project on them, without nova-compute."""
         added = []
-        for one in [host_spec(text) for text in texts]:
+        for one in [host_spec(text, self.release) for text in texts]:
             places.say(f'cloud: host {one}')
             added.append(self.lab.start(one, image=self._image_of(one)))
         for host in added:
@@ -228,7 +254,7 @@ class Cloud:
         return added
 
     def _image_of(self, one: spec.Spec) -> build.Image:
-        if (one.generation, one.nova) == (image.GENERATION, install.RELEASE):
+        if (one.generation, one.nova) == (image.GENERATION, self.release):
             # A running cloud keeps using the image from which it was started.
             return self.image
         return image.host_image(generation=one.generation, release=one.nova)

@@ -20,6 +20,7 @@ import time
 from clouds import ini
 from tests.lab import errors
 from tests.lab import host as hosts
+from tests.lab.cloud import debian
 from tests.lab.cloud import image
 from tests.lab.cloud import settings
 
@@ -45,9 +46,18 @@ kill $pid 2> /dev/null
 for n in $(seq 60); do kill -0 $pid 2> /dev/null || break; sleep 0.5; done
 kill -9 $pid 2> /dev/null
 rm -f {_PID}
-pkill -9 -f '^/usr/bin/python3 /usr/local/bin/privsep-helper'
+pkill -9 -f '^/usr/bin/python3 /usr/(local/)?bin/privsep-helper'
 exit 0
 """
+
+
+def nova(host: hosts.Host) -> str:
+    """Return the version of Nova in *host* and the folder that it is in."""
+    done = host.channel.sh(
+        'python3 -c "import importlib.metadata as m; '
+        "d = m.distribution('nova'); print(d.version, d.locate_file(''))\""
+    )
+    return done.out.strip()
 
 
 def put_project(host: hosts.Host, project: pathlib.Path) -> None:
@@ -55,10 +65,13 @@ def put_project(host: hosts.Host, project: pathlib.Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode='w:gz', compresslevel=1) as pack:
         pack.add(project, arcname='.')
-    target = image.PROJECT_INSIDE
+    target = image.project_inside(host.spec.nova)
+    clear = f'rm -rf {target} && mkdir -p {target} && '
+    if target == debian.INSIDE:
+        clear = ''
     host.channel.script(
         'unpacking the project',
-        f'rm -rf {target} && mkdir -p {target} && tar -xz -C {target} -f -',
+        f'{clear}tar -xz -C {target} -f -',
         buffer.getvalue(),
     )
 

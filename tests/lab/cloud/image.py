@@ -22,6 +22,7 @@ from tests.lab import build
 from tests.lab import errors
 from tests.lab import places
 from tests.lab import rootfs
+from tests.lab.cloud import debian
 from tests.lab.cloud import install
 
 GENERATION = 'trixie'
@@ -80,11 +81,17 @@ def host_image(
     :param release: of Nova
     :raises LabError: if a part of it can't be fetched or made
     """
-    nova = install.for_hosts(INSIDE, release)
+    nova = None
+    name = f'debian{release}'
+    if release != debian.RELEASE:
+        nova = install.for_hosts(INSIDE, release)
+        name = nova.name
     base = build.image(generation, mirror)
-    stamp = build.fingerprint(('cloud/image.py', 'cloud/install.py'))
+    stamp = build.fingerprint(
+        ('cloud/image.py', 'cloud/install.py', 'cloud/debian.py')
+    )
     images = install.folder() / 'images'
-    final = images / f'{base.folder.name}-{nova.name}-{stamp}'
+    final = images / f'{base.folder.name}-{name}-{stamp}'
     with places.locked(install.folder() / 'image.lock', 'another build runs'):
         if final.is_dir():
             return build.Image(generation, final)
@@ -100,9 +107,22 @@ def host_image(
     return build.Image(generation, final)
 
 
+def project_inside(release: int) -> str:
+    """Return where this project is unpacked in a host with this Nova."""
+    return debian.INSIDE if release == debian.RELEASE else PROJECT_INSIDE
+
+
 def _make(
-    base: build.Image, nova: pathlib.Path, work: pathlib.Path, mirror: str
+    base: build.Image,
+    nova: pathlib.Path | None,
+    work: pathlib.Path,
+    mirror: str,
 ) -> None:
+    """Write the image's files into *work*.
+
+    :param nova: Nova from wheels; None means Debian's packages
+    """
+    packages = PACKAGES if nova else (*PACKAGES, *debian.PACKAGES)
     root, layer = work / 'root', work / 'layer'
     root.mkdir()
     places.say("cloud: unpacking the hosts' plain disk")
@@ -123,7 +143,7 @@ def _make(
             '--variant=extract',
             '--mode=root',
             '--arch=arm64',
-            '--include=' + ','.join(PACKAGES),
+            '--include=' + ','.join(packages),
             '--aptopt=APT::Install-Recommends "false"',
             GENERATION,
             str(layer),
@@ -133,6 +153,7 @@ def _make(
     )
     rootfs.merge_usr(layer)
     rootfs.prune(layer)
+    debian.prune(layer)
     # What is in the plain disk stays: it belongs together.
     for name in ('usr', 'etc'):
         subprocess.run(
@@ -146,11 +167,18 @@ def _make(
             check=True,
         )
     shutil.rmtree(layer)
+    if nova:
+        shutil.copytree(
+            nova, root / INSIDE.lstrip('/'), symlinks=True, dirs_exist_ok=True
+        )
+        configure(root)
+    else:
+        places.say('cloud: compiling it')
+        debian.configure(root)
+    # The plain disk's is compiled only if the interpreter is in PATH.
+    library = f'usr/lib/python{install.HOST_PYTHON}'
+    install.compile_for_host(root / library, f'/{library}')
     places.say('cloud: disk')
-    shutil.copytree(
-        nova, root / INSIDE.lstrip('/'), symlinks=True, dirs_exist_ok=True
-    )
-    configure(root)
     for name in ('kernel', 'host.initrd', 'busybox', 'about'):
         shutil.copy(base.folder / name, work / name)
     (modules,) = (root / 'usr/lib/modules').iterdir()

@@ -38,9 +38,16 @@ REPOSITORY = HERE.parents[2]
 CONSTRAINTS = {
     34: (REPOSITORY / 'constraints.txt', HERE / 'constraints.txt'),
     33: (REPOSITORY / 'constraints/nova-33.txt',),
+    31: (
+        REPOSITORY / 'constraints/nova-31.txt',
+        HERE / 'constraints-31.txt',
+    ),
 }
 # The release of the services, and of hosts that ask for no other one.
 RELEASE = 34
+# The release of a cloud's services -> those that its hosts can have. Nova
+# supports computes of one release before, not of three.
+CLOUDS = {34: (34, 33), 31: (31,)}
 
 SERVICES = (
     'nova==34.0.0',
@@ -157,6 +164,16 @@ def _fingerprint(release: int, *parts: str) -> str:
     return digest.hexdigest()[:12]
 
 
+def packages(release: int) -> tuple[str, ...]:
+    """Return what the native environment of this release of Nova has."""
+    if release == RELEASE:
+        return SERVICES
+    if release in CLOUDS:
+        # The constraints say which versions.
+        return ('nova', *SERVICES[1:])
+    return HOST_ROOTS
+
+
 def name_of(kind: str, release: int) -> str:
     """Return how the folders of *kind* for this release of Nova begin."""
     return kind if release == RELEASE else f'{kind}{release}'
@@ -165,10 +182,11 @@ def name_of(kind: str, release: int) -> str:
 def native(release: int = RELEASE) -> pathlib.Path:
     """The native environment, made now if it isn't there.
 
-    Of another release it has only what the hosts need.
+    Of a release in CLOUDS it has the services, of another one only what the
+    hosts need.
     """
-    packages = SERVICES if release == RELEASE else HOST_ROOTS
-    stamp = _fingerprint(release, *packages, sys.version)
+    wanted = packages(release)
+    stamp = _fingerprint(release, *wanted, sys.version)
     kind = name_of('native', release)
     final = folder() / f'{kind}-{stamp}'
     log = folder() / 'install.log'
@@ -176,8 +194,8 @@ def native(release: int = RELEASE) -> pathlib.Path:
         if (final / 'complete').exists():
             return final
         what = f'installing Nova {release}'
-        if release == RELEASE:
-            what = 'installing the services'
+        if release in CLOUDS:
+            what = f'installing the services of Nova {release}'
         places.say(f'cloud: {what} (minutes)')
         for old in folder().glob(f'{kind}-*'):
             shutil.rmtree(old)
@@ -186,7 +204,7 @@ def native(release: int = RELEASE) -> pathlib.Path:
             word for path in CONSTRAINTS[release] for word in ('-c', str(path))
         ]
         run_logged(
-            [final / 'bin/pip', 'install', '-q', *pinned, *packages],
+            [final / 'bin/pip', 'install', '-q', *pinned, *wanted],
             log,
             what,
         )

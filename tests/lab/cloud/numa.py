@@ -31,7 +31,6 @@ from tests.lab import host as hosts
 from tests.lab import spec
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
-from tests.lab.cloud import image
 from tests.lab.cloud import numa_look
 from tests.lab.cloud import project
 from tests.lab.cloud import scene
@@ -341,7 +340,7 @@ def main(argv: list[str]) -> int:
         parser.error(f'no driver {", ".join(sorted(unknown))}')
     try:
         cloud = clouds.Cloud.open(NAME)
-        project.from_work_tree(image.PROJECT_INSIDE, cloud.project)
+        project.from_work_tree(cloud.release, cloud.project)
     except errors.LabError:
         cloud = clouds.Cloud.create(NAME)
     try:

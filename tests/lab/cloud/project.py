@@ -20,18 +20,20 @@ import tempfile
 
 from tests.lab import errors
 from tests.lab import places
+from tests.lab.cloud import debian
+from tests.lab.cloud import image
 from tests.lab.cloud import install
 
 _VERSION = '0.0.1'  # the version is not what the lab is about
 
 
-def from_work_tree(inside: str, target: pathlib.Path) -> None:
+def from_work_tree(release: int, target: pathlib.Path) -> None:
     """Install the work tree: natively, and for the hosts into *target*.
 
-    A wheel is built from a copy, so that nothing is written into the
-    repository.
+    It is built from a copy, so that nothing is written into the repository:
+    as a wheel, and also as a Debian package if the hosts' Nova is one.
 
-    :param inside: where it will be in a host
+    :param release: of the services' Nova
     """
     places.say('cloud: building and installing nova-arm-migrate')
     listed = subprocess.run(
@@ -48,10 +50,10 @@ def from_work_tree(inside: str, target: pathlib.Path) -> None:
             if path.split('/')[0] not in ('tests', 'doc') and source.exists():
                 (copy / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, copy / path)
-        wheel = _wheel(copy)
+        wheel = _wheel(copy, release)
         install.run_logged(
             [
-                install.native() / 'bin/pip',
+                install.native(release) / 'bin/pip',
                 'install',
                 '-q',
                 '--no-deps',
@@ -61,7 +63,11 @@ def from_work_tree(inside: str, target: pathlib.Path) -> None:
             _log(),
             'installing nova-arm-migrate',
         )
-        _unpack(wheel, inside, target)
+        if release == debian.RELEASE:
+            places.say('cloud: building it as a Debian package')
+            debian.unpack(copy, target)
+        else:
+            _unpack(wheel, image.PROJECT_INSIDE, target)
 
 
 def from_commit(commit: str, inside: str, target: pathlib.Path) -> None:
@@ -94,11 +100,11 @@ def _log() -> pathlib.Path:
     return install.folder() / 'install.log'
 
 
-def _wheel(source: pathlib.Path) -> str:
+def _wheel(source: pathlib.Path, release: int = install.RELEASE) -> str:
     """Build the wheel beside *source*."""
     install.run_logged(
         [
-            install.native() / 'bin/pip',
+            install.native(release) / 'bin/pip',
             'wheel',
             '-q',
             '--no-deps',

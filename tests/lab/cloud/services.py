@@ -41,6 +41,10 @@ TOOLS = {
     '/usr/bin/ping': 'iputils-ping',
 }
 
+# The last Nova whose API always uses eventlet, which uWSGI's threads would
+# not fit (nova/api/openstack/__init__.py).
+EVENTLET = 31
+
 # Parts of the state that depend only on the installed services.
 _KEPT = ('mariadb', 'keystone')
 
@@ -109,6 +113,7 @@ def client_environment() -> dict[str, str]:
 class Services:
     """The services that run natively, in one lab.
 
+    :ivar release: of Nova
     :ivar state: databases, keys, images; removed with the lab
     :ivar logs: kept after a failure
     :ivar more: additional options of Nova's services
@@ -118,6 +123,7 @@ class Services:
     state: pathlib.Path
     logs: pathlib.Path
     environment: pathlib.Path
+    release: int = install.RELEASE
     more: collections.abc.Mapping[str, settings.Options] = dataclasses.field(
         default_factory=dict
     )
@@ -234,6 +240,9 @@ class Services:
 
     def _api(self, name: str) -> None:
         port = settings.PORTS[name]
+        processes, threads = 1, 4
+        if name == 'nova' and self.release <= EVENTLET:
+            processes, threads = 2, 1
         self.start(
             name,
             [
@@ -245,9 +254,9 @@ class Services:
                 '--module',
                 f'{WSGI[name]}:application',
                 '--processes',
-                1,
+                processes,
                 '--threads',
-                4,
+                threads,
                 '--enable-threads',
                 '--lazy-apps',
                 '--master',
@@ -380,7 +389,8 @@ class Services:
 
     def _keep_tables(self, kept: pathlib.Path) -> None:
         self.stop('mariadb')
-        for old in kept.parent.glob('tables-*'):
+        kind = self.environment.name.partition('-')[0]
+        for old in kept.parent.glob(f'tables-{kind}-*'):
             shutil.rmtree(old)
         work = kept.with_suffix('.tmp')
         for name in _KEPT:

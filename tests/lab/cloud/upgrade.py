@@ -178,10 +178,7 @@ class Upgrade:
     def show_releases(self) -> None:
         """Print what runs where; expect the releases that were asked for."""
         for release, host in self.at.items():
-            found = host.channel.sh(
-                'python3 -c "import importlib.metadata as m; '
-                "print(m.version('nova'))\""
-            ).out.strip()
+            found = computes.nova(host)
             self.one.expect(
                 found.startswith(f'{release}.'), f'{host.name}: Nova {found}'
             )

@@ -12,6 +12,8 @@
 
 
 import argparse
+import contextlib
+import io
 import pathlib
 import tempfile
 
@@ -21,6 +23,7 @@ from tests.lab import errors
 from tests.lab.cloud import cli
 from tests.lab.cloud import client
 from tests.lab.cloud import computes
+from tests.lab.cloud import debian
 from tests.lab.cloud import image
 from tests.lab.cloud import scenarios
 from tests.lab.cloud import services
@@ -63,6 +66,17 @@ class ChosenTest(testtools.TestCase):
         wrong = self.assertRaises(errors.LabError, scenarios.chosen, ['mvoe'])
         self.assertIn('mvoe', str(wrong))
         self.assertIn('move', str(wrong))
+
+    def test_without_names_those_whose_hosts_the_cloud_can_have(self) -> None:
+        names = {one.name for one in scenarios.chosen([], debian.RELEASE)}
+        everything = {one.name for one in scenarios.SCENARIOS}
+        self.assertEqual({'upgrade'}, everything - names)
+
+    def test_hosts_that_the_cloud_cannot_have_are_refused(self) -> None:
+        wrong = self.assertRaises(
+            errors.LabError, scenarios.chosen, ['upgrade'], debian.RELEASE
+        )
+        self.assertIn('hosts of the cloud have Nova 31', str(wrong))
 
 
 class LastWordsTest(testtools.TestCase):
@@ -115,6 +129,19 @@ class ParserTest(testtools.TestCase):
             ['cloud', 'client', 'server', 'show', '-f', 'json', 'x']
         )
         self.assertEqual(['server', 'show', '-f', 'json', 'x'], args.command)
+
+    def test_the_release_of_nova_is_one_of_the_clouds(self) -> None:
+        args = self.parser.parse_args(['cloud', '--nova', '31', 'run', 'move'])
+        self.assertEqual(31, args.nova)
+        args = self.parser.parse_args(['cloud', 'run', 'move'])
+        self.assertIsNone(args.nova)
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertRaises(
+                SystemExit,
+                self.parser.parse_args,
+                ['cloud', '--nova', '33', 'run'],
+            )
+        self.assertIn('34, 31', said.getvalue())
 
     def test_our_driver_is_the_default(self) -> None:
         args = self.parser.parse_args(['cloud', 'up', 'neoverse-n1'])

@@ -84,6 +84,15 @@ class TestDirections(unittest.TestCase):
         ):
             self.assertEqual([expected], self.of(CASES['PSCI'], before, after))
 
+    def test_what_only_one_baseline_says(self) -> None:
+        (change,) = baseline_changes.diff(
+            baseline(icc_ctlr=0x400), baseline(icc_ctlr=None)
+        )
+        self.assertEqual(
+            ('0x400', 'none', Direction.OTHER),
+            (change.before, change.after, change.direction),
+        )
+
     def test_bits_that_have_no_field(self) -> None:
         # ID_AA64ISAR0_EL1[3:0] is reserved.
         self.assertEqual([Direction.OTHER], self.of(s.ISAR0, 0x10, 0x11))

@@ -193,14 +193,15 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
         if plan is not None:
             xml = self._baselines.define(instance, xml, plan)
         runs = power_on or pause
-        guest = super()._create_guest(
-            context,
-            xml,
-            instance,
-            power_on,
-            pause or (runs and plan is not None),
-            post_xml_callback,
-        )
+        with self._baselines.starting(plan):
+            guest = super()._create_guest(
+                context,
+                xml,
+                instance,
+                power_on,
+                pause or (runs and plan is not None),
+                post_xml_callback,
+            )
         if new and runs:
             try:
                 self._record_guest(instance, guest, xml, plan)

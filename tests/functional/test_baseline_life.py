@@ -27,6 +27,14 @@ CONF = nova.conf.CONF
 ON_POOL = test_baseline.ON_POOL
 
 DRIVER = 'nova.virt.libvirt.driver.LibvirtDriver.'
+PAUTH = (
+    'Guest CPU baseline pool-1/1: the guest does not have it (the shim): vCPU'
+    ' feature pauth: on, not off'
+)
+ISAR1 = (
+    'Guest CPU baseline pool-1/1: QEMU has not started (the shim): register'
+    ' ID_AA64ISAR1_EL1 cannot be set: wanted 0x'
+)
 NO_FILE = 'Guest CPU baseline pool-1: this host has no file of this name'
 
 
@@ -381,7 +389,11 @@ class TestRaised(test_baseline.BaselineTestBase):
 
 
 class TestNotStarted(test_baseline.BaselineTestBase):
-    """QEMU ignores LD_PRELOAD, as in secure-execution mode."""
+    """QEMU gives the guest something else than its baseline.
+
+    It ignores LD_PRELOAD, as in secure-execution mode, or does not switch off
+    a vCPU feature.
+    """
 
     def setUp(self) -> None:
         super().setUp()
@@ -391,12 +403,69 @@ class TestNotStarted(test_baseline.BaselineTestBase):
     def ignore(self, host: str) -> None:
         self.arm.hosts[host].machine.libraries.clear()
 
-    def not_started(self, event: str) -> None:
+    def keep_pauth(self, host: str) -> None:
+        """Let QEMU on a host not switch off what the domain switches off."""
+        self.arm.hosts[host].machine.stuck.add('pauth')
+
+    def where(self) -> str:
+        """Return the name of the server's host."""
+        server = self.api.get_server(self.server['id'])
+        return str(server['OS-EXT-SRV-ATTR:host'])
+
+    def ends(self, status: str) -> None:
+        self._wait_for_server_parameter(
+            self.server,
+            {'status': status, 'OS-EXT-STS:task_state': None},
+            wait_for_fault_key=False,
+        )
+
+    def evacuate(self) -> None:
+        """Ask for an evacuation of the server from v1 to n2."""
+        self.computes['v1'].stop()
+        (service,) = self.api.get_services(binary='nova-compute', host='v1')
+        self.api.put_service_force_down(service['id'], True)
+        # From 2.95 on, Nova stops an evacuated server once it runs.
+        self.api.microversion = '2.94'
+        self.api.post_server_action(
+            self.server['id'], {'evacuate': {'host': 'n2'}}
+        )
+        self.api.microversion = 'latest'
+
+    def rescue(self) -> None:
+        (pathlib.Path(CONF.instances_path) / self.server['id']).mkdir()
+        domain = self.arm.hosts['v1'].connection.domain(self.server['id'])
+        definition = domain.XMLDesc(0)
+        self.stub_out(
+            'nova.virt.libvirt.utils.load_file', lambda _: definition
+        )
+        image = self.image(hw_machine_type='virt')
+        self.api.post_server_action(
+            self.server['id'], {'rescue': {'rescue_image_ref': image}}
+        )
+
+    def recovers(self) -> None:
+        """Check that a hard reboot brings the server back when QEMU obeys."""
+        self.arm.hosts['v1'].machine.stuck.clear()
+        self._reboot_server(self.server, hard=True)
+        self.on_baseline(self.server)
+
+    def not_started(self, event: str, words: str = '') -> None:
+        """Check that the server is in ERROR, and that nothing runs.
+
+        :param words: in the event; by default those of an ignored library
+        """
         self._wait_for_server_parameter(
             self.server,
             {'status': 'ERROR', 'OS-EXT-STS:task_state': None},
             wait_for_fault_key=False,
         )
+        self.nothing_runs()
+        (found,) = self.events(self.server, event)
+        self.assertIn(
+            words or f'QEMU has not loaded {self.library}', found['details']
+        )
+
+    def nothing_runs(self) -> None:
         self.assertEqual(
             [],
             [
@@ -406,8 +475,6 @@ class TestNotStarted(test_baseline.BaselineTestBase):
                 if domain.isActive()
             ],
         )
-        (found,) = self.events(self.server, event)
-        self.assertIn(f'QEMU has not loaded {self.library}', found['details'])
 
     def test_hard_reboot(self) -> None:
         self.ignore('v1')
@@ -442,6 +509,49 @@ class TestNotStarted(test_baseline.BaselineTestBase):
             {'rebuild': {'imageRef': self.image(hw_machine_type='virt')}},
         )
         self.not_started('compute_rebuild_instance')
+
+    def test_evacuation(self) -> None:
+        self.keep_pauth('n2')
+        self.evacuate()
+        # The host's KVM refuses the register of a vCPU with this feature.
+        self.not_started('compute_rebuild_instance', ISAR1)
+        # Its disk is still on the host that is down, and so is the server.
+        self.assertEqual('v1', self.where())
+        # A host that gives it the baseline takes it.
+        self.arm.hosts['n2'].machine.stuck.clear()
+        self.evacuate()
+        self._wait_for_state_change(self.server, 'ACTIVE')
+        self.assertEqual('n2', self.where())
+        self.on_baseline(self.server)
+
+    def test_unshelve(self) -> None:
+        self._shelve_server(self.server)
+        self.keep_pauth('v1')
+        unshelve = {'unshelve': {'host': 'v1'}}
+        self.api.post_server_action(self.server['id'], unshelve)
+        self.notifier.wait_for_versioned_notifications('compute.exception')
+        self.ends('SHELVED_OFFLOADED')
+        self.nothing_runs()
+        (event,) = self.events(self.server, 'compute_unshelve_instance')
+        self.assertIn(PAUTH, event['details'])
+        self.arm.hosts['v1'].machine.stuck.clear()
+        self.api.post_server_action(self.server['id'], unshelve)
+        self._wait_for_state_change(self.server, 'ACTIVE')
+        self.on_baseline(self.server)
+
+    def test_rescue(self) -> None:
+        self.keep_pauth('v1')
+        self.rescue()
+        self.not_started('compute_rescue_instance', PAUTH)
+        self.recovers()
+
+    def test_unrescue(self) -> None:
+        self.rescue()
+        self._wait_for_state_change(self.server, 'RESCUE')
+        self.keep_pauth('v1')
+        self.api.post_server_action(self.server['id'], {'unrescue': None})
+        self.not_started('compute_unrescue_instance', PAUTH)
+        self.recovers()
 
     def test_live_migration(self) -> None:
         # N2's registers can be lowered without the library, so the guest

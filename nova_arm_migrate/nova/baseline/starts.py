@@ -14,6 +14,8 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import json
 from typing import Any
@@ -22,6 +24,7 @@ from nova import exception
 import nova.conf
 from oslo_log import log as logging
 
+from nova_arm_migrate.core import shim
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
@@ -35,6 +38,7 @@ from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.baseline.running import RunningQemu
 from nova_arm_migrate.nova.conf import Settings
 from nova_arm_migrate.nova.layout import channel
+from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.nova.precheck.host_state import HostProbeCache
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.records.domain import Domain
@@ -184,6 +188,26 @@ class Baselines:
             instance=instance,
         )
         return changed
+
+    @contextlib.contextmanager
+    def starting(self, plan: backends.Plan | None) -> Iterator[None]:
+        """Name the register if the library stops QEMU in a ``with`` block.
+
+        Nova's events have only the name of libvirt's exception.
+
+        :param plan: of the guest; None if it has no baseline
+        :raises BaselineFailed: if the library has stopped it
+        """
+        try:
+            yield
+        except numa_host.libvirt_error() as error:
+            reason = shim.complaint(str(error)) if plan is not None else ''
+            if plan is None or not reason:
+                raise
+            raise BaselineFailed(
+                name=plan.baseline.identity,
+                reason=f'QEMU has not started ({plan.backend}): {reason}',
+            ) from error
 
     def check(
         self, plan: backends.Plan, domain: Domain, qemu: RunningQemu

@@ -105,7 +105,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
             self.metrics.host(host)
             if isinstance(host, Host):
                 resources['cpu_info'] = cpu_info.put_host(
-                    resources['cpu_info'], host
+                    resources['cpu_info'], self._baselines.with_default(host)
                 )
         return resources
 
@@ -225,9 +225,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
             plan = self._plan(instance)
         except starts.BaselineFailed:
             return False
-        identity = None if plan is None else plan.baseline.identity
-        record = instance_state.recorded(instance)
-        if isinstance(record, Guest) and record.baseline != identity:
+        if self._baselines.changes(instance_state.recorded(instance), plan):
             return False
         done = super()._soft_reboot(instance)
         if done:

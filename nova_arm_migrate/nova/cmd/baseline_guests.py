@@ -20,15 +20,18 @@ client.
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import functools
 from typing import Any
 
 from nova import context as nova_context
 from nova import objects
 
+from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova.baseline import choice
 from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.scheduler import host_cache
+from nova_arm_migrate.nova.scheduler import offers
 
 #: Instances that are read at a time.
 _PAGE = 500
@@ -49,14 +52,15 @@ def changes(pool: str) -> Iterator[versions.Change]:
             continue
         with nova_context.target_cell(context, cell) as cell_context:
             nodes = objects.ComputeNodeList.get_all(cell_context)
-            offered = {
-                node.host: info.host.baselines
+            hosts = {
+                node.host: info.host
                 for node in nodes
                 for info in [host_cache.read(node.cpu_info or '')]
                 if isinstance(info.host, Host)
             }
             for instance in _instances(cell_context):
-                if instance.host not in offered:
+                host = hosts.get(instance.host)
+                if host is None:
                     continue
                 # A compute may have another value of the option than this
                 # file. If this file has none, the guest keeps its baseline.
@@ -64,10 +68,24 @@ def changes(pool: str) -> Iterator[versions.Change]:
                     instance, pool or versions.has(instance)
                 )
                 found = versions.change(
-                    instance, wanted, offered[instance.host]
+                    instance,
+                    wanted,
+                    host.baselines,
+                    functools.partial(_has_changed, host),
                 )
                 if found is not None:
                     yield found
+
+
+def _has_changed(host: Host, record: Guest) -> bool:
+    """Whether a host has changed the file of a guest's version.
+
+    Not known, and so not told here, if a record is of an earlier version: the
+    log of nova-compute names those guests.
+    """
+    return offers.differ(
+        record.baseline_digest, host.baseline_digest(record.baseline)
+    )
 
 
 def _instances(context: Any) -> Iterator[Any]:

@@ -12,18 +12,23 @@
 
 """A guest on a baseline, in everything that Nova does with a guest."""
 
+import dataclasses
 import pathlib
 from typing import Any
 from unittest import mock
 
 import nova.conf
 
+from nova_arm_migrate.core import baseline_file
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.nova.cmd import baseline_guests
 from tests.functional import test_baseline
 from tests.unit.nova.baseline import pool
 
 CONF = nova.conf.CONF
+ISAR0 = test_baseline.ISAR0
 ON_POOL = test_baseline.ON_POOL
 
 DRIVER = 'nova.virt.libvirt.driver.LibvirtDriver.'
@@ -162,6 +167,43 @@ class TestRefusedInTime(test_baseline.BaselineTestBase):
                 ' log of nova-compute there',
                 self.reasons('compute_resize_instance'),
             )
+
+    def test_cold_migration_by_the_destinations_option(self) -> None:
+        """No flavor and no image names it: only the host knows the option."""
+        self.server = self.boot(
+            'v1', properties={'hw_arm_baseline': 'none'}, extra_specs={}
+        )
+        plain = self.boot('v1', extra_specs={})
+        (self.files / 'pool-1.json').unlink()
+        self.flags(baseline='pool-1', group='arm_migrate')
+        self.host('late', pool.hosts()[1])
+        none, self.server = self.server, plain
+        before = self.record(plain)
+        flavor = self._create_flavor(memory_mb=4096)
+        for action, argument in (
+            ('migrate', None),
+            ('resize', {'flavorRef': flavor}),
+        ):
+            self.act(action, argument)
+            self.notifier.wait_for_versioned_notifications('compute.exception')
+            self.notifier.reset()
+            self.ends(status='ACTIVE')
+            connection = self.arm.hosts['v1'].connection
+            self.assertTrue(connection.domain(plain['id']).isActive())
+            self.assertEqual(before, self.record(plain))
+            self.assertIn(
+                'Guest CPU baseline pool-1: late does not offer it: see the'
+                ' log of nova-compute there',
+                self.reasons('compute_resize_instance'),
+            )
+        # One whose image asks for none goes there.
+        with mock.patch(
+            DRIVER + 'migrate_disk_and_power_off',
+            autospec=True,
+            return_value='{}',
+        ):
+            self._migrate_server(none)
+        self.assertIsNone(self.record(none).baseline)
 
     def test_resume(self) -> None:
         self._suspend_server(self.server)
@@ -362,6 +404,35 @@ class TestRaised(test_baseline.BaselineTestBase):
             self.server, 'n2', 'BASELINE: guest pool-1/1, n2 pool-1/2'
         )
         self.assertEqual([('pool-1/1', 'pool-1/2')], self.changes())
+
+    def test_a_file_that_was_changed_and_kept_its_version(self) -> None:
+        """A guest gets the other contents at its next reboot, of any kind."""
+        (self.files / 'pool-1@1.json').unlink()
+        ours = pool.baseline()
+        registers = dict(ours.registers)
+        field = register_of(ISAR0).field('TS')
+        registers[ISAR0] = field.into(registers[ISAR0], 0)
+        changed = dataclasses.replace(ours, registers=Values(registers))
+        (self.files / 'pool-1.json').write_text(baseline_file.dump(changed))
+        self.restart()
+        self.assertIn(
+            '1 guests run on the guest CPU baseline pool-1/1 and get pool-1/1'
+            ' (other contents) at their next hard reboot:'
+            f' {self.server["id"]}',
+            self.stdlog.logger.output,
+        )
+        expected = [('pool-1/1', 'pool-1/1 (other contents)')]
+        self.assertEqual(expected, self.changes())
+        self.refused(
+            self.server, 'n2', 'BASELINE: guest pool-1/1, n2 another one'
+        )
+        self._reboot_server(self.server)
+        self.assertEqual(
+            changed.digest, self.record(self.server).baseline_digest
+        )
+        self.assertEqual(0, field.of(self.seen(self.server).values[ISAR0]))
+        self.assertEqual([], self.changes())
+        self.assertEqual('n2', self.migrate(self.server, 'n2'))
 
     def test_a_baseline_that_is_gone(self) -> None:
         for file in self.files.glob('*.json'):

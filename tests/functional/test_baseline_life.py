@@ -447,16 +447,23 @@ class TestRaised(test_baseline.BaselineTestBase):
         page = mock.patch.object(baseline_guests, '_PAGE', 1)
         page.start()
         self.addCleanup(page.stop)
-        self.assertEqual(
-            {
-                (self.server['id'], 'pool-1/1', 'pool-1/2'),
-                (plain['id'], 'none', 'pool-1/2'),
-            },
-            {
+        # The newest first.
+        expected = [
+            (plain['id'], 'none', 'pool-1/2'),
+            (self.server['id'], 'pool-1/1', 'pool-1/2'),
+        ]
+        for most, note in (
+            (0, ''),
+            (2, ''),
+            (1, 'only 1 of 2 servers were read'),
+        ):
+            reading = baseline_guests.Reading(most)
+            found = [
                 (one.uuid, one.has, one.gets)
-                for one in baseline_guests.changes('pool-1')
-            },
-        )
+                for one in baseline_guests.changes('pool-1', reading)
+            ]
+            self.assertEqual(expected[: most or None], found)
+            self.assertEqual(note, reading.note)
 
 
 class TestNotStarted(test_baseline.BaselineTestBase):
@@ -473,6 +480,11 @@ class TestNotStarted(test_baseline.BaselineTestBase):
 
     def ignore(self, host: str) -> None:
         self.arm.hosts[host].machine.libraries.clear()
+
+    def lose(self, host: str) -> None:
+        """Take the baseline from a host, and start its service again."""
+        (self.files / 'pool-1.json').unlink()
+        self.restart_compute_service(host)
 
     def keep_pauth(self, host: str) -> None:
         """Let QEMU on a host not switch off what the domain switches off."""
@@ -516,9 +528,14 @@ class TestNotStarted(test_baseline.BaselineTestBase):
 
     def recovers(self) -> None:
         """Check that a hard reboot brings the server back when QEMU obeys."""
-        self.arm.hosts['v1'].machine.stuck.clear()
+        self.obey()
         self._reboot_server(self.server, hard=True)
         self.on_baseline(self.server)
+
+    def obey(self) -> None:
+        for host in self.arm.hosts.values():
+            host.machine.stuck.clear()
+            host.machine.libraries.add(self.library)
 
     def not_started(self, event: str, words: str = '') -> None:
         """Check that the server is in ERROR, and that nothing runs.
@@ -551,6 +568,7 @@ class TestNotStarted(test_baseline.BaselineTestBase):
         self.ignore('v1')
         self._reboot_server(self.server, hard=True, expected_state='ERROR')
         self.not_started('compute_reboot_instance')
+        self.recovers()
 
     def test_soft_reboot(self) -> None:
         self.ignore('v1')
@@ -572,14 +590,18 @@ class TestNotStarted(test_baseline.BaselineTestBase):
         ):
             self._migrate_server(self.server, expected_state='ERROR')
         self.not_started('compute_finish_resize')
+        self.assertEqual('n2', self.where())
+        self.recovers()
 
     def test_rebuild(self) -> None:
         self.ignore('v1')
-        self.api.post_server_action(
-            self.server['id'],
-            {'rebuild': {'imageRef': self.image(hw_machine_type='virt')}},
-        )
+        rebuild = {'rebuild': {'imageRef': self.image(hw_machine_type='virt')}}
+        self.api.post_server_action(self.server['id'], rebuild)
         self.not_started('compute_rebuild_instance')
+        self.obey()
+        self.api.post_server_action(self.server['id'], rebuild)
+        self._wait_for_state_change(self.server, 'ACTIVE')
+        self.on_baseline(self.server)
 
     def test_evacuation(self) -> None:
         self.keep_pauth('n2')
@@ -609,6 +631,24 @@ class TestNotStarted(test_baseline.BaselineTestBase):
         self.api.post_server_action(self.server['id'], unshelve)
         self._wait_for_state_change(self.server, 'ACTIVE')
         self.on_baseline(self.server)
+
+    def test_evacuation_to_a_host_that_lacks_it(self) -> None:
+        self.lose('n2')
+        self.evacuate()
+        self.not_started('compute_rebuild_instance', NO_FILE)
+        self.assertEqual('v1', self.where())
+
+    def test_unshelve_to_a_host_that_lacks_it(self) -> None:
+        self._shelve_server(self.server)
+        self.lose('n2')
+        self.api.post_server_action(
+            self.server['id'], {'unshelve': {'host': 'n2'}}
+        )
+        self.notifier.wait_for_versioned_notifications('compute.exception')
+        self.ends('SHELVED_OFFLOADED')
+        self.nothing_runs()
+        (event,) = self.events(self.server, 'compute_unshelve_instance')
+        self.assertIn(NO_FILE, event['details'])
 
     def test_rescue(self) -> None:
         self.keep_pauth('v1')

@@ -106,8 +106,8 @@ class ArmDomain(fakelibvirt.Domain):
                 self.vcpu = self._connection.machine.reset(self._xml)
             except machines.NotStarted as error:
                 raise jobs.error(
-                    f'internal error: QEMU unexpectedly closed the monitor:'
-                    f' {error}',
+                    f'internal error: QEMU unexpectedly closed the monitor'
+                    f" (vm='{self.name()}'): {error}",
                     'VIR_ERR_INTERNAL_ERROR',
                 ) from None
         super().createWithFlags(flags)

@@ -136,12 +136,15 @@ class RecordedMachine:
     :ivar host: the profile.
     :ivar probe: the recorded twin of the driver's probe, for the driver.
     :ivar libraries: paths of libraries that QEMU can preload.
+    :ivar stuck: vCPU features that QEMU leaves on although the domain switches
+        them off.
     """
 
     def __init__(self, host: profile.Host) -> None:
         self.host = host
         self.probe = recorded.RecordedHost(host)
         self.libraries: set[str] = set()
+        self.stuck: set[str] = set()
         self._kernel = profile.version_of(host.kernel) or _OLDEST
         self._qemu = profile.version_of(host.qemu) or _OLDEST
         caches = host.own_caches
@@ -228,7 +231,7 @@ class RecordedMachine:
 
     def _new(self, domain_xml: str, gic: int | None) -> VcpuState:
         """Return what a new vCPU shows in a machine with a GIC."""
-        disabled = disabled_features(domain_xml)
+        disabled = disabled_features(domain_xml) - self.stuck
         shown = dict(self._limits(disabled))
         on_record = self.host.vgic(gic)
         if on_record is not None:
@@ -269,11 +272,17 @@ class RecordedMachine:
         :raises NotStarted: if KVM refuses a register
         """
         limits = profile.Values(shown)
-        for item in text.split(';')[3].split(','):
+        _, name, _, items, _ = text.split(';')
+        for item in items.split(','):
             number, _, value = item.partition('=')
             code = registers.code_of(int(number, 16))
+            refused = NotStarted(
+                f'nova-arm-baseline: {name}: register {number} cannot be set:'
+                f' wanted {value}, there is {shown.get(code or 0, 0):#x}'
+                ' (Invalid argument)'
+            )
             if code is None or code not in reg_list:
-                raise NotStarted(f'register {number} cannot be set')
+                raise refused
             wanted = int(value, 16)
             may_write = code in _IMPLEMENTATION and dict(
                 self.host.capabilities
@@ -291,7 +300,7 @@ class RecordedMachine:
                     )
                 )
             except kvm_rule.Refused:
-                raise NotStarted(f'register {number} cannot be set') from None
+                raise refused from None
 
     def _limits(self, disabled: frozenset[str]) -> profile.Values:
         """Return KVM's limits for a vCPU without some features."""

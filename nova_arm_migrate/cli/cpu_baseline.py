@@ -33,6 +33,7 @@ from nova_arm_migrate.cli.render_baseline import refusals_table
 from nova_arm_migrate.core import baseline_file
 from nova_arm_migrate.core import baseline_forms
 from nova_arm_migrate.core import crossing_words
+from nova_arm_migrate.core import record_baselines
 from nova_arm_migrate.core.baseline_changes import Change
 from nova_arm_migrate.core.baseline_changes import diff
 from nova_arm_migrate.core.baseline_changes import given_up
@@ -123,7 +124,7 @@ def _make(arguments: argparse.Namespace) -> int:
     if arguments.matrix or arguments.picture is not None:
         raise CommandError('baseline: --matrix and --picture need no --name')
     try:
-        name = baseline_forms.BaselineName().load('--name', arguments.name)
+        name = record_baselines.BaselineName().load('--name', arguments.name)
         pairs = [
             baseline_forms.load_pair('--acknowledge', given)
             for given in arguments.acknowledge

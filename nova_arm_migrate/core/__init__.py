@@ -20,6 +20,7 @@ From one register's value to the verdict:
 ``record``        the JSON form of a profile; checks records of other hosts;
 ``record_forms``  the forms of the attributes in it, and as text;
 ``record_tried``  the part of it that says what a probe tried;
+``record_baselines``  the part of it that names guest CPU baselines;
 ``codes``         sets of register codes as text: ascending runs;
 ``forms``         checks that each value in a record has one form only;
 ``frozen``        a map from register codes that can be compared and hashed;

@@ -30,7 +30,6 @@ from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.values import Values
 
 _HEX = re.compile(r'0x(?:0|[1-9a-f][0-9a-f]{0,15})')
-_NAME = re.compile(r'[A-Za-z0-9._-]{1,64}')
 _MOST = 512
 #: A pool with more kinds of cores than this is an error.
 _MOST_IMPLEMENTATIONS = 64
@@ -50,17 +49,6 @@ def _unhex(key: str, value: object, most: int = forms.U64) -> int:
     if number > most:
         raise ProfileError(f'{key}: {forms.quote(value)} is too large')
     return number
-
-
-@dataclasses.dataclass(frozen=True)
-class BaselineName(Form[str]):
-    """The name of a baseline: a word."""
-
-    def dump(self, value: str) -> str:
-        return value
-
-    def load(self, key: str, given: Any) -> str:
-        return forms.match(key, given, _NAME)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -60,6 +60,7 @@ class Cause(enum.Enum):
     GIC_FIELD = 'recorded without an interrupt controller'
     STEAL_TIME = 'steal time missing'
     BASELINE = 'baseline not offered'
+    BASELINE_UNKNOWN = 'contents of the baseline not recorded'
     INFERRED = 'taken from the current host'
     GUEST_NOT_RECORDED = "the guest's value is not recorded"
     NOT_RECORDED = 'not recorded'

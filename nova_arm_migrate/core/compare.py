@@ -67,8 +67,7 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     guest = with_own_gic(guest)
     findings = []
     if guest.baseline is not None:
-        if guest.baseline not in host.baselines:
-            findings.append(_no_baseline(guest.baseline, host))
+        findings += _baseline(guest, guest.baseline, host)
         host = with_implementation(host, guest.values)
     seen = (
         with_features_off_cached(host, guest.disabled)
@@ -84,16 +83,38 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     return report(paired(findings, Pair(guest, seen)), options)
 
 
-def _no_baseline(baseline: str, host: Host) -> Finding:
-    """The destination's nova-compute would start QEMU without the baseline."""
-    return Finding(
-        Cause.BASELINE,
-        Severity.BLOCKS,
-        'BASELINE',
-        guest=baseline,
-        host=', '.join(sorted(host.baselines)) or 'none',
-        rule='AMONG',
-    )
+def _baseline(guest: Guest, identity: str, host: Host) -> list[Finding]:
+    """Compare name, version and contents of a guest's baseline.
+
+    The destination's nova-compute would start QEMU without the baseline, or
+    with another one, and the guest gets that when it resets itself.
+    """
+    has, offered = guest.baseline_digest, host.baseline_digest(identity)
+    if identity in host.baselines and (has is None or offered is None):
+        return [
+            Finding(
+                Cause.BASELINE_UNKNOWN,
+                Severity.UNKNOWN,
+                'BASELINE',
+                guest=identity,
+                host='one of that name',
+                detail='the guest' if has is None else 'the destination',
+            )
+        ]
+    if identity in host.baselines and has == offered:
+        return []
+    return [
+        Finding(
+            Cause.BASELINE,
+            Severity.BLOCKS,
+            'BASELINE',
+            guest=identity,
+            host='another one'
+            if identity in host.baselines
+            else ', '.join(sorted(host.baselines)) or 'none',
+            rule='AMONG',
+        )
+    ]
 
 
 def _registers(guest: Guest, host: Host) -> list[Finding]:

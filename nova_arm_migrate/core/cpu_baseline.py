@@ -24,10 +24,12 @@ library that writes the registers.
 from collections.abc import Iterator
 import dataclasses
 import functools
+import hashlib
+import json
 
 from nova_arm_migrate.core.attributes import attribute
+from nova_arm_migrate.core.attributes import attributes_of
 from nova_arm_migrate.core.baseline_forms import BASELINE_REGISTERS
-from nova_arm_migrate.core.baseline_forms import BaselineName
 from nova_arm_migrate.core.baseline_forms import Implementations
 from nova_arm_migrate.core.baseline_forms import MidrPairs
 from nova_arm_migrate.core.baseline_forms import NamedRegisters
@@ -40,6 +42,7 @@ from nova_arm_migrate.core.implementation import targets
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.record_baselines import BaselineName
 from nova_arm_migrate.core.record_forms import Codes
 from nova_arm_migrate.core.record_forms import Flag
 from nova_arm_migrate.core.record_forms import Names
@@ -67,6 +70,9 @@ _LEVELS = (Judge.LEVEL, Judge.LEVEL_WORKAROUND_2)
 _EL0 = REGISTERS[ID_AA64PFR0_EL1].field('EL0')
 _MOST_COUNTERS = 31
 _MOST_VERSION = 1_000_000
+#: 64 bits: a digest finds files that differ by mistake.
+_DIGEST_DIGITS = 16
+_NOT_IN_DIGEST = frozenset({'name', 'version', 'acknowledged'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -146,6 +152,15 @@ class CpuBaseline:
         return f'{self.name}/{self.version}'
 
     @property
+    def digest(self) -> str:
+        """A digest of all that a guest may see of it: 16 hexadecimal digits.
+
+        Two files of one name and version have the same one if their guests
+        can't tell them apart.
+        """
+        return _digest(self)
+
+    @property
     def implementation(self) -> Implementation:
         """The implementation that guests see."""
         return implementation_of(self.registers)
@@ -187,6 +202,18 @@ class CpuBaseline:
     def has_32bit_el0(self) -> bool:
         """Whether guests can run 32-bit code."""
         return _EL0.of(self.registers.read(ID_AA64PFR0_EL1)) == 2
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(baseline: CpuBaseline) -> str:
+    seen = {
+        one.key: one.form.dump(value)
+        for one in attributes_of(CpuBaseline)
+        if one.name not in _NOT_IN_DIGEST
+        and (value := getattr(baseline, one.name)) is not None
+    }
+    text = json.dumps(seen, separators=(',', ':'), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]
 
 
 def settable(baseline: CpuBaseline, host: Host) -> Iterator[tuple[int, int]]:
@@ -264,6 +291,7 @@ def start(baseline: CpuBaseline, host: Host) -> Guest:
         reg_list=without_hidden(guest.reg_list, written),
         vgic=vgic,
         baseline=baseline.identity if baseline.name else None,
+        baseline_digest=baseline.digest if baseline.name else None,
     )
 
 
@@ -341,6 +369,9 @@ def as_host(baseline: CpuBaseline, qemu: str | None) -> Host:
         dczid=baseline.dczid,
         qemu=qemu,
         baselines=frozenset({baseline.identity} if baseline.name else ()),
+        baseline_digests=((baseline.identity, baseline.digest),)
+        if baseline.name
+        else (),
     )
 
 

@@ -21,8 +21,11 @@ from nova_arm_migrate.core.attributes import Meet
 from nova_arm_migrate.core.attributes import Part
 from nova_arm_migrate.core.forms import U32
 from nova_arm_migrate.core.forms import U64
-from nova_arm_migrate.core.record_forms import BaselineId
-from nova_arm_migrate.core.record_forms import BaselineIds
+from nova_arm_migrate.core.record_baselines import BaselineId
+from nova_arm_migrate.core.record_baselines import BaselineIds
+from nova_arm_migrate.core.record_baselines import BaselineName
+from nova_arm_migrate.core.record_baselines import Digest
+from nova_arm_migrate.core.record_baselines import Digests
 from nova_arm_migrate.core.record_forms import Capabilities
 from nova_arm_migrate.core.record_forms import Codes
 from nova_arm_migrate.core.record_forms import Cores
@@ -110,6 +113,10 @@ class Host:
     :ivar kernel: release, ``6.12.41``; qemu and libvirt likewise
     :ivar baselines: the guest CPU baselines that its nova-compute offers, by
         name and version: ``pool-1/2``
+    :ivar baseline_digests: their contents (`CpuBaseline.digest`), by name and
+        version; a record of an earlier version has none
+    :ivar baseline_default: the name of the baseline of guests that name none;
+        None if there is none, or it is not recorded
     :ivar absent: the reasons why attributes could not be read, by attribute
     """
 
@@ -187,6 +194,12 @@ class Host:
         title='baselines',
         part=Part.NONE,
     )
+    baseline_digests: tuple[tuple[str, str], ...] = attribute(
+        'baseline_digests', Digests(), (), part=Part.NONE
+    )
+    baseline_default: str | None = attribute(
+        'baseline_default', BaselineName(), part=Part.NONE
+    )
     absent: tuple[tuple[str, str], ...] = attribute(
         'absent',
         # The key is the one of records that earlier versions wrote.
@@ -217,6 +230,13 @@ class Host:
             if vgic.version == version:
                 return vgic
         return None
+
+    def baseline_digest(self, identity: str | None) -> str | None:
+        """Return the digest of an offered baseline; None if it is not known.
+
+        :param identity: its name and version
+        """
+        return dict(self.baseline_digests).get(identity or '')
 
     def why_absent(self, attribute: str) -> str:
         """Return why an attribute could not be read."""
@@ -260,6 +280,8 @@ class Guest:
         it runs now. That is right unless it came there by live migration
     :ivar baseline: the guest CPU baseline on which it started, as in
         `Host.baselines`; None if it has the CPU of its first host
+    :ivar baseline_digest: its contents then (`CpuBaseline.digest`); None if
+        they are not recorded
     """
 
     values: Values = attribute(
@@ -315,6 +337,7 @@ class Guest:
     )
     inferred: bool = attribute('inferred', Flag(), False)
     baseline: str | None = attribute('baseline', BaselineId())
+    baseline_digest: str | None = attribute('baseline_digest', Digest())
 
 
 def version_of(text: str | None) -> tuple[int, int] | None:

@@ -35,9 +35,9 @@ from nova_arm_migrate.core.values import Values
 
 _T = TypeVar('_T')
 
-_MOST_ITEMS = 64
+#: The most items of a list or an object, unless they are registers.
+MOST_ITEMS = 64
 _NAME = re.compile(r'[A-Za-z0-9_]{1,40}')
-_BASELINE = re.compile(r'[A-Za-z0-9._-]{1,64}/[1-9][0-9]{0,6}')
 _TEXT = re.compile(r'[\x20-\x7e]{0,120}')
 _CPUS = re.compile(r'[0-9,\-]{1,400}')
 
@@ -103,11 +103,11 @@ class Numbers(Form[tuple[int, ...]]):
 
     def load(self, key: str, given: Any) -> tuple[int, ...]:
         number = Number(self.least, self.most)
-        return _ascending(
+        return ascending(
             key,
             [
                 number.load(key, item)
-                for item in forms.list_of(key, given, _MOST_ITEMS)
+                for item in forms.list_of(key, given, MOST_ITEMS)
             ],
         )
 
@@ -170,7 +170,7 @@ class Hexadecimals(Form[tuple[int, ...]]):
     def load(self, key: str, given: Any) -> tuple[int, ...]:
         return tuple(
             forms.unhex(key, item)
-            for item in forms.list_of(key, given, _MOST_ITEMS)
+            for item in forms.list_of(key, given, MOST_ITEMS)
         )
 
     def show(self, value: tuple[int, ...]) -> str:
@@ -188,39 +188,6 @@ class Text(Form[str]):
         if type(given) is not str:
             raise ProfileError(f'{key}: {forms.quote(given)} is not a text')
         return forms.match(key, given, _TEXT)
-
-
-@dataclasses.dataclass(frozen=True)
-class BaselineId(Form[str]):
-    """A baseline's name and version: ``pool-1/2``."""
-
-    def dump(self, value: str) -> str:
-        return value
-
-    def load(self, key: str, given: Any) -> str:
-        return forms.match(key, given, _BASELINE)
-
-
-@dataclasses.dataclass(frozen=True)
-class BaselineIds(Form[frozenset[str]]):
-    """Baselines by name and version, ascending."""
-
-    def dump(self, value: frozenset[str]) -> list[str]:
-        return sorted(value)
-
-    def load(self, key: str, given: Any) -> frozenset[str]:
-        return frozenset(
-            _ascending(
-                key,
-                [
-                    forms.match(key, item, _BASELINE)
-                    for item in forms.list_of(key, given, _MOST_ITEMS)
-                ],
-            )
-        )
-
-    def show(self, value: frozenset[str]) -> str:
-        return ', '.join(sorted(value)) or 'none'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,11 +216,11 @@ class Names(Form[frozenset[str]]):
 
     def load(self, key: str, given: Any) -> frozenset[str]:
         names = frozenset(
-            _ascending(
+            ascending(
                 key,
                 [
                     forms.match(key, item, _NAME)
-                    for item in forms.list_of(key, given, _MOST_ITEMS)
+                    for item in forms.list_of(key, given, MOST_ITEMS)
                 ],
             )
         )
@@ -314,7 +281,7 @@ class Cores(Form[tuple[Core, ...]]):
 
     def load(self, key: str, given: Any) -> tuple[Core, ...]:
         cores = []
-        for item in forms.list_of(key, given, _MOST_ITEMS):
+        for item in forms.list_of(key, given, MOST_ITEMS):
             if type(item) is not list or len(item) != 4:
                 raise ProfileError(f'{key}: not [MIDR, REVIDR, AIDR, CPUs]')
             midr, revidr, aidr, cpus = item
@@ -359,7 +326,7 @@ class Capabilities(Form[tuple[tuple[str, int], ...]]):
             sorted(
                 (forms.match(key, name, _NAME), number.load(key, item))
                 for name, item in forms.object_of(
-                    key, given, _MOST_ITEMS
+                    key, given, MOST_ITEMS
                 ).items()
             )
         )
@@ -393,7 +360,7 @@ class Reasons(Form[tuple[tuple[str, str], ...]]):
     def load(self, key: str, given: Any) -> tuple[tuple[str, str], ...]:
         names = {there: name for name, there in self.written}
         reasons = []
-        for there, why in forms.object_of(key, given, _MOST_ITEMS).items():
+        for there, why in forms.object_of(key, given, MOST_ITEMS).items():
             if there in dict(self.written):
                 raise ProfileError(
                     f'{key}: {forms.quote(there)} is not allowed here'
@@ -409,7 +376,7 @@ def _hex(value: int | None) -> str | None:
     return None if value is None else f'{value:x}'
 
 
-def _ascending(key: str, items: list[Any]) -> tuple[Any, ...]:
+def ascending(key: str, items: list[Any]) -> tuple[Any, ...]:
     if items != sorted(set(items)):
         raise ProfileError(f'{key}: not in ascending order')
     return tuple(items)

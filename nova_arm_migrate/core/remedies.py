@@ -97,6 +97,12 @@ class Remedy(enum.Enum):
         'choose a destination that offers the baseline. The log of'
         ' nova-compute says at its start why it does not offer one'
     )
+    RECORD_BASELINE = (
+        'install the same version of nova-arm-migrate on both hosts. A host'
+        ' records the contents of its baselines when nova-compute starts, and'
+        ' a guest at its next hard reboot. The destination itself compares'
+        ' its file with the guest'
+    )
     TRIAL = (
         'run a trial on the destination: set [arm_migrate] trial = true'
         ' there and let nova-compute open /dev/kvm, or run'
@@ -228,6 +234,7 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.GIC_FIELD: (Remedy.COLD,),
     Cause.STEAL_TIME: (Remedy.STEAL_TIME, Remedy.COLD),
     Cause.BASELINE: (Remedy.OFFER_BASELINE, Remedy.COLD),
+    Cause.BASELINE_UNKNOWN: (Remedy.RECORD_BASELINE,),
     Cause.INFERRED: (Remedy.RECORD_GUEST,),
     Cause.GUEST_NOT_RECORDED: (Remedy.RECORD_GUEST,),
     Cause.NOT_RECORDED: (Remedy.RECORD_HOST,),

@@ -43,11 +43,13 @@ register.
 """
 
 from collections.abc import Mapping
+import re
 
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.cpu_baseline import settable
 from nova_arm_migrate.core.cpu_baseline import with_implementation
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.core.registers import code_of
 from nova_arm_migrate.core.registers import COPROC_BITMAP
 from nova_arm_migrate.core.registers import COPROC_DEMUX
 from nova_arm_migrate.core.registers import COPROC_FIRMWARE
@@ -113,6 +115,40 @@ def written(baseline: CpuBaseline, host: Host) -> dict[int, int]:
 def environment(baseline: CpuBaseline, host: Host) -> Mapping[str, str]:
     """Return the environment of a QEMU that starts a guest on a host."""
     return {VARIABLE: render(baseline, host)}
+
+
+#: A line of the library: ``say`` in shim/nova_arm_baseline.c.
+_LINE = re.compile(
+    r'nova-arm-baseline: (?:[A-Za-z0-9._-]{1,64}: )?([ -~]{1,480})'
+)
+#: What it says before it stops the guest.
+_STOPS = (
+    'cannot be set',
+    'is malformed',
+    'KVM refuses',
+    'cannot have a baseline',
+    'does not run',
+    'cannot be mapped',
+)
+_KVM_ID = re.compile(r'\b[0-9a-f]{16}\b')
+
+
+def complaint(log: str) -> str:
+    """Return why the library has stopped a guest, in one line.
+
+    :param log: what QEMU has written to standard error, or a part of it
+    :returns: its first complaint, with the names of registers; empty if there
+        is none
+    """
+    for line in _LINE.findall(log):
+        if any(words in line for words in _STOPS):
+            return _KVM_ID.sub(_named, line)
+    return ''
+
+
+def _named(kvm_id: re.Match[str]) -> str:
+    code = code_of(int(kvm_id[0], 16))
+    return kvm_id[0] if code is None else register_of(code).name
 
 
 def _order(code: int) -> tuple[int, int]:

@@ -193,6 +193,11 @@ WORDS = {
         'The guest has the CPU baseline {guest}. The destination does not'
         ' offer it{detail}.'
     ),
+    Cause.BASELINE_UNKNOWN: (
+        'The guest has the CPU baseline {guest}, and the destination offers'
+        ' one of that name and version. It is not recorded whether both have'
+        ' the same contents: the record of {detail} is too old.'
+    ),
     Cause.INFERRED: (
         'The guest has no record of its own, because it started before'
         ' nova-arm-migrate was installed. It is judged by the record of its'

@@ -29,7 +29,6 @@ from nova_arm_migrate.nova import events
 from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova.baseline import arrival
-from nova_arm_migrate.nova.baseline import choice
 from nova_arm_migrate.nova.baseline import drift
 from nova_arm_migrate.nova.baseline import starts
 from nova_arm_migrate.nova.baseline.backends import Plan
@@ -215,18 +214,17 @@ class BaselineDriver(layout_driver.LayoutDriver):
     ) -> Any:
         """Refuse a cold migration before the guest is stopped for it.
 
-        The scheduler does not know the image's property. What the option says
-        on the destination is not known here.
+        The scheduler does not know the image's property, nor which hosts have
+        the option.
 
         :raises nova.exception.InstanceFaultRollback: the manager then leaves
             the server as it is
         """
-        if self._is_arm_kvm():
-            name = choice.named(instance, flavor)
-            reason = name and arrival.why_not(context, instance, name)
-            if reason:
+        if self._is_arm_kvm() and not self._is_emulated(instance):
+            refusal = arrival.refusal(context, instance, flavor)
+            if refusal is not None:
                 raise exception.InstanceFaultRollback(
-                    starts.BaselineFailed(name=name, reason=reason)
+                    starts.BaselineFailed(**refusal._asdict())
                 )
         return super().migrate_disk_and_power_off(
             context,
@@ -380,10 +378,11 @@ class BaselineDriver(layout_driver.LayoutDriver):
 
         :raises BaselineFailed: if this host does not offer it
         """
-        if (
-            not self._baselines.wanted(instance)
-            or self._check_emulation_arch(instance.image_meta)
-            != fields.Architecture.AARCH64
-        ):
+        if not self._baselines.wanted(instance) or self._is_emulated(instance):
             return None
         return self._baselines.plan(instance)
+
+    def _is_emulated(self, instance: Any) -> bool:
+        """Whether a guest has another architecture than this host."""
+        arch = self._check_emulation_arch(instance.image_meta)
+        return bool(arch != fields.Architecture.AARCH64)

@@ -105,7 +105,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
             self.metrics.host(host)
             if isinstance(host, Host):
                 resources['cpu_info'] = cpu_info.put_host(
-                    resources['cpu_info'], host
+                    resources['cpu_info'], self._baselines.with_default(host)
                 )
         return resources
 
@@ -193,14 +193,15 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
         if plan is not None:
             xml = self._baselines.define(instance, xml, plan)
         runs = power_on or pause
-        guest = super()._create_guest(
-            context,
-            xml,
-            instance,
-            power_on,
-            pause or (runs and plan is not None),
-            post_xml_callback,
-        )
+        with self._baselines.starting(plan):
+            guest = super()._create_guest(
+                context,
+                xml,
+                instance,
+                power_on,
+                pause or (runs and plan is not None),
+                post_xml_callback,
+            )
         if new and runs:
             try:
                 self._record_guest(instance, guest, xml, plan)
@@ -224,9 +225,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
             plan = self._plan(instance)
         except starts.BaselineFailed:
             return False
-        identity = None if plan is None else plan.baseline.identity
-        record = instance_state.recorded(instance)
-        if isinstance(record, Guest) and record.baseline != identity:
+        if self._baselines.changes(instance_state.recorded(instance), plan):
             return False
         done = super()._soft_reboot(instance)
         if done:

@@ -12,21 +12,34 @@
 
 """A guest on a baseline, in everything that Nova does with a guest."""
 
+import dataclasses
 import pathlib
 from typing import Any
 from unittest import mock
 
 import nova.conf
 
+from nova_arm_migrate.core import baseline_file
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.nova.cmd import baseline_guests
 from tests.functional import test_baseline
 from tests.unit.nova.baseline import pool
 
 CONF = nova.conf.CONF
+ISAR0 = test_baseline.ISAR0
 ON_POOL = test_baseline.ON_POOL
 
 DRIVER = 'nova.virt.libvirt.driver.LibvirtDriver.'
+PAUTH = (
+    'Guest CPU baseline pool-1/1: the guest does not have it (the shim): vCPU'
+    ' feature pauth: on, not off'
+)
+ISAR1 = (
+    'Guest CPU baseline pool-1/1: QEMU has not started (the shim): register'
+    ' ID_AA64ISAR1_EL1 cannot be set: wanted 0x'
+)
 NO_FILE = 'Guest CPU baseline pool-1: this host has no file of this name'
 
 
@@ -154,6 +167,43 @@ class TestRefusedInTime(test_baseline.BaselineTestBase):
                 ' log of nova-compute there',
                 self.reasons('compute_resize_instance'),
             )
+
+    def test_cold_migration_by_the_destinations_option(self) -> None:
+        """No flavor and no image names it: only the host knows the option."""
+        self.server = self.boot(
+            'v1', properties={'hw_arm_baseline': 'none'}, extra_specs={}
+        )
+        plain = self.boot('v1', extra_specs={})
+        (self.files / 'pool-1.json').unlink()
+        self.flags(baseline='pool-1', group='arm_migrate')
+        self.host('late', pool.hosts()[1])
+        none, self.server = self.server, plain
+        before = self.record(plain)
+        flavor = self._create_flavor(memory_mb=4096)
+        for action, argument in (
+            ('migrate', None),
+            ('resize', {'flavorRef': flavor}),
+        ):
+            self.act(action, argument)
+            self.notifier.wait_for_versioned_notifications('compute.exception')
+            self.notifier.reset()
+            self.ends(status='ACTIVE')
+            connection = self.arm.hosts['v1'].connection
+            self.assertTrue(connection.domain(plain['id']).isActive())
+            self.assertEqual(before, self.record(plain))
+            self.assertIn(
+                'Guest CPU baseline pool-1: late does not offer it: see the'
+                ' log of nova-compute there',
+                self.reasons('compute_resize_instance'),
+            )
+        # One whose image asks for none goes there.
+        with mock.patch(
+            DRIVER + 'migrate_disk_and_power_off',
+            autospec=True,
+            return_value='{}',
+        ):
+            self._migrate_server(none)
+        self.assertIsNone(self.record(none).baseline)
 
     def test_resume(self) -> None:
         self._suspend_server(self.server)
@@ -355,6 +405,35 @@ class TestRaised(test_baseline.BaselineTestBase):
         )
         self.assertEqual([('pool-1/1', 'pool-1/2')], self.changes())
 
+    def test_a_file_that_was_changed_and_kept_its_version(self) -> None:
+        """A guest gets the other contents at its next reboot, of any kind."""
+        (self.files / 'pool-1@1.json').unlink()
+        ours = pool.baseline()
+        registers = dict(ours.registers)
+        field = register_of(ISAR0).field('TS')
+        registers[ISAR0] = field.into(registers[ISAR0], 0)
+        changed = dataclasses.replace(ours, registers=Values(registers))
+        (self.files / 'pool-1.json').write_text(baseline_file.dump(changed))
+        self.restart()
+        self.assertIn(
+            '1 guests run on the guest CPU baseline pool-1/1 and get pool-1/1'
+            ' (other contents) at their next hard reboot:'
+            f' {self.server["id"]}',
+            self.stdlog.logger.output,
+        )
+        expected = [('pool-1/1', 'pool-1/1 (other contents)')]
+        self.assertEqual(expected, self.changes())
+        self.refused(
+            self.server, 'n2', 'BASELINE: guest pool-1/1, n2 another one'
+        )
+        self._reboot_server(self.server)
+        self.assertEqual(
+            changed.digest, self.record(self.server).baseline_digest
+        )
+        self.assertEqual(0, field.of(self.seen(self.server).values[ISAR0]))
+        self.assertEqual([], self.changes())
+        self.assertEqual('n2', self.migrate(self.server, 'n2'))
+
     def test_a_baseline_that_is_gone(self) -> None:
         for file in self.files.glob('*.json'):
             file.unlink()
@@ -368,20 +447,31 @@ class TestRaised(test_baseline.BaselineTestBase):
         page = mock.patch.object(baseline_guests, '_PAGE', 1)
         page.start()
         self.addCleanup(page.stop)
-        self.assertEqual(
-            {
-                (self.server['id'], 'pool-1/1', 'pool-1/2'),
-                (plain['id'], 'none', 'pool-1/2'),
-            },
-            {
+        # The newest first.
+        expected = [
+            (plain['id'], 'none', 'pool-1/2'),
+            (self.server['id'], 'pool-1/1', 'pool-1/2'),
+        ]
+        for most, note in (
+            (0, ''),
+            (2, ''),
+            (1, 'only 1 of 2 servers were read'),
+        ):
+            reading = baseline_guests.Reading(most)
+            found = [
                 (one.uuid, one.has, one.gets)
-                for one in baseline_guests.changes('pool-1')
-            },
-        )
+                for one in baseline_guests.changes('pool-1', reading)
+            ]
+            self.assertEqual(expected[: most or None], found)
+            self.assertEqual(note, reading.note)
 
 
 class TestNotStarted(test_baseline.BaselineTestBase):
-    """QEMU ignores LD_PRELOAD, as in secure-execution mode."""
+    """QEMU gives the guest something else than its baseline.
+
+    It ignores LD_PRELOAD, as in secure-execution mode, or does not switch off
+    a vCPU feature.
+    """
 
     def setUp(self) -> None:
         super().setUp()
@@ -391,12 +481,79 @@ class TestNotStarted(test_baseline.BaselineTestBase):
     def ignore(self, host: str) -> None:
         self.arm.hosts[host].machine.libraries.clear()
 
-    def not_started(self, event: str) -> None:
+    def lose(self, host: str) -> None:
+        """Take the baseline from a host, and start its service again."""
+        (self.files / 'pool-1.json').unlink()
+        self.restart_compute_service(host)
+
+    def keep_pauth(self, host: str) -> None:
+        """Let QEMU on a host not switch off what the domain switches off."""
+        self.arm.hosts[host].machine.stuck.add('pauth')
+
+    def where(self) -> str:
+        """Return the name of the server's host."""
+        server = self.api.get_server(self.server['id'])
+        return str(server['OS-EXT-SRV-ATTR:host'])
+
+    def ends(self, status: str) -> None:
+        self._wait_for_server_parameter(
+            self.server,
+            {'status': status, 'OS-EXT-STS:task_state': None},
+            wait_for_fault_key=False,
+        )
+
+    def evacuate(self) -> None:
+        """Ask for an evacuation of the server from v1 to n2."""
+        self.computes['v1'].stop()
+        (service,) = self.api.get_services(binary='nova-compute', host='v1')
+        self.api.put_service_force_down(service['id'], True)
+        # From 2.95 on, Nova stops an evacuated server once it runs.
+        self.api.microversion = '2.94'
+        self.api.post_server_action(
+            self.server['id'], {'evacuate': {'host': 'n2'}}
+        )
+        self.api.microversion = 'latest'
+
+    def rescue(self) -> None:
+        (pathlib.Path(CONF.instances_path) / self.server['id']).mkdir()
+        domain = self.arm.hosts['v1'].connection.domain(self.server['id'])
+        definition = domain.XMLDesc(0)
+        self.stub_out(
+            'nova.virt.libvirt.utils.load_file', lambda _: definition
+        )
+        image = self.image(hw_machine_type='virt')
+        self.api.post_server_action(
+            self.server['id'], {'rescue': {'rescue_image_ref': image}}
+        )
+
+    def recovers(self) -> None:
+        """Check that a hard reboot brings the server back when QEMU obeys."""
+        self.obey()
+        self._reboot_server(self.server, hard=True)
+        self.on_baseline(self.server)
+
+    def obey(self) -> None:
+        for host in self.arm.hosts.values():
+            host.machine.stuck.clear()
+            host.machine.libraries.add(self.library)
+
+    def not_started(self, event: str, words: str = '') -> None:
+        """Check that the server is in ERROR, and that nothing runs.
+
+        :param words: in the event; by default those of an ignored library
+        """
         self._wait_for_server_parameter(
             self.server,
             {'status': 'ERROR', 'OS-EXT-STS:task_state': None},
             wait_for_fault_key=False,
         )
+        self.nothing_runs()
+        (found,) = self.events(self.server, event)
+        self.assertIn(
+            words or f'QEMU has not loaded {self.library}', found['details']
+        )
+
+    def nothing_runs(self) -> None:
         self.assertEqual(
             [],
             [
@@ -406,13 +563,12 @@ class TestNotStarted(test_baseline.BaselineTestBase):
                 if domain.isActive()
             ],
         )
-        (found,) = self.events(self.server, event)
-        self.assertIn(f'QEMU has not loaded {self.library}', found['details'])
 
     def test_hard_reboot(self) -> None:
         self.ignore('v1')
         self._reboot_server(self.server, hard=True, expected_state='ERROR')
         self.not_started('compute_reboot_instance')
+        self.recovers()
 
     def test_soft_reboot(self) -> None:
         self.ignore('v1')
@@ -434,14 +590,79 @@ class TestNotStarted(test_baseline.BaselineTestBase):
         ):
             self._migrate_server(self.server, expected_state='ERROR')
         self.not_started('compute_finish_resize')
+        self.assertEqual('n2', self.where())
+        self.recovers()
 
     def test_rebuild(self) -> None:
         self.ignore('v1')
-        self.api.post_server_action(
-            self.server['id'],
-            {'rebuild': {'imageRef': self.image(hw_machine_type='virt')}},
-        )
+        rebuild = {'rebuild': {'imageRef': self.image(hw_machine_type='virt')}}
+        self.api.post_server_action(self.server['id'], rebuild)
         self.not_started('compute_rebuild_instance')
+        self.obey()
+        self.api.post_server_action(self.server['id'], rebuild)
+        self._wait_for_state_change(self.server, 'ACTIVE')
+        self.on_baseline(self.server)
+
+    def test_evacuation(self) -> None:
+        self.keep_pauth('n2')
+        self.evacuate()
+        # The host's KVM refuses the register of a vCPU with this feature.
+        self.not_started('compute_rebuild_instance', ISAR1)
+        # Its disk is still on the host that is down, and so is the server.
+        self.assertEqual('v1', self.where())
+        # A host that gives it the baseline takes it.
+        self.arm.hosts['n2'].machine.stuck.clear()
+        self.evacuate()
+        self._wait_for_state_change(self.server, 'ACTIVE')
+        self.assertEqual('n2', self.where())
+        self.on_baseline(self.server)
+
+    def test_unshelve(self) -> None:
+        self._shelve_server(self.server)
+        self.keep_pauth('v1')
+        unshelve = {'unshelve': {'host': 'v1'}}
+        self.api.post_server_action(self.server['id'], unshelve)
+        self.notifier.wait_for_versioned_notifications('compute.exception')
+        self.ends('SHELVED_OFFLOADED')
+        self.nothing_runs()
+        (event,) = self.events(self.server, 'compute_unshelve_instance')
+        self.assertIn(PAUTH, event['details'])
+        self.arm.hosts['v1'].machine.stuck.clear()
+        self.api.post_server_action(self.server['id'], unshelve)
+        self._wait_for_state_change(self.server, 'ACTIVE')
+        self.on_baseline(self.server)
+
+    def test_evacuation_to_a_host_that_lacks_it(self) -> None:
+        self.lose('n2')
+        self.evacuate()
+        self.not_started('compute_rebuild_instance', NO_FILE)
+        self.assertEqual('v1', self.where())
+
+    def test_unshelve_to_a_host_that_lacks_it(self) -> None:
+        self._shelve_server(self.server)
+        self.lose('n2')
+        self.api.post_server_action(
+            self.server['id'], {'unshelve': {'host': 'n2'}}
+        )
+        self.notifier.wait_for_versioned_notifications('compute.exception')
+        self.ends('SHELVED_OFFLOADED')
+        self.nothing_runs()
+        (event,) = self.events(self.server, 'compute_unshelve_instance')
+        self.assertIn(NO_FILE, event['details'])
+
+    def test_rescue(self) -> None:
+        self.keep_pauth('v1')
+        self.rescue()
+        self.not_started('compute_rescue_instance', PAUTH)
+        self.recovers()
+
+    def test_unrescue(self) -> None:
+        self.rescue()
+        self._wait_for_state_change(self.server, 'RESCUE')
+        self.keep_pauth('v1')
+        self.api.post_server_action(self.server['id'], {'unrescue': None})
+        self.not_started('compute_unrescue_instance', PAUTH)
+        self.recovers()
 
     def test_live_migration(self) -> None:
         # N2's registers can be lowered without the library, so the guest

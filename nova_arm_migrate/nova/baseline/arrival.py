@@ -10,29 +10,44 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+
 """Whether the destination of a cold migration offers a guest's baseline."""
 
 from typing import Any
+from typing import NamedTuple
 
 from nova import objects
 from oslo_log import log as logging
 
 from nova_arm_migrate.core.profile import Host
+from nova_arm_migrate.nova.baseline import choice
 from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.records import instance_state
 
 LOG = logging.getLogger(__name__)
 
 
-def why_not(context: Any, instance: Any, name: str) -> str:
+class Refusal(NamedTuple):
+    """Why a guest can't start on the destination of its migration.
+
+    :ivar name: of the baseline that it is to have there
+    :ivar reason: one line
+    """
+
+    name: str
+    reason: str
+
+
+def refusal(context: Any, instance: Any, flavor: Any) -> Refusal | None:
     """Return why the guest can't start on the destination of its migration.
 
-    Asks the database for the destination's record. Never raises: what is not
-    known here, the destination decides.
+    Asks the database for the destination's record, which has the option
+    ``baseline`` of that host. Never raises: what is not known here, the
+    destination decides.
 
     :param instance: with the context of its migration
-    :param name: of the baseline
-    :returns: empty if it can, or that is not known
+    :param flavor: that the guest gets
+    :returns: None if it can, or that is not known
     """
     try:
         migration = objects.Migration.get_by_id(
@@ -47,12 +62,16 @@ def why_not(context: Any, instance: Any, name: str) -> str:
             error,
             instance=instance,
         )
-        return ''
+        return None
     host = instance_state.host_record(node.cpu_info)
-    offered = host.baselines if isinstance(host, Host) else frozenset[str]()
-    if name in versions.current(offered):
-        return ''
-    return (
+    offered, default = frozenset[str](), ''
+    if isinstance(host, Host):
+        offered, default = host.baselines, host.baseline_default or ''
+    name = choice.wanted(instance, default, flavor)
+    if not name or name in versions.current(offered):
+        return None
+    return Refusal(
+        name,
         f'{migration.dest_compute} does not offer it: see the log of'
-        ' nova-compute there'
+        ' nova-compute there',
     )

@@ -131,6 +131,15 @@ class Offered:
         """Names and versions, as in `Host.baselines`."""
         return frozenset(one.identity for one in self.baselines.values())
 
+    @property
+    def digests(self) -> tuple[tuple[str, str], ...]:
+        """Their contents, as in `Host.baseline_digests`."""
+        return tuple(
+            sorted(
+                (one.identity, one.digest) for one in self.baselines.values()
+            )
+        )
+
     def find(self, name: str) -> CpuBaseline | str:
         """Return a baseline, or why this host does not offer it.
 

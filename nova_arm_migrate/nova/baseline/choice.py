@@ -35,16 +35,6 @@ def of_flavor(flavor: Any) -> str:
     return specs.get(EXTRA_SPEC, '')
 
 
-def named(instance: Any, flavor: Any) -> str:
-    """Return the baseline of flavor or image; empty if neither names one.
-
-    It is also empty if they name `NONE`.
-
-    :param flavor: that the guest has or gets
-    """
-    return wanted(instance, '', flavor)
-
-
 def wanted(instance: Any, pool: str, flavor: Any = None) -> str:
     """Return the name of a guest's baseline; empty for the host's own CPU.
 

@@ -28,8 +28,7 @@ class Drift:
     """The guests that run on one baseline and would get the same other one.
 
     :ivar has: name and version of the baseline that they run on
-    :ivar gets: the same after a hard reboot; empty if this host does not
-        offer what they have
+    :ivar gets: as `versions.Change.gets`
     :ivar reason: why it does not; empty if it does
     :ivar guests: their UUIDs
     """

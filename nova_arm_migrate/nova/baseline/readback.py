@@ -69,6 +69,7 @@ def guest(
         # On every member, also what this one does not have.
         disabled=record.disabled | plan.baseline.disabled,
         baseline=plan.baseline.identity,
+        baseline_digest=plan.baseline.digest,
     )
 
 
@@ -123,12 +124,15 @@ def _library(plan: Plan, qemu: RunningQemu) -> Iterator[str]:
 def another(record: Guest, baseline: CpuBaseline) -> str:
     """Return in what a guest's baseline differs from another of its name.
 
-    Someone may have changed the file on one host and kept the version. What
-    KVM itself may change in a move is not compared.
+    Someone may have changed the file on one host and kept the version. The
+    registers name what differs. What KVM itself may change in a move is not
+    compared, and records of earlier versions have no digest.
 
     :param record: of a guest on a baseline of that name and version
     :returns: one line; empty if they are the same
     """
+    if record.baseline_digest == baseline.digest:
+        return ''
     faults = []
     features = FEATURES.keys() - record.disabled
     if features != baseline.features:
@@ -155,6 +159,10 @@ def another(record: Guest, baseline: CpuBaseline) -> str:
                 and not field.stale
                 and field.as_zero is None
             ]
+    if not faults and record.baseline_digest is not None:
+        faults.append(
+            f'digest: guest {record.baseline_digest}, file {baseline.digest}'
+        )
     return joined(faults)
 
 

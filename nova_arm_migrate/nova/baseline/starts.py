@@ -14,6 +14,8 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import json
 from typing import Any
@@ -22,6 +24,8 @@ from nova import exception
 import nova.conf
 from oslo_log import log as logging
 
+from nova_arm_migrate.core import record_baselines
+from nova_arm_migrate.core import shim
 from nova_arm_migrate.core.cpu_baseline import CpuBaseline
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
@@ -35,6 +39,7 @@ from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.baseline.running import RunningQemu
 from nova_arm_migrate.nova.conf import Settings
 from nova_arm_migrate.nova.layout import channel
+from nova_arm_migrate.nova.layout import numa_host
 from nova_arm_migrate.nova.precheck.host_state import HostProbeCache
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.records.domain import Domain
@@ -86,7 +91,23 @@ class Baselines:
     def completed(self, host: Host) -> Host:
         """Return the profile of this host with what it offers."""
         self._found = catalogue.offered(self._files, host, self._no_way)
-        return dataclasses.replace(host, baselines=self._found.identities)
+        return dataclasses.replace(
+            host,
+            baselines=self._found.identities,
+            baseline_digests=self._found.digests,
+        )
+
+    def with_default(self, host: Host) -> Host:
+        """Return the profile with the baseline of guests that name none.
+
+        A source reads it before it stops a guest. It may change while the
+        service runs.
+        """
+        name = self._pool()
+        known = name != choice.NONE and record_baselines.is_name(name)
+        return dataclasses.replace(
+            host, baseline_default=name if known else None
+        )
 
     def _no_way(self, baseline: CpuBaseline, host: Host) -> str | None:
         found = self._plan(baseline, host)
@@ -138,6 +159,21 @@ class Baselines:
                     return reason
         raise BaselineFailed(name=name, reason=reason)
 
+    @staticmethod
+    def changes(
+        record: Guest | str | None, plan: backends.Plan | None
+    ) -> bool:
+        """Whether a guest is to have another baseline than before.
+
+        :param record: of the guest
+        :param plan: how it is to start
+        """
+        if not isinstance(record, Guest):
+            return False
+        if plan is None or record.baseline != plan.baseline.identity:
+            return record.baseline is not None or plan is not None
+        return bool(readback.another(record, plan.baseline))
+
     def restores(self, instance: Any) -> None:
         """Check that a suspended guest can be started again.
 
@@ -184,6 +220,26 @@ class Baselines:
             instance=instance,
         )
         return changed
+
+    @contextlib.contextmanager
+    def starting(self, plan: backends.Plan | None) -> Iterator[None]:
+        """Name the register if the library stops QEMU in a ``with`` block.
+
+        Nova's events have only the name of libvirt's exception.
+
+        :param plan: of the guest; None if it has no baseline
+        :raises BaselineFailed: if the library has stopped it
+        """
+        try:
+            yield
+        except numa_host.libvirt_error() as error:
+            reason = shim.complaint(str(error)) if plan is not None else ''
+            if plan is None or not reason:
+                raise
+            raise BaselineFailed(
+                name=plan.baseline.identity,
+                reason=f'QEMU has not started ({plan.backend}): {reason}',
+            ) from error
 
     def check(
         self, plan: backends.Plan, domain: Domain, qemu: RunningQemu
@@ -272,7 +328,10 @@ class Baselines:
         changes: dict[tuple[str, str], list[str]] = {}
         for instance in instances:
             found = versions.change(
-                instance, self.wanted(instance), self._found.identities
+                instance,
+                self.wanted(instance),
+                self._found.identities,
+                self._has_changed,
             )
             if found is not None and found.has != versions.NONE:
                 changes.setdefault((found.has, found.gets), []).append(
@@ -282,6 +341,13 @@ class Baselines:
             drift.Drift(has, gets, self._why_lost(has, gets), tuple(uuids))
             for (has, gets), uuids in sorted(changes.items())
         ]
+
+    def _has_changed(self, record: Guest) -> bool:
+        """Whether the file of a guest's version has other contents now."""
+        found = self._found.find(record.baseline or '')
+        return isinstance(found, CpuBaseline) and bool(
+            readback.another(record, found)
+        )
 
     def _why_lost(self, has: str, gets: str) -> str:
         found = '' if gets else self._found.find(versions.name_of(has))

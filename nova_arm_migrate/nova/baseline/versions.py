@@ -12,6 +12,7 @@
 
 """Which guests get another baseline when their QEMU starts again."""
 
+from collections.abc import Callable
 from collections.abc import Collection
 import dataclasses
 from typing import Any
@@ -33,6 +34,8 @@ NO_QEMU = (
 )
 
 NONE = 'none'
+#: After name and version, if their file has changed since the guest started.
+CHANGED = ' (other contents)'
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -40,8 +43,8 @@ class Change:
     """A guest that would get another baseline, or that can't start again.
 
     :ivar has: name and version of the baseline that it runs on, or `NONE`
-    :ivar gets: the same after a hard reboot; empty if its host does not offer
-        what it has
+    :ivar gets: the same after a hard reboot, with `CHANGED` if only the
+        contents are others; empty if its host does not offer what it has
     :ivar host: on which it is
     :ivar uuid: of the guest
     """
@@ -64,14 +67,15 @@ def current(offered: Collection[str]) -> dict[str, str]:
     :returns: identities by name
     """
     found: dict[str, str] = {}
-    for identity in sorted(offered, key=_version):
+    for identity in sorted(offered, key=number):
         found[name_of(identity)] = identity
     return found
 
 
-def _version(identity: str) -> int:
-    number = identity.partition('/')[2]
-    return int(number) if number.isdecimal() else 0
+def number(identity: str) -> int:
+    """Return the version in a baseline's identity."""
+    version = identity.partition('/')[2]
+    return int(version) if version.isdecimal() else 0
 
 
 def has(instance: Any) -> str:
@@ -83,12 +87,17 @@ def has(instance: Any) -> str:
 
 
 def change(
-    instance: Any, wanted: str, offered: Collection[str]
+    instance: Any,
+    wanted: str,
+    offered: Collection[str],
+    has_changed: Callable[[Guest], bool],
 ) -> Change | None:
     """Return what a hard reboot changes for a guest; None if nothing.
 
     :param wanted: the name of the baseline that it is to have; empty for none
     :param offered: what its host offers, as in `Host.baselines`
+    :param has_changed: says whether its host offers other contents as the
+        version that a guest has
     """
     record = instance_state.recorded(instance)
     if not isinstance(record, Guest):
@@ -100,6 +109,8 @@ def change(
         gets = ''
     else:
         gets = newest.get(wanted, runs_on) if wanted else NONE
+        if gets == record.baseline and has_changed(record):
+            gets += CHANGED
         if gets == runs_on or instance.vm_state in NO_QEMU:
             return None
     return Change(runs_on, gets, instance.host, instance.uuid)

@@ -19,6 +19,7 @@ command. It reads nova.conf and Nova's databases and changes nothing.
 reboot.
 """
 
+import argparse
 from collections.abc import Iterator
 import importlib.util
 import os
@@ -250,18 +251,20 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
 
     def _check_guests(self) -> Any:
         """Whether guests need a hard reboot to get their baseline."""
+        reading = baseline_guests.Reading()
         try:
             text = baseline_guests.summary(
-                baseline_guests.changes(CONF[conf.GROUP].baseline)
+                baseline_guests.changes(CONF[conf.GROUP].baseline, reading)
             )
         except Exception as error:
             return _failure(
                 f"Nova's databases can not be read: {_one_line(error)}"
             )
-        if text:
+        told = '; '.join(filter(None, (text, reading.note)))
+        if told:
             return _warning(
-                f'{text} ("nova-arm-migrate-status baseline guests" names'
-                ' them).'
+                f'{told} ("nova-arm-migrate-status baseline guests" names'
+                ' them, and reads more with --limit).'
             )
         return _success('No guest needs a hard reboot to get its baseline.')
 
@@ -302,19 +305,38 @@ def _cpu_infos() -> Iterator[tuple[str, str | None]]:
                 yield node.hypervisor_hostname, node.cpu_info
 
 
-def _list_guests() -> int:
+def _list_guests(most: int = baseline_guests.MOST) -> int:
     """Print the guests that a hard reboot gives another baseline.
 
-    :returns: 0 if there are none, 1 if there are some, 255 if a database
-        can't be read
+    :param most: servers to read; 0 for all
+    :returns: 0 if there are none, 1 if there are some or not all servers were
+        read, 255 if a database can't be read
     """
+    reading = baseline_guests.Reading(most)
     try:
-        found = list(baseline_guests.changes(CONF[conf.GROUP].baseline))
+        found = list(
+            baseline_guests.changes(CONF[conf.GROUP].baseline, reading)
+        )
     except Exception as error:
         return _fails(error)
     for line in baseline_guests.table(found):
         print(line)
-    return int(bool(found))
+    if reading.note:
+        print(
+            f'nova-arm-migrate-status: {reading.note} (--limit reads more)',
+            file=sys.stderr,
+        )
+    return int(bool(found or reading.note))
+
+
+def _number(text: str) -> int:
+    """Return a number of servers.
+
+    :raises argparse.ArgumentTypeError: if it is none
+    """
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number from 0')
+    return int(text)
 
 
 def _fails(error: Exception) -> int:
@@ -344,7 +366,15 @@ def _add_parsers(parsers: Any, commands: UpgradeCommands) -> None:
         help='list the guests that a hard reboot gives another baseline, and'
         ' those whose compute does not offer theirs',
     )
-    baseline.set_defaults(action_fn=_list_guests)
+    baseline.add_argument(
+        '--limit',
+        type=_number,
+        default=baseline_guests.MOST,
+        metavar='N',
+        help='read at most N servers on Arm64 computes, 0 for all'
+        ' (default: %(default)s)',
+    )
+    baseline.set_defaults(action_fn=lambda: _list_guests(CONF.command.limit))
 
 
 def main() -> int:

@@ -143,7 +143,7 @@ def judge(
     destination: Host | str,
     settings: Settings,
     trial: Callable[[Guest], Trial] | None = None,
-    no_baseline: str = '',
+    no_baseline: str | None = None,
 ) -> Judgement:
     """Judge whether the destination takes the guest.
 
@@ -151,7 +151,8 @@ def judge(
     :param trial: writes the guest's registers there; None where there is no
         trial, as in the scheduler
     :param no_baseline: why the destination does not offer the guest's
-        baseline, if it says so
+        baseline, from its own file; empty if it offers it; None if it was not
+        asked
     """
     options = settings.options
     findings = list(leaving.unknown)
@@ -159,6 +160,12 @@ def judge(
         findings.append(_unknown('DESTINATION', destination))
     elif leaving.guest is not None:
         found = compare(leaving.guest, destination, options).findings
+        if no_baseline is not None:
+            found = tuple(
+                finding
+                for finding in found
+                if finding.cause is not Cause.BASELINE_UNKNOWN
+            )
         if no_baseline:
             found = _with_reason(found, leaving.guest, no_baseline)
         findings += found
@@ -201,7 +208,9 @@ def expected_refusal(
     :returns: one line, in which the destination's name is ``host``
     """
     enforced = dataclasses.replace(settings, enforcement=Enforcement.ENFORCE)
-    found = judge(leaving, destination, enforced).report
+    # If the records do not have the contents of the baseline, the destination
+    # compares its own file.
+    found = judge(leaving, destination, enforced, no_baseline='').report
     if enforced.trial:
         found = before_trial(found, enforced.options)
     if action(found.verdict, enforced) is Action.REFUSE:

@@ -15,6 +15,7 @@
 ``arm_filter``     drops the hosts that cannot take a guest;
 ``arm_weigher``    prefers the hosts that a new guest can leave again;
 ``reach``          to how many hosts guests of each host can move;
+``offers``         which hosts start a guest on its baseline;
 ``host_cache``     the hosts' records; it parses each distinct text once;
 ``filter_events``  names the dropped hosts in the server's events.
 """

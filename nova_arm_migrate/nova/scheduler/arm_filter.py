@@ -44,6 +44,7 @@ from nova_arm_migrate.nova.precheck import judgement
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.scheduler import filter_events
 from nova_arm_migrate.nova.scheduler import host_cache
+from nova_arm_migrate.nova.scheduler import offers
 
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
@@ -78,8 +79,9 @@ class ArmMigrateFilter(filters.BaseHostFilter):
 
         Unless the request may be a live migration to an Arm64 host, returns
         all hosts that offer the baseline of the flavor, if it names one, and
-        does not read the database. Never raises: a request must not fail
-        because of an error in this filter.
+        does not read the database. Hosts for a cold migration, a resize or an
+        evacuation are compared with the guest's own baseline. Never raises: a
+        request must not fail because of an error in this filter.
 
         :param filter_obj_list: ``nova.scheduler.host_manager.HostState``
         :param spec_obj: ``nova.objects.RequestSpec``
@@ -112,11 +114,17 @@ class ArmMigrateFilter(filters.BaseHostFilter):
         context = spec_obj._context or nova_context.get_admin_context()
         cell = spec_obj.requested_destination.cell
         with nova_context.target_cell(context.elevated(), cell) as cell_ctxt:
-            leaving = self._leaving(cell_ctxt, spec_obj)
+            instance = objects.Instance.get_by_uuid(
+                cell_ctxt,
+                spec_obj.instance_uuid,
+                expected_attrs=['flavor', 'system_metadata', 'vcpu_model'],
+            )
+            leaving = self._leaving(cell_ctxt, instance, spec_obj)
             if leaving is None:
-                return self._offering(states, spec_obj)
+                return self._offering(states, spec_obj, instance)
             reasons = _reasons(set(infos), leaving, settings)
             if not reasons:
+                self._tell_doubts(states, instance)
                 return states
             found = filter_events.Dropped.of(
                 spec_obj.instance_uuid,
@@ -134,55 +142,88 @@ class ArmMigrateFilter(filters.BaseHostFilter):
             # again with one more host to ignore. Add the event only once.
             if len(spec_obj.ignore_hosts) == 1:
                 filter_events.record_event(cell_ctxt, found)
-        return [
+        passed = [
             state for state, info in zip(states, infos) if info not in reasons
         ]
+        self._tell_doubts(passed, instance)
+        return passed
 
-    def _offering(self, states: list[Any], spec_obj: Any) -> list[Any]:
+    def _offering(
+        self, states: list[Any], spec_obj: Any, instance: Any = None
+    ) -> list[Any]:
         """Return the hosts on which a guest can start on its baseline.
 
-        Only the flavor's baseline is known here: Nova keeps the image's
-        property out of the request. The host refuses what it does not offer.
+        :param instance: the guest, if it is known
         """
         flavor = spec_obj.flavor if 'flavor' in spec_obj else None
-        name = choice.of_flavor(flavor) if flavor else ''
-        if not name or name == choice.NONE:
+        if instance is None and not (flavor and choice.of_flavor(flavor)):
             return states
         infos = self._cache.read_all(state.cpu_info for state in states)
-        offering = [
-            state
-            for state, info in zip(states, infos)
-            if isinstance(info.host, Host)
-            and name in {one.partition('/')[0] for one in info.host.baselines}
-        ]
-        if len(offering) < len(states):
+        known = {
+            info: offers.why_not(info.host, flavor, instance)
+            for info in set(infos)
+        }
+        told, count = filter_events.group(
+            [state.host for state in states],
+            [known[info] or None for info in infos],
+        )
+        if count:
             LOG.info(
-                'ArmMigrateFilter drops %(number)d hosts for server'
-                ' %(server)s: they do not offer the guest CPU baseline'
-                ' %(name)s',
+                'ArmMigrateFilter: guest CPU baseline of server %(server)s:'
+                ' %(count)d of %(asked)d hosts dropped: %(told)s',
                 {
-                    'number': len(states) - len(offering),
                     'server': spec_obj.instance_uuid,
-                    'name': name,
+                    'count': count,
+                    'asked': len(states),
+                    'told': told,
                 },
             )
-        return offering
+        passed = [
+            state for state, info in zip(states, infos) if not known[info]
+        ]
+        self._tell_doubts(passed, instance)
+        for identity in offers.contradictions(
+            info.host for info in known if not known[info]
+        ):
+            LOG.warning(
+                'Hosts offer different contents as the guest CPU baseline'
+                ' %(identity)s. Server %(server)s may not be able to move'
+                ' between them. Give a changed file a new version.',
+                {'identity': identity, 'server': spec_obj.instance_uuid},
+            )
+        return passed
+
+    def _tell_doubts(self, states: list[Any], instance: Any) -> None:
+        """Log which hosts may have other contents of a guest's baseline.
+
+        :param states: the hosts that pass
+        :param instance: the guest; None if it is new
+        """
+        baseline = offers.recorded_baseline(instance)
+        if baseline is None:
+            return
+        infos = self._cache.read_all(state.cpu_info for state in states)
+        told, count = filter_events.group(
+            [state.host for state in states],
+            [offers.doubt(info.host, baseline) for info in infos],
+        )
+        if count:
+            LOG.info(
+                'ArmMigrateFilter: guest CPU baseline of server %(server)s:'
+                ' %(count)d hosts pass and may refuse it: %(told)s',
+                {'server': instance.uuid, 'count': count, 'told': told},
+            )
 
     def _leaving(
-        self, context: Any, spec_obj: Any
+        self, context: Any, instance: Any, spec_obj: Any
     ) -> judgement.MigratingGuest | None:
         """Return what is known about the guest; None passes all hosts.
 
-        Costs two queries for a live migration, and one for other requests.
+        Costs a query for a live migration.
 
         :param context: of the guest's cell
         :raises Exception: whatever the database raises
         """
-        instance = objects.Instance.get_by_uuid(
-            context,
-            spec_obj.instance_uuid,
-            expected_attrs=['flavor', 'system_metadata', 'vcpu_model'],
-        )
         if (
             instance.task_state != task_states.MIGRATING
             or instance.host not in spec_obj.ignore_hosts

@@ -12,11 +12,14 @@
 
 """The file of a guest CPU baseline: what is refused, and all at once."""
 
+import dataclasses
 import json
 import unittest
 
 from nova_arm_migrate.core import baseline_file
 from nova_arm_migrate.core import crossing
+from nova_arm_migrate.core.profile import Values
+from nova_arm_migrate.core.tables import register_of
 from tests import silicon
 
 
@@ -51,6 +54,26 @@ class TestFile(unittest.TestCase):
                 for key in ('schema', 'kind', 'name', 'version')
             ),
         )
+
+    def test_digest(self) -> None:
+        ours = self.baseline
+        self.assertRegex(ours.digest, r'\A[0-9a-f]{16}\Z')
+        field = register_of(0xC030).field('TS')
+        registers = dict(ours.registers)
+        registers[0xC030] = field.into(registers[0xC030], 0)
+        for same, changed in (
+            (True, {'name': 'other', 'version': 7}),
+            (True, {'acknowledged': frozenset({(1, 2)})}),
+            (False, {'registers': Values(registers)}),
+            (False, {'sve_lengths': (128, 256)}),
+            (False, {'implementations': ours.implementations[:1]}),
+            (False, {'cntfrq': None}),
+        ):
+            with self.subTest(changed):
+                other = dataclasses.replace(ours, **changed)
+                self.assertIs(same, ours.digest == other.digest)
+        # Written, read and made again, it is the same.
+        self.assertEqual(ours.digest, baseline_file.load(self.text).digest)
 
     def test_not_a_baseline(self) -> None:
         for text, expected in (

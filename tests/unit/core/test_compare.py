@@ -589,3 +589,60 @@ class TestHazards(CompareCase):
         self.assertEqual('arm64: GIC: guest 2, b GICv3', report.summary('b'))
         self.incompatible(guest, s.host(gic=()))
         self.unknown(guest, s.host(gic=None))
+
+
+class TestBaseline(CompareCase):
+    """A guest on a baseline needs its name, version and contents."""
+
+    SAME, OTHER = '0' * 15 + '1', '0' * 15 + '2'
+
+    def guest(self, digest: str | None = SAME) -> Guest:
+        return dataclasses.replace(
+            guest_started_on(s.host()),
+            baseline='pool-1/2',
+            baseline_digest=digest,
+        )
+
+    def host(self, *identities: str, digest: str | None = SAME) -> Host:
+        return s.host(
+            baselines=frozenset(identities),
+            baseline_digests=tuple((one, digest) for one in identities)
+            if digest
+            else (),
+        )
+
+    def test_the_same(self) -> None:
+        self.compatible(self.guest(), self.host('pool-1/1', 'pool-1/2'))
+
+    def test_another_one(self) -> None:
+        for host, shown in (
+            (self.host(), 'none'),
+            (self.host('pool-1/1', 'pool-2/2'), 'pool-1/1, pool-2/2'),
+            (self.host('pool-1/2', digest=self.OTHER), 'another one'),
+        ):
+            with self.subTest(shown):
+                (found,) = self.incompatible(self.guest(), host).findings
+                self.assertEqual(
+                    f'BASELINE: guest pool-1/2, host {shown}',
+                    found.brief('host'),
+                )
+
+    def test_a_record_without_contents(self) -> None:
+        for guest, host, words in (
+            (self.guest(None), self.host('pool-1/2'), 'the guest'),
+            (
+                self.guest(),
+                self.host('pool-1/2', digest=None),
+                'the destination',
+            ),
+        ):
+            with self.subTest(words):
+                (found,) = self.unknown(guest, host).findings
+                self.assertIn(
+                    f'the record of {words} is too old.', sentence(found)
+                )
+        # What is not offered at all is known.
+        self.incompatible(self.guest(None), self.host('pool-1/1'))
+
+    def test_a_guest_without_one(self) -> None:
+        self.compatible(guest_started_on(s.host()), self.host('pool-1/2'))

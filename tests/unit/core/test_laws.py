@@ -22,6 +22,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from nova_arm_migrate.core import record
+from nova_arm_migrate.core import record_baselines
 from nova_arm_migrate.core import record_forms
 from nova_arm_migrate.core import record_tried
 from nova_arm_migrate.core.attributes import attributes_of
@@ -112,11 +113,17 @@ def _strategy(form: record_forms.Form[Any]) -> st.SearchStrategy[Any]:
 
 
 _BASELINES = st.sampled_from(['pool-1/1', 'pool-1/2', 'v1.n2/1'])
+_DIGESTS = st.from_regex(r'\A[0-9a-f]{16}\Z')
 
 #: Those without parameters.
 _FORMS = {
-    record_forms.BaselineId: _BASELINES,
-    record_forms.BaselineIds: st.frozensets(_BASELINES),
+    record_baselines.BaselineId: _BASELINES,
+    record_baselines.BaselineIds: st.frozensets(_BASELINES),
+    record_baselines.BaselineName: st.sampled_from(['pool-1', 'v1.n2']),
+    record_baselines.Digest: _DIGESTS,
+    record_baselines.Digests: st.dictionaries(_BASELINES, _DIGESTS).map(
+        lambda digests: tuple(sorted(digests.items()))
+    ),
     record_forms.Capabilities: st.dictionaries(
         st.sampled_from(['SVE', 'MTE', 'STEAL_TIME']), st.integers(0, 64)
     ).map(lambda caps: tuple(sorted(caps.items()))),

@@ -124,6 +124,14 @@ def gicv3(ctlr: int) -> Host:
     return s.host(vgics=(Vgic(3, (), ctlr),))
 
 
+DIGEST = '0123456789abcdef'
+OFFERS = s.host(
+    baselines=frozenset({'pool-1/2'}),
+    baseline_digests=(('pool-1/2', DIGEST),),
+)
+ON_BASELINE = dataclasses.replace(
+    guest_started_on(s.host()), baseline='pool-1/2', baseline_digest=DIGEST
+)
 COLD: dict[Remedy, Host | None] = {Remedy.COLD: None}
 OLD: dict[str, Any] = {'kernel': '6.1.0', 'writable': Values()}
 
@@ -466,12 +474,17 @@ CASES = (
         s.host(),
         s.host(),
         {
-            Remedy.OFFER_BASELINE: s.host(baselines=frozenset({'pool-1/2'})),
+            Remedy.OFFER_BASELINE: OFFERS,
             **COLD,
         },
-        guest=dataclasses.replace(
-            guest_started_on(s.host()), baseline='pool-1/2'
-        ),
+        guest=ON_BASELINE,
+    ),
+    Case(
+        Cause.BASELINE_UNKNOWN,
+        OFFERS,
+        dataclasses.replace(OFFERS, baseline_digests=()),
+        {Remedy.RECORD_BASELINE: OFFERS},
+        guest=ON_BASELINE,
     ),
     Case(
         Cause.GUEST_NOT_RECORDED,

@@ -149,3 +149,35 @@ class TestRender(unittest.TestCase):
             {'NOVA_ARM_BASELINE': shim.render(baseline, v1)},
             shim.environment(baseline, v1),
         )
+
+    def test_why_the_library_has_stopped_a_guest(self) -> None:
+        refused = (
+            'nova-arm-baseline: pool-1: register 603000000013c031 cannot be'
+            ' set: wanted 0x0123456789abcdef, there is 0x11 (Invalid argument)'
+        )
+        named = (
+            'register ID_AA64ISAR1_EL1 cannot be set: wanted'
+            ' 0x0123456789abcdef, there is 0x11 (Invalid argument)'
+        )
+        state = 'register 6030000000100042 cannot be set: wanted 0x1'
+        for log, expected in (
+            ('', ''),
+            ('qemu-system-aarch64: no disk', ''),
+            ('nova-arm-baseline: pool-1: registers set: 31', ''),
+            # As libvirt quotes it.
+            (f"the monitor (vm='guest'): {refused}", named),
+            # The first complaint: QEMU goes on with the next vCPU.
+            (
+                'nova-arm-baseline: pool-1: registers set: 31\n'
+                f'{refused}\nnova-arm-baseline: pool-1: a vCPU without the'
+                ' baseline does not run\n',
+                named,
+            ),
+            (f'nova-arm-baseline: pool-1: {state}', state),
+            (
+                'nova-arm-baseline: NOVA_ARM_BASELINE is malformed: no name',
+                'NOVA_ARM_BASELINE is malformed: no name',
+            ),
+        ):
+            with self.subTest(log):
+                self.assertEqual(expected, shim.complaint(log))

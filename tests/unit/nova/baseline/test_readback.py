@@ -124,8 +124,11 @@ class TestReadback(unittest.TestCase):
         ours = pool.baseline()
         record = self.guest()
         self.assertEqual('', readback.another(record, ours))
+        self.assertEqual(ours.digest, record.baseline_digest)
         registers = dict(ours.registers) | {0xC000: 0x411FD402}
         for changed, words in (
+            # No register of the guest shows it.
+            ({'implementations': ours.implementations[1:]}, 'digest: guest '),
             ({'features': frozenset({'sve'})}, 'guest pmu, sve, file sve'),
             ({'sve_lengths': (128, 256)}, 'SVE lengths: guest (128,), file'),
             (

@@ -26,6 +26,7 @@ from nova import objects
 import nova.conf
 
 from nova_arm_migrate.core import baseline_file
+from nova_arm_migrate.core import record
 from nova_arm_migrate.core.cpu_baseline import start
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import Values
@@ -54,8 +55,10 @@ def instance(
     baseline: str | None = None,
     vm_state: str = 'active',
 ) -> Any:
-    record = dataclasses.replace(
-        start(pool.baseline(), pool.hosts()[0]), baseline=baseline
+    guest = dataclasses.replace(
+        start(pool.baseline(), pool.hosts()[0]),
+        baseline=baseline,
+        baseline_digest=None,
     )
     return objects.Instance(
         uuid='5f6c0c1d-53f3-4f0b-8f0c-6a3a8e6b7c11',
@@ -65,7 +68,7 @@ def instance(
             extra_specs={'hw:arm_baseline': spec} if spec else {}
         ),
         system_metadata={'image_hw_arm_baseline': image} if image else {},
-        vcpu_model=guest_record.put(None, record),
+        vcpu_model=guest_record.put(None, guest),
     )
 
 
@@ -124,9 +127,9 @@ class TestBaselines(logs.TestCase):
     def why_not(
         self, service: starts.Baselines, identity: str = 'pool-1/2'
     ) -> str:
-        record = guest_record.take(instance(baseline=identity).vcpu_model)
-        assert record is not None
-        return service.why_not(record)
+        guest = guest_record.take(instance(baseline=identity).vcpu_model)
+        assert guest is not None
+        return service.why_not(guest)
 
     def test_a_file_that_was_changed_and_kept_its_version(self) -> None:
         """A guest that resets itself must not get another CPU."""
@@ -139,8 +142,13 @@ class TestBaselines(logs.TestCase):
                 dataclasses.replace(changed, registers=Values(registers))
             )
         )
-        service = self.service(pool.hosts()[1])
+        service = self.service(pool.hosts()[1], option='pool-1')
         self.assertEqual({'pool-1/2'}, self.cache.host().baselines)
+        # A guest with a record of an earlier version.
+        (line,) = self.drift(service, instance(baseline='pool-1/2'))
+        self.assertIn(
+            'pool-1/2 and get pool-1/2 (other contents) at their next', line
+        )
         words = (
             'the file here is another one: ID_AA64ISAR0_EL1.TS: guest 1, file'
             ' 0'
@@ -159,6 +167,46 @@ class TestBaselines(logs.TestCase):
         trait = 'CUSTOM_ARM64_BASELINE_POOL_1_2'
         self.assertIn(trait, host_traits(host))
         self.assertTrue(is_generated(trait))
+
+    def test_the_host_reports_what_its_files_have(self) -> None:
+        self.service()
+        host = self.cache.host()
+        digest = pool.baseline(version=2).digest
+        self.assertEqual((('pool-1/2', digest),), host.baseline_digests)
+        self.assertEqual(digest, host.baseline_digest('pool-1/2'))
+        self.assertIsNone(host.baseline_digest('pool-1/1'))
+
+    def test_the_host_reports_the_option(self) -> None:
+        for option, expected in (
+            ('pool-1', 'pool-1'),
+            ('', None),
+            ('none', None),
+            # No file can have it, and no record may.
+            ('pool 1', None),
+        ):
+            service = self.service(option=option)
+            host = service.with_default(self.cache.host())
+            self.assertEqual(expected, host.baseline_default)
+            self.assertEqual(host, record.load_host(record.dump_host(host)))
+
+    def test_a_guest_that_is_to_have_another_one(self) -> None:
+        service = self.service()
+        plan = service.plan(instance('pool-1'))
+        assert plan is not None
+        ours = start(pool.baseline(2), pool.hosts()[0])
+        plain = dataclasses.replace(ours, baseline=None, baseline_digest=None)
+        for has, gets, expected in (
+            (ours, plan, False),
+            (dataclasses.replace(ours, baseline_digest=None), plan, False),
+            (dataclasses.replace(ours, baseline_digest='0' * 16), plan, True),
+            (dataclasses.replace(ours, baseline='pool-1/1'), plan, True),
+            (ours, None, True),
+            (plain, plan, True),
+            (plain, None, False),
+            (None, plan, False),
+            ('not JSON', plan, False),
+        ):
+            self.assertIs(expected, service.changes(has, gets))
 
     def test_without_the_shim_it_says_why(self) -> None:
         service = self.service(shim=False)

@@ -13,6 +13,8 @@
 
 """nova-arm-migrate-status, its database played by what a test puts there."""
 
+import argparse
+from collections.abc import Iterator
 import contextlib
 import importlib.util
 import io
@@ -357,7 +359,8 @@ class TestGuests(StatusTestCase):
                 'WARNING',
                 '1 guests have none and get p/2; 2 guests have p/1 and get'
                 ' p/2; 1 guests have q/1, which their compute does not offer'
-                ' ("nova-arm-migrate-status baseline guests" names them).',
+                ' ("nova-arm-migrate-status baseline guests" names them, and'
+                ' reads more with --limit).',
             ),
             self.check('Guests on baselines'),
         )
@@ -380,6 +383,47 @@ class TestGuests(StatusTestCase):
             ),
             self.run_list(),
         )
+
+    def test_not_all_servers_are_read(self) -> None:
+        def changes(
+            pool: str, reading: baseline_guests.Reading
+        ) -> Iterator[versions.Change]:
+            reading.read, reading.there = reading.most, reading.most + 1
+            yield from ()
+
+        self.changes.side_effect = changes
+        words = 'only 20000 of 20001 servers were read'
+        code, details = self.check('Guests on baselines')
+        self.assertEqual('WARNING', code)
+        self.assertTrue(details.startswith(words + ' ("nova-arm'))
+        self.assertEqual(
+            (
+                1,
+                'SERVER  COMPUTE  HAS  GETS\n',
+                f'nova-arm-migrate-status: {words} (--limit reads more)\n',
+            ),
+            self.run_list(),
+        )
+
+    def test_the_limit(self) -> None:
+        parser = argparse.ArgumentParser()
+        status._add_parsers(
+            parser.add_subparsers(), mock.Mock(spec=status.UpgradeCommands)
+        )
+        for given, expected in ((['--limit', '0'], 0), ([], 20000)):
+            command = parser.parse_args(['baseline', 'guests', *given])
+            with (
+                mock.patch.object(CONF, 'command', command, create=True),
+                contextlib.redirect_stdout(io.StringIO()),
+            ):
+                command.action_fn()
+            self.assertEqual(expected, self.changes.call_args.args[1].most)
+        with (
+            contextlib.redirect_stderr(io.StringIO()) as errors,
+            self.assertRaises(SystemExit),
+        ):
+            parser.parse_args(['baseline', 'guests', '--limit', '-1'])
+        self.assertIn("'-1' is not a number from 0", errors.getvalue())
 
     def test_no_database(self) -> None:
         self.changes.side_effect = db_exception.DBConnectionError('no\nmore')

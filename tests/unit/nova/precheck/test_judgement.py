@@ -12,6 +12,7 @@
 
 """The verdict of records, rule, trial and options."""
 
+import dataclasses
 import json
 from typing import Any
 import unittest
@@ -92,6 +93,31 @@ class TestMigratingGuest(unittest.TestCase):
         leaving = judgement.migrating_guest('not JSON', HOST, Domain())
         self.assertIsNone(leaving.guest)
         self.assertEqual(['GUEST'], [f.name for f in leaving.unknown])
+
+
+class TestBaseline(unittest.TestCase):
+    """The destination compares its own file with the guest."""
+
+    def outcome(self, **given: Any) -> judgement.Judgement:
+        guest = dataclasses.replace(started(), baseline='pool-1/2')
+        host = s.host(baselines=frozenset({'pool-1/2'}))
+        leaving = judgement.migrating_guest(guest, HOST, Domain())
+        return judgement.judge(leaving, host, Settings(), **given)
+
+    def test_it_was_not_asked(self) -> None:
+        outcome = self.outcome()
+        self.assertIs(Verdict.UNKNOWN, outcome.report.verdict)
+
+    def test_it_offers_it(self) -> None:
+        self.assertIs(Action.ACCEPT, self.outcome(no_baseline='').action)
+
+    def test_it_offers_another_one(self) -> None:
+        outcome = self.outcome(no_baseline='the file here is another one')
+        (finding,) = outcome.report.findings
+        self.assertEqual(
+            'BASELINE: guest pool-1/2, host another one', finding.brief('host')
+        )
+        self.assertIs(Action.REFUSE, outcome.action)
 
 
 class TestVerdict(unittest.TestCase):

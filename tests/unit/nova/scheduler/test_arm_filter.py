@@ -122,6 +122,7 @@ class Database:
             host='source',
             node='node',
             vcpu_model=model,
+            system_metadata={},
             flavor=objects.Flavor(memory_mb=1024, extra_specs={}),
             image_meta=objects.ImageMeta.from_dict(
                 {'properties': image or {}}

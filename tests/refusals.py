@@ -160,4 +160,9 @@ def _pairs() -> Iterator[tuple[Guest, Host]]:
         s.with_field(_HOST, 'ID_AA64PFR0_EL1.GIC', 0),
     )
     yield dataclasses.replace(_GUEST, baseline='pool-1/1'), _HOST
+    # The host's record is older than the contents that records have now.
+    yield (
+        dataclasses.replace(_GUEST, baseline='pool-1/1'),
+        dataclasses.replace(_HOST, baselines=frozenset({'pool-1/1'})),
+    )
     yield guest_started_on(_HOST, inferred=True), s.host(cntfrq=None)

@@ -15,10 +15,11 @@ PYTHON ?= python3
 TESTS ?= all
 TOX = .venv-tox/bin/tox
 
-.PHONY: help bindep demo test lab zipapp shim deb docs clean
+.PHONY: help bindep demo watcher test lab zipapp shim deb docs clean
 
 help:
 	@echo 'make demo [KEEP=1]  a simulated cloud with Arm64 hosts, in a minute'
+	@echo "make watcher        Watcher's audits of that cloud, in some minutes"
 	@echo 'make test           style, types, unit, functional, packaging tests'
 	@echo 'make lab            real migrations between emulated hosts (root)'
 	@echo 'make bindep         the system packages that are missing'
@@ -29,8 +30,8 @@ help:
 	@echo 'make clean          remove what the above have made'
 
 # Before anything is installed: one line on what the system lacks.
-.PHONY: needs-demo needs-test
-needs-demo needs-test:
+.PHONY: needs-demo needs-test needs-watcher
+needs-demo needs-test needs-watcher:
 	@$(PYTHON) tools/check_needs.py make $(@:needs-%=%)
 
 .venv-tox/.done: constraints.txt Makefile
@@ -61,6 +62,9 @@ docs: .venv-tox/.done
 demo: needs-demo .venv-demo/.done
 	.venv-demo/bin/python -m demo $(if $(KEEP),--keep)
 
+watcher: needs-watcher .venv-demo/.done
+	.venv-demo/bin/python -m demo.watcher --venv .venv-watcher
+
 zipapp:
 	$(PYTHON) tools/build_zipapp.py dist/nova-arm-migrate.pyz
 
@@ -82,5 +86,6 @@ deb:
 	tools/build_deb.sh dist
 
 clean:
-	rm -rf .venv-tox .venv-demo .tox .stestr .mypy_cache build cover dist \
-		doc/build releasenotes/build *.egg-info .coverage .coverage.*
+	rm -rf .venv-tox .venv-demo .venv-watcher .tox .stestr .mypy_cache \
+		build cover dist doc/build releasenotes/build *.egg-info \
+		.coverage .coverage.*

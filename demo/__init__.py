@@ -21,5 +21,7 @@ has neither Arm nor KVM. Importing this package imports nothing.
 ``scenes``    what is shown, with a check of each result;
 ``guests``    the requests, and their results;
 ``api``       what is read from nova-api;
-``terminal``  what is printed, and the commands that are run.
+``terminal``  what is printed, and the commands that are run;
+``program``   what such a program does first and last;
+``watcher``   Watcher's audits in the simulated cloud.
 """

@@ -25,13 +25,13 @@ import logging
 import os
 import pathlib
 import shlex
-import shutil
-import signal
 import sys
 import tempfile
 import threading
 import time
 import typing as ty
+
+from demo import program
 
 SIMULATED = """\
 Simulated: libvirt and QEMU; Arm64 hosts (recorded profiles); keystone, \
@@ -74,12 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the demonstration and return the exit status."""
     arguments = parse(argv)
     print(SIMULATED, flush=True)
-    os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = '1'
-    for name in [name for name in os.environ if name.startswith('OS_')]:
-        if name != 'OS_NOVA_DISABLE_EVENTLET_PATCHING':
-            del os.environ[name]
-    os.environ['no_proxy'] = os.environ['NO_PROXY'] = '127.0.0.1'
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    program.prepare()
     directory = pathlib.Path(tempfile.mkdtemp(prefix='nova-arm-migrate-demo-'))
     try:
         return _run(arguments, directory)
@@ -89,9 +84,9 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as exc:
         # oslo.log's excepthook would write it only to the log.
         logging.getLogger(__name__).exception('the demonstration failed')
-        return _cannot(f'{_first_line(exc)}; see the log')
+        return _cannot(f'{program.first_line(exc)}; see the log')
     finally:
-        _leave_log(directory)
+        program.leave_logs(directory)
 
 
 def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
@@ -113,9 +108,7 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
     from nova_arm_migrate import finder
 
     finder.install()
-    # Messages from before the log is open must not go to the screen.
-    logging.lastResort = None
-    threading.excepthook = _log_thread_exception
+    program.quiet()
     started = time.monotonic()
     try:
         terminal.program_path()
@@ -128,7 +121,11 @@ def _run(arguments: argparse.Namespace, directory: pathlib.Path) -> int:
     ) as exc:
         return _cannot(str(exc))
     cloud = demo_cloud.Cloud(
-        directory, front, scenes.fleet(), scenes.DRIVER, [scenes.FILTER]
+        directory,
+        front,
+        scenes.fleet(),
+        settings.DRIVER,
+        [settings.FILTER],
     )
     cloud.setUp()
     try:
@@ -176,43 +173,9 @@ def _keep(cloud: ty.Any, directory: pathlib.Path) -> None:
         print(flush=True)
 
 
-def _first_line(exc: BaseException) -> str:
-    """Return an exception's first line; fixtures wrap those of setUp."""
-    while exc.args and isinstance(exc.args[0], tuple):
-        exc = exc.args[0][1]
-    text = (str(exc).splitlines() or [''])[0]
-    return f'{type(exc).__name__}: {text}'
-
-
 def _cannot(why: str) -> int:
     print(f'demo: {why}', file=sys.stderr, flush=True)
     return 2
-
-
-def _log_thread_exception(arguments: threading.ExceptHookArgs) -> None:
-    logging.getLogger(__name__).error(
-        'in thread %s',
-        arguments.thread,
-        exc_info=(
-            arguments.exc_type,
-            arguments.exc_value or arguments.exc_type(),
-            arguments.exc_traceback,
-        ),
-    )
-
-
-def _leave_log(directory: pathlib.Path) -> None:
-    """Remove all written files except the log."""
-    log = directory / 'nova.log'
-    for path in directory.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path != log:
-            path.unlink(missing_ok=True)
-    if log.exists():
-        print(f'Log of the services: {log}', flush=True)
-    else:
-        directory.rmdir()
 
 
 if __name__ == '__main__':

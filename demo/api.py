@@ -22,6 +22,7 @@ import time
 import typing as ty
 
 import openstack
+from openstack import connection
 from openstack.compute.v2 import migration
 from openstack.compute.v2 import server as servers
 from openstack.compute.v2 import server_action
@@ -31,6 +32,21 @@ from demo import terminal
 UNFINISHED = frozenset(
     ('accepted', 'queued', 'preparing', 'running', 'pre-migrating')
 )
+
+
+def connect(
+    environment: collections.abc.Mapping[str, str],
+) -> connection.Connection:
+    """Return a connection to the cloud of those ``OS_*`` variables."""
+    # They are not this process's variables; as arguments they have the
+    # same names.
+    options: dict[str, ty.Any] = {
+        name.removeprefix('OS_').lower(): value
+        for name, value in environment.items()
+    }
+    return openstack.connect(
+        load_yaml_config=False, load_envvars=False, **options
+    )
 
 
 class Api:
@@ -46,15 +62,7 @@ class Api:
         finish: collections.abc.Callable[[], None],
     ) -> None:
         self._finish = finish
-        # They are not this process's variables; as arguments they have the
-        # same names.
-        options: dict[str, ty.Any] = {
-            name.removeprefix('OS_').lower(): value
-            for name, value in environment.items()
-        }
-        self._compute = openstack.connect(
-            load_yaml_config=False, load_envvars=False, **options
-        ).compute
+        self._compute = connect(environment).compute
 
     def server(self, name: str) -> servers.Server:
         """Return the one server of that name.

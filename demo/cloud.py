@@ -96,6 +96,7 @@ class Cloud(fixtures.Fixture):
     :param driver: ``compute_driver``.
     :param filters: scheduler filters to add, as full class paths.
     :param front: serves the APIs; the cloud starts and stops it.
+    :param endpoints: URLs of other services for the catalog, by their type.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Cloud(fixtures.Fixture):
         specs: collections.abc.Mapping[str, HostSpec],
         driver: str = 'libvirt.LibvirtDriver',
         filters: collections.abc.Sequence[str] = (),
+        endpoints: collections.abc.Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.directory = directory
@@ -116,6 +118,7 @@ class Cloud(fixtures.Fixture):
         self._driver = driver
         self._filters = list(filters)
         self.frontend = front
+        self._endpoints = dict(endpoints or {})
 
     @property
     def environment(self) -> dict[str, str]:
@@ -269,7 +272,7 @@ class Cloud(fixtures.Fixture):
                 ('image', 'image'),
                 ('network', 'network'),
             )
-        }
+        } | self._endpoints
         self.frontend.mount('identity', frontend.Identity(catalog))
         self.frontend.mount(
             'image', frontend.Collection('v2', 'images', None, self._images)

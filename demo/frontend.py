@@ -53,12 +53,13 @@ class PortInUse(Exception):
     """The TCP port can't be used; the text names it."""
 
 
-def _respond(
+def respond(
     start_response: StartResponse,
     status: int,
     body: Json,
     *headers: tuple[str, str],
 ) -> list[bytes]:
+    """Answer a request with JSON."""
     data = json.dumps(body).encode()
     start_response(
         f'{status} {http.client.responses[status]}',
@@ -71,7 +72,8 @@ def _respond(
     return [data]
 
 
-def _query(environ: Environ) -> dict[str, str]:
+def query_of(environ: Environ) -> dict[str, str]:
+    """Return the parameters after the question mark of a URL."""
     return dict(urllib.parse.parse_qsl(environ.get('QUERY_STRING', '')))
 
 
@@ -154,27 +156,27 @@ class Identity:
             'links': [{'rel': 'self', 'href': _base_url(environ) + '/v3/'}],
         }
         if path == '':
-            return _respond(
+            return respond(
                 start_response, 300, {'versions': {'values': [version]}}
             )
         if path == '/v3':
-            return _respond(start_response, 200, {'version': version})
+            return respond(start_response, 200, {'version': version})
         if path == '/v3/auth/tokens':
             if environ['REQUEST_METHOD'] == 'POST':
-                return _respond(
+                return respond(
                     start_response,
                     201,
                     self._token(),
                     ('X-Subject-Token', TOKEN),
                 )
             if environ.get('HTTP_X_SUBJECT_TOKEN') == TOKEN:
-                return _respond(
+                return respond(
                     start_response,
                     200,
                     self._token(),
                     ('X-Subject-Token', TOKEN),
                 )
-        return _respond(
+        return respond(
             start_response,
             404,
             {
@@ -217,7 +219,7 @@ class Collection:
     ) -> collections.abc.Iterable[bytes]:
         path = environ['PATH_INFO'].rstrip('/')
         if path in ('', f'/{self._version}'):
-            return _respond(
+            return respond(
                 start_response,
                 200,
                 {
@@ -242,7 +244,7 @@ class Collection:
         if match and environ['REQUEST_METHOD'] == 'GET':
             wanted = match.group(1)
             if wanted is None:
-                query = _query(environ)
+                query = query_of(environ)
                 found = [
                     item
                     for item in self._resources()
@@ -252,15 +254,15 @@ class Collection:
                         if key in query
                     )
                 ]
-                return _respond(start_response, 200, {self._plural: found})
+                return respond(start_response, 200, {self._plural: found})
             for item in self._resources():
                 if item['id'] == wanted:
-                    return _respond(
+                    return respond(
                         start_response,
                         200,
                         {self._singular: item} if self._singular else item,
                     )
-        return _respond(
+        return respond(
             start_response,
             404,
             {
@@ -351,7 +353,7 @@ class Frontend:
         prefix, slash, rest = environ['PATH_INFO'].lstrip('/').partition('/')
         app = self._apps.get(prefix)
         if app is None:
-            return _respond(
+            return respond(
                 start_response, 404, {'error': f'no service at /{prefix}'}
             )
         environ['SCRIPT_NAME'] = f'/{prefix}'

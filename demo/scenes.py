@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import collections.abc
-import pathlib
 import re
 import textwrap
 import time
@@ -24,20 +23,15 @@ import typing as ty
 from demo import api as demo_api
 from demo import cloud as demo_cloud
 from demo import guests
+from demo import settings
 from demo import terminal
 from nova_arm_migrate.core import cores
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
-import simulated
 from simulated import machine
 
-DRIVER = 'arm_migrate.ArmLibvirtDriver'
-STOCK_DRIVER = 'libvirt.LibvirtDriver'
-FILTER = 'nova_arm_migrate.filters.ArmMigrateFilter'
 SVE = 'ID_AA64PFR0_EL1.SVE'
 BTI = 'ID_AA64PFR1_EL1.BT'
-
-PROFILES = pathlib.Path(simulated.__file__).parent / 'profiles'
 
 FLEET: ty.Final = {
     'n1-a': ('neoverse-n1-linux-6.12', 16),
@@ -55,7 +49,8 @@ def fleet() -> dict[str, demo_cloud.HostSpec]:
     """Read the fleet's profiles, which this package contains."""
     return {
         name: demo_cloud.HostSpec(
-            machine.read_host(PROFILES / f'{recorded}.json'), memory_gib
+            machine.read_host(settings.PROFILES / f'{recorded}.json'),
+            memory_gib,
         )
         for name, (recorded, memory_gib) in FLEET.items()
     }
@@ -111,7 +106,7 @@ class Story:
 
     def mend(self) -> None:
         """Go back to the extension, and repair every guest."""
-        self._cloud.reconfigure(DRIVER, [FILTER])
+        self._cloud.reconfigure(settings.DRIVER, [settings.FILTER])
         for name in ('db', 'fresh'):
             self._guests.reset(name)
 
@@ -164,7 +159,7 @@ class Story:
         )
         moved = self._guests.migrate('db')
         self._guests.show('db')
-        self._log(f'{FILTER.rpartition(".")[0]} ')
+        self._log(f'{settings.FILTER.rpartition(".")[0]} ')
         self._record(ANYWHERE, moved)
         _expect(moved, guests.MOVED, host='v1-b')
 
@@ -196,7 +191,7 @@ class Story:
     def _stock(self) -> None:
         """5a. The same requests under the stock driver"""
         self._heading(self._stock)
-        self._reconfigure(STOCK_DRIVER)
+        self._reconfigure(settings.STOCK_DRIVER)
         moves = self._same_requests()
         self._guests.show_events('web')
         self._guests.show('web')
@@ -210,7 +205,7 @@ class Story:
     def _stock_workaround(self) -> None:
         """5b. The same, with [workarounds] skip_cpu_compare_on_dest"""
         self._heading(self._stock_workaround)
-        self._reconfigure(STOCK_DRIVER, skip_cpu_compare_on_dest=True)
+        self._reconfigure(settings.STOCK_DRIVER, skip_cpu_compare_on_dest=True)
         web, no_sve, anywhere, there, back, older = self._same_requests()
         self._shell.say(
             'The events do not give the user a reason: all are successes.'

@@ -12,7 +12,8 @@
 
 """The configuration files of the simulated cloud: nova.conf, placement.conf.
 
-They are real files in the cloud's directory, written before anything of
+And the names that the programs in this package give to its options. The files
+are real files in the cloud's directory, written before anything of
 Nova is imported and shown nowhere but there.
 """
 
@@ -23,8 +24,16 @@ import pathlib
 import typing as ty
 
 from clouds import ini
+import simulated
 
 Options: ty.TypeAlias = dict[str, dict[str, ty.Any]]
+
+DRIVER: ty.Final = 'arm_migrate.ArmLibvirtDriver'
+STOCK_DRIVER: ty.Final = 'libvirt.LibvirtDriver'
+FILTER: ty.Final = 'nova_arm_migrate.filters.ArmMigrateFilter'
+
+PROFILES: ty.Final = pathlib.Path(simulated.__file__).parent / 'profiles'
+"""Where the recorded hosts are."""
 
 SERVICE_USER: ty.Final = {
     'auth_type': 'password',
@@ -135,6 +144,7 @@ def nova_options(
         'key_manager': {'backend': 'nova.keymgr.conf_key_mgr.ConfKeyManager'},
         'notifications': {'notification_format': 'unversioned'},
         'oslo_concurrency': {'lock_path': directory / 'locks'},
+        'quota': {'instances': -1, 'cores': -1, 'ram': -1},
         'oslo_messaging_notifications': {'driver': 'noop'},
         'vnc': {'enabled': False},
         'wsgi': {'api_paste_config': api_paste_config()},

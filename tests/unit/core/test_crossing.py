@@ -199,10 +199,12 @@ class TestLaws(unittest.TestCase):
                 )
                 (change,) = diff(found.baseline, lowered)
                 self.assertIs(Direction.LOWER, change.direction)
-                self.assertEqual(
-                    list(map(names, before)),
-                    [names(crossing.refusals(lowered, h)) for h in members],
-                )
+                # A lower value may end a doubt: of a guest whose GIC is not
+                # recorded, nobody knows whether it has GIC or GCIE.
+                for host, old in zip(members, before, strict=True):
+                    self.assertLessEqual(
+                        names(crossing.refusals(lowered, host)), names(old)
+                    )
 
     @FEWER
     @hypothesis.given(fleets(writable=True))

@@ -88,14 +88,18 @@ def for_host(
         arguments likewise
     """
     root = _parsed(xml)
-    # A guest on a baseline has no other features off than the baseline's.
+    # libvirt compares the features of both domains one by one, in their order
+    # (virCPUDefIsEqual). So what is right already stays in its place, and so
+    # do vector lengths: QEMU knows these on each host.
     for parent, path, is_off in (
         ('cpu', 'feature', _is_off),
         ('features', _PMU, lambda one: one.get('state') == 'off'),
     ):
         for element in root.iterfind(parent):
             for one in filter(is_off, element.findall(path)):
-                element.remove(one)
+                name = one.get('name', _PMU)
+                if name in FEATURES and name not in features_off:
+                    element.remove(one)
     _switch_off(root, features_off)
     _set_commandline(root, environment, arguments)
     return _text(root)

@@ -14,6 +14,7 @@
 
 import dataclasses
 import pathlib
+import re
 import tempfile
 import unittest
 
@@ -192,9 +193,21 @@ class TestDomain(BackendTestCase):
             frozenset[str](),
         ):
             moved = domain_xml.for_host(xml, off, {}, ())
-            self.assertEqual(off, read_domain(moved).disabled)
+            self.assertEqual(off | {'sve512'}, read_domain(moved).disabled)
             # Not ours.
             self.assertIn('name="other"', moved)
+
+    def test_libvirt_finds_equal_features_on_both_hosts(self) -> None:
+        """It compares them in their order; pinned lengths among them."""
+        off = ('sve1024', 'pauth', 'sve2048')
+        features = ''.join(
+            f"<feature name='{name}' policy='disable'/>" for name in off
+        )
+        xml = XML.replace('</cpu>', f'{features}</cpu>')
+        moved = domain_xml.for_host(xml, frozenset({'pauth'}), {}, ())
+        names = re.findall(r'<feature [^>]*name=.(\w+).', moved)
+        self.assertEqual(re.findall(r'<feature [^>]*name=.(\w+).', xml), names)
+        self.assertEqual(list(off), [name for name in names if name in off])
 
     def test_a_cpu_model_can_not_show_a_baseline(self) -> None:
         with self.assertRaisesRegex(

@@ -83,14 +83,14 @@ def for_host(
 ) -> str:
     """Return the XML of a guest that arrives, for the QEMU of its new host.
 
-    :param features_off: as in the destination's `Plan`. One host must switch
-        off a feature that another one does not know; environment and
-        arguments likewise
+    :param features_off: as in the destination's `Plan`; environment and
+        arguments likewise. libvirt refuses the move if the two domains do not
+        switch off the same features
     """
     root = _parsed(xml)
     # libvirt compares the features of both domains one by one, in their order
-    # (virCPUDefIsEqual). So what is right already stays in its place, and so
-    # do vector lengths: QEMU knows these on each host.
+    # (virCPUDefIsEqual). A feature that is off on both hosts stays in its
+    # place, and so does each vector length that is off on the source.
     for parent, path, is_off in (
         ('cpu', 'feature', _is_off),
         ('features', _PMU, lambda one: one.get('state') == 'off'),

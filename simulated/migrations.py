@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import typing as ty
 
+from lxml import etree
 from nova.tests.fixtures import libvirt as fakelibvirt
 
 from simulated import job as jobs
@@ -64,6 +65,31 @@ def abort(job: jobs.Job) -> None:
     if answer == jobs.ACCEPTED:
         # qemuMonitorMigrateCancel; the job's thread sees it and ends.
         job.poke(canceled=True)
+
+
+def _check_features(here: str, there: str) -> None:
+    """Compare the CPU features of two domains: virCPUDefIsEqual.
+
+    :raises libvirtError: they are not the same, in the same order.
+    """
+    source, target = (
+        [
+            (str(one.get('name')), str(one.get('policy')))
+            for one in etree.fromstring(xml).iterfind('cpu/feature')
+        ]
+        for xml in (here, there)
+    )
+    said = ''
+    if len(source) != len(target):
+        said = f'count {len(target)} does not match source {len(source)}'
+    for mine, other in zip(source, target, strict=False):
+        if mine != other:
+            said = said or f'{other[0]} does not match source {mine[0]}'
+    if said:
+        raise jobs.error(
+            f'unsupported configuration: Target CPU feature {said}',
+            'VIR_ERR_CONFIG_UNSUPPORTED',
+        )
 
 
 class Migration:
@@ -118,7 +144,11 @@ class Migration:
 
     def _perform(self, job: jobs.Job, there: ty.Any) -> None:
         source = self._source
-        xml = self._params.get('destination_xml') or source.XMLDesc(0)
+        xml = source.XMLDesc(0)
+        if wanted := self._params.get('destination_xml'):
+            # qemuMigrationSrcBeginXML: qemuDomainCheckABIStability
+            _check_features(xml, wanted)
+            xml = wanted
         # qemuMigrationDstPrepareActive
         self._destination = there.prepare(xml, job)
 

@@ -57,6 +57,7 @@ from nova_arm_migrate.core.tables.aarch32_id import AARCH32_ID_CODES
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
+from nova_arm_migrate.core.tables.features import SWITCHES_OF_EVERY_HOST
 from nova_arm_migrate.core.tables.hidden import HIDDEN
 from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -193,10 +194,13 @@ class CpuBaseline:
     def switched_off(self, host: Host) -> frozenset[str]:
         """Return what the domain of a guest on a host switches off.
 
-        Features that the host does not have are left out. libvirt refuses a
-        domain with the name of a feature that it does not know.
+        libvirt moves a guest only if both domains have the same CPU features.
+        So a feature is switched off also on a host without it, if QEMU has
+        the property there. The others are left out: QEMU does not start with
+        a property that it does not know.
         """
-        return self.disabled - (FEATURES.keys() - host.features)
+        known = host.features | SWITCHES_OF_EVERY_HOST
+        return self.disabled - (FEATURES.keys() - known)
 
     @property
     def has_32bit_el0(self) -> bool:

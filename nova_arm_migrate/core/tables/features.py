@@ -118,6 +118,12 @@ FEATURES = {
     )
 }
 
+#: The features that a domain can switch off on every Arm64 host: QEMU's CPU
+#: ``host`` has these properties also where KVM does not have the feature
+#: (``aarch64_host_initfn`` in target/arm/cpu64.c). ``pmu`` and ``sme`` are
+#: unknown there.
+SWITCHES_OF_EVERY_HOST = frozenset({'pauth', 'sve'})
+
 #: Vector lengths in bits that QEMU's properties sve128 ... sve2048 name.
 SVE_LENGTHS = tuple(range(128, 2049, 128))
 SVE_LENGTH_PROPERTIES = {f'sve{bits}': bits for bits in SVE_LENGTHS}

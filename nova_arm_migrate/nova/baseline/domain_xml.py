@@ -23,9 +23,9 @@ from lxml import etree
 
 from nova_arm_migrate.core import shim
 from nova_arm_migrate.core.tables.features import FEATURES
-from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
 from nova_arm_migrate.nova.baseline.backends import Plan
 from nova_arm_migrate.nova.baseline.backends import PRELOAD
+from nova_arm_migrate.nova.records.domain import read_domain
 
 _NAMESPACE = 'http://libvirt.org/schemas/domain/qemu/1.0'
 _COMMANDLINE = f'{{{_NAMESPACE}}}commandline'
@@ -35,8 +35,6 @@ _OURS = (PRELOAD, shim.VARIABLE)
 #: libvirt has an element of its own for it.
 _PMU = 'pmu'
 _PASSTHROUGH = 'host-passthrough'
-#: Names of features that a baseline can switch off.
-_OFF = FEATURES.keys() | SVE_LENGTH_PROPERTIES.keys()
 
 
 class UnfitDomain(Exception):
@@ -76,33 +74,40 @@ def with_baseline(xml: str, plan: Plan) -> str:
 
 
 def for_host(
-    xml: str,
-    features_off: frozenset[str],
-    environment: Mapping[str, str],
-    arguments: Sequence[str],
+    xml: str, environment: Mapping[str, str], arguments: Sequence[str]
 ) -> str:
     """Return the XML of a guest that arrives, for the QEMU of its new host.
 
-    :param features_off: as in the destination's `Plan`; environment and
-        arguments likewise. libvirt refuses the move if the two domains do not
-        switch off the same features
+    The CPU features stay as they are: libvirt compares those of both domains
+    one by one, in their order (``virCPUDefIsEqual``).
+
+    :param environment: as in the destination's `Plan`; arguments likewise
     """
     root = _parsed(xml)
-    # libvirt compares the features of both domains one by one, in their order
-    # (virCPUDefIsEqual). A feature that is off on both hosts stays in its
-    # place, and so does each vector length that is off on the source.
-    for parent, path, is_off in (
-        ('cpu', 'feature', _is_off),
-        ('features', _PMU, lambda one: one.get('state') == 'off'),
-    ):
-        for element in root.iterfind(parent):
-            for one in filter(is_off, element.findall(path)):
-                name = one.get('name', _PMU)
-                if name in FEATURES and name not in features_off:
-                    element.remove(one)
-    _switch_off(root, features_off)
     _set_commandline(root, environment, arguments)
     return _text(root)
+
+
+def unequal_features(xml: str, features_off: frozenset[str]) -> str:
+    """Return why libvirt does not move a guest to a host; empty if it does.
+
+    :param xml: of the guest where it runs
+    :param features_off: as in the destination's `Plan`
+    """
+    has = read_domain(xml).disabled & FEATURES.keys()
+    wants = features_off & FEATURES.keys()
+    parts = []
+    for names, here, there in (
+        (has - wants, 'in the guest', 'by the destination'),
+        (wants - has, 'by the destination', 'in the guest'),
+    ):
+        parts += [
+            f'{name} is switched off {here} and not {there}'
+            for name in sorted(names)
+        ]
+    if parts:
+        parts.append('libvirt moves a guest only between equal CPU features')
+    return '; '.join(parts)
 
 
 def commandline(xml: str) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -117,13 +122,6 @@ def commandline(xml: str) -> tuple[dict[str, str], tuple[str, ...]]:
             str(one.get('value', ''))
             for one in root.iterfind(f'{_COMMANDLINE}/{_ARG}')
         ),
-    )
-
-
-def _is_off(feature: etree._Element) -> bool:
-    return feature.get('name') in _OFF and feature.get('policy') in (
-        'disable',
-        'forbid',
     )
 
 

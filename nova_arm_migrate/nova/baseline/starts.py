@@ -301,6 +301,7 @@ class Baselines:
             channel.BASELINE,
             json.dumps(
                 {
+                    'baseline': plan.baseline.identity,
                     'features_off': sorted(plan.features_off),
                     'environment': dict(plan.environment),
                     'arguments': list(plan.arguments),
@@ -381,6 +382,7 @@ class GuestWithBaseline:
     def __init__(self, guest: Any, needs: str) -> None:
         self._guest = guest
         given = json.loads(needs)
+        self._baseline = given['baseline']
         self._features_off = frozenset(given['features_off'])
         self._environment = dict(given['environment'])
         self._arguments = tuple(given['arguments'])
@@ -389,12 +391,17 @@ class GuestWithBaseline:
         return getattr(self._guest, name)
 
     def migrate(self, destination: str, **kwargs: Any) -> Any:
-        """Migrate with that XML."""
-        if kwargs.get('destination_xml'):
+        """Migrate with that XML.
+
+        :raises BaselineFailed: if libvirt can't move the guest to a QEMU that
+            switches off other features
+        """
+        xml = kwargs.get('destination_xml')
+        if xml:
+            reason = domain_xml.unequal_features(xml, self._features_off)
+            if reason:
+                raise BaselineFailed(name=self._baseline, reason=reason)
             kwargs['destination_xml'] = domain_xml.for_host(
-                kwargs['destination_xml'],
-                self._features_off,
-                self._environment,
-                self._arguments,
+                xml, self._environment, self._arguments
             )
         return self._guest.migrate(destination, **kwargs)

@@ -25,7 +25,9 @@ from tests.lab.cloud import install
 
 # The release of Nova in trixie, of which the hosts are.
 RELEASE = 31
-PACKAGES = ('nova-compute', 'nova-compute-kvm')
+# libvirtd, as nova-compute-kvm brings it, ends without a firewall's tool. A
+# usual Debian has this one.
+PACKAGES = ('nova-compute', 'nova-compute-kvm', 'nftables')
 # Where Debian's Python looks for packages.
 PYTHON = '/usr/lib/python3/dist-packages'
 # The package of this project is unpacked from here.

@@ -81,15 +81,16 @@ def host_image(
     :param release: of Nova
     :raises LabError: if a part of it can't be fetched or made
     """
-    nova = None
-    name = f'debian{release}'
-    if release != debian.RELEASE:
+    made_by = ['cloud/image.py', 'cloud/install.py']
+    if release == debian.RELEASE:
+        nova = None
+        name = f'debian{release}'
+        made_by.append('cloud/debian.py')
+    else:
         nova = install.for_hosts(INSIDE, release)
         name = nova.name
     base = build.image(generation, mirror)
-    stamp = build.fingerprint(
-        ('cloud/image.py', 'cloud/install.py', 'cloud/debian.py')
-    )
+    stamp = build.fingerprint(tuple(made_by))
     images = install.folder() / 'images'
     final = images / f'{base.folder.name}-{name}-{stamp}'
     with places.locked(install.folder() / 'image.lock', 'another build runs'):
@@ -153,7 +154,8 @@ def _make(
     )
     rootfs.merge_usr(layer)
     rootfs.prune(layer)
-    debian.prune(layer)
+    if not nova:
+        debian.prune(layer)
     # What is in the plain disk stays: it belongs together.
     for name in ('usr', 'etc'):
         subprocess.run(

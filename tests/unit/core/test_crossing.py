@@ -38,6 +38,7 @@ from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.registers import Rule
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.vcpu import with_features_off
 from tests import silicon
 from tests.present import present
 from tests.unit.core import kvm_rule
@@ -307,6 +308,23 @@ class TestMembers(unittest.TestCase):
         self.assertIn(
             'vCPU features',
             {c.name for c in given_up(found.baseline, self.v1)},
+        )
+
+    def test_what_a_domain_switches_off(self) -> None:
+        """The same on all members, where QEMU knows the property.
+
+        QEMU 10.0 on neoverse-n1 (lab) starts with ``sve=off`` and
+        ``pauth=off``, and not with ``sme=off``; with ``pmu=off`` only on a
+        host that has the PMU.
+        """
+        bare = with_features_off(
+            self.v2, frozenset({'sve', 'pauth', 'pmu', 'sme'})
+        )
+        baseline = crossing.common([self.v1, bare], name='pool').baseline
+        self.assertEqual(frozenset(), baseline.features)
+        self.assertEqual({'sve', 'pauth'}, baseline.switched_off(bare))
+        self.assertEqual(
+            {'sve', 'pauth', 'pmu'}, baseline.switched_off(self.v1)
         )
 
     def test_vector_lengths_and_counters(self) -> None:

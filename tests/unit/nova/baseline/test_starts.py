@@ -243,10 +243,12 @@ class TestBaselines(logs.TestCase):
         needs = json.loads(data.old_vol_attachment_ids['arm_migrate.baseline'])
         self.assertEqual(self.library, needs['environment']['LD_PRELOAD'])
         guest = mock.Mock()
-        self.assertIn('pauth', needs['features_off'])
-        starts.GuestWithBaseline(guest, json.dumps(needs)).migrate(
-            'qemu+tcp://n2/system', destination_xml='<domain/>', flags=3
+        xml = (
+            "<domain><cpu><feature name='pauth' policy='disable'/></cpu>"
+            '</domain>'
         )
+        moving = starts.GuestWithBaseline(guest, json.dumps(needs))
+        moving.migrate('qemu+tcp://n2/system', destination_xml=xml, flags=3)
         ((uri,), kwargs) = guest.migrate.call_args
         self.assertEqual(('qemu+tcp://n2/system', 3), (uri, kwargs['flags']))
         self.assertTrue(
@@ -256,6 +258,12 @@ class TestBaselines(logs.TestCase):
             )
         )
         self.assertIn('name="pauth"', kwargs['destination_xml'])
+        with self.assertRaisesRegex(
+            starts.BaselineFailed,
+            'pool-1/2: pauth is switched off by the destination and not',
+        ):
+            moving.migrate('qemu+tcp://n2/system', destination_xml='<domain/>')
+        guest.migrate.assert_called_once()
 
     def test_the_destination_has_another_version(self) -> None:
         data = objects.LibvirtLiveMigrateData(old_vol_attachment_ids={})

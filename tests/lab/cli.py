@@ -177,14 +177,15 @@ def cmd_truth(args: argparse.Namespace) -> int:
 
 def _crossing(args: argparse.Namespace) -> int:
     """Move guests on a baseline; print what they saw."""
-    specs = [spec.parse(text) for text in args.host or crossing.MODELS]
+    default = crossing.KERNELS if args.kernels else crossing.MODELS
+    specs = [spec.parse(text) for text in args.host or default]
     places.check_machine('start emulated hosts and migrate guests')
     build.build({one.generation for one in specs})
     if args.hops:
         result = hops.run(specs, args.hops)
         print(result)
         return 1 if result.wrong else 0
-    rows = crossing.run(specs, args.tsv)
+    rows = crossing.run(specs, args.tsv, args.kernels)
     print(crossing.to_text(rows))
     return 0 if all(row.agrees for row in rows) else 1
 
@@ -363,6 +364,12 @@ def parser() -> argparse.ArgumentParser:
         action='store_true',
         help='start each guest on the greatest baseline of both hosts, through'
         ' the shim (default hosts: eight CPU models)',
+    )
+    sub.add_argument(
+        '--kernels',
+        action='store_true',
+        help='with --baseline: only pairs of the same core'
+        ' (default hosts: seven models, each with two or more kernels)',
     )
     sub.add_argument(
         '--hops',

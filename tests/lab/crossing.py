@@ -62,6 +62,20 @@ MODELS = tuple(
         'max,cntfrq=62500000',
     )
 )
+# Kernel pools: the same core with each kernel. QEMU is another one, too.
+KERNELS = tuple(
+    f'{model}@{generation}'
+    for model, generations in {
+        'neoverse-n1': ('bookworm', 'bookworm-backports', 'trixie', 'next'),
+        'cortex-a72': ('trixie', 'next'),
+        'cortex-a76': ('trixie', 'next'),
+        'cortex-a710': ('trixie', 'next'),
+        'neoverse-v1': ('trixie', 'next'),
+        'neoverse-n2': ('trixie', 'next'),
+        'a64fx': ('trixie', 'next'),
+    }.items()
+    for generation in generations
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,17 +132,23 @@ def compile_shim(to: pathlib.Path) -> pathlib.Path:
 
 
 class Crossing:
-    """The hosts of one run; all are paused except those in use."""
+    """The hosts of one run; all are paused except those in use.
+
+    :ivar done: pairs to leave out
+    :ivar kernels: whether only pairs of the same core are done
+    """
 
     def __init__(
         self,
         lab: hosts.Lab,
         specs: collections.abc.Sequence[spec.Spec],
         done: collections.abc.Set[tuple[str, str]],
+        kernels: bool = False,
     ) -> None:
         self.lab = lab
         self.specs = specs
         self.done = done
+        self.kernels = kernels
         self.hosts: list[hosts.Host] = []
         self.profiles: dict[str, profile.Host] = {}
 
@@ -146,6 +166,8 @@ class Crossing:
         """Move guests; yield a row for each ordered pair when it is done."""
         for one, other in itertools.permutations(self.hosts, 2):
             if (str(one.spec), str(other.spec)) in self.done:
+                continue
+            if self.kernels and one.spec.cpu != other.spec.cpu:
                 continue
             with hosts.awake(one, other):
                 yield self._row(one, other)
@@ -374,9 +396,11 @@ def read(path: pathlib.Path) -> list[Row]:
 def run(
     specs: collections.abc.Sequence[spec.Spec],
     tsv: pathlib.Path | None = None,
+    kernels: bool = False,
 ) -> list[Row]:
     """Do every ordered pair of *specs* that *tsv* does not have yet.
 
+    :param kernels: only the pairs of the same core
     :return: the new rows
     """
     old = read(tsv) if tsv else []
@@ -387,7 +411,7 @@ def run(
     }
     rows: list[Row] = []
     with hosts.Lab.create() as lab:
-        trial = Crossing(lab, specs, done)
+        trial = Crossing(lab, specs, done, kernels)
         trial.start()
         for row in trial.rows():
             rows.append(row)

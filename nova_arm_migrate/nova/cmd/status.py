@@ -38,11 +38,13 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
+from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.cmd import baseline_guests
 from nova_arm_migrate.nova.cmd import fleet_checks
 from nova_arm_migrate.nova.cmd import moved_guests
 from nova_arm_migrate.nova.scheduler import filter_events
 from nova_arm_migrate.nova.scheduler import host_cache
+from nova_arm_migrate.nova.scheduler import offers
 from nova_arm_migrate.nova.scheduler.arm_filter import ArmMigrateFilter
 from nova_arm_migrate.probe import kvm
 
@@ -221,32 +223,39 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         )
 
     def _check_baseline(self) -> Any:
-        """Whether every Arm64 compute offers the baseline of this file."""
-        lacking = []
+        """Whether the Arm64 computes offer the same baselines."""
+        name = CONF[conf.GROUP].baseline
+        found: dict[str, Host | str] = {}
         try:
-            name = CONF[conf.GROUP].baseline
-            if not name:
-                return _success('[arm_migrate] baseline is not set.')
             for node, cpu_info in _cpu_infos():
                 info = host_cache.read(cpu_info or '')
-                if not info.foreign and not (
-                    isinstance(info.host, Host)
-                    and any(
-                        one.partition('/')[0] == name
-                        for one in info.host.baselines
-                    )
-                ):
-                    lacking.append(node)
+                if not info.foreign:
+                    found[node] = info.host
         except Exception as error:
             return _failure(
                 f"Nova's databases cannot be read: {_one_line(error)}"
             )
+        faults = []
+        lacking = [
+            node
+            for node, host in found.items()
+            if name and not _offers(host, name)
+        ]
         if lacking:
-            return _warning(
+            faults.append(
                 f'{len(lacking)} Arm64 computes do not offer the guest CPU'
                 f' baseline {name} (the log of nova-compute there says'
                 f' why): {", ".join(lacking[:_MOST_COMPUTES])}'
             )
+        faults += [
+            f'computes offer different contents of {identity}: give a changed'
+            ' file a new version'
+            for identity in offers.contradictions(found.values())
+        ]
+        if faults:
+            return _warning('; '.join(faults))
+        if not name:
+            return _success('[arm_migrate] baseline is not set.')
         return _success(f'All Arm64 computes offer {name}.')
 
     def _check_guests(self) -> Any:
@@ -290,6 +299,12 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         ('KVM', _check_kvm),
         ('Fleet', _check_fleet),
         ('Host records', _check_records),
+    )
+
+
+def _offers(host: Host | str, name: str) -> bool:
+    return isinstance(host, Host) and any(
+        versions.name_of(one) == name for one in host.baselines
     )
 
 

@@ -16,6 +16,7 @@
 import argparse
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import importlib.util
 import io
 import json
@@ -327,6 +328,63 @@ class TestChecks(StatusTestCase):
                 "Nova's databases cannot be read: DBConnectionError: refused",
             ),
             self.check('Host records'),
+        )
+
+
+class TestBaselineOfComputes(StatusTestCase):
+    def offered(self, **digests: str) -> None:
+        """Let computes offer p/1, each with the contents of that digest."""
+        self.cpu_infos.return_value = [
+            ('host-z', put(s.host())),
+            ('host-x86', json.dumps({'arch': 'x86_64'})),
+            *(
+                (
+                    node.replace('_', '-'),
+                    put(
+                        dataclasses.replace(
+                            s.host(),
+                            baselines=frozenset({'p/1'}),
+                            baseline_digests=(('p/1', digest),),
+                        )
+                    ),
+                )
+                for node, digest in digests.items()
+            ),
+        ]
+
+    def test_none(self) -> None:
+        self.offered(host_a='0' * 16, host_b='0' * 16)
+        self.assertEqual(
+            ('SUCCESS', '[arm_migrate] baseline is not set.'),
+            self.check('Guest CPU baseline'),
+        )
+
+    def test_a_compute_that_does_not_offer_it(self) -> None:
+        self.offered(host_a='0' * 16, host_b='0' * 16)
+        self.set('arm_migrate', baseline='p')
+        self.assertEqual(
+            (
+                'WARNING',
+                '1 Arm64 computes do not offer the guest CPU baseline p (the'
+                ' log of nova-compute there says why): host-z',
+            ),
+            self.check('Guest CPU baseline'),
+        )
+        del self.cpu_infos.return_value[0]
+        self.assertEqual(
+            ('SUCCESS', 'All Arm64 computes offer p.'),
+            self.check('Guest CPU baseline'),
+        )
+
+    def test_different_contents_of_one_version(self) -> None:
+        self.offered(host_a='0' * 16, host_b='1' * 16)
+        self.assertEqual(
+            (
+                'WARNING',
+                'computes offer different contents of p/1: give a changed file'
+                ' a new version',
+            ),
+            self.check('Guest CPU baseline'),
         )
 
 

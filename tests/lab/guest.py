@@ -35,6 +35,8 @@ FIRST_REPORTS = 3
 LATER_REPORTS = 6
 # The ports of libvirt's migrations from QEMU to QEMU.
 TO_QEMU = "ss -Htn 'dport >= :49152 and dport <= :49215'"
+# libvirt has an element of its own for this feature.
+PMU = 'pmu'
 QEMU_NAMESPACE = 'http://libvirt.org/schemas/domain/qemu/1.0'
 _THROTTLE = re.compile(r'^Auto converge throttle: +(\d+)', re.M)
 _TIME = re.compile(r'^\d{4}-\d\d-\d\dT[0-9:.]+Z ')
@@ -74,7 +76,11 @@ def domain_xml(
         f"<feature policy='{'require' if on else 'disable'}' "
         f'name={quoted(feature)}/>'
         for feature, on in features.items()
+        if feature != PMU
     )
+    pmu = ''
+    if PMU in features:
+        pmu = f"<pmu state='{'on' if features[PMU] else 'off'}'/>"
     environment_xml = ''.join(
         f'<qemu:env name={quoted(name)} value={quoted(value)}/>'
         for name, value in (environment or {}).items()
@@ -97,7 +103,7 @@ def domain_xml(
     <initrd>/lab/guest.initrd</initrd>
     <cmdline>console=ttyAMA0 loglevel=5 panic=-1{dirties}</cmdline>
   </os>
-  <features><gic version='{gic}'/></features>
+  <features><gic version='{gic}'/>{pmu}</features>
   <cpu mode='host-passthrough' check='none'>{switched}{cell}</cpu>
   <on_reboot>{'restart' if reboots else 'destroy'}</on_reboot>
   <on_crash>destroy</on_crash>
@@ -119,7 +125,8 @@ def for_host(
 ) -> str:
     """Return the domain *text* for the QEMU of another host.
 
-    :param features: CPU features to switch on or off there
+    :param features: CPU features to switch on or off there. The PMU stays as
+        it is: libvirt moves no guest to a domain with another state of it
     :param environment: of QEMU there
     """
     xml.etree.ElementTree.register_namespace('qemu', QEMU_NAMESPACE)
@@ -128,6 +135,8 @@ def for_host(
         for feature in cpu.findall('feature'):
             cpu.remove(feature)
         for name, on in features.items():
+            if name == PMU:
+                continue
             xml.etree.ElementTree.SubElement(
                 cpu,
                 'feature',

@@ -33,7 +33,9 @@ CLIENT = [
 ]
 
 
-class TestOpenstackClient(unittest.TestCase):
+class CloudTestCase(unittest.TestCase):
+    """A simulated cloud that stays up, and the environment of its users."""
+
     def setUp(self) -> None:
         self.environment = test_demo.environment()
         del self.environment['OS_CLOUD']
@@ -75,6 +77,15 @@ class TestOpenstackClient(unittest.TestCase):
         self.assertEqual(0, done.returncode, done.stderr)
         return json.loads(done.stdout)
 
+    def create(self, *arguments: str, host: str) -> None:
+        self.json(
+            *('server', 'create', '--image', 'debian-13-arm64', '--wait'),
+            *('--flavor', 'm1.small', '--nic', 'none', '--host', host),
+            *arguments,
+        )
+
+
+class TestOpenstackClient(CloudTestCase):
     def test_the_fleet_and_a_server(self) -> None:
         hosts = self.json('arm64', 'host', 'list')
         self.assertEqual(
@@ -94,13 +105,6 @@ class TestOpenstackClient(unittest.TestCase):
         self.assertEqual(1, refused.returncode)
         self.assertEqual(
             'no Arm64 host with the name nowhere\n', refused.stderr
-        )
-
-    def create(self, *arguments: str, host: str) -> None:
-        self.json(
-            *('server', 'create', '--image', 'debian-13-arm64', '--wait'),
-            *('--flavor', 'm1.small', '--nic', 'none', '--host', host),
-            *arguments,
         )
 
     def test_a_drain_that_is_interrupted_and_resumed(self) -> None:

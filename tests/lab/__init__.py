@@ -33,6 +33,7 @@
 ``scenarios``     the command ``scenarios``: ways to move a guest;
 ``crossing``      guests on a baseline, on hosts with different CPU models;
 ``hops``          one guest that goes round a whole pool;
+``pace``          how long baseline guests take, beside plain ones;
 ``cloud``         a complete OpenStack on the lab;
 ``errors``        the lab's errors.
 """

@@ -36,6 +36,7 @@ from tests.lab import groups
 from tests.lab import hops
 from tests.lab import host as hosts
 from tests.lab import oracle
+from tests.lab import pace
 from tests.lab import places
 from tests.lab import scenarios
 from tests.lab import spec
@@ -185,6 +186,9 @@ def _crossing(args: argparse.Namespace) -> int:
         result = hops.run(specs, args.hops)
         print(result)
         return 1 if result.wrong else 0
+    if args.pace:
+        print(pace.to_text(pace.run(specs, args.pace)))
+        return 0
     rows = crossing.run(specs, args.tsv, args.kernels)
     print(crossing.to_text(rows))
     return 0 if all(row.agrees for row in rows) else 1
@@ -377,6 +381,13 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         help='with --baseline: move one guest so often, from each host to the'
         ' next, on the greatest baseline of all of them',
+    )
+    sub.add_argument(
+        '--pace',
+        type=int,
+        default=0,
+        help='with --baseline: start and move so many plain guests and so many'
+        ' on the baseline between the first two hosts, and compare the times',
     )
     sub.add_argument(
         '--tsv',

@@ -20,6 +20,7 @@ from tests import silicon
 from tests.lab import crossing
 from tests.lab import guest
 from tests.lab import hops
+from tests.lab import pace
 from tests.lab import table
 
 QEMU = '{http://libvirt.org/schemas/domain/qemu/1.0}'
@@ -171,4 +172,28 @@ class TestHops(unittest.TestCase):
         self.assertEqual(
             ['moves: 0', 'the guest has read its CPU 7 times', 'it is lost'],
             str(wrong).splitlines()[2:],
+        )
+
+
+class TestPace(unittest.TestCase):
+    def test_medians_and_ratio(self) -> None:
+        text = pace.to_text(
+            {
+                pace.PLAIN: [
+                    pace.Sample(10.0, 4.0, 100.0),
+                    pace.Sample(12.0, 5.0, 300.0),
+                    pace.Sample(11.0, 9.0, 200.0),
+                ],
+                pace.BASELINE: [pace.Sample(11.0, 5.0, 220.0)],
+            }
+        )
+        self.assertEqual(
+            'start: plain 11.0 s (10.0 to 12.0), baseline 11.0 s (11.0 to'
+            ' 11.0), ratio 1.00',
+            text.splitlines()[0],
+        )
+        self.assertEqual(
+            'downtime: plain 200.0 ms (100.0 to 300.0), baseline 220.0 ms'
+            ' (220.0 to 220.0), ratio 1.10',
+            text.splitlines()[2],
         )

@@ -96,15 +96,16 @@ def unequal_features(xml: str, features_off: frozenset[str]) -> str:
     """
     has = read_domain(xml).disabled & FEATURES.keys()
     wants = features_off & FEATURES.keys()
-    parts = []
-    for names, here, there in (
-        (has - wants, 'in the guest', 'by the destination'),
-        (wants - has, 'by the destination', 'in the guest'),
-    ):
-        parts += [
-            f'{name} is switched off {here} and not {there}'
-            for name in sorted(names)
-        ]
+    parts = [
+        f'{name} is switched off in the guest and not by the destination'
+        for name in sorted(has - wants)
+    ]
+    # Guests of an earlier version: they start with the same features now.
+    parts += [
+        f'{name} is switched off by the destination and not in the guest,'
+        ' which a hard reboot changes'
+        for name in sorted(wants - has)
+    ]
     if parts:
         parts.append('libvirt moves a guest only between equal CPU features')
     return '; '.join(parts)

@@ -382,7 +382,8 @@ class GuestWithBaseline:
     def __init__(self, guest: Any, needs: str) -> None:
         self._guest = guest
         given = json.loads(needs)
-        self._baseline = given['baseline']
+        # A destination with an earlier version of this package leaves it out.
+        self._baseline = given.get('baseline', '')
         self._features_off = frozenset(given['features_off'])
         self._environment = dict(given['environment'])
         self._arguments = tuple(given['arguments'])

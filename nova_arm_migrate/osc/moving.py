@@ -19,6 +19,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import enum
+import os
 import signal
 import threading
 from typing import Any
@@ -37,6 +38,7 @@ _MOST_FAILURES = 5
 #: Looks in a row without a task, after which no more is expected although the
 #: migration's record is not final: a compute that was restarted leaves that.
 _CALM = 2
+_STANDARD_ERROR = 2
 _FINAL = frozenset(('completed', 'failed', 'error', 'cancelled'))
 RUNNING = frozenset(('ACTIVE', 'PAUSED'))
 
@@ -102,10 +104,15 @@ class Interrupts:
         self.count += 1
         if self.count > 1:
             raise KeyboardInterrupt
-        self._say(
+        text = (
             'interrupted: stops after the server that is in flight; Ctrl-C'
             ' again does not wait for it'
         )
+        try:
+            self._say(text)
+        except RuntimeError:
+            # "reentrant call": the signal came amid a write to this stream.
+            os.write(_STANDARD_ERROR, f'{text}\n'.encode())
 
 
 class Mover:

@@ -14,6 +14,7 @@
 import contextlib
 import io
 import json
+import os
 import signal
 from typing import Any
 from unittest import mock
@@ -45,6 +46,9 @@ class DrainTestCase(base.CommandTestCase):
         for name in ('web', 'db'):
             self.cloud.add(name, 'n1-a')
 
+    #: In place of what ``errors`` is made of.
+    stderr: io.TextIOWrapper | None = None
+
     def drain(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
         """Run the command; set ``errors`` and return the code and rows."""
         app = mock.Mock(spec=['client_manager', 'stdout', 'stdin', 'options'])
@@ -52,10 +56,11 @@ class DrainTestCase(base.CommandTestCase):
         app.client_manager.sdk_connection.placement = self.cloud.placement
         app.stdout = io.StringIO()
         errors = io.StringIO()
+        stderr = self.stderr or errors
         one = DrainHost(app, None)
         one.sleep = self.cloud.sleep
         arguments = ('n1-a', *arguments, '-f', 'json')
-        with contextlib.redirect_stderr(errors):
+        with contextlib.redirect_stderr(stderr):
             try:
                 code = one.run(one.get_parser('drain').parse_args(arguments))
             except exceptions.CommandError as error:
@@ -431,6 +436,33 @@ class TestInterrupt(DrainTestCase):
         self.assertIs(
             signal.default_int_handler, signal.getsignal(signal.SIGINT)
         )
+
+    def test_amid_a_line_of_progress(self) -> None:
+        class Terminal(io.RawIOBase):
+            def __init__(self) -> None:
+                self.written = b''
+
+            def writable(self) -> bool:
+                return True
+
+            def write(self, data: Any) -> int:
+                self.written += bytes(data)
+                if self.written.endswith(b'requested\n'):
+                    signal.raise_signal(signal.SIGINT)
+                return len(data)
+
+        terminal = Terminal()
+        self.stderr = io.TextIOWrapper(io.BufferedWriter(terminal))
+        with mock.patch.object(os, 'write', autospec=True) as write:
+            code, rows = self.drain('--apply')
+        self.assertEqual(130, code)
+        self.assertEqual(
+            ['arrived', 'not moved'], [row['Result'] for row in rows]
+        )
+        self.assertTrue(
+            write.call_args.args[1].startswith(b'interrupted: stops after')
+        )
+        self.assertIn(b'1 server still on n1-a', terminal.written)
 
     def test_twice_says_what_is_in_flight(self) -> None:
         def interrupt(number: int) -> None:

@@ -17,12 +17,17 @@ another thread hangs all the same, and a run with it until somebody kills it.
 """
 
 import faulthandler
+import gc
 import sys
+import traceback
 
 import fixtures
 
 #: Seconds; some ten times what the longest test takes.
 LIMIT = 900
+
+#: How much earlier the stacks of green threads are printed, in seconds.
+_BEFORE = 5
 
 
 class Watchdog(fixtures.Fixture):
@@ -39,3 +44,26 @@ class Watchdog(fixtures.Fixture):
             LIMIT, exit=True, file=sys.__stderr__
         )
         self.addCleanup(faulthandler.cancel_dump_traceback_later)
+        if 'eventlet' in sys.modules:
+            self._watch_green_threads()
+
+    def _watch_green_threads(self) -> None:
+        """Print their stacks too: faulthandler sees one thread, the hub's."""
+        from eventlet import patcher
+
+        timer = patcher.original('threading').Timer(
+            LIMIT - _BEFORE, print_green_threads
+        )
+        timer.daemon = True
+        timer.start()
+        self.addCleanup(timer.cancel)
+
+
+def print_green_threads() -> None:
+    """Print where each suspended green thread of this process is."""
+    import greenlet
+
+    for found in gc.get_objects():
+        if isinstance(found, greenlet.greenlet) and found.gr_frame:
+            print(f'\n{found}:', file=sys.__stderr__)
+            traceback.print_stack(found.gr_frame, file=sys.__stderr__)

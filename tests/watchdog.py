@@ -20,6 +20,7 @@ import faulthandler
 import gc
 import sys
 import traceback
+from typing import Any
 
 import fixtures
 
@@ -38,25 +39,33 @@ class Watchdog(fixtures.Fixture):
     """
 
     def _setUp(self) -> None:
+        self._timer: Any = None
+        self.addCleanup(self._stop)
+        self.again()
+
+    def again(self) -> None:
+        """Begin anew, in a test of many parts."""
+        self._stop()
         # Nova's fixtures put something else in the place of sys.stderr.
         assert sys.__stderr__
         faulthandler.dump_traceback_later(
             LIMIT, exit=True, file=sys.__stderr__
         )
-        self.addCleanup(faulthandler.cancel_dump_traceback_later)
-        if 'eventlet' in sys.modules:
-            self._watch_green_threads()
-
-    def _watch_green_threads(self) -> None:
-        """Print their stacks too: faulthandler sees one thread, the hub's."""
+        if 'eventlet' not in sys.modules:
+            return
+        # faulthandler sees one thread, the hub's.
         from eventlet import patcher
 
-        timer = patcher.original('threading').Timer(
+        self._timer = patcher.original('threading').Timer(
             LIMIT - _BEFORE, print_green_threads
         )
-        timer.daemon = True
-        timer.start()
-        self.addCleanup(timer.cancel)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _stop(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def print_green_threads() -> None:

@@ -68,7 +68,7 @@ class ArmServersTestBase(nova_helpers.NovaHelpers, base.ServersTestBase):
     CAST_AS_CALL = False
 
     def setUp(self) -> None:
-        self.useFixture(watchdog.Watchdog())
+        self.watchdog = self.useFixture(watchdog.Watchdog())
         self.useFixture(cell_lock.ReadersFirst())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())

@@ -17,12 +17,18 @@ another thread hangs all the same, and a run with it until somebody kills it.
 """
 
 import faulthandler
+import gc
 import sys
+import traceback
+from typing import Any
 
 import fixtures
 
 #: Seconds; some ten times what the longest test takes.
 LIMIT = 900
+
+#: How much earlier the stacks of green threads are printed, in seconds.
+_BEFORE = 5
 
 
 class Watchdog(fixtures.Fixture):
@@ -33,9 +39,40 @@ class Watchdog(fixtures.Fixture):
     """
 
     def _setUp(self) -> None:
+        self._timer: Any = None
+        self.addCleanup(self._stop)
+        self.again()
+
+    def again(self) -> None:
+        """Begin anew, in a test of many parts."""
+        self._stop()
         # Nova's fixtures put something else in the place of sys.stderr.
         assert sys.__stderr__
         faulthandler.dump_traceback_later(
             LIMIT, exit=True, file=sys.__stderr__
         )
-        self.addCleanup(faulthandler.cancel_dump_traceback_later)
+        if 'eventlet' not in sys.modules:
+            return
+        # faulthandler sees one thread, the hub's.
+        from eventlet import patcher
+
+        self._timer = patcher.original('threading').Timer(
+            LIMIT - _BEFORE, print_green_threads
+        )
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _stop(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def print_green_threads() -> None:
+    """Print where each suspended green thread of this process is."""
+    import greenlet
+
+    for found in gc.get_objects():
+        if isinstance(found, greenlet.greenlet) and found.gr_frame:
+            print(f'\n{found}:', file=sys.__stderr__)
+            traceback.print_stack(found.gr_frame, file=sys.__stderr__)

@@ -189,6 +189,27 @@ class BaselineDriver(layout_driver.LayoutDriver):
             accel_info,
         )
 
+    def resume_state_on_host_boot(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        share_info: Any,
+        block_device_info: Any = None,
+    ) -> None:
+        """Log why a guest does not start after the host has booted.
+
+        Nova records no fault and no event for it. Before 34, its log does not
+        have the reason either.
+        """
+        try:
+            super().resume_state_on_host_boot(
+                context, instance, network_info, share_info, block_device_info
+            )
+        except starts.BaselineFailed as error:
+            LOG.error('The guest does not start: %s', error, instance=instance)
+            raise
+
     def power_off(
         self, instance: Any, timeout: Any = 0, retry_interval: Any = 0
     ) -> None:

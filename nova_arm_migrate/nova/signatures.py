@@ -58,6 +58,9 @@ OVERRIDDEN: dict[str, tuple[str, ...]] = {
     'nova.virt.libvirt.driver:LibvirtDriver._hard_reboot': (
         '(self, context, instance, network_info, share_info, block_device_info=None, accel_info=None)',
     ),
+    'nova.virt.libvirt.driver:LibvirtDriver.resume_state_on_host_boot': (
+        '(self, context, instance, network_info, share_info, block_device_info=None)',
+    ),
     'nova.virt.libvirt.driver:LibvirtDriver.power_off': (
         '(self, instance, timeout=0, retry_interval=0)',
     ),

@@ -39,6 +39,7 @@ from simulated import hosts
 from tests import logs
 from tests import watchdog
 from tests.functional import cell_lock
+from tests.functional import nova_helpers
 from tests.functional import paste
 from tests.functional import threads
 
@@ -59,7 +60,7 @@ STOCK_FAILED = (
 )
 
 
-class ArmServersTestBase(base.ServersTestBase):
+class ArmServersTestBase(nova_helpers.NovaHelpers, base.ServersTestBase):
     """Start computes with `host`, then use Nova's API."""
 
     microversion = 'latest'
@@ -67,7 +68,7 @@ class ArmServersTestBase(base.ServersTestBase):
     CAST_AS_CALL = False
 
     def setUp(self) -> None:
-        self.useFixture(watchdog.Watchdog())
+        self.watchdog = self.useFixture(watchdog.Watchdog())
         self.useFixture(cell_lock.ReadersFirst())
         self.useFixture(logs.KeptLogs())
         self.useFixture(paste.PasteFixture())
@@ -75,6 +76,9 @@ class ArmServersTestBase(base.ServersTestBase):
         super().setUp()
         self.api.microversion = self.microversion
         self.flags(compute_driver=OURS)
+        # Nova's half hour, after a test has failed in the midst of a call:
+        # its clean-up stops the receiver, then waits for the caller.
+        self.flags(long_rpc_timeout=60)
         self.arm = self.useFixture(hosts.ArmHostsFixture())
         self.threads = self.useFixture(threads.MigrationThreads())
 

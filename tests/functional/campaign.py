@@ -318,6 +318,7 @@ class Campaign(failures_base.FailuresTestBase):
     def play(self) -> None:
         self.cloud(self.driver, names='ab')
         while self.todo:
+            self.watchdog.again()
             point = self.todo.popleft()
             started = time.monotonic()
             try:

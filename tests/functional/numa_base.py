@@ -85,18 +85,6 @@ class NumaServersTestBase(base.ArmServersTestBase):
         # Only the stock driver needs it: libvirt has no comparison on Arm.
         self.flags(group='workarounds', skip_cpu_compare_on_dest=True)
 
-    def _wait_for_server_parameter(
-        self,
-        server: dict[str, Any],
-        expected_params: dict[str, Any],
-        max_retries: int = 10,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        # Nova's ten polls are too few on a busy machine.
-        return super()._wait_for_server_parameter(
-            server, expected_params, max(max_retries, 120), **kwargs
-        )
-
     def numa_host(
         self,
         name: str,

@@ -81,18 +81,6 @@ class FilterTestBase(base.ArmServersTestBase):
         with nova_context.target_cell(context, cell) as cell_context:
             yield cell_context
 
-    def _wait_for_server_parameter(
-        self,
-        server: dict[str, Any],
-        expected_params: dict[str, Any],
-        max_retries: int = 10,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Wait as long as a busy machine takes."""
-        return super()._wait_for_server_parameter(
-            server, expected_params, max(max_retries, 120), **kwargs
-        )
-
     def on(self, server: dict[str, Any]) -> str:
         """Return the name of a server's host."""
         return self.api.get_server(server['id'])['OS-EXT-SRV-ATTR:host']

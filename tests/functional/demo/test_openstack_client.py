@@ -33,6 +33,9 @@ CLIENT = [
 ]
 
 
+@unittest.skipUnless(
+    test_demo.NATIVE, 'nova.thread_pool_factory is not in this Nova'
+)
 class CloudTestCase(unittest.TestCase):
     """A simulated cloud that stays up, and the environment of its users."""
 

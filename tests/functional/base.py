@@ -22,7 +22,6 @@ from collections.abc import Iterable
 import inspect
 import json
 import re
-import time
 from typing import Any
 
 from nova import context as nova_context
@@ -169,14 +168,13 @@ class ArmServersTestBase(nova_helpers.NovaHelpers, base.ServersTestBase):
                 | kwargs
             },
         )
-        for _ in range(480):
+        for _ in nova_helpers.polls(240):
             newest = (
                 self.migrations(server)[len(before) :]
                 or [{'status': 'not even begun'}]
             )[-1]
             if newest['status'] in ('completed', 'error', 'failed'):
                 break
-            time.sleep(0.25)
         self.threads.wait()
         self.assertEqual(state, self.migrations(server)[-1]['status'])
         self.assertEqual([*broken], self.broken())

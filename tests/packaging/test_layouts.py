@@ -223,7 +223,10 @@ class LayoutTest(testtools.TestCase):
         (cls.wheel,) = wheels.glob('nova_arm_migrate-*.whl')
         (archive,) = wheels.glob('nova-*.tar.gz')
         with tarfile.open(archive) as sources:
-            sources.extractall(cls.scratch, filter='data')
+            # Debian 12's Python 3.11.2 has neither this nor ``filter=``.
+            if hasattr(tarfile, 'data_filter'):
+                sources.extraction_filter = tarfile.data_filter
+            sources.extractall(cls.scratch)
         (cls.nova_sources,) = cls.scratch.glob('nova-*')
 
     def _check(

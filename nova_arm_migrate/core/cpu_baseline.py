@@ -73,7 +73,7 @@ _MOST_COUNTERS = 31
 _MOST_VERSION = 1_000_000
 #: 64 bits: a digest finds files that differ by mistake.
 _DIGEST_DIGITS = 16
-_NOT_IN_DIGEST = frozenset({'name', 'version', 'acknowledged'})
+_NOT_IN_DIGEST = frozenset({'name', 'version', 'acknowledged', 'given_up'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ class CpuBaseline:
         are left out: a guest sees 0 there
     :ivar features: the vCPU features that guests have; every other feature is
         switched off
+    :ivar given_up: those of the other features that some member has; None if
+        it is not recorded, or no member has one
     :ivar sve_lengths: bits, ascending; empty without SVE
     :ivar counters: event counters of the PMU (PMCR_EL0.N); None without PMU.
         The PMU's version is in ID_AA64DFR0_EL1
@@ -113,6 +115,9 @@ class CpuBaseline:
         frozenset(),
         always=True,
         title='vCPU features',
+    )
+    given_up: frozenset[str] | None = attribute(
+        'given_up', Names(frozenset(FEATURES))
     )
     sve_lengths: tuple[int, ...] | None = attribute(
         'sve', VectorLengths(), title='SVE lengths'
@@ -195,12 +200,13 @@ class CpuBaseline:
         """Return what the domain of a guest on a host switches off.
 
         libvirt moves a guest only if both domains have the same CPU features.
-        So a feature is switched off also on a host without it, if QEMU has
-        the property there. The others are left out: QEMU does not start with
-        a property that it does not know.
+        So a feature that another member has is switched off also on a host
+        without it, if QEMU has the property there. The others are left out:
+        libvirt and QEMU refuse a name that they do not know (libvirt 9.0 does
+        not know ``pauth``).
         """
-        known = host.features | SWITCHES_OF_EVERY_HOST
-        return self.disabled - (FEATURES.keys() - known)
+        others = SWITCHES_OF_EVERY_HOST & (self.given_up or frozenset())
+        return self.disabled - (FEATURES.keys() - host.features - others)
 
     @property
     def has_32bit_el0(self) -> bool:

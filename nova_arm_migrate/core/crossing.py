@@ -283,9 +283,11 @@ def _greatest(
     if _tells(hosts, members, guest.values):
         values[special.VENDOR_HYP_BMAP_2] = special.VENDOR_HYP_BMAP_2_BITS
     registers = without_zeros(values)
+    given_up = frozenset().union(*(host.features for host in hosts)) - features
     pmcr = guest.values.read(special.PMCR_EL0)
     baseline = CpuBaseline(
         features=features,
+        given_up=given_up or None,
         sve_lengths=guest.sve_lengths if 'sve' in features else None,
         counters=special.PMCR_N.of(pmcr) if 'pmu' in features else None,
         gic=guest.gic,

@@ -311,8 +311,11 @@ class Crossing:
     def _environment(
         self, host: hosts.Host, baseline: CpuBaseline
     ) -> dict[str, str]:
-        written = shim.environment(baseline, self.profiles[host.name])
-        return {'LD_PRELOAD': LIBRARY, **written}
+        mine = self.profiles[host.name]
+        # As in Nova: no library where no register has to be written.
+        if not shim.written(baseline, mine):
+            return {}
+        return {'LD_PRELOAD': LIBRARY, **shim.environment(baseline, mine)}
 
 
 NAME = 'crossing'

@@ -162,6 +162,21 @@ class Crossing:
                 self.hosts.append(host)
                 places.say(f'{host.spec}: probed')
 
+    def baseline_of_all(self) -> CpuBaseline:
+        """Return the baseline that all hosts have in common.
+
+        :raises LabError: if there is none, with the fields that prevent it
+        """
+        found = acknowledged([self.profiles[host.name] for host in self.hosts])
+        if not found.taken:
+            raise errors.LabError(
+                'no common baseline: '
+                + '; '.join(
+                    refusal.finding.name for _, refusal in found.refusals
+                )
+            )
+        return found.baseline
+
     def rows(self) -> collections.abc.Iterator[Row]:
         """Move guests; yield a row for each ordered pair when it is done."""
         for one, other in itertools.permutations(self.hosts, 2):

@@ -23,7 +23,6 @@ import statistics
 import time
 
 from tests.lab import crossing
-from tests.lab import errors
 from tests.lab import host as hosts
 from tests.lab import places
 from tests.lab import spec
@@ -75,13 +74,7 @@ def run(specs: collections.abc.Sequence[spec.Spec], count: int) -> Result:
 
 def _round(trial: crossing.Crossing, count: int) -> Result:
     ring = trial.hosts
-    found = crossing.acknowledged([trial.profiles[host.name] for host in ring])
-    if not found.taken:
-        raise errors.LabError(
-            'no common baseline: '
-            + '; '.join(refusal.finding.name for _, refusal in found.refusals)
-        )
-    baseline = found.baseline
+    baseline = trial.baseline_of_all()
     seconds: list[float] = []
     wrong = ''
     # All hosts stay awake: each is the next one soon.

@@ -60,17 +60,13 @@ def run(
     with hosts.Lab.create() as lab:
         trial = crossing.Crossing(lab, specs, frozenset())
         trial.start()
-        found = crossing.acknowledged(
-            [trial.profiles[host.name] for host in trial.hosts]
-        )
-        if not found.taken:
-            raise errors.LabError('the hosts have no common baseline')
+        baseline = trial.baseline_of_all()
         samples: dict[str, list[Sample]] = {PLAIN: [], BASELINE: []}
         first, second = trial.hosts[:2]
         with hosts.awake(first, second):
             for number in range(count):
                 for kind, taken in samples.items():
-                    sample = _sample(trial, kind, found.baseline)
+                    sample = _sample(trial, kind, baseline)
                     taken.append(sample)
                     places.say(f'{number + 1} of {count}: {kind}: {sample}')
         return samples

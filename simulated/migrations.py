@@ -79,17 +79,20 @@ def _check_features(here: str, there: str) -> None:
         ]
         for xml in (here, there)
     )
-    said = ''
-    if len(source) != len(target):
-        said = f'count {len(target)} does not match source {len(source)}'
-    for mine, other in zip(source, target, strict=False):
-        if mine != other:
-            said = said or f'{other[0]} does not match source {mine[0]}'
-    if said:
-        raise jobs.error(
-            f'unsupported configuration: Target CPU feature {said}',
-            'VIR_ERR_CONFIG_UNSUPPORTED',
+    if source == target:
+        return
+    said = f'count {len(target)} does not match source {len(source)}'
+    if len(source) == len(target):
+        mine, other = next(
+            pair
+            for pair in zip(source, target, strict=True)
+            if pair[0] != pair[1]
         )
+        said = f'{other[0]} does not match source {mine[0]}'
+    raise jobs.error(
+        f'unsupported configuration: Target CPU feature {said}',
+        'VIR_ERR_CONFIG_UNSUPPORTED',
+    )
 
 
 class Migration:

@@ -16,7 +16,6 @@
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
-import time
 from typing import Any
 
 from nova import context as nova_context
@@ -29,6 +28,7 @@ from nova_arm_migrate.numa.domain import layout_of
 from nova_arm_migrate.numa.layout import Layout
 from simulated import hypervisor
 from tests.functional import base
+from tests.functional import nova_helpers
 from tests.unit.core import synthetic as s
 
 GIB_KIB = 1 << 20
@@ -150,7 +150,7 @@ class NumaServersTestBase(base.ArmServersTestBase):
         self, server: dict[str, Any], known: Collection[int]
     ) -> tuple[str, dict[str, Any]]:
         status = None
-        for _ in range(600):
+        for _ in nova_helpers.polls(360):
             status = [
                 migration['status']
                 for migration in self.migrations_of(server)
@@ -163,7 +163,6 @@ class NumaServersTestBase(base.ArmServersTestBase):
                 and (now['OS-EXT-STS:task_state'] is None)
             ):
                 return status[0], now
-            time.sleep(0.3)
         raise AssertionError(f'the migration does not end: {status}')
 
     def migrations_of(self, server: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,16 +16,16 @@ from collections.abc import Iterator
 import time
 from typing import Any
 
-#: Polls, the most of them of half a second. Nova's 10 are too few on a busy
-#: machine.
+#: How often a state is read before a test fails. Nova's 10 are too few on a
+#: busy machine.
 _POLLS = 120
-#: Seconds between the first polls; each pause is half as long again.
+#: Seconds between two readings. Each pause is longer than the one before.
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.5
 
 
 def polls(most: int = _POLLS) -> Iterator[None]:
-    """Yield, and wait between: short at first, later half a second."""
+    """Yield *most* times, with a pause after each: first a short one."""
     pause = _FIRST_PAUSE
     for _ in range(most):
         yield

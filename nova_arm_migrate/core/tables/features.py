@@ -120,8 +120,8 @@ FEATURES = {
 
 #: The features that a domain can switch off on every Arm64 host: QEMU's CPU
 #: ``host`` has these properties also where KVM does not have the feature
-#: (``aarch64_host_initfn`` in target/arm/cpu64.c). ``pmu`` and ``sme`` are
-#: unknown there.
+#: (``aarch64_host_initfn`` in target/arm/cpu64.c). It has ``pmu`` only where
+#: KVM has a PMU, and it does not have ``sme``.
 SWITCHES_OF_EVERY_HOST = frozenset({'pauth', 'sve'})
 
 #: Vector lengths in bits that QEMU's properties sve128 ... sve2048 name.

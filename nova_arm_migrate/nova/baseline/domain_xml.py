@@ -100,7 +100,7 @@ def unequal_features(xml: str, features_off: frozenset[str]) -> str:
         f'{name} is switched off in the guest and not by the destination'
         for name in sorted(has - wants)
     ]
-    # Guests of an earlier version: they start with the same features now.
+    # An earlier version of this package has started such a guest.
     parts += [
         f'{name} is switched off by the destination and not in the guest,'
         ' which a hard reboot changes'

@@ -25,8 +25,8 @@ from tests.lab.cloud import install
 
 # The release of Nova in trixie, of which the hosts are.
 RELEASE = 31
-# libvirtd, as nova-compute-kvm brings it, ends without a firewall's tool. A
-# usual Debian has this one.
+# The libvirtd that nova-compute-kvm installs does not run on a host without a
+# tool for the firewall. Debian installs nftables by default.
 PACKAGES = ('nova-compute', 'nova-compute-kvm', 'nftables')
 # Where Debian's Python looks for packages.
 PYTHON = '/usr/lib/python3/dist-packages'

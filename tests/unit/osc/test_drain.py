@@ -28,6 +28,9 @@ from tests.unit.osc import moving_api
 
 
 class DrainTestCase(base.CommandTestCase):
+    #: The standard error of the command; if it is None, ``errors`` has it.
+    stderr: io.TextIOWrapper | None = None
+
     """n1-a is emptied; n1-b has the same record, v1 another core."""
 
     def setUp(self) -> None:
@@ -45,9 +48,6 @@ class DrainTestCase(base.CommandTestCase):
         self.cloud.placement.sizes = {'n1-a': 9, 'n1-b': 9, 'v1': 9}
         for name in ('web', 'db'):
             self.cloud.add(name, 'n1-a')
-
-    #: In place of what ``errors`` is made of.
-    stderr: io.TextIOWrapper | None = None
 
     def drain(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
         """Run the command; set ``errors`` and return the code and rows."""

@@ -33,6 +33,7 @@ from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
+from nova_arm_migrate.core.tables.features import SWITCHES_WITH_FEATURE
 from nova_arm_migrate.core.tables.special import PMCR_EL0
 from nova_arm_migrate.core.tables.special import PMCR_N
 
@@ -370,8 +371,39 @@ def _steal_time(guest: Guest, host: Host) -> Finding | None:
     )
 
 
+def switches(guest: Guest, host: Host) -> list[Finding]:
+    """Find features that the domain switches off, and QEMU cannot.
+
+    The destination's QEMU then does not know the property, and ends
+    (`tables.features.SWITCHES_WITH_FEATURE`). Seen in the lab with QEMU 7.2,
+    10.0 and 11.1. A guest on a baseline is not judged here: a host that has
+    no such property does not offer the baseline (`crossing.refusals`).
+
+    :param host: with all its features
+    """
+    if not host.values:
+        return []
+    unknown = SWITCHES_WITH_FEATURE & guest.disabled - host.features
+    return [
+        Finding(
+            Cause.SWITCH,
+            Severity.BLOCKS,
+            name.upper(),
+            guest='off',
+            host='none',
+            rule='PRESENT',
+        )
+        for name in sorted(unknown)
+    ]
+
+
 #: Names that an override may have besides those of registers and fields.
-CHECK_NAMES = frozenset(name for name, _ in _CHECKS) | gic.NAMES | {'CORES'}
+CHECK_NAMES = (
+    frozenset(name for name, _ in _CHECKS)
+    | gic.NAMES
+    | {'CORES'}
+    | {name.upper() for name in SWITCHES_WITH_FEATURE}
+)
 
 
 def check_override(name: str) -> str:

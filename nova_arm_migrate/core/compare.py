@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.checks import run_checks
+from nova_arm_migrate.core.checks import switches
 from nova_arm_migrate.core.cores import core_name
 from nova_arm_migrate.core.cpu_baseline import with_implementation
 from nova_arm_migrate.core.finding import Finding
@@ -69,6 +70,8 @@ def compare(guest: Guest, host: Host, options: Options = _DEFAULT) -> Report:
     if guest.baseline is not None:
         findings += _baseline(guest, guest.baseline, host)
         host = with_implementation(host, guest.values)
+    else:
+        findings += switches(guest, host)
     seen = (
         with_features_off_cached(host, guest.disabled)
         if guest.disabled

@@ -57,7 +57,6 @@ from nova_arm_migrate.core.tables.aarch32_id import AARCH32_ID_CODES
 from nova_arm_migrate.core.tables.features import FEATURES
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import SVE_LENGTH_PROPERTIES
-from nova_arm_migrate.core.tables.features import SWITCHES_OF_EVERY_HOST
 from nova_arm_migrate.core.tables.hidden import HIDDEN
 from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.vcpu import guest_started_on
@@ -201,12 +200,14 @@ class CpuBaseline:
 
         libvirt moves a guest only if both domains have the same CPU features.
         So a feature that another member has is switched off also on a host
-        without it, if QEMU has the property there. The others are left out:
-        libvirt and QEMU refuse a name that they do not know (libvirt 9.0 does
-        not know ``pauth``).
+        without it. The others are left out: libvirt and QEMU refuse a name
+        that they do not know (libvirt 9.0 does not know ``pauth``).
+
+        A host whose QEMU does not have the property cannot be a member
+        (`crossing.refusals`).
         """
-        others = SWITCHES_OF_EVERY_HOST & (self.given_up or frozenset())
-        return self.disabled - (FEATURES.keys() - host.features - others)
+        some = host.features | (self.given_up or frozenset())
+        return self.disabled - (FEATURES.keys() - some)
 
     @property
     def has_32bit_el0(self) -> bool:
@@ -325,8 +326,8 @@ def without_hidden(
     return reg_list - hidden
 
 
-def wanted(baseline: CpuBaseline) -> Guest:
-    """Return the guest that a baseline promises on every host.
+def wanted(baseline: CpuBaseline, host: Host) -> Guest:
+    """Return the guest that a baseline promises on a host.
 
     Without 32-bit code, the AArch32 ID registers are not a part of it
     (`settable`).
@@ -340,7 +341,7 @@ def wanted(baseline: CpuBaseline) -> Guest:
         values=without_zeros(values),
         reg_list=reg_list,
         sve_lengths=baseline.sve_lengths,
-        disabled=baseline.disabled,
+        disabled=baseline.switched_off(host),
         gic=baseline.gic,
         vgic=_vgic(baseline),
         ipa_bits=baseline.ipa_bits,
@@ -359,7 +360,7 @@ def as_host(baseline: CpuBaseline, qemu: str | None) -> Host:
 
     :param qemu: the version of the QEMU on the member
     """
-    guest = wanted(baseline)
+    guest = wanted(baseline, Host())
     reg_list = baseline.reg_list
     if reg_list is not None:
         reg_list |= baseline.dropped or frozenset()
@@ -367,7 +368,7 @@ def as_host(baseline: CpuBaseline, qemu: str | None) -> Host:
         values=guest.values,
         reg_list=reg_list,
         writable=Values(),
-        features=baseline.features,
+        features=baseline.features | (baseline.given_up or frozenset()),
         sve_lengths=baseline.sve_lengths,
         capabilities=(('STEAL_TIME', 1),) if baseline.steal_time else (),
         gic=None if baseline.gic is None else (baseline.gic,),

@@ -180,16 +180,21 @@ def refusals(
                 False,
             )
         )
-    accepts = compare(wanted(baseline), seen, options)
+    accepts = compare(wanted(baseline, host), seen, options)
     found += [
         Refusal(_known(finding, host), False)
         for finding in accepts.findings
         if finding.severity is not Severity.NOTE
     ]
     names = {refusal.finding.name for refusal in found}
-    gives = compare(
-        start(baseline, host), as_host(baseline, host.qemu), options
+    # As a guest without a baseline, so that what its domain switches off is
+    # judged too.
+    starts = dataclasses.replace(
+        start(baseline, host),
+        disabled=baseline.switched_off(host),
+        baseline=None,
     )
+    gives = compare(starts, as_host(baseline, host.qemu), options)
     found += [
         Refusal(_known(finding, host), True)
         for finding in gives.findings
@@ -218,7 +223,7 @@ def _lacking(
             if reg_list is not None and not baseline.has_32bit_el0:
                 reg_list -= AARCH32_ID_CODES
             report = compare(
-                dataclasses.replace(wanted(baseline), reg_list=reg_list),
+                dataclasses.replace(wanted(baseline, host), reg_list=reg_list),
                 seen,
                 options,
             )

@@ -121,4 +121,5 @@ def _nearest(baseline: CpuBaseline, host: Host) -> Guest:
         guest,
         values=without_zeros(values),
         reg_list=reg_list,
+        disabled=baseline.switched_off(host),
     )

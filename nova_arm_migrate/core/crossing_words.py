@@ -42,6 +42,12 @@ _ACCEPTS = {
     Cause.SVE_LENGTHS: (
         'The baseline has SVE vectors of {baseline} bits, {member} has {host}.'
     ),
+    Cause.SWITCH: (
+        'Guests of the baseline have no {name}, because not all members have'
+        ' it. {member} does not have it, and QEMU there does not know the'
+        ' property that switches it off, so it does not start the guests of'
+        ' members that have it.'
+    ),
     Cause.NOT_RECORDED: "{name} of {member} can't be judged: {detail}.",
     Cause.GUEST_NOT_RECORDED: (
         "{name} can't be judged: the baseline does not have it."
@@ -64,6 +70,11 @@ _GIVES_REGISTER = (
     'A guest that starts on {member} has the register {label}, which the'
     ' baseline does not have. QEMU on other members may refuse it.'
 )
+_GIVES_SWITCH = (
+    'A guest of the baseline that starts on {member} has its {name} switched'
+    ' off there. The other members have no {name}, and QEMU there does not'
+    ' know the property that switches it off.'
+)
 _GIVES_UNKNOWN = "{name} of {member} can't be judged: {detail}."
 
 _LINES = frozenset({'CTR_EL0.DminLine', 'CTR_EL0.IminLine'})
@@ -80,6 +91,8 @@ def sentence(refusal: Refusal, member: str) -> str:
         words = _GIVES_REGISTER if cause in LACKING else _GIVES
         if cause in (Cause.NOT_RECORDED, Cause.GUEST_NOT_RECORDED):
             words = _GIVES_UNKNOWN
+        elif cause is Cause.SWITCH:
+            words = _GIVES_SWITCH
         host, baseline = finding.guest, finding.host
     else:
         words = _LACKS if cause in LACKING else _ACCEPTS.get(cause, _OTHERWISE)
@@ -122,6 +135,11 @@ def remedy(refusal: Refusal) -> str:
         return (
             'Set the frequency of the system counter to one value in the'
             ' firmware of all members, if the firmware has that setting.'
+        )
+    if finding.cause is Cause.SWITCH:
+        return (
+            'Keep hosts with and without it in pools of their own, each with'
+            ' its own baseline.'
         )
     if finding.cause is Cause.CACHE_ZERO:
         return 'No firmware setting changes it.'

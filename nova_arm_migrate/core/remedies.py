@@ -36,6 +36,7 @@ from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import special
 from nova_arm_migrate.core.tables import writable
 from nova_arm_migrate.core.tables.features import FEATURES
+from nova_arm_migrate.core.tables.features import SWITCHES_WITH_FEATURE
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 
@@ -92,6 +93,11 @@ class Remedy(enum.Enum):
         'boot the destination with a kernel that measures how long'
         ' tasks wait (CONFIG_SCHEDSTATS), which KVM needs for steal'
         ' time'
+    )
+    NO_SWITCH = (
+        'choose a destination that has {feature}; or stop switching {feature}'
+        ' off ({how}) and cold-migrate the guest: it starts without {feature}'
+        ' on a destination that does not have it'
     )
     OFFER_BASELINE = (
         'choose a destination that offers the baseline. The log of'
@@ -233,6 +239,7 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.GIC_REVISION: (),
     Cause.GIC_FIELD: (Remedy.COLD,),
     Cause.STEAL_TIME: (Remedy.STEAL_TIME, Remedy.COLD),
+    Cause.SWITCH: (Remedy.NO_SWITCH,),
     Cause.BASELINE: (Remedy.OFFER_BASELINE, Remedy.COLD),
     Cause.BASELINE_UNKNOWN: (Remedy.RECORD_BASELINE,),
     Cause.INFERRED: (Remedy.RECORD_GUEST,),
@@ -297,6 +304,8 @@ def _feature(finding: Finding) -> str:
         return 'sve'
     if finding.cause is Cause.COUNTERS:
         return 'pmu'
+    if finding.cause is Cause.SWITCH:
+        return finding.name.lower()
     field = _field(finding)
     for feature in FEATURES.values():
         bits = feature.bits.get(finding.code or 0, 0)
@@ -423,6 +432,10 @@ def _feature_off(finding: Finding, pair: Pair) -> bool:
     return (
         bool(feature)
         and feature not in pair.guest.disabled
+        and (
+            feature in pair.host.features
+            or feature not in SWITCHES_WITH_FEATURE
+        )
         and _same_cores(pair)
     )
 

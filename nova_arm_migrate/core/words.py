@@ -189,6 +189,11 @@ WORDS = {
         ' (pvtime). The destination has no steal time, so the QEMU there'
         ' refuses the block.'
     ),
+    Cause.SWITCH: (
+        "The guest's domain switches {name} off, and the destination does not"
+        ' have {name}. The QEMU there does not know the property that switches'
+        ' it off, and does not start the guest.'
+    ),
     Cause.BASELINE: (
         'The guest has the CPU baseline {guest}. The destination does not'
         ' offer it{detail}.'

@@ -15,6 +15,7 @@
 The profiles are synthetic: see tests/unit/core/synthetic.py.
 """
 
+from nova_arm_migrate.core.vcpu import with_features_off
 from tests.functional import base
 from tests.unit.core import synthetic as s
 
@@ -132,21 +133,13 @@ class TestMigration(base.ArmServersTestBase):
 
     def test_a_guest_without_the_feature_that_is_in_the_way(self) -> None:
         self.host('host-a', HOST)
-        self.host(
-            'host-b',
-            s.with_field(
-                s.host(
-                    features=frozenset({'pauth', 'sve'}),
-                    reg_list=frozenset(s.LISTED - {s.PMCR}),
-                ),
-                'ID_AA64DFR0_EL1.PMUVer',
-                0,
-            ),
-        )
+        self.host('host-b', s.with_field(HOST, 'ID_AA64DFR0_EL1.PMUVer', 1))
+        self.host('host-c', with_features_off(HOST, frozenset({'pmu'})))
         with_pmu = self.boot('host-a')
         self.refused(with_pmu, 'host-b', 'PM')
         without = self.boot('host-a', extra_specs={'hw:pmu': 'false'})
         self.assertIn('pmu', self.record(without).disabled)
+        self.refused(without, 'host-c', 'PMU: guest off, host-c none')
         self.assertEqual('host-b', self.migrate(without, 'host-b'))
 
     def test_many_findings_fit_the_event(self) -> None:

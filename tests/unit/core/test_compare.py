@@ -30,6 +30,7 @@ from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.registers import sysreg
 from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import Severity
@@ -129,6 +130,24 @@ class TestFeatures(CompareCase):
             (self.without_sve(), s.host()),
         ):
             self.compatible(guest_started_on(here, disabled=off), there)
+
+    def test_a_pmu_that_qemu_cannot_switch_off(self) -> None:
+        """QEMU has the property ``pmu`` only where KVM has a PMU."""
+        off = frozenset({'pmu'})
+        bare = with_features_off(s.host(), off)
+        self.compatible(guest_started_on(bare), bare)
+        guest = guest_started_on(s.host(), disabled=off)
+        self.compatible(guest, s.host())
+        (finding,) = self.incompatible(guest, bare).decisive
+        self.assertEqual('PMU: guest off, h3 none', finding.brief('h3'))
+        self.assertIn(
+            'choose a destination that has pmu; or stop switching pmu off'
+            ' (hw_pmu=false in its image or flavor) and cold-migrate',
+            sentence(finding),
+        )
+        self.compatible(guest, bare, overrides=frozenset({'PMU'}))
+        unknown = self.unknown(guest, Host())
+        self.assertNotIn('PMU', {found.name for found in unknown.findings})
 
     def test_missing_registers_of_a_feature_are_one_finding(self) -> None:
         pmu = {sysreg(3, 3, 9, 12, op2) for op2 in range(4)}

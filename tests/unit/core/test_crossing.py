@@ -314,23 +314,52 @@ class TestMembers(unittest.TestCase):
         """The same on all members, where QEMU knows the property.
 
         QEMU 10.0 on neoverse-n1 (lab) starts with ``sve=off`` and
-        ``pauth=off``, and not with ``sme=off``; with ``pmu=off`` only on a
-        host that has the PMU. libvirt 9.0 refuses the name ``pauth``.
+        ``pauth=off``, and not with ``sme=off``. libvirt 9.0 refuses the name
+        ``pauth``.
         """
-        off = frozenset({'sve', 'pauth', 'pmu', 'sme'})
+        off = frozenset({'sve', 'pauth', 'sme'})
         bare = with_features_off(self.v2, off)
-        baseline = crossing.common([self.v1, bare], name='pool').baseline
-        self.assertEqual(frozenset(), baseline.features)
+        found = crossing.common([self.v1, bare], name='pool')
+        self.assertTrue(found.taken)
+        baseline = found.baseline
+        self.assertEqual({'pmu'}, baseline.features)
         self.assertEqual({'sve', 'pauth'}, baseline.switched_off(bare))
-        self.assertEqual(
-            {'sve', 'pauth', 'pmu'}, baseline.switched_off(self.v1)
-        )
+        self.assertEqual({'sve', 'pauth'}, baseline.switched_off(self.v1))
         other = with_features_off(self.v1, off)
         alone = crossing.common([other, bare], name='pool').baseline
         self.assertEqual(frozenset(), alone.switched_off(bare))
         older = dataclasses.replace(baseline, given_up=None)
         self.assertEqual(frozenset(), older.switched_off(bare))
         self.assertEqual(older.digest, baseline.digest)
+
+    def test_a_pmu_on_some_hosts_alone(self) -> None:
+        """QEMU in the lab does not know ``pmu`` on a host without a PMU."""
+        bare = with_features_off(self.v2, frozenset({'pmu'}))
+        found = crossing.common([self.v1, bare], name='pool')
+        self.assertFalse(found.taken)
+        ((place, refusal),) = found.refusals
+        self.assertEqual((1, False), (place, refusal.starts))
+        self.assertEqual(
+            'PMU: baseline off, b none', crossing_words.brief(refusal, 'b')
+        )
+        self.assertIn(
+            'b does not have it, and QEMU',
+            crossing_words.sentence(refusal, 'b'),
+        )
+        self.assertEqual(
+            ((0,), (1,)), crossing_pools.partition([self.v1, bare]).pools
+        )
+        alone = crossing.common([bare], name='pool').baseline
+        self.assertEqual((), crossing.refusals(alone, bare))
+        (refusal,) = crossing.refusals(alone, self.v2)
+        self.assertTrue(refusal.starts)
+        self.assertEqual(
+            'PMU: baseline none, v2 off', crossing_words.brief(refusal, 'v2')
+        )
+        self.assertIn(
+            'v2 has its PMU switched off',
+            crossing_words.sentence(refusal, 'v2'),
+        )
 
     def test_vector_lengths_and_counters(self) -> None:
         other = dataclasses.replace(self.v2, sve_lengths=(128, 256, 512))

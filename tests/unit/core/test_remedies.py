@@ -146,8 +146,17 @@ CASES = (
     Case(
         Cause.ABOVE,
         V1_612,
-        NO_PMU,
+        NO_SVE,
         {Remedy.HOST_SETTINGS: V1_612, Remedy.FEATURE_OFF: None, **COLD},
+    ),
+    # QEMU cannot switch a PMU off where there is none.
+    Case(Cause.ABOVE, V1_612, NO_PMU, {Remedy.HOST_SETTINGS: V1_612, **COLD}),
+    Case(
+        Cause.SWITCH,
+        V1_612,
+        NO_PMU,
+        {Remedy.NO_SWITCH: V1_612},
+        guest=guest_started_on(V1_612, disabled=frozenset({'pmu'})),
     ),
     # An older kernel on the same cores.
     Case(Cause.ABOVE, V1_72, V1_61, {Remedy.UPDATE_KERNEL: V1_72, **COLD}),

@@ -204,15 +204,15 @@ class TestServerDestinations(CompareTestCase):
             base.hypervisor('bare', 'neoverse-n1-no-pmu-linux-6.12'),
         ]
         for specs, expected in (
-            ({}, 'incompatible'),
-            ({'hw:pmu': 'true'}, 'incompatible'),
-            ({'hw:pmu': 'False'}, 'compatible'),
+            ({}, 'PMUVer'),
+            ({'hw:pmu': 'true'}, 'PMUVer'),
+            ({'hw:pmu': 'False'}, 'PMU: guest off, host none'),
         ):
             self.api.servers = [
                 server(flavor={'ram': 2048, 'extra_specs': specs})
             ]
             bare, _ = self.json(ListServerDestinations, 'db')
-            self.assertEqual(expected, bare['Verdict'], str(specs))
+            self.assertIn(expected, bare['Reason'], str(specs))
 
     def test_a_flavor_that_is_not_shown(self) -> None:
         for flavor in (None, {'id': '1'}, {'ram': 'x', 'extra_specs': 1}):

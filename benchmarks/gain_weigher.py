@@ -41,7 +41,8 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.record import load_host
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Verdict
-from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.options import GROUP
+from nova_arm_migrate.nova.options import WEIGHT
 from nova_arm_migrate.nova.scheduler import arm_weigher
 
 #: Hosts by profile. Three generations, each in the middle of a kernel update.
@@ -222,7 +223,7 @@ def main() -> None:
             ('and ours', [NOVAS, OURS], 1.0),
             ('and ours, multiplier 5', [NOVAS, OURS], 5.0),
         ):
-            arm_weigher.CONF.set_override(conf.WEIGHT, multiplier, conf.GROUP)
+            arm_weigher.CONF.set_override(WEIGHT, multiplier, GROUP)
             placed = Placed(names, share)
             possible = placed.destinations(free=False)
             now = placed.destinations(free=True)

@@ -18,7 +18,8 @@ The modules here call the core for each decision.
 ``baseline_driver``  the overrides for guests on a CPU baseline;
 ``layout_driver``    the overrides for NUMA layouts and failed migrations;
 ``monitored_driver`` the overrides for metrics;
-``conf``             the options of ``[arm_migrate]``, the last good values;
+``options``          the options of ``[arm_migrate]``, declared;
+``conf``             their values, checked, and the last good ones;
 ``release``          what differs between the supported releases of Nova;
 ``signatures``       what the driver expects of Nova, as data;
 ``events``           a server's events, which tell the user the reason;

@@ -40,6 +40,8 @@ from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova.baseline import starts
 from nova_arm_migrate.nova.baseline.backends import Plan
 from nova_arm_migrate.nova.monitoring import notifications
+from nova_arm_migrate.nova.options import Enforcement
+from nova_arm_migrate.nova.options import register_opts
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.nova.precheck import judgement
@@ -53,7 +55,7 @@ from nova_arm_migrate.probe.host import LocalHost
 from nova_arm_migrate.probe.types import HostProbe
 
 CONF = nova.conf.CONF
-conf.register_opts(CONF)
+register_opts(CONF)
 LOG = logging.getLogger(__name__)
 
 #: Bytes that Nova keeps of an event's details (InstanceActionEvent).
@@ -315,7 +317,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
         """Whether this driver judges the guest: on KVM, not emulated."""
         return bool(
             self._is_arm_kvm()
-            and conf.current(CONF).enforcement is not conf.Enforcement.OFF
+            and conf.current(CONF).enforcement is not Enforcement.OFF
             and self._check_emulation_arch(instance.image_meta)
             == fields.Architecture.AARCH64
         )

@@ -20,7 +20,7 @@ from nova.conf import scheduler
 from oslo_config import cfg
 import testtools
 
-from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.options import register_opts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KOLLA = ROOT / 'etc' / 'kolla' / 'config' / 'nova'
@@ -37,7 +37,7 @@ class SnippetsTest(testtools.TestCase):
         options.register_opts(
             scheduler.filter_scheduler_opts, group='filter_scheduler'
         )
-        conf.register_opts(options)
+        register_opts(options)
         options(
             args=[],
             default_config_files=[str(path) for path in paths],

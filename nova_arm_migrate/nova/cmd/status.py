@@ -42,6 +42,9 @@ from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.cmd import baseline_guests
 from nova_arm_migrate.nova.cmd import fleet_checks
 from nova_arm_migrate.nova.cmd import moved_guests
+from nova_arm_migrate.nova.options import Enforcement
+from nova_arm_migrate.nova.options import GROUP
+from nova_arm_migrate.nova.options import register_opts
 from nova_arm_migrate.nova.scheduler import filter_events
 from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler import offers
@@ -88,7 +91,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
                 'nova-compute and nova-scheduler do not start:'
                 f' {_one_line(error)}'
             )
-        if settings.enforcement is not conf.Enforcement.ENFORCE:
+        if settings.enforcement is not Enforcement.ENFORCE:
             return _warning(
                 f'enforcement is {settings.enforcement}: no live'
                 ' migration is refused.'
@@ -224,7 +227,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
 
     def _check_baseline(self) -> Any:
         """Whether the Arm64 computes offer the same baselines."""
-        name = CONF[conf.GROUP].baseline
+        name = CONF[GROUP].baseline
         found: dict[str, Host | str] = {}
         try:
             for node, cpu_info in _cpu_infos():
@@ -263,7 +266,7 @@ class UpgradeCommands(upgradecheck.UpgradeCommands):
         reading = baseline_guests.Reading()
         try:
             text = baseline_guests.summary(
-                baseline_guests.changes(CONF[conf.GROUP].baseline, reading)
+                baseline_guests.changes(CONF[GROUP].baseline, reading)
             )
         except Exception as error:
             return _failure(
@@ -329,9 +332,7 @@ def _list_guests(most: int = baseline_guests.MOST) -> int:
     """
     reading = baseline_guests.Reading(most)
     try:
-        found = list(
-            baseline_guests.changes(CONF[conf.GROUP].baseline, reading)
-        )
+        found = list(baseline_guests.changes(CONF[GROUP].baseline, reading))
     except Exception as error:
         return _fails(error)
     for line in baseline_guests.table(found):
@@ -398,7 +399,7 @@ def main() -> int:
     :returns: 0 if all is well, 1 with warnings, 2 with failures, 255 if the
         checks could not be run
     """
-    conf.register_opts(CONF)
+    register_opts(CONF)
     commands = UpgradeCommands()
     CONF.register_cli_opt(
         cfg.SubCommandOpt(

@@ -37,6 +37,7 @@ from nova_arm_migrate.nova.layout import claim_layout
 from nova_arm_migrate.nova.layout import dry_run
 from nova_arm_migrate.nova.layout import guest_with_layout
 from nova_arm_migrate.nova.layout import numa_host
+from nova_arm_migrate.nova.options import register_opts
 from nova_arm_migrate.numa import clusters
 from nova_arm_migrate.numa import hostcheck
 from nova_arm_migrate.numa import parse
@@ -47,7 +48,7 @@ from nova_arm_migrate.numa.layout import Layout
 from nova_arm_migrate.numa.regenerate import regenerated
 
 CONF = nova.conf.CONF
-conf.register_opts(CONF)
+register_opts(CONF)
 LOG = logging.getLogger(__name__)
 
 

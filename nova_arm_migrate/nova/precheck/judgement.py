@@ -38,8 +38,8 @@ from nova_arm_migrate.core.verdict import Report
 from nova_arm_migrate.core.verdict import report
 from nova_arm_migrate.core.verdict import Severity
 from nova_arm_migrate.core.verdict import Verdict
-from nova_arm_migrate.nova.conf import Enforcement
 from nova_arm_migrate.nova.conf import Settings
+from nova_arm_migrate.nova.options import Enforcement
 from nova_arm_migrate.nova.records.domain import Domain
 
 #: Why a peer without the extension's mark gives no verdict. Short, because a

@@ -40,6 +40,8 @@ from oslo_log import log as logging
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova.baseline import choice
+from nova_arm_migrate.nova.options import Enforcement
+from nova_arm_migrate.nova.options import register_opts
 from nova_arm_migrate.nova.precheck import judgement
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.scheduler import filter_events
@@ -47,7 +49,7 @@ from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler import offers
 
 CONF = nova.conf.CONF
-conf.register_opts(CONF)
+register_opts(CONF)
 LOG = logging.getLogger(__name__)
 
 
@@ -106,7 +108,7 @@ class ArmMigrateFilter(filters.BaseHostFilter):
 
     def _filter(self, states: list[Any], spec_obj: Any) -> list[Any]:
         settings = conf.current(CONF)
-        if settings.enforcement is conf.Enforcement.OFF:
+        if settings.enforcement is Enforcement.OFF:
             return states
         infos = self._cache.read_all(state.cpu_info for state in states)
         if all(info.foreign for info in set(infos)):
@@ -131,7 +133,7 @@ class ArmMigrateFilter(filters.BaseHostFilter):
                 [state.host for state in states],
                 [reasons.get(info) for info in infos],
             )
-            if settings.enforcement is conf.Enforcement.WARN:
+            if settings.enforcement is Enforcement.WARN:
                 LOG.info(
                     '%s (not dropped: [arm_migrate] enforcement is warn)',
                     found.line(),

@@ -33,12 +33,15 @@ from oslo_log import log as logging
 
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova.baseline import choice
+from nova_arm_migrate.nova.options import Enforcement
+from nova_arm_migrate.nova.options import register_opts
+from nova_arm_migrate.nova.options import WEIGHT
 from nova_arm_migrate.nova.scheduler import arm_filter
 from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler import reach
 
 CONF = nova.conf.CONF
-conf.register_opts(CONF)
+register_opts(CONF)
 LOG = logging.getLogger(__name__)
 
 
@@ -61,7 +64,7 @@ class ArmMigratabilityWeigher(weights.BaseHostWeigher):
         :param host_state: ``nova.scheduler.host_manager.HostState``
         """
         multiplier: float = utils.get_weight_multiplier(
-            host_state, conf.WEIGHT, conf.weight(CONF)
+            host_state, WEIGHT, conf.weight(CONF)
         )
         return multiplier
 
@@ -90,7 +93,7 @@ class ArmMigratabilityWeigher(weights.BaseHostWeigher):
         try:
             settings = conf.current(CONF)
             if (
-                settings.enforcement is conf.Enforcement.OFF
+                settings.enforcement is Enforcement.OFF
                 or arm_filter.may_be_live_migration(weight_properties)
                 or _on_baseline(weight_properties)
             ):

@@ -19,6 +19,10 @@ from oslo_config import cfg
 
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.options import Enforcement
+from nova_arm_migrate.nova.options import FieldName
+from nova_arm_migrate.nova.options import list_opts
+from nova_arm_migrate.nova.options import register_opts
 
 #: Options that are read only when the service starts.
 READ_AT_START = {
@@ -33,7 +37,7 @@ class TestOptions(unittest.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.conf = cfg.ConfigOpts()
-        conf.register_opts(self.conf)
+        register_opts(self.conf)
         self.conf([], default_config_files=[])
 
     def override(self, name: str, value: object) -> None:
@@ -44,7 +48,7 @@ class TestOptions(unittest.TestCase):
     def test_defaults_are_the_safe_side(self) -> None:
         settings = conf.settings(self.conf)
         self.assertEqual(conf.Settings(), settings)
-        self.assertIs(conf.Enforcement.ENFORCE, settings.enforcement)
+        self.assertIs(Enforcement.ENFORCE, settings.enforcement)
         self.assertTrue(settings.refuse_unknown)
         self.assertTrue(settings.trial)
         self.assertEqual(Options(hazards_block=True), settings.options)
@@ -57,7 +61,7 @@ class TestOptions(unittest.TestCase):
         self.override('overrides', ['CTR_EL0.DIC', 'PAGE_SIZE', 'MIDR_EL1'])
         self.assertEqual(
             conf.Settings(
-                enforcement=conf.Enforcement.WARN,
+                enforcement=Enforcement.WARN,
                 refuse_unknown=False,
                 trial=False,
                 options=Options(
@@ -83,14 +87,14 @@ class TestOptions(unittest.TestCase):
 
     def test_a_misspelt_override_is_named(self) -> None:
         with self.assertRaisesRegex(ValueError, 'CTR_EL0 has no field'):
-            conf.FieldName()('CTR_EL0.DIX')
+            FieldName()('CTR_EL0.DIX')
 
     def test_registering_twice_is_harmless(self) -> None:
-        conf.register_opts(self.conf)
+        register_opts(self.conf)
         self.assertEqual(conf.Settings(), conf.settings(self.conf))
 
     def test_each_option_has_help_and_can_change_on_sighup(self) -> None:
-        ((group, options),) = conf.list_opts()
+        ((group, options),) = list_opts()
         self.assertEqual('arm_migrate', group.name)
         for option in options:
             with self.subTest(option.name):
@@ -101,9 +105,9 @@ class TestOptions(unittest.TestCase):
                 self.assertIsNotNone(option.default)
 
     def test_the_type_of_a_name(self) -> None:
-        self.assertEqual(conf.FieldName(), conf.FieldName())
-        self.assertEqual('FieldName', repr(conf.FieldName()))
-        self.assertNotEqual(conf.FieldName(), 'FieldName')
+        self.assertEqual(FieldName(), FieldName())
+        self.assertEqual('FieldName', repr(FieldName()))
+        self.assertNotEqual(FieldName(), 'FieldName')
 
 
 class TestWhileRunning(unittest.TestCase):
@@ -114,7 +118,7 @@ class TestWhileRunning(unittest.TestCase):
         self.file = tempfile.NamedTemporaryFile('w', suffix='.conf')
         self.addCleanup(self.file.close)
         self.conf = cfg.ConfigOpts()
-        conf.register_opts(self.conf)
+        register_opts(self.conf)
         self.write('unknown = allow')
         self.conf([], default_config_files=[self.file.name])
 
@@ -164,7 +168,7 @@ class TestConfigurationFile(unittest.TestCase):
             nova_conf.write('[arm_migrate]\noverrides = CTR_EL0.DIX\n')
             nova_conf.flush()
             options = cfg.ConfigOpts()
-            conf.register_opts(options)
+            register_opts(options)
             options([], default_config_files=[nova_conf.name])
             self.assertRaisesRegex(
                 cfg.ConfigFileValueError,

@@ -37,6 +37,7 @@ from nova_arm_migrate.nova import driver
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.monitoring import endpoint
+from nova_arm_migrate.nova.options import Enforcement
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.nova.records import cpu_info
@@ -499,7 +500,7 @@ class TestCheck(DriverTestCase):
         )
 
     def test_off(self) -> None:
-        self.settings = conf.Settings(enforcement=conf.Enforcement.OFF)
+        self.settings = conf.Settings(enforcement=Enforcement.OFF)
         self.check(self.damaged(), 'rubbish')
         self.assertTrue(handshake.is_marked(self.data))
         self.driver._compare_cpu(None, CPU_INFO, self.instance())

@@ -26,6 +26,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova.cmd import moved_guests
+from nova_arm_migrate.nova.options import Enforcement
 from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate.nova.records import guest_record
 from tests.unit.core import synthetic as s
@@ -190,7 +191,7 @@ class TestLook(unittest.TestCase):
         self.hosts = {'a': HOST, 'b': NEWER}
         self.guest(1, guest_started_on(HOST), 'b')
         self.migrations[CELLS[0]] = [(1, 'a')]
-        settings = conf.Settings(enforcement=conf.Enforcement.WARN)
+        settings = conf.Settings(enforcement=Enforcement.WARN)
         self.assertEqual(1, len(self.look(settings).stuck))
 
     def test_guests_that_are_not_judged(self) -> None:

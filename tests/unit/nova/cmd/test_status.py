@@ -41,6 +41,7 @@ from nova_arm_migrate.nova.baseline import versions
 from nova_arm_migrate.nova.cmd import baseline_guests
 from nova_arm_migrate.nova.cmd import moved_guests
 from nova_arm_migrate.nova.cmd import status
+from nova_arm_migrate.nova.options import register_opts
 from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate.probe import kvm
 from tests.unit.core import synthetic as s
@@ -60,7 +61,7 @@ def put(given: Any) -> Any:
 class StatusTestCase(unittest.TestCase):
     def setUp(self) -> None:
         objects.register_all()
-        conf.register_opts(CONF)
+        register_opts(CONF)
         self.cpu_infos: Any = mock.patch.object(
             status, '_cpu_infos', autospec=True, return_value=[]
         ).start()

@@ -23,8 +23,8 @@ from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.core.verdict import Verdict
-from nova_arm_migrate.nova.conf import Enforcement
 from nova_arm_migrate.nova.conf import Settings
+from nova_arm_migrate.nova.options import Enforcement
 from nova_arm_migrate.nova.precheck import judgement
 from nova_arm_migrate.nova.precheck.judgement import Action
 from nova_arm_migrate.nova.records.domain import Domain

@@ -32,6 +32,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.options import Enforcement
 from nova_arm_migrate.nova.precheck import judgement
 from nova_arm_migrate.nova.records import guest_record
 from nova_arm_migrate.nova.records.cpu_info import put_host
@@ -375,12 +376,12 @@ class TestWhichHosts(FilterTestCase):
         self.assertEqual(['a', 'b'], self.names(hosts))
 
     def test_enforcement_off_asks_nothing(self) -> None:
-        self.settings = conf.Settings(conf.Enforcement.OFF)
+        self.settings = conf.Settings(Enforcement.OFF)
         self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
         self.assertEqual([], self.db.queries)
 
     def test_enforcement_warn_drops_nothing_and_says_so(self) -> None:
-        self.settings = conf.Settings(conf.Enforcement.WARN)
+        self.settings = conf.Settings(Enforcement.WARN)
         with self.assertLogs(LOG, 'INFO') as logs:
             self.assertEqual(['a'], self.names(states(a=OTHER_CORE)))
         (line,) = logs.output

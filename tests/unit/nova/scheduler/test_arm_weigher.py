@@ -27,6 +27,8 @@ from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
+from nova_arm_migrate.nova.options import Enforcement
+from nova_arm_migrate.nova.options import WEIGHT
 from nova_arm_migrate.nova.scheduler import arm_weigher
 from nova_arm_migrate.nova.scheduler import host_cache
 from nova_arm_migrate.nova.scheduler import reach
@@ -115,7 +117,7 @@ class TestWeights(WeigherTestCase):
         self.assertEqual([0, 0], self.weigh(filtered.request(), **hosts))
         self.assertEqual([0, 0], self.weigh(boot(flavor=pool), **hosts))
         self.assertEqual([0, 0, 0], self.weigh(c=filtered.X86, **hosts))
-        self.settings = conf.Settings(enforcement=conf.Enforcement.OFF)
+        self.settings = conf.Settings(enforcement=Enforcement.OFF)
         self.assertEqual([0, 0], self.weigh(**hosts))
 
     def test_a_failure_weighs_all_equally(self) -> None:
@@ -136,17 +138,15 @@ class TestWeights(WeigherTestCase):
         )
         states = filtered.states(a=HOST, b=OTHER_CORE, c=LESSER)
         for multiplier, order in ((1.0, 'cab'), (-1.0, 'abc'), (0.0, 'abc')):
-            self.addCleanup(
-                CONF.clear_override, conf.WEIGHT, group='arm_migrate'
-            )
-            CONF.set_override(conf.WEIGHT, multiplier, 'arm_migrate')
+            self.addCleanup(CONF.clear_override, WEIGHT, group='arm_migrate')
+            CONF.set_override(WEIGHT, multiplier, 'arm_migrate')
             weighed = handler.get_weighed_objects([found()], states, boot())
             self.assertEqual(order, ''.join(one.obj.host for one in weighed))
 
     def test_an_aggregate_has_its_own_multiplier(self) -> None:
         (state,) = filtered.states(a=HOST)
         self.assertEqual(1.0, self.weigher.weight_multiplier(state))
-        state.aggregates = [objects.Aggregate(metadata={conf.WEIGHT: '2.5'})]
+        state.aggregates = [objects.Aggregate(metadata={WEIGHT: '2.5'})]
         self.assertEqual(2.5, self.weigher.weight_multiplier(state))
 
 

@@ -15,6 +15,8 @@
 ``cli``        the commands;
 ``cloud``      the cloud as a whole;
 ``services``   its services on this machine;
+``backing``    their database, tables and message queue;
+``programs``   programs of this machine, started, watched and ended;
 ``settings``   their configuration, as text;
 ``install``    what they run: one environment here, and Nova for the hosts;
 ``project``    this project, of the work tree or of a commit;

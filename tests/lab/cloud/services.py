@@ -13,23 +13,18 @@
 """The services of the cloud, started and watched in the lab's network."""
 
 import collections.abc
-import concurrent.futures
 import dataclasses
 import hashlib
 import os
 import pathlib
 import shutil
-import socket
-import subprocess
-import time
 
-from clouds import ini
 from tests.lab import errors
-from tests.lab import network
 from tests.lab import places
-from tests.lab import processes
+from tests.lab.cloud import backing
 from tests.lab.cloud import install
 from tests.lab.cloud import settings
+from tests.lab.cloud.programs import Programs
 
 # program -> the Debian package that contains it
 TOOLS = {
@@ -110,133 +105,17 @@ def client_environment() -> dict[str, str]:
 
 
 @dataclasses.dataclass
-class Services:
+class Services(Programs):
     """The services that run natively, in one lab.
 
     :ivar release: of Nova
-    :ivar state: databases, keys, images; removed with the lab
-    :ivar logs: kept after a failure
     :ivar more: additional options of Nova's services
     """
 
-    net: network.Network
-    state: pathlib.Path
-    logs: pathlib.Path
-    environment: pathlib.Path
     release: int = install.RELEASE
     more: collections.abc.Mapping[str, settings.Options] = dataclasses.field(
         default_factory=dict
     )
-
-    @property
-    def etc(self) -> pathlib.Path:
-        return self.state / 'etc'
-
-    def _env(self) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name in ('PATH', 'HOME', 'LANG', 'TERM')
-        }
-        return {
-            **kept,
-            'PATH': f'{self.environment}/bin:{kept["PATH"]}',
-            'LC_ALL': 'C.UTF-8',
-            'OS_KEYSTONE_CONFIG_DIR': str(self.etc / 'keystone'),
-            'OS_GLANCE_CONFIG_DIR': str(self.etc / 'glance'),
-            'OS_PLACEMENT_CONFIG_DIR': str(self.etc / 'placement'),
-            'OS_NEUTRON_CONFIG_DIR': str(self.etc / 'neutron'),
-            'OS_NEUTRON_CONFIG_FILES': 'neutron.conf',
-            'OS_NOVA_CONFIG_DIR': str(self.etc / 'nova'),
-        }
-
-    def run(
-        self,
-        argv: collections.abc.Sequence[object],
-        what: str,
-        env: collections.abc.Mapping[str, str] | None = None,
-    ) -> None:
-        """Run a command to its end; LabError with its last line on failure."""
-        words = self.net.command([str(word) for word in argv])
-        install.run_logged(
-            words,
-            self.logs / 'setup.log',
-            what,
-            nice=0,
-            env={**self._env(), **(env or {})},
-            cwd=install.REPOSITORY,
-        )
-
-    def start(
-        self,
-        name: str,
-        argv: collections.abc.Sequence[object],
-        env: collections.abc.Mapping[str, str] | None = None,
-    ) -> processes.Process:
-        """Start a service in the background; its log is NAME.log."""
-        words = self.net.command([str(word) for word in argv])
-        with open(self.logs / f'{name}.log', 'ab') as log:
-            child = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**self._env(), **(env or {})},
-                cwd=self.state,
-                start_new_session=True,
-            )
-        process = processes.Process.of(child.pid)
-        (self.state / f'{name}.pid').write_text(
-            f'{process.pid} {process.started}'
-        )
-        return process
-
-    def running(self, name: str) -> processes.Process | None:
-        try:
-            text = (self.state / f'{name}.pid').read_text()
-        except OSError:
-            return None
-        pid, started = text.split()
-        process = processes.Process(int(pid), int(started))
-        return process if process.alive() else None
-
-    def stop(self, name: str) -> None:
-        process = self.running(name)
-        if process:
-            process.end(patience=15)
-
-    def wait(
-        self,
-        name: str,
-        ready: collections.abc.Callable[[], bool],
-        patience: float = 180,
-    ) -> None:
-        """Return when *ready*; LabError if the service ends or is late."""
-        deadline = time.monotonic() + patience
-        log = self.logs / f'{name}.log'
-        while not ready():
-            if self.running(name) is None:
-                words = last_words(log)
-                raise errors.LabError(f'{name} ended: {words} (see {log})')
-            if time.monotonic() > deadline:
-                raise errors.LabError(
-                    f'{name} is not up after {patience:.0f} s (see {log})'
-                )
-            time.sleep(0.3)
-
-    def answers(self, port: int, request: bytes = b'') -> bool:
-        """Return whether *port* accepts a connection and answers *request*."""
-        connection: socket.socket = self.net.socket()
-        with connection:
-            try:
-                connection.settimeout(150)
-                connection.connect((settings.ADDRESS, port))
-                if request:
-                    connection.sendall(request)
-                    return bool(connection.recv(1))
-                return True
-            except OSError:
-                return False
 
     def _api(self, name: str) -> None:
         port = settings.PORTS[name]
@@ -284,11 +163,6 @@ class Services:
         port = settings.PORTS[name]
         self.wait(name, lambda: self.answers(port, request.encode()))
 
-    def write(self, path: str, sections: settings.Sections) -> None:
-        target = self.etc / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(ini.dump(sections))
-
     def configure(self, with_filter: bool = True) -> None:
         state, home = str(self.state), str(self.environment)
         self.write('keystone/keystone.conf', settings.keystone(state))
@@ -320,15 +194,15 @@ class Services:
         if kept.is_dir():
             for name in _KEPT:
                 shutil.copytree(kept / name, self.state / name)
-            self._start_database()
-            self._queue()
+            backing.start_database(self)
+            backing.start_queue(self)
             places.say('cloud: keystone')
             self._api('keystone')
         else:
-            self._make_database()
-            self._queue()
+            backing.make_database(self)
+            backing.start_queue(self)
             places.say('cloud: tables')
-            self._tables()
+            backing.make_tables(self)
             places.say('cloud: keystone')
             self._identity()
             self._keep_tables(kept)
@@ -396,176 +270,7 @@ class Services:
         for name in _KEPT:
             shutil.copytree(self.state / name, work / name)
         os.rename(work, kept)
-        self._start_database()
-
-    def _make_database(self) -> None:
-        self.run(
-            [
-                'mariadb-install-db',
-                '--no-defaults',
-                '--user=root',
-                '--auth-root-authentication-method=normal',
-                '--skip-test-db',
-                f'--datadir={self.state}/mariadb',
-            ],
-            'making the database',
-        )
-        self._start_database()
-        words = [
-            f'CREATE DATABASE {name} CHARACTER SET utf8;'
-            for name in settings.DATABASES
-        ]
-        words += [
-            f"CREATE USER lab@'%' IDENTIFIED BY '{settings.PASSWORD}';",
-            "GRANT ALL ON *.* TO lab@'%';",
-        ]
-        self.run(
-            [
-                'mariadb',
-                '--no-defaults',
-                '-u',
-                'root',
-                f'-S{self.state}/mariadb.sock',
-                '-e',
-                ' '.join(words),
-            ],
-            'making the databases',
-        )
-
-    def _start_database(self) -> None:
-        data = self.state / 'mariadb'
-        socket_path = self.state / 'mariadb.sock'
-        self.start(
-            'mariadb',
-            [
-                '/usr/sbin/mariadbd',
-                '--no-defaults',
-                '--user=root',
-                f'--datadir={data}',
-                f'--socket={socket_path}',
-                f'--pid-file={self.state}/mariadbd.pid',
-                f'--bind-address={settings.ADDRESS}',
-                '--skip-log-bin',
-                '--innodb-flush-log-at-trx-commit=0',
-                '--innodb-doublewrite=0',
-                '--innodb-buffer-pool-size=128M',
-                '--max-connections=500',
-                '--performance-schema=OFF',
-            ],
-        )
-        self.wait('mariadb', lambda: self.answers(3306))
-
-    def _queue(self) -> None:
-        home = self.state / 'rabbitmq'
-        home.mkdir()
-        (home / 'rabbitmq.conf').write_text(
-            f'listeners.tcp.1 = {settings.ADDRESS}:5672\n'
-            'loopback_users = none\n'
-        )
-        (home / 'plugins').write_text('[].\n')
-        self.start(
-            'rabbitmq',
-            ['/usr/lib/rabbitmq/bin/rabbitmq-server'],
-            {
-                'HOME': str(home),
-                'RABBITMQ_NODENAME': 'lab@localhost',
-                'RABBITMQ_CONFIG_FILE': str(home / 'rabbitmq.conf'),
-                'RABBITMQ_CONF_ENV_FILE': str(home / 'none'),
-                'RABBITMQ_ENABLED_PLUGINS_FILE': str(home / 'plugins'),
-                'RABBITMQ_MNESIA_BASE': str(home / 'mnesia'),
-                'RABBITMQ_LOG_BASE': str(self.logs / 'rabbitmq'),
-                'RABBITMQ_PID_FILE': str(home / 'pid'),
-                'ERL_EPMD_ADDRESS': '127.0.0.1',
-                'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': '+S 1:1 +sbwt none',
-            },
-        )
-
-    def _tables(self) -> None:
-        etc = self.etc
-        cell0 = settings.database('nova_cell0')
-        nova: list[object] = [
-            'nova-manage',
-            '--config-file',
-            etc / 'nova/nova.conf',
-        ]
-        keystone: list[object] = [
-            'keystone-manage',
-            '--config-file',
-            etc / 'keystone/keystone.conf',
-        ]
-        jobs: list[list[list[object]]] = [
-            [
-                [*keystone, 'db_sync'],
-                [
-                    *keystone,
-                    'fernet_setup',
-                    '--keystone-user',
-                    'root',
-                    '--keystone-group',
-                    'root',
-                ],
-                [
-                    *keystone,
-                    'credential_setup',
-                    '--keystone-user',
-                    'root',
-                    '--keystone-group',
-                    'root',
-                ],
-            ],
-            [
-                [
-                    'glance-manage',
-                    '--config-file',
-                    etc / 'glance/glance-api.conf',
-                    'db_sync',
-                ]
-            ],
-            [
-                [
-                    'placement-manage',
-                    '--config-file',
-                    etc / 'placement/placement.conf',
-                    'db',
-                    'sync',
-                ]
-            ],
-            [
-                [
-                    'neutron-db-manage',
-                    '--config-file',
-                    etc / 'neutron/neutron.conf',
-                    'upgrade',
-                    'heads',
-                ]
-            ],
-            [
-                [*nova, 'api_db', 'sync'],
-                [
-                    *nova,
-                    'cell_v2',
-                    'map_cell0',
-                    '--database_connection',
-                    cell0,
-                ],
-                [*nova, 'db', 'sync'],
-                [*nova, 'cell_v2', 'create_cell', '--name', 'cell1'],
-            ],
-        ]
-        for name in ('fernet', 'credential'):
-            (self.state / 'keystone' / name).mkdir(0o700, parents=True)
-
-        def do(commands: list[list[object]]) -> None:
-            for command in commands:
-                self.run(
-                    command,
-                    ' '.join(map(str, command[:1]))
-                    + f' {command[3]} {command[-1]}',
-                )
-
-        with concurrent.futures.ThreadPoolExecutor(3) as pool:
-            for _ in pool.map(do, jobs):
-                pass
+        backing.start_database(self)
 
     def _identity(self) -> None:
         address = f'{settings.url("keystone")}/v3'
@@ -607,14 +312,3 @@ class Services:
             ],
             'nova-manage discover_hosts',
         )
-
-
-def last_words(log: pathlib.Path) -> str:
-    """Return a log's last line; prefer a line with an error."""
-    try:
-        lines = log.read_text(errors='replace').splitlines()[-60:]
-    except OSError:
-        return 'no log'
-    lines = [line for line in lines if line.strip()] or ['nothing']
-    wrong = [line for line in lines if 'rror' in line or 'CRITICAL' in line]
-    return (wrong or lines)[-1].strip()[:200]

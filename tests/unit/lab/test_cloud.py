@@ -25,8 +25,8 @@ from tests.lab.cloud import client
 from tests.lab.cloud import computes
 from tests.lab.cloud import debian
 from tests.lab.cloud import image
+from tests.lab.cloud import programs
 from tests.lab.cloud import scenarios
-from tests.lab.cloud import services
 
 
 class TrimmedTest(testtools.TestCase):
@@ -90,7 +90,7 @@ class LastWordsTest(testtools.TestCase):
 
     def test_a_log_that_is_not_there(self) -> None:
         self.assertEqual(
-            'no log', services.last_words(pathlib.Path('/nonexistent/log'))
+            'no log', programs.last_words(pathlib.Path('/nonexistent/log'))
         )
 
 

@@ -295,7 +295,7 @@ class Crossing:
             NAME,
             host.spec,
             reboots=True,
-            features=self._states(host, baseline),
+            features=self._features(host, baseline),
             environment=self._environment(host, baseline),
         )
 
@@ -308,16 +308,14 @@ class Crossing:
         from that of the source.
         """
         text = guests.for_host(
-            guest.xml(),
-            self._states(target, baseline),
-            self._environment(target, baseline),
+            guest.xml(), self._environment(target, baseline)
         )
         with tempfile.NamedTemporaryFile('w', suffix='.xml') as file:
             file.write(text)
             file.flush()
             return guest.migrate(target, '--xml', file.name)
 
-    def _states(
+    def _features(
         self, host: hosts.Host, baseline: CpuBaseline
     ) -> dict[str, bool]:
         mine = self.profiles[host.name]

@@ -118,31 +118,16 @@ def domain_xml(
 """
 
 
-def for_host(
-    text: str,
-    features: collections.abc.Mapping[str, bool],
-    environment: collections.abc.Mapping[str, str],
-) -> str:
+def for_host(text: str, environment: collections.abc.Mapping[str, str]) -> str:
     """Return the domain *text* for the QEMU of another host.
 
-    :param features: CPU features to switch on or off there. The PMU stays as
-        it is: libvirt moves no guest to a domain with another state of it
+    The CPU features stay as they are: libvirt moves no guest to a domain with
+    others.
+
     :param environment: of QEMU there
     """
     xml.etree.ElementTree.register_namespace('qemu', QEMU_NAMESPACE)
     root = xml.etree.ElementTree.fromstring(text)
-    for cpu in root.findall('cpu'):
-        for feature in cpu.findall('feature'):
-            cpu.remove(feature)
-        for name, on in features.items():
-            if name == PMU:
-                continue
-            xml.etree.ElementTree.SubElement(
-                cpu,
-                'feature',
-                policy='require' if on else 'disable',
-                name=name,
-            )
     for commandline in root.findall(f'{{{QEMU_NAMESPACE}}}commandline'):
         commandline[:] = [
             xml.etree.ElementTree.Element(

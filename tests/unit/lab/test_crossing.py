@@ -131,11 +131,11 @@ class TestDomain(unittest.TestCase):
         variables = {'LD_PRELOAD': '/a.so', 'NOVA_ARM_BASELINE': '1;"<x>";;;'}
         self.assertEqual(variables, self.environment(**variables))
 
-    def test_another_host_has_its_own_environment_and_features(self) -> None:
+    def test_another_host_has_its_own_environment(self) -> None:
         here = guest.domain_xml(
             'g', {'sve': False}, environment={'LD_PRELOAD': '/a.so', 'A': '1'}
         )
-        there = guest.for_host(here, {'pauth': False}, {'A': '2;<b>'})
+        there = guest.for_host(here, {'A': '2;<b>'})
         tree = xml.etree.ElementTree.fromstring(there)
         self.assertEqual(
             [('A', '2;<b>')],
@@ -145,7 +145,7 @@ class TestDomain(unittest.TestCase):
             ],
         )
         self.assertEqual(
-            [('pauth', 'disable')],
+            [('sve', 'disable')],
             [
                 (one.get('name'), one.get('policy'))
                 for one in tree.findall('cpu/feature')

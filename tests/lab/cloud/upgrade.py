@@ -95,8 +95,8 @@ class Row:
 
     def __str__(self) -> str:
         return (
-            f'{self.stage:28} {self.guest:6} {self.way:9} '
-            f'{self.seconds:4.0f} s  {self.result}'
+            f'{self.guest:6} {self.way:9} {self.seconds:4.0f} s'
+            f'  {self.result} ({self.stage})'
         )
 
 
@@ -126,8 +126,8 @@ class Upgrade:
     stage: str = ''
 
     def begin(self, stage: str, text: str = '') -> None:
-        self.stage = stage
-        self.one.say(stage + (f': {text}' if text else ''))
+        self.stage = f'{stage}: {text}' if text else stage
+        self.one.say(self.stage)
 
     def use(self, release: int, driver: str, unknown: str = 'refuse') -> None:
         self.one.use_driver(
@@ -147,7 +147,9 @@ class Upgrade:
         """Keep a move to the other host for the table."""
         result = 'moved'
         if move.status != 'completed':
-            result = f'{move.status}: {move.reason or move.error}'
+            # One line: Nova appends the traceback of a remote error.
+            (result, *_) = (move.reason or move.error).splitlines() or ['']
+            result = f'{move.status}: {result}'
         self.rows.append(
             Row(
                 self.stage,

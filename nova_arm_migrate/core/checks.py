@@ -26,6 +26,7 @@ from nova_arm_migrate.core.causes import Cause
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import MAY_USE
 from nova_arm_migrate.core.finding import Severity
+from nova_arm_migrate.core.incoming import knows_switch
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import Rule
@@ -33,7 +34,7 @@ from nova_arm_migrate.core.tables import check_field_name
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables.features import ID_AA64PFR0_EL1
 from nova_arm_migrate.core.tables.features import ID_AA64PFR1_EL1
-from nova_arm_migrate.core.tables.features import SWITCHES_WITH_FEATURE
+from nova_arm_migrate.core.tables.qemu import SWITCHES_WITH_FEATURE
 from nova_arm_migrate.core.tables.special import PMCR_EL0
 from nova_arm_migrate.core.tables.special import PMCR_N
 
@@ -374,27 +375,30 @@ def _steal_time(guest: Guest, host: Host) -> Finding | None:
 def switches(guest: Guest, host: Host) -> list[Finding]:
     """Find features that the domain switches off, and QEMU cannot.
 
-    The destination's QEMU then does not know the property, and ends
-    (`tables.features.SWITCHES_WITH_FEATURE`). Seen in the lab with QEMU 7.2,
-    10.0 and 11.1. A guest on a baseline is not judged here: a host that has
-    no such property does not offer the baseline (`crossing.refusals`).
+    QEMU on the destination then does not know the property, and ends. Seen in
+    the lab with QEMU 10.0 and 11.1; QEMU 7.2 took the guest. A guest on a
+    baseline is not judged here: a host without the property does not offer
+    the baseline (`crossing.refusals`).
 
     :param host: with all its features
     """
     if not host.values:
         return []
-    unknown = SWITCHES_WITH_FEATURE & guest.disabled - host.features
-    return [
-        Finding(
-            Cause.SWITCH,
-            Severity.BLOCKS,
-            name.upper(),
-            guest='off',
-            host='none',
-            rule='PRESENT',
-        )
-        for name in sorted(unknown)
-    ]
+    found = []
+    for name in sorted(SWITCHES_WITH_FEATURE & guest.disabled):
+        knows = knows_switch(name, host)
+        if not knows:
+            found.append(
+                Finding(
+                    Cause.SWITCH if knows is False else Cause.SWITCH_UNKNOWN,
+                    Severity.BLOCKS if knows is False else Severity.UNKNOWN,
+                    name.upper(),
+                    guest='off',
+                    host='none',
+                    rule='PRESENT',
+                )
+            )
+    return found
 
 
 #: Names that an override may have besides those of registers and fields.

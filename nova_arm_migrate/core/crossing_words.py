@@ -48,6 +48,11 @@ _ACCEPTS = {
         ' property that switches it off, so it does not start the guests of'
         ' members that have it.'
     ),
+    Cause.SWITCH_UNKNOWN: (
+        'Guests of the baseline have no {name}, because not all members have'
+        ' it. {member} does not have it, and it is not known whether QEMU'
+        ' there knows the property that switches it off.'
+    ),
     Cause.NOT_RECORDED: "{name} of {member} can't be judged: {detail}.",
     Cause.GUEST_NOT_RECORDED: (
         "{name} can't be judged: the baseline does not have it."
@@ -72,7 +77,7 @@ _GIVES_REGISTER = (
 )
 _GIVES_SWITCH = (
     'A guest of the baseline that starts on {member} has its {name} switched'
-    ' off there. The other members have no {name}, and QEMU there does not'
+    ' off there. The other members have no {name}, and QEMU there may not'
     ' know the property that switches it off.'
 )
 _GIVES_UNKNOWN = "{name} of {member} can't be judged: {detail}."
@@ -91,7 +96,7 @@ def sentence(refusal: Refusal, member: str) -> str:
         words = _GIVES_REGISTER if cause in LACKING else _GIVES
         if cause in (Cause.NOT_RECORDED, Cause.GUEST_NOT_RECORDED):
             words = _GIVES_UNKNOWN
-        elif cause is Cause.SWITCH:
+        elif cause in (Cause.SWITCH, Cause.SWITCH_UNKNOWN):
             words = _GIVES_SWITCH
         host, baseline = finding.guest, finding.host
     else:
@@ -136,7 +141,7 @@ def remedy(refusal: Refusal) -> str:
             'Set the frequency of the system counter to one value in the'
             ' firmware of all members, if the firmware has that setting.'
         )
-    if finding.cause is Cause.SWITCH:
+    if finding.cause in (Cause.SWITCH, Cause.SWITCH_UNKNOWN):
         return (
             'Keep hosts with and without it in pools of their own, each with'
             ' its own baseline.'

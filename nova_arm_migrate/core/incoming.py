@@ -32,10 +32,14 @@ import enum
 import functools
 
 from nova_arm_migrate.core.profile import Guest
+from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.profile import version_of
 from nova_arm_migrate.core.registers import kvm_id
 from nova_arm_migrate.core.tables import keeps_value
 from nova_arm_migrate.core.tables.qemu import IN_ORDER_UNTIL
+from nova_arm_migrate.core.tables.qemu import SWITCHES_ALL_UNTIL
+from nova_arm_migrate.core.tables.qemu import SWITCHES_OWN_SINCE
+from nova_arm_migrate.core.tables.qemu import SWITCHES_WITH_FEATURE
 from nova_arm_migrate.core.tables.qemu import Tolerance
 from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 from nova_arm_migrate.core.tables.qemu import TOLERATED
@@ -69,6 +73,21 @@ def missing_register_result(
     if version is None or IN_ORDER_UNTIL < version < TOLERANT_SINCE:
         return in_order if in_order is tolerant else LoadResult.UNKNOWN
     return in_order if version <= IN_ORDER_UNTIL else tolerant
+
+
+def knows_switch(feature: str, host: Host) -> bool | None:
+    """Return whether a host's QEMU can switch a vCPU feature off.
+
+    :param host: with all its features
+    :returns: None if it is not known: its version is not recorded, or was
+        never seen (`tables.qemu.SWITCHES_WITH_FEATURE`)
+    """
+    if feature not in SWITCHES_WITH_FEATURE or feature in host.features:
+        return True
+    version = version_of(host.qemu)
+    if version is None or SWITCHES_ALL_UNTIL < version < SWITCHES_OWN_SINCE:
+        return None
+    return version <= SWITCHES_ALL_UNTIL
 
 
 def tolerated(code: int, guest: Guest) -> bool:

@@ -26,6 +26,7 @@ from nova_arm_migrate.core.field_rules import accepts
 from nova_arm_migrate.core.finding import Finding
 from nova_arm_migrate.core.finding import MAY_USE
 from nova_arm_migrate.core.finding import Pair
+from nova_arm_migrate.core.incoming import knows_switch
 from nova_arm_migrate.core.incoming import tolerated
 from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import version_of
@@ -36,7 +37,6 @@ from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.tables import special
 from nova_arm_migrate.core.tables import writable
 from nova_arm_migrate.core.tables.features import FEATURES
-from nova_arm_migrate.core.tables.features import SWITCHES_WITH_FEATURE
 from nova_arm_migrate.core.tables.gic import ICC_CTLR_EL1
 from nova_arm_migrate.core.tables.qemu import TOLERANT_SINCE
 
@@ -240,6 +240,7 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.GIC_FIELD: (Remedy.COLD,),
     Cause.STEAL_TIME: (Remedy.STEAL_TIME, Remedy.COLD),
     Cause.SWITCH: (Remedy.NO_SWITCH,),
+    Cause.SWITCH_UNKNOWN: (Remedy.NO_SWITCH,),
     Cause.BASELINE: (Remedy.OFFER_BASELINE, Remedy.COLD),
     Cause.BASELINE_UNKNOWN: (Remedy.RECORD_BASELINE,),
     Cause.INFERRED: (Remedy.RECORD_GUEST,),
@@ -304,7 +305,7 @@ def _feature(finding: Finding) -> str:
         return 'sve'
     if finding.cause is Cause.COUNTERS:
         return 'pmu'
-    if finding.cause is Cause.SWITCH:
+    if finding.cause in (Cause.SWITCH, Cause.SWITCH_UNKNOWN):
         return finding.name.lower()
     field = _field(finding)
     for feature in FEATURES.values():
@@ -432,10 +433,7 @@ def _feature_off(finding: Finding, pair: Pair) -> bool:
     return (
         bool(feature)
         and feature not in pair.guest.disabled
-        and (
-            feature in pair.host.features
-            or feature not in SWITCHES_WITH_FEATURE
-        )
+        and knows_switch(feature, pair.host) is True
         and _same_cores(pair)
     )
 

@@ -194,6 +194,11 @@ WORDS = {
         ' have {name}. The QEMU there does not know the property that switches'
         ' it off, and does not start the guest.'
     ),
+    Cause.SWITCH_UNKNOWN: (
+        "The guest's domain switches {name} off, and the destination does not"
+        ' have {name}. Some versions of QEMU then do not know the property'
+        ' that switches it off. It is not known whether the QEMU there does.'
+    ),
     Cause.BASELINE: (
         'The guest has the CPU baseline {guest}. The destination does not'
         ' offer it{detail}.'

@@ -118,13 +118,6 @@ FEATURES = {
     )
 }
 
-#: The features that a domain can switch off only on a host that has them.
-#: QEMU's CPU ``host`` has the property ``pmu`` only where KVM has a PMU
-#: (``arm_cpu_post_init`` in target/arm/cpu.c, ``kvm_arm_pmu_supported``). It
-#: has ``pauth`` and ``sve`` everywhere (``aarch64_host_initfn`` in
-#: target/arm/cpu64.c), and ``sme`` nowhere.
-SWITCHES_WITH_FEATURE = frozenset({'pmu'})
-
 #: Vector lengths in bits that QEMU's properties sve128 ... sve2048 name.
 SVE_LENGTHS = tuple(range(128, 2049, 128))
 SVE_LENGTH_PROPERTIES = {f'sve{bits}': bits for bits in SVE_LENGTHS}

@@ -44,3 +44,14 @@ TOLERATED = {
 TOLERANT_SINCE = (11, 1)
 #: The last QEMU without them. The versions in between were not available.
 IN_ORDER_UNTIL = (10, 2)
+
+#: The vCPU features whose property newer QEMUs have only where KVM has the
+#: feature: ``arm_cpu_post_init`` adds ``pmu`` if the CPU has a PMU, and
+#: ``kvm_arm_get_host_cpu_features`` once gave every CPU one. It has ``pauth``
+#: and ``sve`` on every host, and ``sme`` on none.
+SWITCHES_WITH_FEATURE = frozenset({'pmu'})
+#: The last QEMU that was seen to switch a PMU off that the host lacks (a
+#: guest moved there), and the first that was seen to refuse it. The versions
+#: in between were not available.
+SWITCHES_ALL_UNTIL = (7, 2)
+SWITCHES_OWN_SINCE = (10, 0)

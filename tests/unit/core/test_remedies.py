@@ -149,7 +149,7 @@ CASES = (
         NO_SVE,
         {Remedy.HOST_SETTINGS: V1_612, Remedy.FEATURE_OFF: None, **COLD},
     ),
-    # QEMU cannot switch a PMU off where there is none.
+    # QEMU 10 cannot switch a PMU off where there is none.
     Case(Cause.ABOVE, V1_612, NO_PMU, {Remedy.HOST_SETTINGS: V1_612, **COLD}),
     Case(
         Cause.SWITCH,
@@ -157,6 +157,20 @@ CASES = (
         NO_PMU,
         {Remedy.NO_SWITCH: V1_612},
         guest=guest_started_on(V1_612, disabled=frozenset({'pmu'})),
+    ),
+    Case(
+        Cause.SWITCH_UNKNOWN,
+        V1_612,
+        dataclasses.replace(NO_PMU, qemu='9.0.0'),
+        {Remedy.NO_SWITCH: V1_612},
+        guest=guest_started_on(V1_612, disabled=frozenset({'pmu'})),
+    ),
+    # QEMU 7.2 can.
+    Case(
+        Cause.ABOVE,
+        V1_612,
+        dataclasses.replace(NO_PMU, qemu='7.2.22'),
+        {Remedy.HOST_SETTINGS: V1_612, Remedy.FEATURE_OFF: None, **COLD},
     ),
     # An older kernel on the same cores.
     Case(Cause.ABOVE, V1_72, V1_61, {Remedy.UPDATE_KERNEL: V1_72, **COLD}),

@@ -66,6 +66,7 @@ class Cause(enum.Enum):
     INFERRED = 'taken from the current host'
     GUEST_NOT_RECORDED = "the guest's value is not recorded"
     NOT_RECORDED = 'not recorded'
+    LIBVIRT = 'CPU features that libvirt does not take'
     TRIAL_REFUSED = 'refused in the trial'
     TRIAL_MISSING = 'missing in the trial'
     TRIAL_ACCEPTED = 'accepted in the trial'

@@ -99,6 +99,10 @@ class Remedy(enum.Enum):
         ' off ({how}) and cold-migrate the guest: it starts without {feature}'
         ' on a destination that does not have it'
     )
+    UPDATE_LIBVIRT = (
+        "update the destination's libvirt to the version of the guest's host"
+        ' or newer'
+    )
     OFFER_BASELINE = (
         'choose a destination that offers the baseline. The log of'
         ' nova-compute says at its start why it does not offer one'
@@ -246,6 +250,7 @@ CANDIDATES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.INFERRED: (Remedy.RECORD_GUEST,),
     Cause.GUEST_NOT_RECORDED: (Remedy.RECORD_GUEST,),
     Cause.NOT_RECORDED: (Remedy.RECORD_HOST,),
+    Cause.LIBVIRT: (Remedy.UPDATE_LIBVIRT,),
     Cause.TRIAL_REFUSED: (Remedy.COLD,),
     Cause.TRIAL_MISSING: (
         Remedy.UPDATE_QEMU,

@@ -51,6 +51,9 @@ class Trial:
         the QEMU here drops them: QEMU's version is not known, or what this
         version does
     :ivar written: how many registers were written, with the refused ones
+    :ivar libvirt: why libvirt here does not take the CPU features that the
+        guest's domain switches off, in one line; empty if it takes them, or
+        was not asked
     """
 
     ran: bool = True
@@ -59,13 +62,14 @@ class Trial:
     missing: tuple[int, ...] = ()
     unjudged: tuple[int, ...] = ()
     written: int = 0
+    libvirt: str = ''
 
     @property
     def accepted(self) -> bool | None:
         """Whether QEMU would load the guest here; None if not known."""
         if not self.ran:
             return None
-        if self.refused or self.missing:
+        if self.refused or self.missing or self.libvirt:
             return False
         return None if self.unjudged else True
 
@@ -121,6 +125,7 @@ def with_trial(
     refused: Mapping[int, str] | None = None,
     missing: Collection[int] = (),
     unjudged: Collection[int] = (),
+    libvirt: str = '',
     options: Options = Options(),
     host: Host | None = None,
 ) -> tuple[Report, tuple[Disagreement, ...]]:
@@ -131,6 +136,7 @@ def with_trial(
     :param missing: codes of registers that the guest has, the destination
         lacks, and QEMU does not drop
     :param unjudged: codes of registers that the trial could not judge
+    :param libvirt: `Trial.libvirt`
     :param options: those that ``static`` was made with
     :param host: the destination's record, for remedies
     """
@@ -201,6 +207,18 @@ def with_trial(
                 rule='PRESENT',
                 code=lacking[0],
                 others=tuple(lacking[1:]),
+                pair=pair,
+            )
+        )
+    if libvirt:
+        findings.append(
+            Finding(
+                Cause.LIBVIRT,
+                Severity.BLOCKS,
+                'CPU_FEATURES',
+                guest=f'{len(guest.disabled)} switched off',
+                host=libvirt,
+                rule='PRESENT',
                 pair=pair,
             )
         )

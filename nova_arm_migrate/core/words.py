@@ -215,6 +215,10 @@ WORDS = {
     ),
     Cause.GUEST_NOT_RECORDED: "{name} can't be judged: {detail}.",
     Cause.NOT_RECORDED: "{name} can't be judged: {detail}.",
+    Cause.LIBVIRT: (
+        'libvirt on the destination does not take the CPU features of the'
+        " guest's domain ({guest}): {host}."
+    ),
     Cause.TRIAL_REFUSED: (
         'KVM on the destination refuses {name} = {guest} ({detail}). The'
         ' rule accepts it. Report this as a bug, with both records.'

@@ -17,6 +17,7 @@ overrides; the modules beside it do the work. On a host that is not aarch64
 with ``[libvirt] virt_type = kvm`` each override only calls its parent.
 """
 
+import dataclasses
 import json
 from typing import Any
 
@@ -32,6 +33,7 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.traits import host_traits
 from nova_arm_migrate.core.traits import is_generated
+from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.vcpu import longer_vectors
 from nova_arm_migrate.core.vcpu import with_features_off
 from nova_arm_migrate.nova import baseline_driver
@@ -45,6 +47,7 @@ from nova_arm_migrate.nova.options import register_opts
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
 from nova_arm_migrate.nova.precheck import judgement
+from nova_arm_migrate.nova.precheck import libvirt_features
 from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate.nova.records import guest_record
 from nova_arm_migrate.nova.records import instance_state
@@ -407,7 +410,7 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
                 leaving,
                 self._arm.host_or_reason(),
                 conf.current(CONF),
-                self._arm.trial,
+                self._trial,
                 self._baselines.why_not(recorded)
                 if isinstance(recorded, Guest)
                 else '',
@@ -422,6 +425,16 @@ class ArmLibvirtDriver(baseline_driver.BaselineDriver):
                 instance.vcpu_model, leaving.guest
             )
             guest_record.save(instance)
+
+    def _trial(self, guest: Guest) -> Trial:
+        """Ask KVM and libvirt here whether they take the guest."""
+        done = self._arm.trial(guest)
+        if not done.ran:
+            return done
+        connection = self._host.get_connection()
+        return dataclasses.replace(
+            done, libvirt=libvirt_features.fault(connection, guest)
+        )
 
     def _act(
         self,

@@ -12,7 +12,8 @@
 
 """The pre-check: may a guest migrate to this host?
 
-``host_state``  the cached answer of this host's probe;
-``judgement``   the verdict, and the action that the options derive from it;
-``handshake``   tells the source that the destination has this extension.
+``host_state``        the cached answer of this host's probe;
+``libvirt_features``  asks libvirt whether it takes the guest's CPU features;
+``judgement``         the verdict, and the action that the options derive;
+``handshake``         tells the source that the destination has this extension.
 """

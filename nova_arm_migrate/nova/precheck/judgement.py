@@ -182,6 +182,7 @@ def judge(
                 refused=dict(answer.refused),
                 missing=answer.missing,
                 unjudged=answer.unjudged,
+                libvirt=answer.libvirt,
                 options=options,
                 host=None if isinstance(destination, str) else destination,
             )
@@ -288,6 +289,8 @@ def _tell(trial: Trial) -> str:
     if not trial.ran:
         return f'not run: {trial.why_not}'
     against = len(trial.refused) + len(trial.missing)
+    if trial.libvirt:
+        return f'libvirt: {trial.libvirt}'
     if against:
         return f'{against} of {trial.written + len(trial.missing)} refused'
     return f'{trial.written} accepted'

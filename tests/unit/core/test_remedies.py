@@ -530,6 +530,13 @@ CASES = (
         trial={'refused': {s.ISAR0: 'EINVAL'}},
     ),
     Case(
+        Cause.LIBVIRT,
+        s.host(),
+        s.host(),
+        {Remedy.UPDATE_LIBVIRT: s.host()},
+        trial={'libvirt': 'unsupported configuration: unknown CPU feature'},
+    ),
+    Case(
         Cause.TRIAL_MISSING,
         s.host(),
         s.host(),
@@ -585,7 +592,7 @@ class TestRemedies(unittest.TestCase):
                 return case.start(changed), case.host, None
             case Remedy.RECORD_GUEST:
                 return case.start(), case.host, None
-            case Remedy.TRIAL:
+            case Remedy.TRIAL | Remedy.UPDATE_LIBVIRT:
                 return guest, case.host, {}
             case _:
                 return guest, present(changed), None

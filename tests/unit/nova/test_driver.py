@@ -40,6 +40,7 @@ from nova_arm_migrate.nova.monitoring import endpoint
 from nova_arm_migrate.nova.options import Enforcement
 from nova_arm_migrate.nova.precheck import handshake
 from nova_arm_migrate.nova.precheck import host_state
+from nova_arm_migrate.nova.precheck import libvirt_features
 from nova_arm_migrate.nova.records import cpu_info
 from nova_arm_migrate.nova.records import guest_record
 from nova_arm_migrate.probe.errors import ProbeError
@@ -435,6 +436,20 @@ class TestCheck(DriverTestCase):
     def test_refused_before_the_parent_does_anything(self) -> None:
         self.probe = RecordedHost(s.host(cntfrq=1))
         self.refused('CNTFRQ_EL0: guest 1000000000, ')
+
+    def test_libvirt_does_not_know_a_feature(self) -> None:
+        asked = self.autospec(
+            libvirt_features, 'fault', return_value='unknown CPU feature: sve'
+        )
+        guest = guest_started_on(s.host(), disabled=frozenset({'sve'}))
+        self.refused(
+            'CPU_FEATURES: guest 1 switched off, vm unknown CPU feature: sve',
+            self.instance(guest),
+        )
+        asked.assert_called_once_with(mock.ANY, guest)
+        self.settings = conf.Settings(trial=False)
+        self.check(self.instance(guest))
+        asked.assert_called_once()
 
     def test_what_was_inferred_is_kept(self) -> None:
         instance = self.instance()

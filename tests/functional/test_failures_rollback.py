@@ -119,7 +119,9 @@ class TestHalfWay(failures_base.FailuresTestBase):
         self.cloud(base.STOCK)
         self.fail_with(self.cinder_away())
         now = self.truth()
-        self.assertEqual(('ERROR', ['a']), (now.status, now.runs_on))
+        self.assertEqual(
+            (base.STOCK_FAILED[0], ['a']), (now.status, now.runs_on)
+        )
         self.assertIn('attachments', now.parts)
         self.assertEqual('b', self.attachment(self.server))
 

@@ -12,6 +12,7 @@
 
 """The functional tests print nothing but the logs of failed tests."""
 
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -40,6 +41,7 @@ class TestLogs(unittest.TestCase):
         self.assertEqual(1, done.returncode, printed)
         self.assertIn('Ran 2 tests', printed)
         self.assertIn('test_b_fails began', printed)
-        # Also from the clean-up, after the end of Nova's own fixture.
-        self.assertRegex(printed, r'test_b_fails\.\w+ is shutdown')
+        if importlib.util.find_spec('nova.thread_pool_factory'):
+            # Also from the clean-up, after the end of Nova's own fixture.
+            self.assertRegex(printed, r'test_b_fails\.\w+ is shutdown')
         self.assertNotIn('test_a_passes', printed)

@@ -13,8 +13,9 @@
 """Asks libvirt here whether it takes what a guest's domain switches off.
 
 libvirt refuses a name that its map of CPUs does not have
-(``virCPUarmValidateFeatures``). libvirt 9.0 does not know ``pauth``, and 11.3
-does. It is asked, because no version says what a distribution has added.
+(``virCPUarmValidateFeatures``). In the lab, libvirt 9.0 does not know
+``pauth``, and 11.3 does. It is asked, because no version says what a
+distribution has added.
 """
 
 from typing import Any

@@ -12,7 +12,8 @@
 
 """libvirt's word on the CPU features that a guest switches off.
 
-The texts are those of libvirt 9.0 (Debian 12) in the lab.
+The text is that of libvirt 9.0 (Debian 12) in the lab, for the same domain.
+libvirt 11.3 makes a command line from it.
 """
 
 import dataclasses

@@ -31,6 +31,7 @@ from nova_arm_migrate.core.trial import with_trial
 from nova_arm_migrate.core.tried import Vgic
 from nova_arm_migrate.core.vcpu import after_migration
 from nova_arm_migrate.core.vcpu import guest_started_on
+from nova_arm_migrate.core.vcpu import with_features_off
 from tests.unit.core import synthetic as s
 
 _FIXTURES = pathlib.Path(__file__).parent / 'fixtures'
@@ -106,6 +107,15 @@ def _made_up() -> Iterator[Finding]:
     """Yield findings of the causes that no recorded pair has."""
     for guest, host in _pairs():
         yield from compare(guest, host).findings
+    without = guest_started_on(_HOST, disabled=frozenset({'pauth'}))
+    report, _ = with_trial(
+        compare(without, _HOST),
+        without,
+        # As libvirt 9.0 says it.
+        libvirt='unsupported configuration: unknown CPU feature: pauth',
+        host=_HOST,
+    )
+    yield from report.findings
     lesser = s.with_field(_HOST, 'ID_AA64ISAR0_EL1.TS', 0)
     for host, refused, missing in (
         (_HOST, {s.ISAR0: 'EINVAL'}, ()),
@@ -122,6 +132,12 @@ def _made_up() -> Iterator[Finding]:
 def _pairs() -> Iterator[tuple[Guest, Host]]:
     lesser = guest_started_on(s.with_field(_HOST, 'ID_AA64ISAR0_EL1.TS', 0))
     yield lesser, s.host(writable=None)
+    no_pmu = frozenset({'pmu'})
+    for qemu in ('10.0.13', '9.0.0'):
+        yield (
+            guest_started_on(_HOST, disabled=no_pmu),
+            with_features_off(s.host(qemu=qemu), no_pmu),
+        )
     # A bit that no field of the tables has.
     yield guest_started_on(s.host({s.ISAR0: s.VALUES[s.ISAR0] | 1})), _HOST
     newer = guest_started_on(s.host(reg_list=s.LISTED | {s.TCR2}))

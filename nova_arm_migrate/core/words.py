@@ -216,7 +216,7 @@ WORDS = {
     Cause.GUEST_NOT_RECORDED: "{name} can't be judged: {detail}.",
     Cause.NOT_RECORDED: "{name} can't be judged: {detail}.",
     Cause.LIBVIRT: (
-        'libvirt on the destination does not take the CPU features of the'
+        "The destination's libvirt does not take the CPU features of the"
         " guest's domain ({guest}): {host}."
     ),
     Cause.TRIAL_REFUSED: (

@@ -59,7 +59,7 @@ class Cause(enum.Enum):
     GIC_REVISION = "interrupt controller's revision"
     GIC_FIELD = 'recorded without an interrupt controller'
     STEAL_TIME = 'steal time missing'
-    SWITCH = 'feature that cannot be switched off'
+    SWITCH = 'feature that the destination cannot switch off'
     SWITCH_UNKNOWN = 'not known whether the feature can be switched off'
     BASELINE = 'baseline not offered'
     BASELINE_UNKNOWN = 'contents of the baseline not recorded'

@@ -36,6 +36,7 @@ from nova_arm_migrate.nova.baseline.running import LibvirtQemu
 from nova_arm_migrate.nova.baseline.running import RunningQemu
 from nova_arm_migrate.nova.layout import channel
 from nova_arm_migrate.nova.monitoring import notifications
+from nova_arm_migrate.nova.precheck import libvirt_features
 from nova_arm_migrate.nova.precheck.host_state import HostProbeCache
 from nova_arm_migrate.nova.records import instance_state
 from nova_arm_migrate.nova.records.domain import read_domain
@@ -61,7 +62,11 @@ class BaselineDriver(layout_driver.LayoutDriver):
         """Set up the baselines, without reading their files."""
         super().__init__(virtapi, read_only)
         self._baselines = starts.Baselines(
-            lambda: self._arm, lambda: conf.current(CONF).baseline
+            lambda: self._arm,
+            lambda: conf.current(CONF).baseline,
+            lambda names: libvirt_features.refusal(
+                self._host.get_connection(), names
+            ),
         )
 
     def _load_baselines(self, settings: conf.Settings) -> None:

@@ -64,13 +64,19 @@ class Baselines:
 
     :param arm: returns the host's probe
     :param pool: returns the baseline of guests that name none; empty for none
+    :param libvirt: returns why libvirt here does not take CPU features that a
+        domain switches off; empty if it takes them, or cannot say
     """
 
     def __init__(
-        self, arm: Callable[[], HostProbeCache], pool: Callable[[], str]
+        self,
+        arm: Callable[[], HostProbeCache],
+        pool: Callable[[], str],
+        libvirt: Callable[[Iterable[str]], str],
     ) -> None:
         self._arm = arm
         self._pool = pool
+        self._libvirt = libvirt
         self._files = catalogue.Files({}, {})
         self._settings = Settings()
         self._found = catalogue.Offered({}, {})
@@ -110,8 +116,15 @@ class Baselines:
         )
 
     def _no_way(self, baseline: CpuBaseline, host: Host) -> str | None:
+        """Return why no guest here gets a baseline; None if guests get it."""
         found = self._plan(baseline, host)
-        return found if isinstance(found, str) else None
+        if isinstance(found, str):
+            return found
+        # Without this question, each start of a guest would fail.
+        why = self._libvirt(found.features_off)
+        return (
+            f'libvirt does not take its CPU features: {why}' if why else None
+        )
 
     def _plan(self, baseline: CpuBaseline, host: Host) -> backends.Plan | str:
         unfit = domain_xml.unfit(CONF.libvirt.cpu_mode or '')

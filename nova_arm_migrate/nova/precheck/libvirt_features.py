@@ -18,6 +18,7 @@ libvirt refuses a name that its map of CPUs does not have
 distribution has added.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from lxml import etree
@@ -36,18 +37,30 @@ _NO_CPU_FEATURES = frozenset({'pmu', 'sme'})
 def fault(connection: Any, guest: Guest) -> str:
     """Return why libvirt does not take the guest's CPU features, in one line.
 
+    :param connection: libvirt's, or a stand-in in tests
+    :returns: empty if it takes them, or cannot say. A guest on a baseline is
+        not judged: a record of it does not say what its domain here will
+        switch off. `refusal` is asked for its baseline when the service starts
+    """
+    if guest.baseline is not None:
+        return ''
+    return refusal(connection, guest.disabled)
+
+
+def refusal(connection: Any, switched_off: Iterable[str]) -> str:
+    """Return why libvirt does not take these CPU features, in one line.
+
     libvirt makes a QEMU command line from a small domain with them, as it does
     before a start, and starts nothing. The same domain without them shows
     whether another part of it is the cause.
 
     :param connection: libvirt's, or a stand-in in tests
-    :returns: empty if it takes them, or cannot say. A guest on a baseline is
-        not judged: a record of it does not say what its domain here will
-        switch off
+    :param switched_off: features that a domain switches off
+    :returns: empty if it takes them, or cannot say
     """
-    names = sorted(guest.disabled - _NO_CPU_FEATURES)
+    names = sorted(set(switched_off) - _NO_CPU_FEATURES)
     convert = getattr(connection, 'domainXMLToNative', None)
-    if not names or guest.baseline is not None or convert is None:
+    if not names or convert is None:
         return ''
     why = _refused(convert, names)
     if why and (other := _refused(convert, [])):

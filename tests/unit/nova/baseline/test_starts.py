@@ -12,6 +12,7 @@
 
 """Which baseline a guest gets, and what the service says of it."""
 
+from collections.abc import Iterable
 import dataclasses
 import json
 import pathlib
@@ -104,11 +105,18 @@ class TestBaselines(logs.TestCase):
             baseline_file.dump(pool.baseline(version=2))
         )
         self.library = pool.library(self.files / 'shim.so')
+        # What libvirt here does not know.
+        self.unknown: set[str] = set()
+
+    def libvirt(self, switched_off: Iterable[str]) -> str:
+        for name in self.unknown.intersection(switched_off):
+            return f'unknown CPU feature: {name}'
+        return ''
 
     def service(
         self, host: Host | None = None, shim: bool = True, option: str = ''
     ) -> starts.Baselines:
-        made = starts.Baselines(lambda: cache, lambda: option)
+        made = starts.Baselines(lambda: cache, lambda: option, self.libvirt)
         cache = host_state.HostProbeCache(
             lambda: RecordedHost(host or pool.hosts()[0]),
             lambda: None,
@@ -216,6 +224,24 @@ class TestBaselines(logs.TestCase):
         ):
             service.plan(instance('pool-1'))
         self.assertIn('baseline_shim is not set', self.why_not(service))
+
+    def test_a_libvirt_that_does_not_know_a_feature(self) -> None:
+        """As libvirt 9.0 for ``pauth``: no guest would start."""
+        self.unknown = {'pauth'}
+        service = self.service()
+        self.assertEqual(frozenset(), self.cache.host().baselines)
+        why = (
+            'libvirt does not take its CPU features: unknown CPU feature:'
+            ' pauth'
+        )
+        self.assertEqual(why, self.why_not(service))
+        with self.assertRaisesRegex(starts.BaselineFailed, why):
+            service.plan(instance('pool-1'))
+
+    def test_a_libvirt_that_does_not_know_what_stays_on(self) -> None:
+        self.unknown = {'aarch64'}
+        self.service()
+        self.assertEqual({'pool-1/2'}, self.cache.host().baselines)
 
     def test_guests_with_a_cpu_model_have_none(self) -> None:
         CONF.set_override('cpu_mode', 'custom', 'libvirt')

@@ -61,6 +61,9 @@ def start(metrics: Metrics, address: str, port: int) -> Endpoint | None:
         return None
     try:
         registry = metrics.start()
+        if not address:
+            # eventlet would listen on all addresses of the host.
+            raise OSError('the address is empty')
         endpoint = (_green if _on_eventlet() else _threaded)(
             registry, address, port
         )

@@ -51,6 +51,13 @@ other = eventlet.listen(('127.0.0.1', {port}))
 print(endpoint.start(metrics.Metrics(), '127.0.0.1', {port}))
 """
 
+GREEN_NO_ADDRESS = """
+import eventlet
+eventlet.monkey_patch()
+from nova_arm_migrate.nova.monitoring import endpoint, metrics
+print(endpoint.start(metrics.Metrics(), '', {port}))
+"""
+
 
 def free_port(family: int = socket.AF_INET) -> int:
     with socket.socket(family) as probe:
@@ -145,6 +152,16 @@ class TestEndpoint(unittest.TestCase):
                 with self.assertLogs(endpoint.LOG.logger, 'ERROR') as caught:
                     self.assertIsNone(self.start(free_port(), address))
                 self.assertEqual(1, len(caught.output))
+
+    def test_no_address_on_eventlet(self) -> None:
+        """It must not mean all addresses."""
+        ran = subprocess.run(
+            [sys.executable, '-c', GREEN_NO_ADDRESS.format(port=free_port())],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        self.assertEqual('None\n', ran.stdout, ran.stderr)
 
     def test_the_library_is_not_installed(self) -> None:
         real = builtins.__import__

@@ -14,7 +14,8 @@
 
 The modules here call the core for each decision.
 
-``driver``           the driver, with all overrides but the next three's;
+``driver``           the driver, with all overrides but the next four's;
+``precheck_driver``  the overrides that judge a live migration;
 ``baseline_driver``  the overrides for guests on a CPU baseline;
 ``layout_driver``    the overrides for NUMA layouts and failed migrations;
 ``monitored_driver`` the overrides for metrics;

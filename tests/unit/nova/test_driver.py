@@ -34,6 +34,7 @@ from nova_arm_migrate.core.vcpu import guest_started_on
 from nova_arm_migrate.core.verdict import Options
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import driver
+from nova_arm_migrate.nova import precheck_driver
 from nova_arm_migrate.nova import release
 from nova_arm_migrate.nova import signatures
 from nova_arm_migrate.nova.monitoring import endpoint
@@ -490,7 +491,7 @@ class TestCheck(DriverTestCase):
         )
         self.probe = RecordedHost(s.host(cntfrq=1))
         with mock.patch.object(
-            driver.LOG, 'warning', autospec=True
+            precheck_driver.LOG, 'warning', autospec=True
         ) as warning:
             self.check(self.instance(self.guest))
         (text, values), _ = warning.call_args

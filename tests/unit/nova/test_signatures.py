@@ -29,6 +29,7 @@ from nova_arm_migrate.nova import baseline_driver
 from nova_arm_migrate.nova import driver
 from nova_arm_migrate.nova import layout_driver
 from nova_arm_migrate.nova import monitored_driver
+from nova_arm_migrate.nova import precheck_driver
 from nova_arm_migrate.nova import signatures
 
 objects.register_all()
@@ -38,6 +39,7 @@ MANAGER = manager.ComputeManager
 OURS = driver.ArmLibvirtDriver
 CLASSES = (
     OURS,
+    precheck_driver.PrecheckDriver,
     baseline_driver.BaselineDriver,
     layout_driver.LayoutDriver,
     monitored_driver.MonitoredDriver,

@@ -49,6 +49,13 @@ python -m stestr --test-path ./cases run --serial test_one
 exit "$MAKE_STATUS"
 """
 
+# What it is asked for is in a file; one more run of stestr.
+TOX = """#!/bin/sh
+echo "$*" > asked
+[ ! -d cases ] || python -m stestr --test-path ./cases run --serial test_two
+exit "$TOX_STATUS"
+"""
+
 LAB = """
 import os
 import pathlib
@@ -97,6 +104,7 @@ class RunTest(testtools.TestCase):
         self.write('tests/lab/__main__.py', LAB)
         for name, text in (
             ('bin/make', MAKE),
+            ('.venv-tox/bin/tox', TOX),
             ('.tox/all/bin/python', f'#!/bin/sh\nexec {sys.executable} "$@"'),
         ):
             self.write(name, text)
@@ -113,6 +121,8 @@ class RunTest(testtools.TestCase):
         lab: int = 0,
         tsv: Sequence[str] = (AGREES,),
         log: str = '',
+        tox: int = 0,
+        before: int = 60,
     ) -> tuple[int, str, str]:
         """Run it. :return: exit status, last line of output, errors"""
         programs = [
@@ -131,6 +141,8 @@ class RunTest(testtools.TestCase):
             | {
                 'PATH': os.pathsep.join([*map(str, programs), kept['PATH']]),
                 'MAKE_STATUS': str(make),
+                'TOX_STATUS': str(tox),
+                'CI_NOVA31_BEFORE': str(before),
                 'LAB_STATUS': str(lab),
                 'LAB_TSV': HEADER + ''.join(tsv),
                 'LAB_LOG': log,
@@ -143,7 +155,7 @@ class RunTest(testtools.TestCase):
         return done.returncode, done.stdout.splitlines()[-1], done.stderr
 
     def test_every_run_and_every_pair_counts(self) -> None:
-        """Of stestr 2 and 1 pass, 1 fails, 1 is skipped; the rest is the lab.
+        """Of stestr 2, 1 and 1 pass, 1 fails, 1 is skipped; then the lab.
 
         A run from before does not count.
         """
@@ -161,8 +173,17 @@ class RunTest(testtools.TestCase):
             tsv=(AGREES, AGREES, DISAGREES, UNTRIED),
             log='PASS one (1 s)\nFAIL two (1 s) lost\nSKIP three (1 s) late',
         )
-        self.assertEqual((2, '6 passed, 3 failed, 3 skipped'), (status, line))
+        self.assertEqual((2, '7 passed, 3 failed, 3 skipped'), (status, line))
         self.assertIn('FAILED cases.test_cases.CasesTest.test_fails', errors)
+
+    def test_the_oldest_nova_counts_if_there_is_time(self) -> None:
+        asked = self.top / 'asked'
+        status, _, errors = self.run_ci(tox=1, before=0)
+        self.assertEqual(0, status)
+        self.assertFalse(asked.exists())
+        self.assertIn('Nova 31: skipped: ', errors)
+        self.assertEqual(1, self.run_ci(tox=1)[0])
+        self.assertEqual('run -e ci-nova31', asked.read_text().strip())
 
     def test_an_untried_pair_alone_is_no_failure(self) -> None:
         self.assertEqual(

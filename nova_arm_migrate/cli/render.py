@@ -30,7 +30,7 @@ from nova_arm_migrate.core.profile import Values
 from nova_arm_migrate.core.record_forms import VectorLengths
 from nova_arm_migrate.core.registers import Register
 from nova_arm_migrate.core.remedies import remedies
-from nova_arm_migrate.core.remedies import Remedy
+from nova_arm_migrate.core.remedy import Remedy
 from nova_arm_migrate.core.tables import register_of
 from nova_arm_migrate.core.trial import Trial
 from nova_arm_migrate.core.verdict import Finding

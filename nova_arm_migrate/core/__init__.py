@@ -47,7 +47,8 @@ What is found, and how it is said:
 ``finding``   one thing that was found;
 ``verdict``   the verdict and its findings;
 ``words``     the sentences that say what was found, by cause;
-``remedies``  what an operator can do about it, from both records;
+``remedy``    what an operator can do about it, in words;
+``remedies``  which of these help, from both records;
 ``messages``  both together: what an operator reads;
 ``cores``     a core's name from MIDR_EL1;
 ``traits``    a host's Placement traits from its profile;

@@ -24,7 +24,7 @@ from nova_arm_migrate.core.profile import Guest
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.core.registers import ccsidr
 from nova_arm_migrate.core.remedies import remedies
-from nova_arm_migrate.core.remedies import Remedy
+from nova_arm_migrate.core.remedy import Remedy
 from nova_arm_migrate.core.tables.special import ALL_CCSIDR
 from nova_arm_migrate.core.tables.special import CLIDR_EL1
 from nova_arm_migrate.core.trial import before_trial

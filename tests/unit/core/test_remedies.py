@@ -37,7 +37,7 @@ from nova_arm_migrate.core.registers import bitmap
 from nova_arm_migrate.core.registers import firmware
 from nova_arm_migrate.core.remedies import CANDIDATES
 from nova_arm_migrate.core.remedies import remedies
-from nova_arm_migrate.core.remedies import Remedy
+from nova_arm_migrate.core.remedy import Remedy
 from nova_arm_migrate.core.tables import REGISTERS
 from nova_arm_migrate.core.tables import writable
 from nova_arm_migrate.core.tables.special import ALL_CCSIDR

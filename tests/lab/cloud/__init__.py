@@ -26,8 +26,11 @@
 ``storage``    storage that all hosts share;
 ``ports``      ports that carry packets;
 ``client``     runs the ``openstack`` client;
-``scene``      the building blocks of scenarios;
-``scenarios``  the scenarios, step by step;
+``stage``      what a scenario says and expects;
+``server``     its servers: boot, reports, moves;
+``scene``      both, and the drivers of its hosts;
+``scenarios``  the scenarios, and how they are run;
+``steps``      the steps of those that have no module below;
 ``failures``   live migrations that fail halfway;
 ``crossing``   guests that move between two CPU models;
 ``tls``        TLS, ssh, post-copy, and a certificate that has expired;

@@ -33,6 +33,7 @@ from tests.lab import host as hosts
 from tests.lab import oracle
 from tests.lab.cloud import computes
 from tests.lab.cloud import scene
+from tests.lab.cloud import server as servers
 from tests.lab.cloud import settings
 
 # Two cores whose common baseline has all vCPU features. Their kernel lets
@@ -100,7 +101,7 @@ def play(one: scene.Scene, on: list[hosts.Host]) -> None:
 
 
 def _crosses(
-    one: scene.Scene, server: scene.Server, target: hosts.Host
+    one: scene.Scene, server: servers.Server, target: hosts.Host
 ) -> None:
     """Let the scheduler choose; the only other host is expected."""
     move = server.migrate()
@@ -170,7 +171,7 @@ def _show_start(one: scene.Scene, host: hosts.Host) -> None:
 
 
 def _expect_cpu(
-    one: scene.Scene, server: scene.Server, baseline: CpuBaseline
+    one: scene.Scene, server: servers.Server, baseline: CpuBaseline
 ) -> None:
     """The guest's own program reads the CPU that it sees."""
     seen = crossing.identity(server.console())

@@ -34,6 +34,7 @@ from tests.lab.cloud import computes
 from tests.lab.cloud import numa_look
 from tests.lab.cloud import project
 from tests.lab.cloud import scene
+from tests.lab.cloud import server as servers
 from tests.lab.cloud import settings
 
 NAME = 'numa'
@@ -67,7 +68,7 @@ REALTIME = {1: 1}
 TRACKER_PATIENCE = 130
 
 
-class Server(scene.Server):
+class Server(servers.Server):
     """A server whose layout is checked."""
 
     iothreads = 1
@@ -253,7 +254,7 @@ def expect_trackers(
         waited = time.monotonic() - started
         if held or waited > TRACKER_PATIENCE:
             break
-        time.sleep(scene.POLL_PAUSE)
+        time.sleep(servers.POLL_PAUSE)
     for host, (pinned, pages) in ((source, there), (target, here)):
         print(
             f'   resource tracker of {host.name}: pinned CPUs '

@@ -22,6 +22,7 @@ from tests.lab import errors
 from tests.lab import host as hosts
 from tests.lab.cloud import computes
 from tests.lab.cloud import scene
+from tests.lab.cloud import server as servers
 from tests.lab.cloud import settings
 from tests.lab.cloud import transports
 
@@ -95,7 +96,7 @@ POST_COPY = Row(
 PAIRS = ((LIBVIRT_TLS, QEMU_TLS), (SSH, POST_COPY))
 
 
-def says_expired(move: scene.Move, host: str) -> bool:
+def says_expired(move: servers.Move, host: str) -> bool:
     """Whether the server stayed on *host* and an event names the cause."""
     return (
         move.status != 'completed'
@@ -107,7 +108,7 @@ def says_expired(move: scene.Move, host: str) -> bool:
 def _expired(
     one: scene.Scene,
     row: Row,
-    server: scene.Server,
+    server: servers.Server,
     target: hosts.Host,
     ours: bool,
 ) -> str:
@@ -137,12 +138,12 @@ def _expired(
         certificates.give(target)
         transports.reload_certificate(target)
     if move.server_status == 'ERROR':
-        one.cloud.client.check(*scene.SET_ACTIVE, server.name, show=True)
+        one.cloud.client.check(*servers.SET_ACTIVE, server.name, show=True)
     return str(move)
 
 
 def _moves(
-    one: scene.Scene, row: Row, server: scene.Server, target: hosts.Host
+    one: scene.Scene, row: Row, server: servers.Server, target: hosts.Host
 ) -> str:
     watch = transports.Watch(server.host, target, server.id)
     move = server.moves(target)

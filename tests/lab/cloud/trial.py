@@ -21,6 +21,7 @@ from tests.lab import host as hosts
 from tests.lab.cloud import client as clients
 from tests.lab.cloud import numa_look
 from tests.lab.cloud import scene
+from tests.lab.cloud import server as servers
 from tests.lab.cloud import settings
 
 STEP_PATIENCE = 300
@@ -131,7 +132,7 @@ class Trial:
     """One live migration that is disturbed."""
 
     def __init__(
-        self, one: scene.Scene, server: scene.Server, target: hosts.Host
+        self, one: scene.Scene, server: servers.Server, target: hosts.Host
     ) -> None:
         self.scene = one
         self.server = server
@@ -227,7 +228,7 @@ class Trial:
             return status in ENDED and not task
 
         try:
-            clients.wait('the end', look, patience, scene.POLL_PAUSE)
+            clients.wait('the end', look, patience, servers.POLL_PAUSE)
         except errors.LabError:
             status, task = self.now()
             print(

@@ -30,6 +30,7 @@ from tests.lab.cloud import numa
 from tests.lab.cloud import numa_look
 from tests.lab.cloud import project
 from tests.lab.cloud import scene
+from tests.lab.cloud import server as servers
 from tests.lab.cloud import settings
 
 _HOST = 'neoverse-n1+numa=2+cpus=4+hugepages=300+ram=3072'
@@ -142,7 +143,7 @@ class Upgrade:
         return other
 
     def note(
-        self, server: scene.Server, source: hosts.Host, move: scene.Move
+        self, server: servers.Server, source: hosts.Host, move: servers.Move
     ) -> None:
         """Keep a move to the other host for the table."""
         result = 'moved'
@@ -160,11 +161,11 @@ class Upgrade:
             )
         )
 
-    def there_and_back(self, server: scene.Server) -> None:
+    def there_and_back(self, server: servers.Server) -> None:
         for _ in range(2):
             self.moves(server)
 
-    def moves(self, server: scene.Server) -> None:
+    def moves(self, server: servers.Server) -> None:
         """Move a guest to the other host, and look at it there."""
         source = server.host
         move = server.moves(self.other(source))
@@ -172,7 +173,7 @@ class Upgrade:
         if isinstance(server, numa.Server):
             server.compare()
 
-    def refused(self, server: scene.Server, *words: str) -> None:
+    def refused(self, server: servers.Server, *words: str) -> None:
         """Send a guest to the other host; expect a refusal with *words*."""
         source = server.host
         self.note(server, source, server.refused(self.other(source), *words))
@@ -223,7 +224,7 @@ def upgrade(one: scene.Scene, on: list[hosts.Host]) -> None:
         services.restart_nova({})
 
 
-def _same_everywhere(run: Upgrade) -> list[scene.Server]:
+def _same_everywhere(run: Upgrade) -> list[servers.Server]:
     run.begin(BOTH.about)
     for release, driver in BOTH.drivers.items():
         run.use(release, driver)
@@ -236,7 +237,7 @@ def _same_everywhere(run: Upgrade) -> list[scene.Server]:
     return guests
 
 
-def _mixed(run: Upgrade, stage: Stage, guests: list[scene.Server]) -> None:
+def _mixed(run: Upgrade, stage: Stage, guests: list[servers.Server]) -> None:
     """Move the guests while a compute, or both, has the stock driver."""
     run.begin(stage.about)
     for release, driver in stage.drivers.items():

@@ -26,7 +26,7 @@ import testtools
 
 from tests.lab.cloud import certificates
 from tests.lab.cloud import scenarios
-from tests.lab.cloud import scene
+from tests.lab.cloud import server as servers
 from tests.lab.cloud import settings
 from tests.lab.cloud import tls
 from tests.lab.cloud import transports
@@ -171,7 +171,7 @@ class PostCopyTest(testtools.TestCase):
 
 
 class ExpiredTest(testtools.TestCase):
-    MOVE = scene.Move(
+    MOVE = servers.Move(
         'failed', 'ACTIVE', 'h1', 'The certificate has expired', '', 30.0
     )
 

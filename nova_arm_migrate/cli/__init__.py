@@ -29,5 +29,6 @@
 ``matrix``           a fleet's matrix as text and as JSON;
 ``picture``          a fleet's matrix as a picture;
 ``files``            writes the output to a file;
+``output``           the end of standard output, also on a full disk;
 ``errors``           the error with which a command ends.
 """

@@ -19,7 +19,6 @@ file for hosts without Nova.
 
 import argparse
 from collections.abc import Sequence
-import os
 import signal
 import sys
 from typing import NoReturn
@@ -29,6 +28,7 @@ from nova_arm_migrate.cli import compare
 from nova_arm_migrate.cli import fleet
 from nova_arm_migrate.cli import import_dump
 from nova_arm_migrate.cli import labels
+from nova_arm_migrate.cli import output
 from nova_arm_migrate.cli import probe
 from nova_arm_migrate.cli import trial
 from nova_arm_migrate.cli.errors import CommandError
@@ -75,22 +75,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         probed, 130 if interrupted, otherwise the command's exit code
     """
     try:
-        parsed = parser().parse_args(arguments)
-        code: int = parsed.run(parsed)
-        sys.stdout.flush()
+        return output.written(lambda: _run(arguments))
     except CommandError as error:
         print(f'{PROGRAM}: {error}', file=sys.stderr)
         return BAD_INPUT
     except BrokenPipeError:
-        # The reader has closed the pipe. Without this, Python would report
-        # an error when it flushes standard output at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has closed the pipe.
+        output.finish()
         return 128 + signal.SIGPIPE
     except OSError as error:
         print(f'{PROGRAM}: cannot write: {error.strerror}', file=sys.stderr)
+        output.finish()
         return BAD_INPUT
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parsed = parser().parse_args(arguments)
+    code: int = parsed.run(parsed)
     return code
 
 

@@ -34,6 +34,7 @@ from nova.scheduler import filters
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
+from nova_arm_migrate.cli import output
 from nova_arm_migrate.core.profile import Host
 from nova_arm_migrate.nova import conf
 from nova_arm_migrate.nova import release
@@ -393,6 +394,15 @@ def _add_parsers(parsers: Any, commands: UpgradeCommands) -> None:
     baseline.set_defaults(action_fn=lambda: _list_guests(CONF.command.limit))
 
 
+def _run() -> int:
+    # As nova-status does it: reading a cell needs the options of
+    # osprofiler and oslo.messaging too, which Nova registers here.
+    config.parse_args(sys.argv)
+    # upgradecheck.main() sets it, but knows nothing of these options.
+    upgradecheck.CONF = CONF
+    return int(upgradecheck.run(CONF))
+
+
 def main() -> int:
     """Run the command.
 
@@ -407,11 +417,7 @@ def main() -> int:
         )
     )
     try:
-        # As nova-status does it: reading a cell needs the options of
-        # osprofiler and oslo.messaging too, which Nova registers here.
-        config.parse_args(sys.argv)
-        # upgradecheck.main() sets it, but knows nothing of these options.
-        upgradecheck.CONF = CONF
-        return int(upgradecheck.run(CONF))
+        return output.written(_run)
     except Exception as error:
+        output.finish()
         return _fails(error)

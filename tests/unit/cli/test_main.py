@@ -114,13 +114,20 @@ class TestProcess(base.CommandTestCase):
     def test_full_disk(self) -> None:
         if not os.path.exists('/dev/full'):
             self.skipTest('no /dev/full')
-        with open('/dev/full', 'w') as full:
-            run = self.start(*self.COMPARE, stdout=full)
-        self.assertEqual(2, run.returncode)
-        self.assertEqual(
-            'nova-arm-migrate: cannot write: No space left on device\n',
-            run.stderr,
-        )
+        # A short text stays in Python's buffer, if it has one.
+        buffered = os.environ | {'PYTHONUNBUFFERED': ''}
+        short = (*self.COMPARE[:-2], base.V1_612, base.V1_612)
+        for command in (self.COMPARE, short, (*self.COMPARE[:2], '--help')):
+            with self.subTest(command), open('/dev/full', 'w') as full:
+                run = self.start(*command, stdout=full, env=buffered)
+                self.assertEqual(
+                    (
+                        2,
+                        'nova-arm-migrate: cannot write: No space left on'
+                        ' device\n',
+                    ),
+                    (run.returncode, run.stderr),
+                )
 
     def test_nothing_but_the_standard_library(self) -> None:
         """Isolated, without site-packages, from a zip file."""

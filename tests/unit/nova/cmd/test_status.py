@@ -20,6 +20,7 @@ import dataclasses
 import importlib.util
 import io
 import json
+import sys
 from typing import Any
 import unittest
 from unittest import mock
@@ -521,6 +522,20 @@ class TestMain(StatusTestCase):
             (255, 'nova-arm-migrate-status: ValueError: bad file\n'),
             self.main(side_effect=ValueError('bad file\nat line 1')),
         )
+
+    def test_a_full_disk_is_one_line(self) -> None:
+        with (
+            open('/dev/full', 'w') as full,
+            mock.patch.object(sys, 'stdout', full),
+        ):
+            self.assertEqual(
+                (
+                    255,
+                    'nova-arm-migrate-status: OSError: [Errno 28] No space'
+                    ' left on device\n',
+                ),
+                self.main(side_effect=lambda argv: full.write('a table')),
+            )
 
 
 class TestCpuInfos(unittest.TestCase):

@@ -577,22 +577,39 @@ class TestNotStarted(test_baseline.BaselineTestBase):
         self._reboot_server(self.server, expected_state='ERROR')
         self.not_started('compute_reboot_instance')
 
-    def test_cold_migration(self) -> None:
-        self.ignore('n2')
+    def off(self) -> Any:
+        """Stop the guest for a cold migration, and copy no disk."""
         domain = self.arm.hosts['v1'].connection.domain(self.server['id'])
 
-        def off(*args: Any, **kwargs: Any) -> str:
+        def stop(*args: Any, **kwargs: Any) -> str:
             domain.destroy()
             return '{}'
 
-        with mock.patch(
+        return mock.patch(
             DRIVER + 'migrate_disk_and_power_off',
             autospec=True,
-            side_effect=off,
-        ):
+            side_effect=stop,
+        )
+
+    def test_cold_migration(self) -> None:
+        self.ignore('n2')
+        with self.off():
             self._migrate_server(self.server, expected_state='ERROR')
         self.not_started('compute_finish_resize')
         self.assertEqual('n2', self.where())
+        self.recovers()
+
+    def test_reversal_to_a_host_that_has_lost_it(self) -> None:
+        with self.off():
+            self._migrate_server(self.server)
+        self.lose('v1')
+        self.api.post_server_action(self.server['id'], {'revertResize': None})
+        self.not_started(
+            'compute_finish_revert_resize', 'this host has no file'
+        )
+        self.assertEqual('v1', self.where())
+        self.write(version=1)
+        self.restart_compute_service('v1')
         self.recovers()
 
     def test_rebuild(self) -> None:

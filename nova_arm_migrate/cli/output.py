@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """The end of a command's standard output."""
 
 from collections.abc import Callable
@@ -19,9 +18,10 @@ import sys
 
 
 def written(run: Callable[[], int]) -> int:
-    """Return the exit code of a command whose output is all written.
+    """Run a command, and write all of its standard output.
 
     :param run: the command; may raise SystemExit, as argparse after its help
+    :returns: the exit code of the command
     :raises OSError: if standard output cannot be written
     """
     try:
@@ -31,9 +31,10 @@ def written(run: Callable[[], int]) -> int:
 
 
 def finish() -> None:
-    """Write what is left of it, or lose it.
+    """Write what is left of standard output, or drop it.
 
-    Python would try again at its exit, report an error, and exit with 120.
+    Otherwise Python tries to write it at its exit, reports a second error,
+    and exits with 120.
     """
     try:
         sys.stdout.flush()

@@ -120,7 +120,7 @@ class Baselines:
         found = self._plan(baseline, host)
         if isinstance(found, str):
             return found
-        # Without this question, each start of a guest would fail.
+        # If libvirt refuses them, no guest on the baseline can start here.
         why = self._libvirt(found.features_off)
         return (
             f'libvirt does not take its CPU features: {why}' if why else None

@@ -66,6 +66,16 @@ def free_port(family: int = socket.AF_INET) -> int:
         return port
 
 
+def run_green(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program, with a free port, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, '-c', program.format(port=free_port())],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
 def scrape(port: int, address: str = '127.0.0.1') -> str:
     # No proxy for a server on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -155,12 +165,7 @@ class TestEndpoint(unittest.TestCase):
 
     def test_no_address_on_eventlet(self) -> None:
         """It must not mean all addresses."""
-        ran = subprocess.run(
-            [sys.executable, '-c', GREEN_NO_ADDRESS.format(port=free_port())],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        ran = run_green(GREEN_NO_ADDRESS)
         self.assertEqual('None\n', ran.stdout, ran.stderr)
 
     def test_the_library_is_not_installed(self) -> None:
@@ -183,12 +188,7 @@ class TestEndpoint(unittest.TestCase):
         self.metrics.migrated('left', True)
 
     def test_on_eventlet(self) -> None:
-        ran = subprocess.run(
-            [sys.executable, '-c', GREEN.format(port=free_port())],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        ran = run_green(GREEN)
         self.assertEqual(0, ran.returncode, ran.stderr)
         self.assertIn(
             'nova_arm_migrate_migrations_total'
@@ -198,12 +198,7 @@ class TestEndpoint(unittest.TestCase):
         self.assertTrue(ran.stdout.endswith('closed\n'))
 
     def test_a_port_that_is_taken_on_eventlet(self) -> None:
-        ran = subprocess.run(
-            [sys.executable, '-c', GREEN_TAKEN.format(port=free_port())],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        ran = run_green(GREEN_TAKEN)
         self.assertEqual(0, ran.returncode, ran.stderr)
         self.assertEqual('None\n', ran.stdout)
         self.assertIn('Cannot serve metrics on 127.0.0.1, port', ran.stderr)

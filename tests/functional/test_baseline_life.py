@@ -228,8 +228,8 @@ class TestRefusedInTime(test_baseline.BaselineTestBase):
         self.on_baseline(self.server)
 
 
-class TestActions(test_baseline.BaselineTestBase):
-    """The guest has its baseline after each action, read back."""
+class OnPoolTestBase(test_baseline.BaselineTestBase):
+    """A pool of two hosts, and a server on v1 that runs on its baseline."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -237,11 +237,22 @@ class TestActions(test_baseline.BaselineTestBase):
         self.server = self.boot('v1', extra_specs=ON_POOL)
 
     def off(self) -> Any:
+        """Stop the guest for a cold migration, and copy no disk."""
+        domain = self.arm.hosts['v1'].connection.domain(self.server['id'])
+
+        def stop(*args: Any, **kwargs: Any) -> str:
+            domain.destroy()
+            return '{}'
+
         return mock.patch(
             DRIVER + 'migrate_disk_and_power_off',
             autospec=True,
-            return_value='{}',
+            side_effect=stop,
         )
+
+
+class TestActions(OnPoolTestBase):
+    """The guest has its baseline after each action, read back."""
 
     def is_on(self, host: str) -> None:
         self.assertEqual(
@@ -468,17 +479,12 @@ class TestRaised(test_baseline.BaselineTestBase):
             self.assertEqual(note, reading.note)
 
 
-class TestNotStarted(test_baseline.BaselineTestBase):
+class TestNotStarted(OnPoolTestBase):
     """QEMU gives the guest something else than its baseline.
 
     It ignores LD_PRELOAD, as in secure-execution mode, or does not switch off
     a vCPU feature.
     """
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.pool()
-        self.server = self.boot('v1', extra_specs=ON_POOL)
 
     def ignore(self, host: str) -> None:
         self.arm.hosts[host].machine.libraries.clear()
@@ -576,20 +582,6 @@ class TestNotStarted(test_baseline.BaselineTestBase):
         self.ignore('v1')
         self._reboot_server(self.server, expected_state='ERROR')
         self.not_started('compute_reboot_instance')
-
-    def off(self) -> Any:
-        """Stop the guest for a cold migration, and copy no disk."""
-        domain = self.arm.hosts['v1'].connection.domain(self.server['id'])
-
-        def stop(*args: Any, **kwargs: Any) -> str:
-            domain.destroy()
-            return '{}'
-
-        return mock.patch(
-            DRIVER + 'migrate_disk_and_power_off',
-            autospec=True,
-            side_effect=stop,
-        )
 
     def test_cold_migration(self) -> None:
         self.ignore('n2')

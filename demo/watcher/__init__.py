@@ -19,6 +19,7 @@ in an environment of its own. Importing this package imports nothing.
 ``trials``     the strategies and configurations that are tried;
 ``fleet``      the hosts, the guests, and their load;
 ``audits``     an audit from its creation to the end of its action plan;
+``plan``       what such audits and plans consist of;
 ``process``    installs Watcher, configures it, starts and stops it;
 ``services``   Watcher's services, in the process that runs them;
 ``metrics``    answers Watcher's questions about load;

@@ -165,7 +165,7 @@ def _run(
             raise
         print(f'\n{table.render(rows)}\n', flush=True)
         print(f'{time.monotonic() - started:.0f} s', flush=True)
-    failures = trials.failures(rows)
+    failures = table.failures(rows, CONFIGURATIONS[-1])
     for failure in failures:
         print(f'FAILED: {failure}', flush=True)
     return 1 if failures else 0

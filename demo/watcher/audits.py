@@ -18,7 +18,6 @@ from Watcher's API.
 
 from __future__ import annotations
 
-import collections
 import collections.abc
 import pathlib
 import time
@@ -27,40 +26,7 @@ import typing as ty
 from openstack import connection
 
 from demo import terminal
-
-GOALS: ty.Final = {
-    'host_maintenance': 'cluster_maintaining',
-    'workload_balance': 'workload_balancing',
-    'vm_workload_consolidation': 'server_consolidation',
-}
-"""The goal of each strategy."""
-
-_ENDED = frozenset(('SUCCEEDED', 'FAILED', 'CANCELLED', 'SUPERSEDED'))
-
-
-class Scope(ty.NamedTuple):
-    """The host aggregate to which an audit is limited.
-
-    :ivar key: its ID, which it keeps when the pool changes
-    """
-
-    key: int
-    name: str
-
-
-class Action(ty.NamedTuple):
-    """One action of a plan.
-
-    :ivar kind: ``migrate`` or ``change_nova_service_state``
-    :ivar what: the guest or the host
-    :ivar destination: empty if the scheduler chooses it
-    :ivar state: ``SUCCEEDED``, ``FAILED``, ``SKIPPED``
-    """
-
-    kind: str
-    what: str
-    destination: str
-    state: str
+from demo.watcher import plan
 
 
 class Audits:
@@ -84,10 +50,10 @@ class Audits:
     def run(
         self,
         strategy: str,
-        scope: Scope | None = None,
+        scope: plan.Scope | None = None,
         parameters: collections.abc.Mapping[str, str] | None = None,
         show: bool = False,
-    ) -> list[Action]:
+    ) -> list[plan.Action]:
         """Make an audit whose action plan starts by itself.
 
         :param show: print the commands
@@ -109,41 +75,48 @@ class Audits:
         audit = self._ended(f'/v1/audits/{name}', 'the audit')
         if audit['state'] != 'SUCCEEDED':
             raise terminal.SceneFailed(f'{name} is {audit["state"]}')
-        actions: list[Action] = []
-        for plan in self._get(f'/v1/action_plans?audit_uuid={audit["uuid"]}')[
+        actions: list[plan.Action] = []
+        for one in self._get(f'/v1/action_plans?audit_uuid={audit["uuid"]}')[
             'action_plans'
         ]:
-            self._ended(f'/v1/action_plans/{plan["uuid"]}', 'the action plan')
+            self._ended(f'/v1/action_plans/{one["uuid"]}', 'the action plan')
             if show:
                 self._command(
-                    f'optimize action list --action-plan {plan["uuid"]}'
+                    f'optimize action list --action-plan {one["uuid"]}'
                     ' -c State -c Action',
                     show,
                 )
             actions += [
-                action_of(one)
-                for one in self._get(
-                    f'/v1/actions/detail?action_plan_uuid={plan["uuid"]}'
+                plan.action_of(
+                    action['action_type'],
+                    action['input_parameters'],
+                    action['state'],
+                    action.get('status_message'),
+                )
+                for action in self._get(
+                    f'/v1/actions/detail?action_plan_uuid={one["uuid"]}'
                 )['actions']
             ]
         return actions
 
-    def _template(self, strategy: str, scope: Scope | None, show: bool) -> str:
+    def _template(
+        self, strategy: str, scope: plan.Scope | None, show: bool
+    ) -> str:
         """Return the name of the template, which is created once."""
         name = strategy.replace('_', '-')
         option = ''
         if scope is not None:
             name = f'{name}-{scope.key}'
             path = pathlib.Path(f'pool-{scope.key}.yaml')
-            path.write_text(scope_file(scope))
+            path.write_text(plan.scope_file(scope))
             option = f' --scope {path}'
             if show:
                 self._shell.say(f'{path}, the scope {scope.name}:')
-                self._shell.block(scope_file(scope))
+                self._shell.block(plan.scope_file(scope))
         if name in self._templates:
             return name
         self._command(
-            f'optimize audittemplate create {name} {GOALS[strategy]}'
+            f'optimize audittemplate create {name} {plan.GOALS[strategy]}'
             f' --strategy {strategy}{option}',
             show,
         )
@@ -166,31 +139,10 @@ class Audits:
         deadline = time.monotonic() + timeout
         while True:
             found = self._get(path)
-            if found['state'] in _ENDED:
+            if found['state'] in plan.ENDED:
                 return found
             if time.monotonic() > deadline:
                 raise terminal.SceneFailed(
                     f'{what} is {found["state"]} after {timeout:g} s'
                 )
             time.sleep(2)
-
-
-def scope_file(scope: Scope) -> str:
-    """Return the file with the scope that Watcher's client reads."""
-    return f'- compute:\n  - host_aggregates:\n    - id: {scope.key}\n'
-
-
-def action_of(found: collections.abc.Mapping[str, ty.Any]) -> Action:
-    """Return an action from what Watcher's API shows of it."""
-    parameters = found['input_parameters']
-    return Action(
-        found['action_type'],
-        parameters.get('resource_name') or '',
-        parameters.get('destination_node') or '',
-        found['state'],
-    )
-
-
-def states(actions: collections.abc.Iterable[Action]) -> dict[str, int]:
-    """Return how many actions ended in each state."""
-    return dict(collections.Counter(action.state for action in actions))

@@ -17,6 +17,8 @@ from __future__ import annotations
 import collections.abc
 import typing as ty
 
+from demo.watcher import plan
+
 
 class Row(ty.NamedTuple):
     """What a strategy did under one configuration.
@@ -42,6 +44,45 @@ HEAD: ty.Final = (
     'Skipped',
     'In ERROR',
 )
+
+
+def row_of(
+    strategy: str,
+    configuration: str,
+    actions: collections.abc.Sequence[plan.Action],
+    broken: collections.abc.Sized,
+) -> Row:
+    """Return the row of a strategy's actions.
+
+    :param broken: the guests that are in ERROR
+    """
+    counts = plan.states(actions)
+    return Row(
+        strategy,
+        configuration,
+        planned=len(actions),
+        succeeded=counts.get('SUCCEEDED', 0),
+        failed=counts.get('FAILED', 0),
+        skipped=counts.get('SKIPPED', 0),
+        broken=len(broken),
+    )
+
+
+def failures(
+    rows: collections.abc.Iterable[Row], configuration: str
+) -> list[str]:
+    """Return what a configuration promises and does not keep.
+
+    It promises that actions are planned, that all of them succeed, and that
+    no guest is in ERROR.
+    """
+    return [
+        f'{row.strategy}: {row.failed} of {row.planned} actions failed,'
+        f' {row.broken} guests are in ERROR'
+        for row in rows
+        if row.configuration == configuration
+        and (not row.planned or row.succeeded != row.planned or row.broken)
+    ]
 
 
 def render(rows: collections.abc.Sequence[Row]) -> str:

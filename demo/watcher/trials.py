@@ -24,6 +24,7 @@ from demo import settings
 from demo import terminal
 from demo.watcher import audits
 from demo.watcher import fleet as demo_fleet
+from demo.watcher import plan
 from demo.watcher import process
 from demo.watcher import table
 from nova_arm_migrate.osc import aggregates
@@ -109,7 +110,7 @@ class Trials:
         self._watcher = watcher
         self._audits = auditor
         self._shell = shell
-        self._scopes: dict[str, audits.Scope] = {}
+        self._scopes: dict[str, plan.Scope] = {}
 
     def run(self, names: collections.abc.Collection[str]) -> list[table.Row]:
         """Return a row for each strategy and configuration.
@@ -142,7 +143,7 @@ class Trials:
             self._shell.heading('The pools as host aggregates')
             self._shell.openstack('arm64 pool sync')
             self._scopes = {
-                host: audits.Scope(int(one.id), one.name)
+                host: plan.Scope(int(one.id), one.name)
                 for one in self._administrator.compute.aggregates()
                 if aggregates.MARK in (one.metadata or {})
                 for host in one.hosts
@@ -156,7 +157,7 @@ class Trials:
     ) -> table.Row:
         self._fleet.clear()
         self._fleet.boot()
-        actions: list[audits.Action] = []
+        actions: list[plan.Action] = []
         number = len(BUSY) if configuration.scoped else strategy.unscoped
         for count, host in enumerate(BUSY[:number]):
             # Watcher follows Nova's notifications, which it does not get
@@ -172,7 +173,9 @@ class Trials:
                 show=configuration.scoped and count == 0,
             )
             state = self._fleet.state()
-            self._shell.block(_lines(made, state) or 'nothing is planned')
+            self._shell.block(
+                plan.lines(made, state.places) or 'nothing is planned'
+            )
             actions += made
             if strategy.host:
                 # The maintenance is over; that of the next host begins.
@@ -180,35 +183,4 @@ class Trials:
         broken = self._fleet.state().broken
         if broken:
             self._shell.say('In ERROR: ' + ', '.join(broken))
-        counts = audits.states(actions)
-        return table.Row(
-            strategy.name,
-            configuration.name,
-            planned=len(actions),
-            succeeded=counts.get('SUCCEEDED', 0),
-            failed=counts.get('FAILED', 0),
-            skipped=counts.get('SKIPPED', 0),
-            broken=len(broken),
-        )
-
-
-def failures(rows: collections.abc.Iterable[table.Row]) -> list[str]:
-    """Return what our driver with the pools as scope does not keep."""
-    ours = CONFIGURATIONS[-1].name
-    return [
-        f'{row.strategy}: {row.failed} of {row.planned} actions failed,'
-        f' {row.broken} guests are in ERROR'
-        for row in rows
-        if row.configuration == ours
-        and (not row.planned or row.succeeded != row.planned or row.broken)
-    ]
-
-
-def _lines(
-    actions: collections.abc.Iterable[audits.Action], state: demo_fleet.State
-) -> str:
-    return '\n'.join(
-        f'{one.kind:25} {one.what:10} {one.state:10}'
-        f' {state.places.get(one.what, "")}'.rstrip()
-        for one in actions
-    )
+        return table.row_of(strategy.name, configuration.name, actions, broken)

@@ -15,6 +15,7 @@
 ``cli``        the commands;
 ``cloud``      the cloud as a whole;
 ``services``   its services on this machine;
+``identity``   their users and endpoints in keystone;
 ``backing``    their database, tables and message queue;
 ``programs``   programs of this machine, started, watched and ended;
 ``settings``   their configuration, as text;
@@ -37,6 +38,8 @@
 ``transports`` TLS and ssh between hosts;
 ``certificates``  the lab's certificate authority;
 ``upgrade``    a cloud in the middle of an upgrade;
+``audits``     audits of Watcher, with two kinds of cores;
+``watcher``    Watcher's services, and the load that they see;
 ``trial``      one live migration that is disturbed;
 ``numa``       guests with a NUMA layout;
 ``numa_look``  a guest's placement: database, Placement and kernel.

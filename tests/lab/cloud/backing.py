@@ -32,14 +32,24 @@ def make_database(on: Programs) -> None:
         'making the database',
     )
     start_database(on)
-    words = [
-        f'CREATE DATABASE {name} CHARACTER SET utf8;'
-        for name in settings.DATABASES
-    ]
+    words = [_create(name) for name in settings.DATABASES]
     words += [
         f"CREATE USER lab@'%' IDENTIFIED BY '{settings.PASSWORD}';",
         "GRANT ALL ON *.* TO lab@'%';",
     ]
+    _execute(on, words)
+
+
+def empty_database(on: Programs, name: str) -> None:
+    """Make one more database; delete it first if it exists."""
+    _execute(on, [f'DROP DATABASE IF EXISTS {name};', _create(name)])
+
+
+def _create(name: str) -> str:
+    return f'CREATE DATABASE {name} CHARACTER SET utf8;'
+
+
+def _execute(on: Programs, words: list[str]) -> None:
     on.run(
         [
             'mariadb',

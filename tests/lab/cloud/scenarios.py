@@ -19,6 +19,7 @@ import time
 from clouds import ini
 from tests.lab import errors
 from tests.lab import host as hosts
+from tests.lab.cloud import audits
 from tests.lab.cloud import cloud as clouds
 from tests.lab.cloud import computes
 from tests.lab.cloud import crossing
@@ -117,6 +118,12 @@ SCENARIOS = (
         upgrade.upgrade,
         upgrade.HOSTS,
         computes=False,
+    ),
+    Scenario(
+        'watcher',
+        "Watcher's audits of two kinds of cores: stock, and with our pools",
+        audits.play,
+        audits.HOSTS,
     ),
 )
 

@@ -51,30 +51,8 @@ WSGI = {
     'nova': 'nova.wsgi.osapi_compute',
 }
 
-# Creates users, roles, services and endpoints in one process: the client would
-# need 30 processes of three seconds each.
-_IDENTITY = """
-import openstack
-import sys
-from tests.lab.cloud import settings
-
-cloud = openstack.connect()
-identity = cloud.identity
-project = identity.create_project(name='service', domain_id='default')
-roles = {role.name: role for role in identity.roles()}
-service_role = roles.get('service') or identity.create_role(name='service')
-for name, (kind, path) in settings.CATALOGUE.items():
-    user = identity.create_user(
-        name=name, password=settings.PASSWORD, domain_id='default',
-        default_project_id=project.id)
-    for role in (roles['admin'], service_role):
-        identity.assign_project_role_to_user(project, user, role)
-    service = identity.create_service(name=name, type=kind)
-    for interface in ('public', 'internal', 'admin'):
-        identity.create_endpoint(
-            service_id=service.id, interface=interface,
-            region_id='RegionOne', url=settings.url(name) + path)
-"""
+# Runs in the services' environment; this one may lack openstacksdk.
+_IDENTITY = pathlib.Path(__file__).with_name('identity.py')
 
 
 def check_machine() -> None:
@@ -118,24 +96,40 @@ class Services(Programs):
     )
 
     def _api(self, name: str) -> None:
-        port = settings.PORTS[name]
         processes, threads = 1, 4
         if name == 'nova' and self.release <= EVENTLET:
             processes, threads = 2, 1
+        self.serve(
+            name,
+            WSGI[name],
+            *('--processes', processes, '--threads', threads),
+        )
+
+    def serve(
+        self,
+        name: str,
+        module: str,
+        *more: object,
+        home: pathlib.Path | None = None,
+    ) -> None:
+        """Start an API on its port.
+
+        :param module: where its WSGI application is
+        :param more: additional arguments of uWSGI
+        :param home: the environment that it is installed in, if it is not
+            that of the other services
+        """
         self.start(
             name,
             [
                 'uwsgi',
                 '--home',
-                self.environment,
+                home or self.environment,
                 '--http-socket',
-                f'{settings.ADDRESS}:{port}',
+                f'{settings.ADDRESS}:{settings.PORTS[name]}',
                 '--module',
-                f'{WSGI[name]}:application',
-                '--processes',
-                processes,
-                '--threads',
-                threads,
+                f'{module}:application',
+                *more,
                 '--enable-threads',
                 '--lazy-apps',
                 '--master',
@@ -158,7 +152,8 @@ class Services(Programs):
             ],
         )
 
-    def _wait_api(self, name: str) -> None:
+    def wait_api(self, name: str) -> None:
+        """Return when an API answers."""
         request = f'GET / HTTP/1.0\r\nHost: {settings.ADDRESS}\r\n\r\n'
         port = settings.PORTS[name]
         self.wait(name, lambda: self.answers(port, request.encode()))
@@ -206,20 +201,20 @@ class Services(Programs):
             places.say('cloud: keystone')
             self._identity()
             self._keep_tables(kept)
-        self._wait_api('keystone')
+        self.wait_api('keystone')
         places.say('cloud: glance, placement, neutron, nova')
         names = ('glance', 'placement', 'neutron', 'nova')
         for name in names:
             self._api(name)
         for name in names:
-            self._wait_api(name)
+            self.wait_api(name)
         self.start_scheduler()
         self.start_conductor()
 
     def start_api(self, name: str) -> None:
         """Start an API that was stopped."""
         self._api(name)
-        self._wait_api(name)
+        self.wait_api(name)
 
     def start_conductor(self) -> None:
         self.start(
@@ -257,7 +252,8 @@ class Services(Programs):
         Creating them takes a minute on an idle machine.
         """
         conf = (settings.keystone(''), settings.nova_control('', True))
-        text = f'{conf} {settings.CATALOGUE} {_IDENTITY}'
+        made_by = _IDENTITY.read_text()
+        text = f'{conf} {settings.CATALOGUE} {made_by}'
         stamp = hashlib.sha256(text.encode()).hexdigest()[:12]
         return install.folder() / f'tables-{self.environment.name}-{stamp}'
 
@@ -293,9 +289,13 @@ class Services(Programs):
             'keystone-manage bootstrap',
         )
         self._api('keystone')
-        self._wait_api('keystone')
+        self.wait_api('keystone')
+        self.register(settings.CATALOGUE)
+
+    def register(self, names: collections.abc.Iterable[str]) -> None:
+        """Make the users, services and endpoints of these services."""
         self.run(
-            ['python', '-c', _IDENTITY],
+            ['python', '-m', 'tests.lab.cloud.identity', *names],
             'making the service users',
             client_environment(),
         )

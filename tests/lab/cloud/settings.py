@@ -24,6 +24,8 @@ PORTS = {
     'placement': 8778,
     'neutron': 9696,
     'nova': 8774,
+    'watcher': 9322,
+    'aetos': 9090,
 }
 DATABASES = (
     'keystone',
@@ -40,6 +42,11 @@ CATALOGUE = {
     'placement': ('placement', ''),
     'neutron': ('network', ''),
     'nova': ('compute', '/v2.1'),
+}
+# Watcher, and Aetos, which it asks about load; only one scenario has them.
+WATCHER_CATALOGUE = {
+    'watcher': ('infra-optim', ''),
+    'aetos': ('metric-storage', ''),
 }
 OUR_DRIVER = 'arm_migrate.ArmLibvirtDriver'
 STOCK_DRIVER = 'libvirt.LibvirtDriver'
@@ -222,6 +229,22 @@ def nova_control(state: str, with_filter: bool) -> Sections:
                 ],
                 'enabled_filters': ','.join(filters),
             },
+        },
+    )
+
+
+def watcher(state: str) -> Sections:
+    """Return the options that all services of Watcher share."""
+    return merged(
+        _common('watcher', state),
+        {
+            'DEFAULT': {'host': 'controller'},
+            'collector': {'collector_plugins': 'compute'},
+            'database': {'connection': database('watcher')},
+            'nova': credentials('watcher'),
+            'placement': credentials('watcher'),
+            'watcher_clients_auth': credentials('watcher'),
+            'watcher_datasources': {'datasources': 'aetos'},
         },
     )
 

@@ -19,10 +19,12 @@ from unittest import mock
 
 from demo import terminal
 from demo.watcher import audits
+from demo.watcher import plan
 
 MIGRATION = {
     'action_type': 'migrate',
     'state': 'FAILED',
+    'status_message': 'refused',
     'input_parameters': {
         'resource_name': 'web',
         'destination_node': 'n1-b',
@@ -93,7 +95,9 @@ class TestRun(unittest.TestCase):
     def test_a_template_is_created_once(self) -> None:
         watcher = FakeWatcher()
         made, actions = self.run_audit(watcher, parameters={'threshold': '15'})
-        self.assertEqual([('migrate', 'web', 'n1-b', 'FAILED')], actions)
+        self.assertEqual(
+            [('migrate', 'web', 'n1-b', 'FAILED', 'refused')], actions
+        )
         made.run('workload_balance')
         self.assertEqual(
             [
@@ -110,11 +114,11 @@ class TestRun(unittest.TestCase):
 
     def test_a_scope_is_written_to_a_file(self) -> None:
         watcher = FakeWatcher()
-        scope = audits.Scope(3, 'arm64-n1')
+        scope = plan.Scope(3, 'arm64-n1')
         self.run_audit(watcher, scope=scope, show=True)
         self.assertIn('--scope pool-3.yaml', watcher.commands[0])
         self.assertEqual(
-            audits.scope_file(scope), pathlib.Path('pool-3.yaml').read_text()
+            plan.scope_file(scope), pathlib.Path('pool-3.yaml').read_text()
         )
         self.assertIn('--action-plan P', watcher.commands[-1])
         self.assertEqual({True}, set(watcher.shown))
@@ -128,31 +132,3 @@ class TestRun(unittest.TestCase):
     def test_a_command_that_fails(self) -> None:
         with self.assertRaisesRegex(terminal.SceneFailed, 'no such goal'):
             self.run_audit(FakeWatcher(status=1))
-
-
-class TestAudits(unittest.TestCase):
-    def test_the_scope_is_one_aggregate(self) -> None:
-        self.assertEqual(
-            """\
-- compute:
-  - host_aggregates:
-    - id: 3
-""",
-            audits.scope_file(audits.Scope(3, 'arm64-n1')),
-        )
-
-    def test_an_action_with_and_without_a_destination(self) -> None:
-        migration = audits.action_of(MIGRATION)
-        self.assertEqual(('migrate', 'web', 'n1-b', 'FAILED'), migration)
-        disabled = audits.action_of(
-            {
-                'action_type': 'change_nova_service_state',
-                'state': 'SUCCEEDED',
-                'input_parameters': {'resource_name': 'n1-a'},
-            }
-        )
-        self.assertEqual('', disabled.destination)
-        self.assertEqual(
-            {'FAILED': 2, 'SUCCEEDED': 1},
-            audits.states([migration, disabled, migration]),
-        )

@@ -12,7 +12,27 @@
 
 import unittest
 
+from demo.watcher import plan
 from demo.watcher import table
+
+
+def row(
+    configuration: str = 'ours',
+    planned: int = 3,
+    succeeded: int = 3,
+    failed: int = 0,
+    skipped: int = 0,
+    broken: int = 0,
+) -> table.Row:
+    return table.Row(
+        'workload_balance',
+        configuration,
+        planned,
+        succeeded,
+        failed,
+        skipped,
+        broken,
+    )
 
 
 class TestTable(unittest.TestCase):
@@ -35,3 +55,43 @@ class TestTable(unittest.TestCase):
         )
         self.assertEqual('short             ours ', lines[4][:23])
         self.assertEqual({len(rule)}, {len(line) for line in lines})
+
+    def test_a_row_counts_the_actions(self) -> None:
+        actions = [
+            plan.Action('migrate', 'web', '', state)
+            for state in ('SUCCEEDED', 'FAILED', 'SUCCEEDED')
+        ]
+        self.assertEqual(
+            row('stock', succeeded=2, failed=1, broken=1),
+            table.row_of('workload_balance', 'stock', actions, ['web']),
+        )
+
+
+class TestFailures(unittest.TestCase):
+    def test_nothing_may_fail_under_ours(self) -> None:
+        self.assertEqual([], table.failures([row()], 'ours'))
+        for bad in (
+            row(succeeded=2, failed=1),
+            row(succeeded=2, skipped=1),
+            row(broken=1),
+        ):
+            with self.subTest(bad):
+                self.assertEqual(1, len(table.failures([bad], 'ours')))
+
+    def test_a_strategy_that_plans_nothing_shows_nothing(self) -> None:
+        self.assertEqual(
+            ['workload_balance: 0 of 0 actions failed, 0 guests are in ERROR'],
+            table.failures([row(planned=0, succeeded=0)], 'ours'),
+        )
+
+    def test_the_others_may_fail(self) -> None:
+        self.assertEqual(
+            [],
+            table.failures(
+                [
+                    row('stock', succeeded=0, failed=3, broken=3),
+                    row('no-scope', succeeded=1, failed=2),
+                ],
+                'ours',
+            ),
+        )

@@ -13,27 +13,7 @@
 import unittest
 
 from demo.watcher import __main__ as program
-from demo.watcher import table
 from demo.watcher import trials
-
-
-def row(
-    configuration: str = 'ours',
-    planned: int = 3,
-    succeeded: int = 3,
-    failed: int = 0,
-    skipped: int = 0,
-    broken: int = 0,
-) -> table.Row:
-    return table.Row(
-        'workload_balance',
-        configuration,
-        planned,
-        succeeded,
-        failed,
-        skipped,
-        broken,
-    )
 
 
 class TestConfigurations(unittest.TestCase):
@@ -41,33 +21,4 @@ class TestConfigurations(unittest.TestCase):
         self.assertEqual(
             [one.name for one in trials.CONFIGURATIONS],
             list(program.CONFIGURATIONS),
-        )
-
-
-class TestFailures(unittest.TestCase):
-    def test_nothing_may_fail_under_ours(self) -> None:
-        self.assertEqual([], trials.failures([row()]))
-        for bad in (
-            row(succeeded=2, failed=1),
-            row(succeeded=2, skipped=1),
-            row(broken=1),
-        ):
-            with self.subTest(bad):
-                self.assertEqual(1, len(trials.failures([bad])))
-
-    def test_a_strategy_that_plans_nothing_shows_nothing(self) -> None:
-        self.assertEqual(
-            ['workload_balance: 0 of 0 actions failed, 0 guests are in ERROR'],
-            trials.failures([row(planned=0, succeeded=0)]),
-        )
-
-    def test_the_others_may_fail(self) -> None:
-        self.assertEqual(
-            [],
-            trials.failures(
-                [
-                    row('stock', succeeded=0, failed=3, broken=3),
-                    row('no-scope', succeeded=1, failed=2),
-                ]
-            ),
         )

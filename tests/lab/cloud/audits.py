@@ -1,0 +1,287 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``cloud run watcher``: Watcher's audits of a fleet with two kinds of cores.
+
+Three strategies, with the stock driver and with ours. Watcher plans live
+migrations without regard to CPUs. With our driver, each audit is limited to
+the host aggregate of one migration pool. The guests stay where a strategy has
+left them, and the next strategy begins there.
+"""
+
+import dataclasses
+import pathlib
+import tempfile
+import typing
+
+from demo.watcher import metrics
+from demo.watcher import plan
+from demo.watcher import table
+from tests.lab import errors
+from tests.lab import host as hosts
+from tests.lab.cloud import client as clients
+from tests.lab.cloud import scene
+from tests.lab.cloud import server as servers
+from tests.lab.cloud import settings
+from tests.lab.cloud import watcher as watchers
+
+HOSTS = ('neoverse-n1', 'neoverse-n1', 'cortex-a76', 'cortex-a76')
+#: The busy host of each kind, of which two guests are to be moved away.
+BUSY = (0, 2)
+#: Name, place of its host in HOSTS, percent of its vCPU that it uses.
+GUESTS = (
+    ('n1-1', 0, 40),
+    ('n1-2', 0, 15),
+    ('n1-3', 1, 5),
+    ('a76-1', 2, 40),
+    ('a76-2', 2, 15),
+)
+MEMORY_MIB = 256
+STOCK, OURS = 'stock', 'ours'
+#: A live migration takes minutes in the lab, and a plan has several.
+PATIENCE = 3600
+PAUSE = 10
+
+
+class Strategy(typing.NamedTuple):
+    """A strategy.
+
+    :ivar host: its parameter that names a host, empty if there is none
+    :ivar unscoped: the number of audits without a scope
+    """
+
+    name: str
+    host: str = ''
+    unscoped: int = len(BUSY)
+
+
+STRATEGIES = (
+    Strategy('host_maintenance', 'maintenance_node'),
+    Strategy('workload_balance'),
+    # It has the whole cloud in view.
+    Strategy('vm_workload_consolidation', unscoped=1),
+)
+
+
+def play(one: scene.Scene, on: list[hosts.Host]) -> None:
+    """Run all strategies under both drivers; print the table."""
+    one.cloud.services.restart_nova(watchers.NOTIFICATIONS)
+    with tempfile.TemporaryDirectory() as name:
+        watch = watchers.Watcher.start(one.cloud, _cores(on[0]))
+        try:
+            run = Run(one, on, watch, pathlib.Path(name))
+            with scene.no_filter(one):
+                run.configured(STOCK)
+            run.configured(OURS)
+        finally:
+            watch.stop()
+            one.cloud.services.restart_nova({})
+    print(table.render(run.rows))
+    stock = [row for row in run.rows if row.configuration == STOCK]
+    one.expect(
+        any(row.failed for row in stock) and any(row.broken for row in stock),
+        'with the stock driver, actions fail and guests end in ERROR',
+    )
+    failures = table.failures(run.rows, OURS)
+    one.expect(
+        not failures,
+        '; '.join(failures) or 'with ours and the pools, every action works',
+    )
+
+
+@dataclasses.dataclass
+class Run:
+    """The scenario while it runs.
+
+    :ivar folder: for the files with the scopes
+    """
+
+    one: scene.Scene
+    on: list[hosts.Host]
+    watcher: watchers.Watcher
+    folder: pathlib.Path
+    rows: list[table.Row] = dataclasses.field(default_factory=list)
+    _audits: int = 0
+
+    def configured(self, name: str) -> None:
+        """Run all strategies under one driver."""
+        one = self.one
+        one.say(f'{name}: the driver, and new guests')
+        if name == OURS:
+            driver, skip = settings.OUR_DRIVER, False
+        else:
+            driver, skip = settings.STOCK_DRIVER, True
+        one.use_driver(self.on, driver, skip, watchers.NOTIFICATIONS)
+        for guest, place, busy in GUESTS:
+            server = one.boot(self.on[place], f'{name}-{guest}')
+            self.watcher.load.loads[server.id] = metrics.Load(
+                busy, 1, MEMORY_MIB // 2
+            )
+        scopes = self._pools() if name == OURS else None
+        for strategy in STRATEGIES:
+            one.say(f'{name}: {strategy.name}')
+            self.rows.append(self._tried(strategy, name, scopes))
+        for server in one.servers:
+            server.expect_healthy()
+        one.clean()
+        self.watcher.load.loads.clear()
+
+    def _pools(self) -> dict[str, plan.Scope]:
+        """Make the pools' aggregates; return that of each host."""
+        client = self.one.cloud.client
+        client.check('arm64', 'pool', 'sync', show=True)
+        return {
+            host: plan.Scope(int(pool['ID']), pool['Name'])
+            for pool in client.data('aggregate', 'list', '--long')
+            for host in pool['Hosts']
+        }
+
+    def _tried(
+        self,
+        strategy: Strategy,
+        name: str,
+        scopes: dict[str, plan.Scope] | None,
+    ) -> table.Row:
+        actions: list[plan.Action] = []
+        number = strategy.unscoped if scopes is None else len(BUSY)
+        broken: set[str] = set()
+        for place in BUSY[:number]:
+            host = self.on[place]
+            made = self._audited(
+                strategy,
+                host,
+                None if scopes is None else scopes[host.name],
+            )
+            shown = {
+                one['Name']: one
+                for one in self.one.cloud.client.data(
+                    'server', 'list', '--long'
+                )
+            }
+            places = {name: one['Host'] for name, one in shown.items()}
+            print(plan.lines(made, places) or '   nothing is planned')
+            for action in made:
+                if action.why:
+                    print(f'   {action.what}: {action.why}')
+            actions += made
+            broken |= {
+                name for name, one in shown.items() if one['Status'] == 'ERROR'
+            }
+            self._enable()
+            self._mend()
+        return table.row_of(strategy.name, name, actions, broken)
+
+    def _audited(
+        self,
+        strategy: Strategy,
+        host: hosts.Host,
+        scope: plan.Scope | None,
+    ) -> list[plan.Action]:
+        """Make an audit whose plan starts by itself; follow the guests."""
+        self._audits += 1
+        client, name = self.watcher.client, f'audit-{self._audits}'
+        before = [
+            (server, server.host, server.watch())
+            for server in self.one.servers
+        ]
+        for one in self.on:
+            self.watcher.guests[one.name] = [
+                server.id for server in self.one.servers if server.host is one
+            ]
+        scoped: list[str] = []
+        if scope is not None:
+            path = self.folder / f'pool-{scope.key}.yaml'
+            path.write_text(plan.scope_file(scope))
+            scoped = ['--scope', str(path)]
+        client.check(
+            *('optimize', 'audittemplate', 'create', name),
+            *(plan.GOALS[strategy.name], '--strategy', strategy.name),
+            *scoped,
+            show=scope is not None,
+        )
+        parameters = (
+            ['--parameter', f'{strategy.host}={host.name}']
+            if strategy.host
+            else []
+        )
+        client.check(
+            *('optimize', 'audit', 'create', '--audit-template', name),
+            *('--name', name, '--auto-trigger', *parameters),
+            show=True,
+        )
+        audit = self._ended('audit', name)
+        if audit['State'] != 'SUCCEEDED':
+            raise errors.LabError(f'{name} is {audit["State"]}: {audit}')
+        actions: list[plan.Action] = []
+        for found in client.data(
+            'optimize', 'actionplan', 'list', '--audit', audit['UUID']
+        ):
+            self._ended('actionplan', found['UUID'])
+            argv = (
+                *('optimize', 'action', 'list'),
+                *('--action-plan', found['UUID']),
+            )
+            client.check(*argv, '-c', 'State', '-c', 'Action', show=True)
+            actions += [
+                plan.action_of(
+                    action['Action'],
+                    action['Parameters'],
+                    action['State'],
+                    action['Status Message'],
+                )
+                for action in client.data(*argv, '--detail')
+            ]
+        for server, source, kept in before:
+            clients.wait(
+                f'{server.name} without a task',
+                lambda: self._is_idle(server),
+                servers.MOVE_PATIENCE,
+                PAUSE,
+            )
+            now = server.show()['OS-EXT-SRV-ATTR:host']
+            server.follow(source, kept, self.one.cloud.lab.hosts[now])
+        return actions
+
+    def _is_idle(self, server: servers.Server) -> bool:
+        return server.show()['OS-EXT-STS:task_state'] in (None, 'None')
+
+    def _ended(self, kind: str, name: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+
+        def look() -> bool:
+            found.update(
+                self.watcher.client.data('optimize', kind, 'show', name)
+            )
+            return found['State'] in plan.ENDED
+
+        clients.wait(f'{kind} {name} at an end', look, PATIENCE, PAUSE)
+        return found
+
+    def _enable(self) -> None:
+        """Enable the hosts that an action plan has disabled."""
+        client = self.one.cloud.client
+        for host in self.on:
+            client.check(
+                *('compute', 'service', 'set', '--enable'),
+                *(host.name, 'nova-compute'),
+            )
+
+    def _mend(self) -> None:
+        """Use guests again that Nova has set to ERROR; they go on running."""
+        client = self.one.cloud.client
+        for server in self.one.servers:
+            if server.show()['status'] == 'ERROR':
+                client.check(*servers.SET_ACTIVE, server.name)
+
+
+def _cores(host: hosts.Host) -> int:
+    return int(host.channel.sh('nproc').out)

@@ -1,0 +1,151 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Watcher in the lab's cloud: its configuration, its users, its audits."""
+
+import configparser
+import pathlib
+from typing import Any
+from unittest import mock
+
+import testtools
+
+from clouds import ini
+from demo.watcher import plan
+from demo.watcher import table
+from tests.lab import spec
+from tests.lab.cloud import audits
+from tests.lab.cloud import identity
+from tests.lab.cloud import settings
+
+
+class SettingsTest(testtools.TestCase):
+    def test_every_service_of_watcher_uses_the_cloud(self) -> None:
+        conf = configparser.ConfigParser(interpolation=None, strict=False)
+        conf.read_string(ini.dump(settings.watcher('/state')))
+        self.assertIn('rabbit://', conf['DEFAULT']['transport_url'])
+        self.assertTrue(conf['database']['connection'].startswith('mysql'))
+        for section in (
+            'keystone_authtoken',
+            'nova',
+            'placement',
+            'watcher_clients_auth',
+        ):
+            self.assertEqual('watcher', conf[section]['username'])
+
+
+class IdentityTest(testtools.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.keystone: Any = mock.Mock()
+
+    def test_a_service_gets_a_user_and_its_endpoints(self) -> None:
+        self.keystone.find_service.return_value = None
+        identity.register(self.keystone, settings.WATCHER_CATALOGUE)
+        self.assertEqual(
+            ['watcher', 'aetos'],
+            [
+                call.kwargs['name']
+                for call in self.keystone.create_user.call_args_list
+            ],
+        )
+        self.assertEqual(
+            {settings.url('watcher'), settings.url('aetos')},
+            {
+                call.kwargs['url']
+                for call in self.keystone.create_endpoint.call_args_list
+            },
+        )
+
+    def test_a_service_that_is_there_is_kept(self) -> None:
+        identity.register(self.keystone, settings.WATCHER_CATALOGUE)
+        self.keystone.create_user.assert_not_called()
+        self.keystone.create_endpoint.assert_not_called()
+
+
+class AuditsTest(testtools.TestCase):
+    def test_every_strategy_has_a_goal(self) -> None:
+        self.assertEqual(
+            set(plan.GOALS), {one.name for one in audits.STRATEGIES}
+        )
+
+    def test_each_busy_host_is_of_another_core_and_has_two_guests(
+        self,
+    ) -> None:
+        self.assertEqual(
+            len(audits.BUSY),
+            len(
+                {spec.parse(audits.HOSTS[place]).cpu for place in audits.BUSY}
+            ),
+        )
+        for place in audits.BUSY:
+            guests = [one for one in audits.GUESTS if one[1] == place]
+            self.assertEqual(2, len(guests))
+
+
+class RunTest(testtools.TestCase):
+    """One audit, with a client that answers what it is told."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        patch = mock.patch('time.sleep', autospec=True)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.server = mock.Mock(id='S')
+        self.server.name = 'stock-n1-1'
+        self.host = mock.Mock()
+        self.host.name = 'h1'
+        self.server.host = self.host
+        self.server.show.return_value = {
+            'status': 'ERROR',
+            'OS-EXT-STS:task_state': None,
+            'OS-EXT-SRV-ATTR:host': 'h1',
+        }
+        self.one = mock.Mock(servers=[self.server])
+        self.one.cloud.lab.hosts = {'h1': self.host}
+        self.one.cloud.client.data.return_value = [
+            {'Name': 'stock-n1-1', 'Host': 'h1', 'Status': 'ERROR'}
+        ]
+        self.watcher = mock.Mock(guests={})
+        self.watcher.client.data.side_effect = self.answer
+
+    def answer(self, *argv: str) -> Any:
+        match argv[1:3]:
+            case ('audit', 'show'):
+                return {'UUID': 'A', 'State': 'SUCCEEDED'}
+            case ('actionplan', 'list'):
+                return [{'UUID': 'P'}]
+            case ('actionplan', 'show'):
+                return {'UUID': 'P', 'State': 'FAILED'}
+        self.assertEqual(('action', 'list'), argv[1:3])
+        return [
+            {
+                'Action': 'migrate',
+                'Parameters': {'resource_name': 'stock-n1-1'},
+                'State': 'FAILED',
+                'Status Message': 'it was refused',
+            }
+        ]
+
+    def test_a_guest_in_error_is_counted_and_used_again(self) -> None:
+        run = audits.Run(self.one, [self.host], self.watcher, pathlib.Path())
+        row = run._tried(audits.STRATEGIES[-1], audits.STOCK, None)
+        self.assertEqual(
+            table.Row(audits.STRATEGIES[-1].name, 'stock', 1, 0, 1, 0, 1), row
+        )
+        self.assertEqual({'h1': ['S']}, self.watcher.guests)
+        self.server.follow.assert_called_once()
+        done = [
+            call.args[:2] for call in self.one.cloud.client.check.mock_calls
+        ]
+        self.assertEqual([('compute', 'service'), ('server', 'set')], done)

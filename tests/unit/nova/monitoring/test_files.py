@@ -12,10 +12,16 @@
 
 """The dashboard and the alerts ask for metrics that exist."""
 
+import itertools
 import json
 import pathlib
 import re
+from typing import Any
 import unittest
+
+from grafana_foundation_sdk.cog import encoder
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from nova_arm_migrate.nova.monitoring import declared
 
@@ -40,6 +46,28 @@ def expressions() -> list[str]:
         for panel in dashboard['panels']
         for target in panel['targets']
     ] + re.findall(r'expr: (?:>-\n)?((?:.+\n)(?: {10}.+\n)*)', alerts)
+
+
+def kept(given: Any, read: Any) -> Any:
+    """Return of what was read the keys that were given."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        return {
+            key: kept(value, read[key])
+            for key, value in given.items()
+            if key in read
+        }
+    if isinstance(given, list) and isinstance(read, list):
+        return [kept(*pair) for pair in itertools.zip_longest(given, read)]
+    return read
+
+
+class TestSchema(unittest.TestCase):
+    def test_grafana_knows_every_key_of_the_dashboard(self) -> None:
+        """Read by Grafana's own library, which drops what it does not know."""
+        plugins.register_default_plugins()
+        given = json.loads((FILES / 'grafana-dashboard.json').read_text())
+        read = encoder.JSONEncoder().encode(Dashboard.from_json(given))
+        self.assertEqual(given, kept(given, json.loads(read)))
 
 
 class TestQueries(unittest.TestCase):

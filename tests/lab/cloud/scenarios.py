@@ -124,6 +124,7 @@ SCENARIOS = (
         "Watcher's audits of two kinds of cores: stock, and with our pools",
         audits.play,
         audits.HOSTS,
+        computes=False,
     ),
 )
 

@@ -129,7 +129,7 @@ class Run:
             driver, skip = settings.STOCK_DRIVER, True
         one.use_driver(self.on, driver, skip, watchers.NOTIFICATIONS)
         for guest, place, busy in [] if one.servers else GUESTS:
-            server = one.boot(self.on[place], guest)
+            server = one.boot(self.on[place], guest, image='calm')
             self.watcher.load.loads[server.id] = metrics.Load(
                 busy, 1, MEMORY_MIB // 2
             )

@@ -41,7 +41,7 @@ HOST_RAM = 2048
 _MADE_OF = 'cloud.json'
 GUEST_COMMAND_LINE = 'console=ttyAMA0 loglevel=5 panic=-1'
 # Name of an image -> additional kernel arguments of its guests.
-IMAGES = {'witness': '', 'busy': 'dirty=24'}
+IMAGES = {'witness': '', 'busy': 'dirty=24', 'calm': 'calm=500'}
 
 
 def check_machine(release: int) -> None:

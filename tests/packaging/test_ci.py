@@ -143,6 +143,7 @@ class RunTest(testtools.TestCase):
                 'MAKE_STATUS': str(make),
                 'TOX_STATUS': str(tox),
                 'CI_NOVA31_BEFORE': str(before),
+                'XDG_STATE_HOME': str(self.top),
                 'LAB_STATUS': str(lab),
                 'LAB_TSV': HEADER + ''.join(tsv),
                 'LAB_LOG': log,
@@ -184,6 +185,19 @@ class RunTest(testtools.TestCase):
         self.assertIn('Nova 31: skipped: ', errors)
         self.assertEqual(1, self.run_ci(tox=1)[0])
         self.assertEqual('run -e ci-nova31', asked.read_text().strip())
+
+    def test_the_times_are_shown_and_kept(self) -> None:
+        times = r'make test \d+ s, Nova 31 \d+ s, lab \d+ s, \d+ s in all'
+        for count in (1, 2):
+            self.assertRegex(self.run_ci()[2], f'(?m)^{times}$')
+            kept = self.top / 'nova-arm-migrate/ci-times'
+            lines = kept.read_text().splitlines()
+            self.assertEqual(count, len(lines))
+            self.assertRegex(lines[-1], f'^20[-0-9T:+]+ {times}$')
+
+    def test_times_that_cannot_be_kept_are_no_failure(self) -> None:
+        self.write('nova-arm-migrate', 'not a directory')
+        self.assertEqual(0, self.run_ci()[0])
 
     def test_an_untried_pair_alone_is_no_failure(self) -> None:
         self.assertEqual(

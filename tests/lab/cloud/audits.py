@@ -166,23 +166,23 @@ class Run:
                 host,
                 None if scopes is None else scopes[host.name],
             )
-            shown = {
-                one['Name']: one
-                for one in self.one.cloud.client.data(
-                    'server', 'list', '--long'
-                )
-            }
-            places = {name: one['Host'] for name, one in shown.items()}
+            guests = self._settled()
+            places = {name: one['Host'] for name, one in guests.items()}
             print(plan.lines(made, places) or '   nothing is planned')
             for action in made:
                 if action.why:
                     print(f'   {action.what}: {action.why}')
             actions += made
-            broken |= {
-                name for name, one in shown.items() if one['Status'] == 'ERROR'
-            }
+            wrong = [
+                name
+                for name, one in guests.items()
+                if one['Status'] == 'ERROR'
+            ]
+            broken.update(wrong)
             self._enable()
-            self._mend()
+            for guest in wrong:
+                # It goes on running where it was.
+                self.one.cloud.client.check(*servers.SET_ACTIVE, guest)
         return table.row_of(strategy.name, name, actions, broken)
 
     def _busiest(self, kind: str) -> hosts.Host:
@@ -224,16 +224,25 @@ class Run:
         if audit['State'] != 'SUCCEEDED':
             raise errors.LabError(f'{name} is {audit["State"]}: {audit}')
         actions = self._done(audit['UUID'])
+        guests = self._settled()
         for server, source, kept in before:
-            clients.wait(
-                f'{server.name} without a task',
-                lambda: self._is_idle(server),
-                servers.MOVE_PATIENCE,
-                PAUSE,
-            )
-            now = server.show()['OS-EXT-SRV-ATTR:host']
+            now = guests[server.name]['Host']
             server.follow(source, kept, self.one.cloud.lab.hosts[now])
         return actions
+
+    def _settled(self) -> dict[str, dict[str, str]]:
+        """Return what Nova shows of the guests when it works on none."""
+        shown: dict[str, dict[str, str]] = {}
+
+        def look() -> bool:
+            listed = self.one.cloud.client.data('server', 'list', '--long')
+            shown.update({one['Name']: one for one in listed})
+            return all(one['Task State'] in (None, 'None') for one in listed)
+
+        clients.wait(
+            'the guests without a task', look, servers.MOVE_PATIENCE, PAUSE
+        )
+        return shown
 
     def _create(
         self,
@@ -290,9 +299,6 @@ class Run:
             ]
         return actions
 
-    def _is_idle(self, server: servers.Server) -> bool:
-        return server.show()['OS-EXT-STS:task_state'] in (None, 'None')
-
     def _ended(self, kind: str, name: str) -> dict[str, str]:
         found: dict[str, str] = {}
 
@@ -308,15 +314,11 @@ class Run:
     def _enable(self) -> None:
         """Enable the hosts that an action plan has disabled."""
         client = self.one.cloud.client
-        for host in self.on:
-            client.check(
-                *('compute', 'service', 'set', '--enable'),
-                *(host.name, 'nova-compute'),
-            )
-
-    def _mend(self) -> None:
-        """Use guests again that Nova has set to ERROR; they go on running."""
-        client = self.one.cloud.client
-        for server in self.one.servers:
-            if server.show()['status'] == 'ERROR':
-                client.check(*servers.SET_ACTIVE, server.name)
+        for one in client.data(
+            *('compute', 'service', 'list', '--service', 'nova-compute')
+        ):
+            if one['Status'] == 'disabled':
+                client.check(
+                    *('compute', 'service', 'set', '--enable'),
+                    *(one['Host'], 'nova-compute'),
+                )

@@ -14,6 +14,8 @@
 """Watcher in the lab's cloud: its configuration, its users, its audits."""
 
 import configparser
+import contextlib
+import io
 import pathlib
 from typing import Any
 from unittest import mock
@@ -26,6 +28,7 @@ from demo.watcher import table
 from tests.lab import spec
 from tests.lab.cloud import audits
 from tests.lab.cloud import identity
+from tests.lab.cloud import server as servers
 from tests.lab.cloud import settings
 
 
@@ -104,18 +107,27 @@ class RunTest(testtools.TestCase):
         self.host = mock.Mock()
         self.host.name = 'h1'
         self.server.host = self.host
-        self.server.show.return_value = {
-            'status': 'ERROR',
-            'OS-EXT-STS:task_state': None,
-            'OS-EXT-SRV-ATTR:host': 'h1',
-        }
         self.one = mock.Mock(servers=[self.server])
         self.one.cloud.lab.hosts = {'h1': self.host}
-        self.one.cloud.client.data.return_value = [
-            {'Name': 'n1-1', 'Host': 'h1', 'Status': 'ERROR'}
-        ]
+        self.one.cloud.client.data.side_effect = self.nova
         self.watcher = mock.Mock(guests={})
         self.watcher.client.data.side_effect = self.answer
+
+    def nova(self, *argv: str) -> Any:
+        if argv[:2] == ('server', 'list'):
+            return [
+                {
+                    'Name': 'n1-1',
+                    'Host': 'h1',
+                    'Status': 'ERROR',
+                    'Task State': None,
+                }
+            ]
+        self.assertEqual(('compute', 'service', 'list'), argv[:3])
+        return [
+            {'Host': 'h1', 'Status': 'disabled'},
+            {'Host': 'h2', 'Status': 'enabled'},
+        ]
 
     def answer(self, *argv: str) -> Any:
         match argv[1:3]:
@@ -138,14 +150,18 @@ class RunTest(testtools.TestCase):
     def test_a_guest_in_error_is_counted_and_used_again(self) -> None:
         on: list[Any] = [self.host] * len(audits.HOSTS)
         run = audits.Run(self.one, on, 1, self.watcher, pathlib.Path())
-        row = run._tried(audits.STRATEGIES[-1], audits.STOCK, None)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            row = run._tried(audits.STRATEGIES[-1], audits.STOCK, None)
+        self.assertIn('n1-1: it was refused', printed.getvalue())
         self.assertEqual(
             table.Row(audits.STRATEGIES[-1].name, 'stock', 1, 0, 1, 0, 1), row
         )
         self.assertEqual({'h1': ['S']}, self.watcher.guests)
         self.server.follow.assert_called_once()
         done = [
-            call.args[:2] for call in self.one.cloud.client.check.mock_calls
+            (call.args[1], call.args[-2])
+            for call in self.one.cloud.client.check.mock_calls
         ]
-        enabled = [('compute', 'service')] * len(on)
-        self.assertEqual([*enabled, ('server', 'set')], done)
+        self.assertEqual(
+            [('service', 'h1'), ('set', servers.SET_ACTIVE[-1])], done
+        )

@@ -161,6 +161,7 @@ class Crossing:
                 self.profiles[host.name] = oracle.host_profile(host)
                 self.hosts.append(host)
                 places.say(f'{host.spec}: probed')
+        guests.same_kernel(self.hosts)
 
     def baseline_of_all(self) -> CpuBaseline:
         """Return the baseline that all hosts have in common.

@@ -174,6 +174,27 @@ def seen_of_move(text: str) -> tuple[bool, int]:
     return 'ESTAB' in text, max(throttles, default=0)
 
 
+def same_kernel(on: collections.abc.Sequence[hosts.Host]) -> None:
+    """Give all hosts the files that guests of the first one boot.
+
+    A reset boots a guest with the kernel's file of the host that it is then
+    on. Each generation of hosts has another one, and on A64FX the mixture of
+    Linux 6.12 and 7.3 crashed. In a cloud, both files are of one image.
+    """
+    first, *others = on
+    others = [
+        host
+        for host in others
+        if host.spec.generation != first.spec.generation
+    ]
+    for path in ('/lab/kernel', '/lab/guest.initrd') if others else ():
+        with hosts.awake(first):
+            data = first.channel.get(path)
+        for host in others:
+            with hosts.awake(host):
+                host.channel.script(f'copying {path}', f'cat > {path}', data)
+
+
 @dataclasses.dataclass
 class Guest:
     """One running guest; as a context manager, it ends with the block.

@@ -161,12 +161,11 @@ class Run:
         broken: set[str] = set()
         for kind in list(dict.fromkeys(HOSTS))[:number]:
             host = self._busiest(kind)
-            made = self._audited(
+            made, guests = self._audited(
                 strategy,
                 host,
                 None if scopes is None else scopes[host.name],
             )
-            guests = self._settled()
             places = {name: one['Host'] for name, one in guests.items()}
             print(plan.lines(made, places) or '   nothing is planned')
             for action in made:
@@ -203,10 +202,11 @@ class Run:
         strategy: Strategy,
         host: hosts.Host,
         scope: plan.Scope | None,
-    ) -> list[plan.Action]:
+    ) -> tuple[list[plan.Action], dict[str, dict[str, str]]]:
         """Make an audit whose plan starts by itself; follow the guests.
 
-        :returns: the actions of the plan, when it has ended
+        :returns: the actions of the plan, when it has ended, and what Nova
+            then shows of the guests
         :raises LabError: if the audit fails, or the plan does not end
         """
         self._audits += 1
@@ -228,7 +228,7 @@ class Run:
         for server, source, kept in before:
             now = guests[server.name]['Host']
             server.follow(source, kept, self.one.cloud.lab.hosts[now])
-        return actions
+        return actions, guests
 
     def _settled(self) -> dict[str, dict[str, str]]:
         """Return what Nova shows of the guests when it works on none."""

@@ -42,7 +42,7 @@ NOTIFICATIONS: dict[str, settings.Options] = {
     'notifications': {'notification_format': 'versioned'},
 }
 _CONFIGURATION = 'watcher/watcher.conf'
-#: They say that they run under the names of their programs.
+#: Each reports its state under the name of its program.
 _SERVICES = ('watcher-decision-engine', 'watcher-applier')
 _PATIENCE = 300
 
@@ -74,8 +74,8 @@ class Watcher:
     """Watcher in one cloud.
 
     :ivar client: an ``openstack`` that has its commands
-    :ivar guests: the IDs of the servers on each host, by its name. Whoever
-        makes an audit says this, and their load, before
+    :ivar guests: the IDs of the servers on each host, by its name; to be set
+        before each audit
     :ivar load: what it is told about the load of guests and hosts
     """
 

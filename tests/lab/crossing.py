@@ -63,18 +63,21 @@ MODELS = tuple(
     )
 )
 # Kernel pools: the same core with each kernel. QEMU is another one, too.
-KERNELS = tuple(
-    f'{model}@{generation}'
-    for model, generations in {
-        'neoverse-n1': ('bookworm', 'bookworm-backports', 'trixie', 'next'),
-        'cortex-a72': ('trixie', 'next'),
-        'cortex-a76': ('trixie', 'next'),
-        'cortex-a710': ('trixie', 'next'),
-        'neoverse-v1': ('trixie', 'next'),
-        'neoverse-n2': ('trixie', 'next'),
-        'a64fx': ('trixie', 'next'),
-    }.items()
-    for generation in generations
+KERNELS = (
+    'neoverse-n1@bookworm',
+    *(
+        f'{model}@{generation}'
+        for model in (
+            'neoverse-n1',
+            'cortex-a72',
+            'cortex-a76',
+            'cortex-a710',
+            'neoverse-v1',
+            'neoverse-n2',
+            'a64fx',
+        )
+        for generation in ('bookworm-backports', 'trixie', 'next')
+    ),
 )
 
 

@@ -18,6 +18,7 @@ has neither Arm nor KVM. Importing this package imports nothing.
 ``cloud``     the services, and how they are connected;
 ``settings``  their configuration files;
 ``frontend``  one HTTP server in front of every API;
+``wsgi``      that server's socket and threads;
 ``scenes``    what is shown, with a check of each result;
 ``guests``    the requests, and their results;
 ``api``       what is read from nova-api;

@@ -25,15 +25,11 @@ import collections.abc
 import errno
 import http.client
 import json
-import logging
 import re
-import socketserver
-import threading
 import typing as ty
 import urllib.parse
-from wsgiref import simple_server
 
-LOG = logging.getLogger(__name__)
+from demo import wsgi
 
 PROJECT_ID = '6f70656e737461636b20342065766572'
 """The project of ``nova.tests.fixtures``: its network belongs to it."""
@@ -275,31 +271,6 @@ class Collection:
         )
 
 
-class _Handler(simple_server.WSGIRequestHandler):
-    def log_message(self, format: str, *args: ty.Any) -> None:
-        LOG.debug('%s %s', self.address_string(), format % args)
-
-    def address_string(self) -> str:
-        return str(self.client_address[0])
-
-
-class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def server_bind(self) -> None:
-        # WSGIServer asks the resolver for the machine's name, which takes
-        # seconds where DNS doesn't answer.
-        socketserver.TCPServer.server_bind(self)
-        host, port = self.server_address[:2]
-        self.server_name, self.server_port = str(host), int(port)
-        self.setup_environ()
-
-    def handle_error(self, request: ty.Any, client_address: ty.Any) -> None:
-        # Called in the except clause of socketserver.
-        LOG.exception('request from %s', client_address)  # noqa: LOG004
-
-
 class Frontend:
     """The listening socket and the map from path prefixes to services.
 
@@ -310,13 +281,7 @@ class Frontend:
     def __init__(self, port: int = 0) -> None:
         self._apps: dict[str, App] = {}
         try:
-            self._server = simple_server.make_server(
-                '127.0.0.1',
-                port,
-                self._dispatch,
-                server_class=_Server,
-                handler_class=_Handler,
-            )
+            self._server = wsgi.Server(('127.0.0.1', port), self._dispatch)
         except OSError as exc:
             why = (
                 'in use by another program'
@@ -327,12 +292,6 @@ class Frontend:
                 f'cannot listen on 127.0.0.1:{port}: {why}'
             ) from None
         self.url = f'http://127.0.0.1:{self._server.server_port}'
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            name='http',
-            daemon=True,
-            kwargs={'poll_interval': 0.1},
-        )
 
     def mount(self, prefix: str, app: App) -> str:
         """Serve an application under a path prefix; return its URL."""
@@ -340,12 +299,10 @@ class Frontend:
         return f'{self.url}/{prefix}'
 
     def start(self) -> None:
-        self._thread.start()
+        self._server.start()
 
     def stop(self) -> None:
-        if self._thread.is_alive():
-            self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     def _dispatch(
         self, environ: Environ, start_response: StartResponse

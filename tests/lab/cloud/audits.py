@@ -22,6 +22,7 @@ started are those that ours moves.
 import dataclasses
 import pathlib
 import tempfile
+import textwrap
 import typing
 
 from demo.watcher import metrics
@@ -167,7 +168,8 @@ class Run:
                 None if scopes is None else scopes[host.name],
             )
             places = {name: one['Host'] for name, one in guests.items()}
-            print(plan.lines(made, places) or '   nothing is planned')
+            text = plan.lines(made, places) or 'nothing is planned'
+            print(textwrap.indent(text, '   '))
             for action in made:
                 if action.why:
                     print(f'   {action.what}: {action.why}')

@@ -22,10 +22,8 @@ import collections.abc
 import dataclasses
 import pathlib
 import shutil
-import socketserver
-import threading
-from wsgiref import simple_server
 
+from demo import wsgi
 from demo.watcher import metrics
 from demo.watcher import process
 from tests.lab import errors
@@ -47,28 +45,6 @@ _SERVICES = ('watcher-decision-engine', 'watcher-applier')
 _PATIENCE = 300
 
 
-class _Handler(simple_server.WSGIRequestHandler):
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Be silent."""
-
-
-class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
-    """Serves on a socket of the lab's network."""
-
-    daemon_threads = True
-
-    def __init__(self, cloud: clouds.Cloud) -> None:
-        address = (settings.ADDRESS, settings.PORTS['aetos'])
-        super().__init__(address, _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = cloud.lab.net.socket()
-        self.allow_reuse_address = True
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = address
-        self.setup_environ()
-        self.server_activate()
-
-
 @dataclasses.dataclass
 class Watcher:
     """Watcher in one cloud.
@@ -83,7 +59,7 @@ class Watcher:
     client: clients.Client
     guests: dict[str, list[str]]
     load: metrics.Metrics
-    _server: _Server
+    _server: wsgi.Server
 
     @classmethod
     def start(cls, cloud: clouds.Cloud, cores: int) -> 'Watcher':
@@ -105,9 +81,12 @@ class Watcher:
         )
         guests: dict[str, list[str]] = {}
         load = metrics.Metrics(cores, lambda: guests)
-        server = _Server(cloud)
-        server.set_app(load)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server = wsgi.Server(
+            (settings.ADDRESS, settings.PORTS['aetos']),
+            load,
+            cloud.lab.net.socket(),
+        )
+        server.start()
         for name in _SERVICES:
             services.start(name, [home / 'bin' / name, *configuration])
         services.serve(
@@ -125,8 +104,7 @@ class Watcher:
         return started
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
         for name in ('watcher', *_SERVICES):
             self.cloud.services.stop(name)
 

@@ -172,7 +172,7 @@ class Run:
             print(textwrap.indent(text, '   '))
             for action in made:
                 if action.why:
-                    print(f'   {action.what}: {action.why}')
+                    print(f'   {self._attempt(action)}; {action.why}')
             actions += made
             wrong = [
                 name
@@ -185,6 +185,22 @@ class Run:
                 # It goes on running where it was.
                 self.one.cloud.client.check(*servers.SET_ACTIVE, guest)
         return table.row_of(strategy.name, name, actions, broken)
+
+    def _attempt(self, action: plan.Action) -> str:
+        """Return where a guest was to go; Watcher does not say it."""
+        tried = [
+            one
+            for server in self.one.servers
+            if server.name == action.what
+            for one in server.migrations()
+        ]
+        if not tried:
+            return action.what
+        newest = max(tried, key=lambda one: one['Created At'])
+        return (
+            f'{action.what} from {newest["Source Compute"]}'
+            f' to {newest["Dest Compute"]}: {newest["Status"]}'
+        )
 
     def _busiest(self, kind: str) -> hosts.Host:
         """Return the host with the most guests among those of one kind."""

@@ -107,6 +107,15 @@ class RunTest(testtools.TestCase):
         self.host = mock.Mock()
         self.host.name = 'h1'
         self.server.host = self.host
+        self.server.migrations.return_value = [
+            {
+                'Source Compute': 'h1',
+                'Dest Compute': there,
+                'Status': 'error',
+                'Created At': f'2026-11-28T16:0{minute}:00.000000',
+            }
+            for minute, there in enumerate(('h2', 'h3', 'h4', 'h3'))
+        ]
         self.one = mock.Mock(servers=[self.server])
         self.one.cloud.lab.hosts = {'h1': self.host}
         self.one.cloud.client.data.side_effect = self.nova
@@ -152,7 +161,9 @@ class RunTest(testtools.TestCase):
         run = audits.Run(self.one, on, 1, self.watcher, pathlib.Path())
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             row = run._tried(audits.STRATEGIES[-1], audits.STOCK, None)
-        self.assertIn('n1-1: it was refused', printed.getvalue())
+        self.assertIn(
+            'n1-1 from h1 to h3: error; it was refused', printed.getvalue()
+        )
         self.assertEqual(
             table.Row(audits.STRATEGIES[-1].name, 'stock', 1, 0, 1, 0, 1), row
         )

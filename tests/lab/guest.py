@@ -187,7 +187,9 @@ def same_kernel(on: collections.abc.Sequence[hosts.Host]) -> None:
         for host in others
         if host.spec.generation != first.spec.generation
     ]
-    for path in ('/lab/kernel', '/lab/guest.initrd') if others else ():
+    if not others:
+        return
+    for path in ('/lab/kernel', '/lab/guest.initrd'):
         with hosts.awake(first):
             data = first.channel.get(path)
         for host in others:

@@ -187,7 +187,10 @@ class Run:
         return table.row_of(strategy.name, name, actions, broken)
 
     def _attempt(self, action: plan.Action) -> str:
-        """Return where a guest was to go; Watcher does not say it."""
+        """Return the hosts of the guest's newest migration.
+
+        Watcher does not name them.
+        """
         tried = [
             one
             for server in self.one.servers
